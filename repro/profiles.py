@@ -1,0 +1,116 @@
+"""Profiles: which cells are trained, and with what budget. Nothing else differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from repro.config import Data, Evaluation, Run, Schedule
+from repro.errors import UsageError
+from repro.experiments import cells
+from repro.experiments.grid import MAX_DEPTH, VARIANTS, Cell, model
+
+# Section 3 of the paper; "similar" for the data sets it does not spell out.
+PUBLISHED_EPOCHS = {"mnist": 2000}
+PUBLISHED_WARMUP = 200
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A budget. `schedule.warmup_epochs` applies to the variants with warm-up."""
+
+    name: str
+    summary: str
+    schedule: Schedule
+    evaluation: Evaluation
+    depths: tuple[int, ...] = tuple(range(1, MAX_DEPTH + 1))
+    seeds: int = 1
+    published_protocol: bool = False
+
+
+def smoke() -> Profile:
+    """Seconds: proves that the whole path works."""
+    return Profile(
+        "smoke",
+        "20 steps, L_5 on 64 images: proves the path, shows nothing",
+        Schedule(epochs=2, warmup_epochs=1, steps_per_epoch=10),
+        Evaluation((1, 2), importance_samples=5, lk_images=64, train_images=2560, test_images=1000),
+        depths=(MAX_DEPTH,),
+    )
+
+
+def quick() -> Profile:
+    """Minutes on a laptop's CPU."""
+    return Profile(
+        "quick",
+        "5 epochs, N_t = 2, L_500 on 1,000 images, 5-layer models only",
+        Schedule(epochs=5, warmup_epochs=2),
+        Evaluation((1, 2, 3, 4, 5), importance_samples=500, lk_images=1000),
+        depths=(MAX_DEPTH,),
+    )
+
+
+def reduced() -> Profile:
+    """Hours on a CPU: every configuration, long enough for the order to show."""
+    return Profile(
+        "reduced",
+        "40 epochs, N_t = 10, L_500 on 1,000 images, all configurations",
+        Schedule(epochs=40, warmup_epochs=10),
+        Evaluation((1, 2, 5, 10, 20, 30, 40), importance_samples=500, lk_images=1000),
+    )
+
+
+def paper() -> Profile:
+    """The published protocol."""
+    epochs = PUBLISHED_EPOCHS["mnist"]
+    early = (1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 125, 150, 175)
+    return Profile(
+        "paper",
+        "the published protocol: 2,000 epochs, N_t = 200, L_5000 on all test images",
+        Schedule(epochs=epochs, warmup_epochs=PUBLISHED_WARMUP),
+        Evaluation((*early, *range(200, epochs + 1, 50))),
+        published_protocol=True,
+    )
+
+
+PROFILES = {p.name: p for p in (smoke(), quick(), reduced(), paper())}
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name. Raises UsageError."""
+    if name not in PROFILES:
+        raise UsageError(f"unknown profile {name!r}: choose from {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
+    """The Run that trains a cell within a profile's budget."""
+    warm = p.schedule.warmup_epochs if VARIANTS[cell.variant].warmup else 0
+    return Run(
+        variant=cell.variant,
+        data=Data(cell.data),
+        model=model(cell),
+        schedule=replace(p.schedule, warmup_epochs=warm),
+        evaluation=p.evaluation,
+        seed=seed,
+    )
+
+
+def runs(
+    p: Profile, experiments: Iterable[str] | None = None, seeds: int | None = None
+) -> list[Run]:
+    """Every Run of a profile that the named experiments need (default: all), seed by seed."""
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds {seeds}: give at least 1")
+    wanted = [c for c in cells(list(experiments or [])) if c.depth in p.depths]
+    return [run_of(c, p, seed) for seed in range(1, (seeds or p.seeds) + 1) for c in wanted]
+
+
+def find_run(run_id: str, p: Profile) -> Run:
+    """The Run of that id in a profile, whatever its seed. Raises UsageError."""
+    stem, _, seed = run_id.rpartition("-s")
+    for cell in cells():
+        run = run_of(cell, p)
+        if run.id.rpartition("-s")[0] == stem and seed.isdigit() and int(seed) >= 1:
+            return replace(run, seed=int(seed))
+    raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")
