@@ -1,0 +1,165 @@
+"""`repro check`: published numbers and claims held against the records of a store. No torch.
+
+`repro.verdicts` judges each one; here they are gathered, and shown as JSON, table and lines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from repro.claims import CLAIMS
+from repro.compare import Comparison, Difference, compare
+from repro.experiments.grid import Cell
+from repro.profiles import PROFILES
+from repro.store import Record, Store
+from repro.targets import TARGETS
+from repro.verdicts import SILENT, ClaimResult, TargetResult, cell_of, claim_result, target_result
+
+__all__ = [
+    "ClaimResult",
+    "Comparison",
+    "Difference",
+    "Report",
+    "TargetResult",
+    "as_json",
+    "as_table",
+    "check",
+    "compare",
+    "strict_failures",
+    "summary",
+]
+
+STYLES = {
+    "reproduced": "green",
+    "holds": "green",
+    "better": "green",
+    "one seed": "yellow",
+    "short": "red",
+    "fails": "red",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found in one profile of one store."""
+
+    profile: str
+    published_protocol: bool
+    targets: tuple[TargetResult, ...]
+    claims: tuple[ClaimResult, ...]
+    diverged: tuple[str, ...]
+
+
+def check(store: Store, profile: str) -> Report:
+    """Every target and claim against the records of a profile; an unknown one counts as reduced.
+
+    Raises RecordError for a damaged record.
+    """
+    budget = PROFILES.get(profile)
+    books: defaultdict[Cell, list[Record]] = defaultdict(list)
+    records = store.records(profile)
+    for record in records:
+        books[cell_of(record)].append(record)
+    return Report(
+        profile,
+        budget is not None and budget.published_protocol,
+        tuple(target_result(t, books, budget) for t in TARGETS.values()),
+        tuple(claim_result(c, books, budget) for c in CLAIMS.values()),
+        tuple(r.run.id for r in records if r.diverged),
+    )
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Plain JSON values: the keys of the command line's contract, then more."""
+    return {
+        "profile": report.profile,
+        "targets": [_target_json(r) for r in report.targets],
+        "claims": [
+            {
+                "id": r.claim.id,
+                "text": r.claim.text,
+                "source": r.claim.source,
+                "verdict": r.verdict,
+                "evidence": r.evidence,
+                "predicate": r.claim.predicate,
+            }
+            for r in report.claims
+        ],
+        "diverged": list(report.diverged),
+    }
+
+
+def _target_json(r: TargetResult) -> dict[str, Any]:
+    t = r.target
+    return {
+        "id": t.id,
+        "source": t.source,
+        "paper": t.paper,
+        "ours": r.ours,
+        "sd": r.sd,
+        "seeds": r.seeds,
+        "mc_error": r.mc_error,
+        "tolerance": r.tolerance,
+        "verdict": r.verdict,
+        "runs": list(r.runs),
+        "metric": t.metric,
+        "unit": t.unit,
+        "paper_sd": t.sd,
+        "confidence": t.confidence,
+        "quoted_from": t.quoted_from,
+        "note": "; ".join(n for n in (t.note, r.note) if n),
+    }
+
+
+def strict_failures(report: Report) -> list[str]:
+    """One line for every target that fell short and every claim that fails."""
+    short = [
+        f"{r.target.id}: {_ours(r)} is short of the published {r.target.paper:.2f}"
+        for r in report.targets
+        if r.verdict == "short"
+    ]
+    return short + [f"{r.claim.id}: {r.evidence}" for r in report.claims if r.verdict == "fails"]
+
+
+def summary(report: Report) -> str:
+    """Verdicts by count, and every Run that diverged, in one line."""
+    parts = {
+        "targets": Counter(r.verdict for r in report.targets),
+        "claims": Counter(r.verdict for r in report.claims),
+    }
+    line = " · ".join(
+        f"{name}: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
+        for name, counts in parts.items()
+    )
+    return line + (f" · diverged: {', '.join(report.diverged)}" if report.diverged else "")
+
+
+def as_table(report: Report) -> Table:
+    """What was run, with its verdict; the caption counts the rest."""
+    protocol = "" if report.published_protocol else " (reduced protocol, not a reproduction)"
+    table = Table(title=f"profile {report.profile}{protocol}", caption=summary(report))
+    for column in ("target or claim", "published", "ours", "seeds", "verdict", "note"):
+        table.add_column(column, justify="right" if column in ("published", "ours") else "left")
+    for r in (r for r in report.targets if r.verdict not in SILENT):
+        memory = " (from memory)" if r.target.confidence == "from memory" else ""
+        published = f"{r.target.paper:.2f}{memory}"
+        _add(table, r.target.id, published, _ours(r), str(r.seeds), r.verdict, r.note)
+    for c in (c for c in report.claims if c.verdict not in SILENT):
+        _add(table, c.claim.id, "", "", "", c.verdict, c.evidence)
+    return table
+
+
+def _add(table: Table, *values: str) -> None:
+    texts = [Text(v, style=STYLES.get(v, "")) for v in values]
+    table.add_row(*texts)
+
+
+def _ours(r: TargetResult) -> str:
+    if r.ours is None:
+        return "diverged"
+    return f"{r.ours:.2f}" + (f" ± {r.sd:.2f}" if r.sd is not None else "")

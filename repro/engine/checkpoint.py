@@ -1,0 +1,139 @@
+"""Checkpoints: one safetensors file a stack, tensors with a JSON header, replaced atomically.
+
+A checkpoint pins what the continued numbers depend on: Runs in lane order, engine, threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from repro.config import Run, from_dict, to_dict
+from repro.engine.step import State
+from repro.errors import RecordError
+from repro.layers import Params
+from repro.stack import Stack
+from repro.store import write_file
+from repro.train import LaneLog, Log
+
+Header = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Where the steps of a checkpoint ran."""
+
+    engine: str
+    threads: int
+    device: str
+
+
+def path_of(folder: Path, stack: Stack) -> Path:
+    """The checkpoint file of a stack: named by its Runs in lane order."""
+    key = hashlib.sha256("".join(run.hash for run in stack.runs).encode()).hexdigest()
+    return folder / f"{key[:16]}.safetensors"
+
+
+def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pinned) -> None:
+    """Write state and log whole or not at all."""
+    tensors: dict[str, Tensor] = {"t": state.t, "sums": state.sums, "alive": state.alive}
+    for part in ("params", "m", "v"):
+        tensors.update({f"{part}/{n}": p for n, p in getattr(state, part).items()})
+    for k, lane in enumerate(log.lanes):
+        for name in ("kl_train", "kl_test"):
+            if getattr(lane, name):
+                tensors[f"{name}/{k}"] = torch.from_numpy(np.stack(getattr(lane, name)))
+    header = {
+        "runs": [to_dict(run) for run in stack.runs],
+        "pinned": dataclasses.asdict(pinned),
+        "log": {"epoch": log.epoch, "step": log.step, "seconds": log.seconds},
+        "lanes": [
+            {"rows": x.rows, "kl_epochs": x.kl_epochs, "diverged_at": x.diverged_at}
+            for x in log.lanes
+        ],
+    }
+    contiguous = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
+    write_file(path, save(contiguous, {"checkpoint": json.dumps(header, allow_nan=False)}))
+
+
+def load_header(path: Path) -> tuple[list[Run], Pinned]:
+    """The Runs of a checkpoint in lane order, and what it pins. Raises RecordError."""
+    header = _header(path)
+    runs = [from_dict(raw, f"{path.name}: run") for raw in header["runs"]]
+    return runs, Pinned(**header["pinned"])
+
+
+def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
+    """State and log as they were saved. Raises RecordError."""
+    header, tensors = _header(path), _tensors(path)
+    parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition("/")
+        if part in parts:
+            parts[part][rest] = value.to(device)
+    t, sums, alive = (tensors[n].to(device) for n in ("t", "sums", "alive"))
+    lanes = []
+    for k, lane in enumerate(header["lanes"]):
+        kl_train, kl_test = (list(tensors.get(f"{n}/{k}", torch.empty(0)).numpy()) for n in _KL)
+        lanes.append(LaneLog(**lane, kl_train=kl_train, kl_test=kl_test))
+    # The order of parameters is the order of declaration, which the file does not keep.
+    order = _declared(header, parts["params"])
+    params, m, v = ({n: parts[part][n] for n in order} for part in ("params", "m", "v"))
+    return State(params, m, v, t, sums, alive), Log(lanes, **header["log"])
+
+
+_KL = ("kl_train", "kl_test")
+
+
+def _declared(header: Header, params: Params) -> list[str]:
+    stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
+    pixels = params[next(n for n in params if n == "x.out.W")].shape[-1]
+    names = [f"{d.name}.{p}" for d in stack.dense_layers(pixels) for p in ("W", "beta", "gamma")]
+    return [n for n in names if n in params]
+
+
+def save_weights(path: Path, run: Run, params: Params) -> None:
+    """Final weights of one lane, with its Run."""
+    content = {n: p.detach().cpu().contiguous() for n, p in params.items()}
+    write_file(path, save(content, {"run": json.dumps(to_dict(run))}))
+
+
+def load_weights(path: Path) -> tuple[Run, Params]:
+    """A Run and its final weights, one lane. Raises RecordError."""
+    raw = _metadata(path).get("run")
+    if raw is None:
+        raise RecordError(f"{path}: holds no Run: train it again")
+    return from_dict(json.loads(raw), str(path)), _tensors(path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as f:
+            return dict(f.metadata() or {})
+    except (OSError, safetensors.SafetensorError) as e:
+        raise RecordError(f"{path}: not readable ({e}): remove it and train again") from e
+
+
+def _header(path: Path) -> Header:
+    try:
+        header: Header = json.loads(_metadata(path)["checkpoint"])
+    except (KeyError, ValueError) as e:
+        raise RecordError(f"{path}: not a checkpoint: remove it and train again") from e
+    return header
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load(path.read_bytes())
+    except (OSError, safetensors.SafetensorError) as e:
+        raise RecordError(f"{path}: not readable ({e}): remove it and train again") from e

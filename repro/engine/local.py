@@ -1,0 +1,300 @@
+"""Trains Runs on this machine: stacks one after the other, locked, checkpointed, recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro import data
+from repro import train as loop
+from repro.config import Run
+from repro.engine import checkpoint, predict
+from repro.engine.checkpoint import Pinned
+from repro.engine.feed import Feed
+from repro.engine.locks import lock
+from repro.engine.progress import Progress
+from repro.engine.provenance import environment
+from repro.engine.recording import (
+    note_failure,
+    now,
+    record_lane,
+    recorded,
+    rescore,
+    weights_path,
+)
+from repro.engine.step import Minibatch, State, fresh, objective_of, step, update_of
+from repro.errors import RecordError, ReproError
+from repro.score import Images, score_epoch
+from repro.stack import Stack, pack
+from repro.store import Store
+from repro.train import LaneLog, Log
+
+CHECKPOINT_SECONDS = 30.0
+MOST_LANES = 12  # on a CPU: more share nothing further, and a checkpoint grows with each
+
+
+class BudgetSpent(Exception):  # noqa: N818 - a way to stop, not an error
+    """The time allowed is over; everything unfinished is in a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train; none of it changes what a Run is."""
+
+    data_dir: Path | None = None
+    budget_seconds: float | None = None
+    engine: str = "auto"  # auto, eager or compiled
+    threads: int | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
+@dataclass
+class Outcome:
+    """Run ids by what became of them."""
+
+    done: list[str] = field(default_factory=list)
+    diverged: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+
+
+def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
+    """Train, score and record what the store lacks of `runs`; continue what was interrupted.
+
+    A stack that fails is noted with its reason and does not stop the others. Raises
+    MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
+    """
+    missing = [run for run in runs if not recorded(store, profile, run)]
+    outcome = Outcome(unfinished=[run.id for run in missing])
+    if not missing:
+        return outcome
+    work = _Work(store, profile, options)
+    try:
+        for stack, pinned in work.stacks(missing):
+            work.train_stack(stack, pinned, outcome)
+    except BudgetSpent:
+        pass
+    return outcome
+
+
+def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
+    """Score Runs again from their saved final weights and rewrite what was measured.
+
+    Raises RecordError where the record or the weights are missing or of another Run.
+    """
+    work, outcome = _Work(store, profile, options), Outcome()
+    for run_id in run_ids:
+        record = store.record(profile, run_id)
+        path = weights_path(store.folder(profile), record.run)
+        run, params = checkpoint.load_weights(path)
+        if run.hash != record.run.hash:
+            raise RecordError(f"{path}: weights of another configuration of {run_id}: train again")
+        with lock(store.folder(profile), run_id):
+            images, source = work.images(run)
+            net = Stack((run,)).net({n: p.to(work.device) for n, p in params.items()})
+            last = score_epoch(net, run, images, run.schedule.epochs)
+            again = {**environment(work.device), "data": source, "finished": now()}
+            rescore(store, record, last, images, {**record.env, "evaluated_again": again})
+        outcome.done.append(run_id)
+    return outcome
+
+
+@dataclass
+class _Work:
+    """One call of `train`: where things lie and when to stop."""
+
+    store: Store
+    profile: str
+    options: Options
+
+    def __post_init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.folder = self.store.folder(self.profile)
+        self.started = time.monotonic()
+        self.interrupted = threading.Event()
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        self._images: dict[Any, Images] = {}
+        self._sources: dict[Any, Any] = {}
+
+    def stacks(self, runs: list[Run]) -> list[tuple[Stack, Pinned]]:
+        """Interrupted stacks as their checkpoints pin them, then the rest, longest first."""
+        wanted = {run.hash for run in runs}
+        found: list[tuple[Stack, Pinned]] = []
+        for path in sorted((self.folder / ".checkpoints").glob("*.safetensors")):
+            lanes, pinned = checkpoint.load_header(path)
+            if wanted & {run.hash for run in lanes}:
+                found.append((Stack(tuple(lanes)), pinned))
+                wanted -= {run.hash for run in lanes}
+        rest = pack([run for run in runs if run.hash in wanted], MOST_LANES)
+        rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
+        return found + [(stack, self._choose(stack)) for stack in rest]
+
+    def _choose(self, stack: Stack) -> Pinned:
+        engine = self.options.engine
+        if engine == "auto":
+            pays = predict.compiling_pays(list(stack.runs))
+            engine = "compiled" if pays and predict.has_compiler() else "eager"
+        return Pinned(engine, torch.get_num_threads(), self.device.type)
+
+    def train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
+        """One stack from start or checkpoint to its records."""
+        with self._locks(stack), self._interruptible():
+            try:
+                self._train_stack(stack, pinned, outcome)
+            except (ReproError, BudgetSpent, KeyboardInterrupt):
+                raise
+            except Exception as e:
+                for run in stack.runs:
+                    reason = f"{type(e).__name__}: {e}".splitlines()[0]
+                    outcome.failed[run.id] = reason
+                    note_failure(self.folder, run, reason)
+                    _drop(outcome.unfinished, run.id)
+
+    def _train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
+        torch.set_num_threads(pinned.threads)
+        images, source = self.images(stack.runs[0])
+        path = checkpoint.path_of(self.folder / ".checkpoints", stack)
+        if path.exists():
+            state, log = checkpoint.load_checkpoint(path, self.device)
+        else:
+            state = fresh(stack, images.train.shape[1], self.device, torch.float32)
+            log = Log([LaneLog() for _ in stack.runs])
+        feed = Feed(stack, images.train)
+        with Progress(stack, feed.steps, pinned.engine) as progress:
+            keeper = _Keeper(self, stack, state, log, pinned, path, progress)
+            last = loop.train(
+                stack,
+                feed,
+                state,
+                log,
+                _steps(stack, pinned.engine),
+                lambda k, epoch: score_epoch(
+                    stack.lane(state.params, k), stack.runs[k], images, epoch
+                ),
+                keeper.after_block,
+            )
+            keeper.save()
+            progress.scoring()
+            env = {
+                **environment(self.device),
+                "engine": pinned.engine,
+                "stack_width": len(stack.runs),
+                "data": source,
+            }
+            for k, run in enumerate(stack.runs):
+                if recorded(self.store, self.profile, run):
+                    continue
+                env["wall_seconds"] = round(log.seconds, 1)
+                trained = (stack.lane(state.params, k), last[k]) if k in last else None
+                record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
+                (outcome.done if trained else outcome.diverged).append(run.id)
+                _drop(outcome.unfinished, run.id)
+        path.unlink(missing_ok=True)
+
+    def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
+        """The data of a Run on the device, and its provenance; read once."""
+        key = run.data
+        if key not in self._images:
+            raw = data.load(run.data, self.options.data_dir)
+            bits = data.binarise(raw.test, run.data.grey_scale, run.data.test_seed)
+            self._images[key] = Images(
+                torch.from_numpy(raw.train).to(self.device),
+                torch.from_numpy(bits).to(self.device),
+                raw.test_labels,
+            )
+            self._sources[key] = {
+                "name": raw.name,
+                "source": raw.source,
+                "hash": raw.content_hash,
+            }
+        return self._images[key], self._sources[key]
+
+    @contextlib.contextmanager
+    def _locks(self, stack: Stack) -> Iterator[None]:
+        """Every Run of the stack, or MachineError naming the one that is taken."""
+        with contextlib.ExitStack() as held:
+            for run in stack.runs:
+                held.enter_context(lock(self.folder, run.id))
+            yield
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C asks for a checkpoint, the second stops at once."""
+
+        def ask(number: int, frame: Any) -> None:
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
+            self.interrupted.set()
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop_if_asked(self, save: Callable[[], None]) -> None:
+        """Raises KeyboardInterrupt or BudgetSpent after saving."""
+        budget = self.options.budget_seconds
+        if self.interrupted.is_set():
+            save()
+            raise KeyboardInterrupt
+        if budget is not None and time.monotonic() - self.started > budget:
+            save()
+            raise BudgetSpent
+
+
+@dataclass
+class _Keeper:
+    """Saves a stack's state now and then, and stops it when asked."""
+
+    work: _Work
+    stack: Stack
+    state: State
+    log: Log
+    pinned: Pinned
+    path: Path
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.counted = self.saved = time.monotonic()
+
+    def after_block(self) -> None:
+        now = time.monotonic()
+        self.log.seconds += now - self.counted
+        self.counted = now
+        self.progress.show(self.log, self.state)
+        if now - self.saved > self.work.options.checkpoint_seconds:
+            self.save()
+        self.work.stop_if_asked(self.save)
+
+    def save(self) -> None:
+        checkpoint.save_checkpoint(self.path, self.stack, self.state, self.log, self.pinned)
+        self.saved = time.monotonic()
+
+
+def _steps(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
+    """The step function of an engine: one body, compiled or not."""
+    objective, update = objective_of(stack), update_of(stack)
+    if engine == "compiled":
+        objective = torch.compile(objective, dynamic=False)
+        update = torch.compile(update, dynamic=False)
+    optim = stack.runs[0].optim
+    return lambda state, batch: step(objective, update, optim, state, batch)
+
+
+def _drop(names: list[str], name: str) -> None:
+    if name in names:
+        names.remove(name)

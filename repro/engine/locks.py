@@ -1,0 +1,27 @@
+"""One process a Run: file locks beside the records."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from repro.errors import MachineError
+
+
+@contextlib.contextmanager
+def lock(folder: Path, run_id: str) -> Iterator[None]:
+    """Hold a Run. Raises MachineError when another process has it."""
+    path = folder / ".locks" / f"{run_id}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path, timeout=0):
+            yield
+    except filelock.Timeout:
+        raise MachineError(
+            f"{run_id} is being trained by another process ({path}): wait for it, or stop it"
+        ) from None
+    except OSError as e:
+        raise MachineError(f"{path}: cannot lock ({e.strerror}): make the folder writable") from e

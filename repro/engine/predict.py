@@ -1,0 +1,84 @@
+"""How long Runs will take here: their multiplications over this machine's measured rate.
+
+Imports no torch, so that listing stays quick. The shares of the matrix-product rate that the
+engines reach are measurements on two CPU cores; they are rough, and only used to plan.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import time
+
+import numpy as np
+
+from repro.config import Run
+
+EAGER_SHARE = 0.35  # of the matrix-product rate, single model
+COMPILED_SHARE = 0.8
+SCORING_SHARE = 0.5
+COMPILE_SECONDS = 100.0  # of one stack, cold
+IMAGES = {"mnist": (60_000, 10_000)}
+
+
+@functools.cache
+def flops_per_second() -> float:
+    """Single-precision rate of a matrix product of this project's size, measured once."""
+    a = np.ones((1024, 784), np.float32)
+    b = np.ones((784, 512), np.float32)
+    best = 0.0
+    for _ in range(12):
+        start = time.perf_counter()
+        a @ b
+        best = max(best, 2 * 1024 * 784 * 512 / (time.perf_counter() - start))
+    return best
+
+
+def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
+    """Multiply-adds of one image: through inference, and through the generative network."""
+    z, w = run.model.latents, run.model.widths
+    up, down, below = 0, w[0] * (z[0] + w[0] + pixels), pixels
+    for i, units in enumerate(z):
+        up += w[i] * (below + w[i] + 2 * units)
+        below = units if run.model.family == "vae" else w[i]
+        if i:
+            down += w[i] * (units + w[i] + 2 * z[i - 1])
+    return up, down
+
+
+def training_flops(run: Run) -> float:
+    """Forward and backward: three products where the forward pass has one."""
+    rows, _ = IMAGES.get(run.data.name, IMAGES["mnist"])
+    steps = run.schedule.steps_per_epoch or rows // run.optim.batch
+    return 6.0 * sum(multiplications(run)) * run.optim.batch * steps * run.schedule.epochs
+
+
+def scoring_flops(run: Run) -> float:
+    """All evaluation epochs and the final L_K."""
+    e = run.evaluation
+    rows, tests = IMAGES.get(run.data.name, IMAGES["mnist"])
+    up, down = multiplications(run)
+    images = (e.train_images or rows) + (e.test_images or tests)
+    return (
+        2.0 * (up + down) * (images * len(e.epochs) + e.importance_samples * (e.lk_images or tests))
+    )
+
+
+def compiling_pays(runs: list[Run]) -> bool:
+    """Whether a stack of these Runs trains sooner compiled, compilation included."""
+    work = sum(training_flops(run) for run in runs) / flops_per_second()
+    return work / EAGER_SHARE > work / COMPILED_SHARE + COMPILE_SECONDS
+
+
+def has_compiler() -> bool:
+    """A C++ compiler, which torch.compile needs on a CPU."""
+    return any(shutil.which(c) for c in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+
+
+def seconds(runs: list[Run]) -> float:
+    """Predicted wall time of training and scoring these Runs on this machine's CPU."""
+    rate = flops_per_second()
+    share = COMPILED_SHARE if has_compiler() and compiling_pays(runs) else EAGER_SHARE
+    train = sum(training_flops(run) for run in runs) / (rate * share)
+    return train + sum(scoring_flops(run) for run in runs) / (rate * SCORING_SHARE)

@@ -1,0 +1,68 @@
+"""What a person sees while a stack trains: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from repro.engine.step import State
+from repro.stack import Stack
+from repro.train import Log
+
+
+class Progress:
+    """Epoch, training bound of the first lane, images a second and time left."""
+
+    def __init__(self, stack: Stack, steps: int, engine: str) -> None:
+        self.stack, self.steps = stack, steps
+        self.epochs = stack.runs[0].schedule.epochs
+        self.rows = stack.runs[0].optim.batch * len(stack.runs)
+        self.console = Console(stderr=True)
+        self.name = f"{stack.runs[0].id}" + (
+            f" and {len(stack.runs) - 1} more" if len(stack.runs) > 1 else ""
+        )
+        self.console.print(f"training {self.name} ({engine})", highlight=False)
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(self.name, total=self.epochs * steps, note="")
+        self.start: tuple[float, int] | None = None
+        self.epoch = -1
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def show(self, log: Log, state: State) -> None:
+        """Called after every block."""
+        done, now = log.epoch * self.steps + log.step, time.monotonic()
+        self.start = self.start or (now, done)
+        rate = (done - self.start[1]) * self.rows / max(now - self.start[0], 1e-9)
+        rows = log.lanes[0].rows
+        bound = f"bound {rows[-1]['L1_train_running']:.2f}, " if rows else ""
+        note = f"epoch {min(log.epoch + 1, self.epochs)}, {bound}{rate:,.0f} images/s"
+        self.bar.update(self.task, completed=done, note=note)
+        if log.epoch != self.epoch and not self.console.is_terminal and log.epoch:
+            self.console.print(f"  {log.epoch}/{self.epochs} epochs, {bound}{rate:,.0f} images/s")
+        self.epoch = log.epoch
+
+    def scoring(self) -> None:
+        """Training is over; the importance-weighted bounds are next."""
+        k = self.stack.runs[0].evaluation.importance_samples
+        self.bar.update(self.task, note=f"scoring L_{k}")

@@ -1,0 +1,128 @@
+"""One training step of a stack: bound, gradients, clipping, Adam. Every engine runs this body.
+
+Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.config import Optim
+from repro.layers import Params
+from repro.models import MODELS
+from repro.objectives import bound
+from repro.stack import Stack
+
+Objective = Callable[[Params, "Minibatch"], Tensor]
+Update = Callable[["State", list[Tensor], Tensor, Tensor], None]
+
+
+class Minibatch(NamedTuple):
+    """What one step reads."""
+
+    x: Tensor  # [K, B, X] uint8 in {0, 1}
+    eps: list[Tensor]  # each [K_i, S, B, Z_i]
+    beta: Tensor  # [K]
+    lr: Tensor  # [K]
+
+
+@dataclass
+class State:
+    """What one step changes, in place."""
+
+    params: Params
+    m: Params  # Adam's moments
+    v: Params
+    t: Tensor  # updates done; float64 scalar, so that 1 - beta2^t keeps its digits
+    sums: Tensor  # [K] training bound summed over the epoch's steps
+    alive: Tensor  # [K] bool: a diverged lane is frozen
+
+
+def fresh(stack: Stack, pixels: int, device: torch.device, dtype: torch.dtype) -> State:
+    """The state before the first step."""
+    params = {n: p.to(device, dtype) for n, p in stack.initial(pixels).items()}
+    K = len(stack.runs)
+    return State(
+        params,
+        {n: torch.zeros_like(p) for n, p in params.items()},
+        {n: torch.zeros_like(p) for n, p in params.items()},
+        torch.zeros((), dtype=torch.float64, device=device),
+        torch.zeros(K, dtype=torch.float64, device=device),
+        torch.ones(K, dtype=torch.bool, device=device),
+    )
+
+
+def objective_of(stack: Stack) -> Objective:
+    """The function from parameters and minibatch to each lane's training bound, [K]."""
+    infer, optim = MODELS[stack.model.family].infer, stack.runs[0].optim
+
+    def objective(params: Params, batch: Minibatch) -> Tensor:
+        net = stack.net(params)
+        return bound(net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim)
+
+    return objective
+
+
+def update_of(stack: Stack) -> Update:
+    """The function that clips gradients of the *negative* bound and applies Adam, per lane."""
+    optim = stack.runs[0].optim
+
+    def update(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
+        factor = _norm_factor(grads, len(stack.runs), optim.clip_norm)
+        for (name, p), g in zip(state.params.items(), grads, strict=True):
+            k, m, v = p.shape[0], state.m[name], state.v[name]
+            lane = (k, *(1,) * (p.dim() - 1))
+            if optim.clip_norm is not None:
+                g = g * factor[:k].view(lane)
+            if optim.clip_value is not None:
+                g = g.clamp(-optim.clip_value, optim.clip_value)
+            new_m = m + (1 - optim.beta1) * (g - m)
+            new_v = v + (1 - optim.beta2) * (g * g - v)
+            change = rate[:k].view(lane) * new_m / (new_v.sqrt() + eps)
+            alive = state.alive[:k].view(lane)
+            m.copy_(new_m)
+            v.copy_(new_v)
+            p.sub_(change.where(alive, 0))
+
+    return update
+
+
+def _norm_factor(grads: list[Tensor], K: int, clip_norm: float | None) -> Tensor:
+    """min(n, clip)/(n + 1e-7) for each lane's total gradient norm n, [K]."""
+    square = grads[0].new_zeros(K)
+    if clip_norm is None:
+        return square
+    for g in grads:
+        own = g.square().flatten(1).sum(1)
+        square = square + torch.nn.functional.pad(own, (0, K - g.shape[0]))
+    norm = square.sqrt()
+    return norm.clamp(max=clip_norm) / (norm + 1e-7)
+
+
+def rate_and_eps(optim: Optim, lr: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Step size [K] and epsilon as they stand beside the uncorrected m and sqrt(v).
+
+    Usual form: lr (m / fix1) / (sqrt(v / fix2) + eps), so eps is multiplied by sqrt(fix2). The
+    released code adds eps to the uncorrected sqrt(v). t: updates done, this one included.
+    """
+    fix1, fix2 = 1 - optim.beta1**t, 1 - optim.beta2**t
+    eps = optim.eps * (fix2.sqrt() if optim.eps_form == "usual" else torch.ones_like(fix2))
+    return (lr * (fix2.sqrt() / fix1)).to(lr.dtype), eps.to(lr.dtype)
+
+
+def step(
+    objective: Objective, update: Update, optim: Optim, state: State, batch: Minibatch
+) -> None:
+    """One update of every lane; lanes share no number, so the sum of losses separates."""
+    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
+    elbo = objective(leaves, batch)
+    grads = torch.autograd.grad(-elbo.sum(), list(leaves.values()), materialize_grads=True)
+    with torch.no_grad():
+        state.t += 1
+        state.sums += elbo
+        update(state, list(grads), *rate_and_eps(optim, batch.lr, state.t))

@@ -1,0 +1,143 @@
+"""L_1, L_K, KL per unit, latents and samples of trained lanes.
+
+Shapes: K lanes, S samples, B images of a chunk, N images, X pixels, Z units. Nats per example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.hierarchy import Pass
+from repro.layers import Moments, Net
+from repro.models import MODELS
+from repro.objectives import total_kl, unit_kl
+
+ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
+
+Noise = Callable[[str, int, tuple[int, ...]], Tensor]
+"""(purpose, chunk number, shape) -> standard normal draws; makes every draw repeatable."""
+
+
+class Bounds(NamedTuple):
+    """L_1 at beta = 1 for each image, [K, N], and KL per unit, [K_i, Z_i] a layer, mean over N."""
+
+    L1: Tensor
+    kl: list[Tensor]
+
+
+@dataclass
+class WeightSums:
+    """Streaming log-mean-exp of importance weights, per image; also log sum of w^2 for the error.
+
+    Never holds the weights: three numbers an image. Shapes [K, B].
+    """
+
+    log_sum: Tensor
+    log_square: Tensor
+    count: int = 0
+
+    def add(self, log_w: Tensor) -> None:
+        """Take in more samples, log_w [K, S, B]."""
+        self.log_sum = torch.logaddexp(self.log_sum, log_w.logsumexp(1))
+        self.log_square = torch.logaddexp(self.log_square, (2 * log_w).logsumexp(1))
+        self.count += log_w.shape[1]
+
+    def bound(self) -> Tensor:
+        """log (1/K) sum_k w_k, eq. (6)."""
+        return self.log_sum - torch.tensor(float(self.count)).log()
+
+    def mc_variance(self) -> Tensor:
+        """Monte-Carlo variance of `bound`, delta method: var(w) / (K mean(w)^2), w's own spread."""
+        n = self.count
+        ratio = n * (self.log_square - 2 * self.log_sum).exp()  # mean(w^2) / mean(w)^2
+        return (ratio - 1).clamp(min=0) / max(n - 1, 1)
+
+
+def statistics_pass(net: Net, x: Tensor, noise: Noise) -> tuple[dict[str, Moments], Bounds]:
+    """Batch-norm statistics of the whole training set as one batch, and its bounds.
+
+    x: [K, N, X] in {0, 1}. Each layer is normalised by its own full-data statistics; latents
+    are drawn once. A lane without batch norm sees no statistics.
+    """
+    seen = Net(net.model, net.lanes, net.params)
+    out = MODELS[net.model.family].infer(seen, x, _eps(net, noise, "train", 0, 1, x.shape[1]))
+    return seen.seen, _bounds(seen, out)
+
+
+def bounds(net: Net, x: Tensor, noise: Noise, purpose: str) -> Bounds:
+    """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}."""
+    parts, sizes = [], []
+    for i, rows in _chunks(x.shape[1], ROWS):
+        eps = _eps(net, noise, purpose, i, 1, rows.stop - rows.start)
+        out = MODELS[net.model.family].infer(net, x[:, rows], eps)
+        parts.append(_bounds(net, out))
+        sizes.append(rows.stop - rows.start)
+    kl = [torch.stack(layer, -1) for layer in zip(*(p.kl for p in parts), strict=True)]
+    share = kl[0].new_tensor(sizes) / x.shape[1]
+    return Bounds(torch.cat([p.L1 for p in parts], 1), [layer @ share for layer in kl])
+
+
+def _bounds(net: Net, out: Pass) -> Bounds:
+    terms = unit_kl(net, out, "mc")
+    L1 = (out.log_px - total_kl(terms)).squeeze(1)
+    return Bounds(L1, [t.mean((1, 2)) for t in terms])
+
+
+def importance_bound(
+    net: Net, x: Tensor, noise: Noise, samples: int, rows: int = ROWS
+) -> WeightSums:
+    """L_K of each image in bounded memory, eq. (6) at beta = 1. net: folded.
+
+    x: [K, N, X] in {0, 1}. Many images and many samples make one chunk of about `rows` rows.
+    """
+    S = min(samples, max(1, rows // 64))
+    done: list[WeightSums] = []
+    chunk = 0
+    for _, at in _chunks(x.shape[1], max(1, rows // S)):
+        part = x[:, at]
+        empty = part.new_full(part.shape[:2], -torch.inf)
+        sums = WeightSums(empty, empty)
+        for start in range(0, samples, S):
+            n = min(S, samples - start)
+            eps = _eps(net, noise, "importance", chunk, n, part.shape[1])
+            out = MODELS[net.model.family].infer(net, part, eps)
+            sums.add(out.log_px - total_kl(unit_kl(net, out, "mc")))
+            chunk += 1
+        done.append(sums)
+    return WeightSums(
+        torch.cat([s.log_sum for s in done], 1),
+        torch.cat([s.log_square for s in done], 1),
+        samples,
+    )
+
+
+def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
+    """One draw z_i ~ q per image and layer, [K, N, Z_i] each. net: folded."""
+    draws = []
+    for i, rows in _chunks(x.shape[1], ROWS):
+        eps = _eps(net, noise, "latents", i, 1, rows.stop - rows.start)
+        draws.append(MODELS[net.model.family].infer(net, x[:, rows], eps).z)
+    return [torch.cat(layer, 1) for layer in zip(*draws, strict=True)]
+
+
+def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
+    """Mean of p(x | z_1) for z ~ q(z | x), [K, N, X]. net: folded."""
+    eps = _eps(net, noise, "reconstruct", 0, 1, x.shape[1])
+    return torch.sigmoid(MODELS[net.model.family].infer(net, x, eps).logit)
+
+
+def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[Tensor]:
+    """One [K_i, S, B, Z_i] a layer."""
+    Z = net.model.latents
+    eps = noise(purpose, i, (len(net.lanes.depths), S, B, sum(Z)))
+    return [e[: net.lanes.at(i)] for i, e in enumerate(torch.split(eps, list(Z), -1), start=1)]
+
+
+def _chunks(n: int, size: int) -> Iterator[tuple[int, slice]]:
+    for i, start in enumerate(range(0, n, size)):
+        yield i, slice(start, min(start + size, n))

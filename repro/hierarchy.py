@@ -1,0 +1,96 @@
+"""What every hierarchy z_1..z_L shares: the result of a pass, and generation from the top.
+
+Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.distributions import (
+    Normal,
+    kl_normal,
+    kl_standard_normal,
+    log_bernoulli,
+    log_normal,
+    log_standard_normal,
+)
+from repro.layers import Net, cat_lanes
+
+
+class Pass(NamedTuple):
+    """One stochastic pass. Lists are ordered from the data upward."""
+
+    log_px: Tensor  # [K, S, B], nats
+    log_q: list[Tensor]  # each [K_i, S, B, Z_i], nats per unit
+    log_p: list[Tensor]
+    z: list[Tensor]  # each [K_i, S * B, Z_i]
+    q: list[Normal]
+    p: list[Normal | None]  # p(z_i | z_{i+1}) of the lanes that have layer i + 1
+    logit: Tensor  # [K, S * B, X]
+
+
+def logits(net: Net, z_1: Tensor) -> Tensor:
+    """Logits of p(x | z_1), eq. (3): [K, R, Z_1] -> [K, R, X]."""
+    return net.dense("x.out", net.mlp("x", z_1), norm=False)
+
+
+def prior(net: Net, i: int, z_above: Tensor) -> Normal:
+    """p(z_i | z_{i+1}), eq. (1): [K_{i+1}, R, Z_{i+1}] -> fields [K_{i+1}, R, Z_i]."""
+    return net.normal(f"p{i}", net.mlp(f"p{i}", z_above))
+
+
+def complete(
+    net: Net, x: Tensor, S: int, z: list[Tensor], q: list[Normal], p: list[Normal | None]
+) -> Pass:
+    """Log densities of a pass whose latents are drawn. x: [K, B, X] in {0, 1}."""
+    m = net.model
+    logit = logits(net, z[0])
+    log_px = log_bernoulli(x.unsqueeze(1), _by_sample(logit, S), m.mean_clip)
+    log_q = [log_normal(z_i, q_i, m.var_floor) for z_i, q_i in zip(z, q, strict=True)]
+    log_p = [_log_prior(z_i, p_i, m.var_floor) for z_i, p_i in zip(z, p, strict=True)]
+    log_q, log_p = ([_by_sample(t, S) for t in terms] for terms in (log_q, log_p))
+    return Pass(log_px, log_q, log_p, z, q, p, logit)
+
+
+def _by_sample(rows: Tensor, S: int) -> Tensor:
+    """[K, S * B, ...] -> [K, S, B, ...]."""
+    return rows.view(rows.shape[0], S, -1, *rows.shape[2:])
+
+
+def _log_prior(z: Tensor, p: Normal | None, var_floor: float) -> Tensor:
+    """log p(z_i | .) where lanes above K_{i+1} end at layer i, whose prior is N(0, I)."""
+    if p is None:
+        return log_standard_normal(z)
+    k = p.mu.shape[0]
+    return cat_lanes(log_normal(z[:k], p, var_floor), log_standard_normal(z[k:]))
+
+
+def closed_form_kl(q: Normal, p: Normal | None, var_floor: float) -> Tensor:
+    """KL(q(z_i | .) || p(z_i | .)) per unit, [K_i, R, Z_i].
+
+    Right where both are conditioned on the same z_{i+1}: the LVAE, or a top layer.
+    """
+    if p is None:
+        return kl_standard_normal(q, var_floor)
+    k, K = p.mu.shape[0], q.mu.shape[0]
+    return cat_lanes(
+        kl_normal(q.lanes(0, k), p, var_floor), kl_standard_normal(q.lanes(k, K), var_floor)
+    )
+
+
+def generate(net: Net, eps: Sequence[Tensor]) -> Tensor:
+    """Mean of p(x | z_1) after ancestral sampling from p(z_L) down, eqs. (1)-(3).
+
+    eps: one [K_i, B, Z_i] a layer. Returns [K, B, X].
+    """
+    z = eps[-1]
+    for i in range(net.model.depth - 1, 0, -1):
+        p = prior(net, i, z)
+        k = p.mu.shape[0]
+        z = cat_lanes(p.sample(eps[i - 1][:k]), eps[i - 1][k:])
+    return torch.sigmoid(logits(net, z))

@@ -1,0 +1,182 @@
+"""Lane-aware building blocks. Every parameter has a leading lane axis.
+
+Shapes: K lanes, R rows (images, or samples times images), Z units. Lanes are sorted by depth,
+deepest first, so layer i acts on the first K_i of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repro.config import Model
+from repro.distributions import Normal
+
+Params = dict[str, Tensor]
+
+
+class Moments(NamedTuple):
+    """Batch statistics of one dense layer: mean and population variance, [K, 1, Z]."""
+
+    mean: Tensor
+    var: Tensor
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Declares one dense layer: `{name}.W` [K, in, out], `{name}.gamma` and `.beta` [K, out].
+
+    With batch norm a bias before it would be cancelled, so `beta` is the only shift; without,
+    `beta` is the bias and `gamma` does not exist or does not act.
+    """
+
+    name: str
+    fan_in: int
+    fan_out: int
+    layer: int  # stochastic layer it belongs to: lanes of at least this depth have it
+    gain: float
+    norm: bool
+    heads: int = 1  # independent matrices side by side, for the initialiser's fan-out
+    uniform: bool = False
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How many stochastic layers each lane has, and whether it normalises. Deepest first."""
+
+    depths: tuple[int, ...]
+    norm: tuple[bool, ...]
+
+    def at(self, layer: int) -> int:
+        """K_i: lanes that have stochastic layer i."""
+        return sum(d >= layer for d in self.depths)
+
+
+@dataclass
+class Net:
+    """The parameters of a stack and how to apply them; collects the batch statistics it sees."""
+
+    model: Model
+    lanes: Lanes
+    params: Params
+    seen: dict[str, Moments] = field(default_factory=dict)
+
+    def dense(self, name: str, y: Tensor, norm: bool = True) -> Tensor:
+        """y [K, R, in] -> [K, R, out]: product, batch norm where the lane has it, shift."""
+        W, beta = self.params[f"{name}.W"], self.params[f"{name}.beta"].unsqueeze(1)
+        on = self.lanes.norm[: W.shape[0]]
+        if not (norm and any(on)):
+            return torch.baddbmm(beta, y, W)
+        h = torch.bmm(y, W)
+        var, mean = torch.var_mean(h, 1, correction=0, keepdim=True)
+        self.seen[name] = Moments(mean, var)
+        scale = self.params[f"{name}.gamma"].unsqueeze(1) * torch.rsqrt(
+            var + self.model.batch_norm_eps
+        )
+        if not all(on):
+            mask = torch.tensor(on, device=h.device).view(-1, 1, 1)
+            mean, scale = mean.where(mask, 0), scale.where(mask, 1)
+        return (h - mean) * scale + beta
+
+    def mlp(self, name: str, y: Tensor) -> Tensor:
+        """Two hidden layers, eq. (10): [K, R, in] -> [K, R, width]."""
+        for hidden in ("a", "b"):
+            y = F.leaky_relu(self.dense(f"{name}.{hidden}", y), self.model.leaky_slope)
+        return y
+
+    def normal(self, name: str, d: Tensor) -> Normal:
+        """Gaussian heads, eqs. (11)-(12): mu linear, var softplus; fields [K, R, Z]."""
+        mu, var = self.dense(f"{name}.head", d, self.model.head_batch_norm).chunk(2, -1)
+        return Normal(mu, F.softplus(var))
+
+
+def mlp_layers(name: str, fan_in: int, width: int, layer: int) -> list[Dense]:
+    """The two hidden layers of `Net.mlp`; gain sqrt(2), as in the released code."""
+    gain = math.sqrt(2)
+    return [
+        Dense(f"{name}.a", fan_in, width, layer, gain, norm=True),
+        Dense(f"{name}.b", width, width, layer, gain, norm=True),
+    ]
+
+
+def normal_layer(model: Model, name: str, fan_in: int, units: int, layer: int) -> Dense:
+    """The mu and variance heads of `Net.normal`, side by side in one matrix; gain 1."""
+    return Dense(
+        f"{name}.head",
+        fan_in,
+        2 * units,
+        layer,
+        gain=1.0,
+        norm=model.head_batch_norm,
+        heads=2,
+        uniform=model.head_init == "uniform",
+    )
+
+
+def prior_layers(model: Model, pixels: int, widths: Sequence[int]) -> list[Dense]:
+    """p(x|z_1) and p(z_i|z_{i+1}); `widths[i]` is the MLP's between layers i and i + 1."""
+    z = model.latents
+    out = [
+        *mlp_layers("x", z[0], widths[0], 1),
+        Dense("x.out", widths[0], pixels, 1, gain=1.0, norm=False),
+    ]
+    for i in range(1, model.depth):
+        out += mlp_layers(f"p{i}", z[i], widths[i], i + 1)
+        out.append(normal_layer(model, f"p{i}", widths[i], z[i - 1], i + 1))
+    return out
+
+
+def initial_value(dense: Dense, normalised: bool, draw: Tensor) -> Params:
+    """Initial parameters of one lane. `draw`: standard normal or uniform [-1, 1), [in, out].
+
+    Weights have standard deviation gain * sqrt(2 / (in + out)), of one head where there are
+    two. The variance head's bias is 1 where no batch norm cancels it, everything else 0.
+    """
+    std = dense.gain * math.sqrt(2 / (dense.fan_in + dense.fan_out // dense.heads))
+    beta = draw.new_zeros(dense.fan_out)
+    if dense.heads == 2 and not normalised:
+        beta[dense.fan_out // 2 :] = 1
+    scale = std * math.sqrt(3) if dense.uniform else std
+    value = {f"{dense.name}.W": draw * scale, f"{dense.name}.beta": beta}
+    if dense.norm:
+        value[f"{dense.name}.gamma"] = draw.new_ones(dense.fan_out)
+    return value
+
+
+def fold(net: Net, seen: dict[str, Moments]) -> Net:
+    """The same network with the given statistics worked into weights and shifts.
+
+    (yW - mean) scale + beta = y (W scale) + (beta - mean scale): evaluation then costs one
+    matrix product a layer, and knows nothing of batch norm.
+    """
+    params = dict(net.params)
+    for name, (mean, var) in seen.items():
+        W, beta = params[f"{name}.W"], params[f"{name}.beta"].unsqueeze(1)
+        on = torch.tensor(net.lanes.norm[: W.shape[0]], device=W.device).view(-1, 1, 1)
+        gamma = params.pop(f"{name}.gamma").unsqueeze(1)
+        scale = (gamma * torch.rsqrt(var + net.model.batch_norm_eps)).where(on, 1)
+        params[f"{name}.W"] = W * scale
+        params[f"{name}.beta"] = (beta - mean.where(on, 0) * scale).squeeze(1)
+    return Net(net.model, Lanes(net.lanes.depths, (False,) * len(net.lanes.norm)), params)
+
+
+def repeat_rows(h: Tensor, S: int) -> Tensor:
+    """[K, B, Z] -> [K, S * B, Z], sample-major."""
+    return h if S == 1 else h.repeat(1, S, 1)
+
+
+def cat_lanes(first: Tensor, rest: Tensor) -> Tensor:
+    """Lanes of two blocks as one, [K', ...] and [K - K', ...] -> [K, ...]."""
+    return first if rest.shape[0] == 0 else torch.cat([first, rest])
+
+
+def add_lanes(total: Tensor, part: Tensor) -> Tensor:
+    """Add `part` [K', ...] to the first K' lanes of `total` [K, ...]."""
+    k = part.shape[0]
+    return total + part if k == total.shape[0] else torch.cat([total[:k] + part, total[k:]])

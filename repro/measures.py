@@ -1,0 +1,105 @@
+"""Numbers read off one record: what claims and the check are made of. No torch, no training.
+
+Bounds and KL terms are in nats per example. Each function raises RecordError for a record
+that does not hold what it should.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from repro.errors import RecordError
+from repro.store import FINAL, Record
+from repro.targets import ACTIVE_NATS, COLLAPSED_NATS
+
+PCA_STEPS = 511  # projections are saved in this many steps between their low and high
+
+
+def metric(record: Record, name: str) -> float:
+    """One finite number of final.json."""
+    value = record.final.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _damaged(record, FINAL, f"{name} is {value!r}, not a finite number")
+    return float(value)
+
+
+def array(record: Record, file: str, name: str) -> Any:
+    """One array of an npz file."""
+    arrays = record.arrays(file)
+    if name not in arrays:
+        raise _damaged(record, f"{file}.npz", f"holds no {name}")
+    return arrays[name]
+
+
+def kl_layers(record: Record) -> Any:
+    """[L]: KL term of each layer on the test set."""
+    values = record.final.get("kl_layers")
+    if not isinstance(values, list) or len(values) != record.run.model.depth:
+        raise _damaged(record, FINAL, f"kl_layers is {values!r}, not one number a layer")
+    return np.array(values, dtype=float)
+
+
+def active_layers(record: Record) -> int:
+    """How many layers are not collapsed."""
+    return int(np.sum(kl_layers(record) >= COLLAPSED_NATS))
+
+
+def active_shares(record: Record) -> Any:
+    """[2]: share of all units that is active, at most during warm-up and in the end."""
+    epochs = array(record, "kl_units", "epochs")
+    active = np.mean(array(record, "kl_units", "test") > ACTIVE_NATS, axis=1)
+    warming = active[epochs <= record.run.schedule.warmup_epochs]
+    return np.array([max(warming, default=0.0), active[np.argmax(epochs)]])
+
+
+def gap_of_bounds(record: Record) -> float:
+    """L_K - L_1 over the images that L_K covers: the first ones of the test set."""
+    lk, l1 = array(record, "per_image", "LK"), array(record, "per_image", "L1")
+    return float(np.mean(lk, dtype=float) - np.mean(l1[: len(lk)], dtype=float))
+
+
+def over_fitting(record: Record) -> Any:
+    """[2]: widest train - test gap once beta is full, and fall of the test bound from its best."""
+    curve = record.curve().dropna(subset=["L1_train", "L1_test"])
+    rows = curve[curve["beta"] == curve["beta"].max()]
+    if rows.empty:
+        raise _damaged(record, "curve.csv", "holds no evaluated epoch")
+    gap = (rows["L1_train"] - rows["L1_test"]).max()
+    return np.array([gap, rows["L1_test"].max() - rows["L1_test"].iloc[-1]])
+
+
+def effective_layers(share: Any) -> float:
+    """exp(entropy) of shares [L]: 1 when one layer holds all, L when all hold the same."""
+    positive = share[share > 0]
+    return float(np.exp(-np.sum(positive * np.log(positive))))
+
+
+def between_class_share(points: Any, labels: Any) -> float:
+    """Share of the variance of points [N, 2] that lies between the means of their classes [N]."""
+    centred = points - points.mean(axis=0)
+    total = float(np.sum(centred**2))
+    classes = [centred[labels == c] for c in np.unique(labels)]
+    between = sum(len(c) * float(np.sum(c.mean(axis=0) ** 2)) for c in classes)
+    return between / total if total else 0.0
+
+
+def class_shares(record: Record) -> Any:
+    """[L]: between-class share of each layer's two principal components."""
+    labels = array(record, "pca", "labels")
+    layers = range(1, record.run.model.depth + 1)
+    return np.array([between_class_share(projections(record, i), labels) for i in layers])
+
+
+def projections(record: Record, layer: int) -> Any:
+    """[N, 2]: the saved samples z_layer on their two principal components."""
+    low, high, z = (array(record, "pca", f"{name}{layer}") for name in ("low", "high", "z"))
+    return low + (high - low) * (z / PCA_STEPS)
+
+
+def _damaged(record: Record, name: str, problem: str) -> RecordError:
+    return RecordError(
+        f"{record.folder / name}: {problem}: `repro evaluate {record.run.id}`, or remove the record"
+    )

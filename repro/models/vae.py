@@ -1,0 +1,41 @@
+"""The VAE with L stochastic layers and bottom-up inference, eqs. (7)-(12).
+
+Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from repro.config import Model
+from repro.distributions import Normal
+from repro.hierarchy import Pass, complete, prior
+from repro.layers import Dense, Net, mlp_layers, normal_layer, prior_layers, repeat_rows
+
+
+def layers(model: Model, pixels: int) -> list[Dense]:
+    """Parameters of q(z_1|x), q(z_i|z_{i-1}) and of the generative network."""
+    below = (pixels, *model.latents)
+    out = []
+    for i, (z, width) in enumerate(zip(model.latents, model.widths, strict=False), start=1):
+        out += mlp_layers(f"q{i}", below[i - 1], width, i)
+        out.append(normal_layer(model, f"q{i}", width, z, i))
+    return out + prior_layers(model, pixels, model.widths)
+
+
+def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
+    """x [K, B, X] in {0, 1}; eps: one [K_i, S, B, Z_i] a layer."""
+    L, S, lanes = net.model.depth, eps[0].shape[1], net.lanes
+    q: list[Normal] = []
+    z: list[Tensor] = []
+    for i in range(1, L + 1):
+        y = x if i == 1 else z[-1][: lanes.at(i)]
+        q_i = net.normal(f"q{i}", net.mlp(f"q{i}", y))  # (8), (9)
+        if i == 1:
+            q_i = Normal(repeat_rows(q_i.mu, S), repeat_rows(q_i.var, S))
+        q.append(q_i)
+        z.append(q_i.sample(eps[i - 1].flatten(1, 2)))
+    p: list[Normal | None] = [prior(net, i, z[i]) for i in range(1, L)]  # z[i] is z_{i+1}
+    return complete(net, x, S, z, q, [*p, None])

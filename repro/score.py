@@ -1,0 +1,164 @@
+"""What is measured of one trained lane: at evaluation epochs, and in full at the end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import streams
+from repro.config import Run
+from repro.evaluate import (
+    Noise,
+    bounds,
+    importance_bound,
+    latents,
+    reconstruct,
+    statistics_pass,
+)
+from repro.hierarchy import generate
+from repro.layers import Net, fold
+
+ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
+POINT_LEVELS = 511  # PCA points are saved on a grid finer than a printed dot
+SHOWN = 100  # images of Figs. 9 and 10
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Images:
+    """What scoring reads: training bytes [N, X], the one binarised test set [M, X], labels [M]."""
+
+    train: Tensor
+    test: Tensor
+    test_labels: np.ndarray
+
+
+@dataclass
+class EpochScore:
+    """L_1 means, KL per unit [ΣZ] of both sets, and the network that was scored."""
+
+    L1_train: float
+    L1_test: Tensor  # [M]
+    kl_train: np.ndarray
+    kl_test: np.ndarray
+    net: Net
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.L1_train) and bool(self.L1_test.isfinite().all())
+
+
+def noise_of(run: Run, epoch: int, device: torch.device) -> Noise:
+    """Evaluation noise: its own streams, so that measuring never changes training."""
+
+    def noise(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
+        return streams.normal(run.seed, f"score/{purpose}", epoch, i, shape=shape, device=device)
+
+    return noise
+
+
+@torch.no_grad()
+def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
+    """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
+    noise = noise_of(run, epoch, images.train.device)
+    x = _binarised_train(run, images.train, epoch)
+    if run.model.batch_norm:
+        seen, train = statistics_pass(net, x, noise)
+        net = fold(net, seen)
+    else:
+        train = bounds(net, x, noise, "train")
+    x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
+    test = bounds(net, x_test, noise, "test")
+    kl_train, kl_test = (torch.cat([k[0] for k in b.kl]).cpu().numpy() for b in (train, test))
+    return EpochScore(float(train.L1.mean(dtype=torch.float64)), test.L1[0], kl_train, kl_test, net)
+
+
+def _binarised_train(run: Run, train: Tensor, epoch: int) -> Tensor:
+    """One Bernoulli draw of the training set, [1, N, X] float."""
+    train = train[: run.evaluation.train_images]
+    draw = streams.below(
+        run.data.grey_scale,
+        run.seed,
+        "score/binarise",
+        epoch,
+        shape=tuple(train.shape),
+        device=train.device,
+    )
+    return (draw < train).float().unsqueeze(0)
+
+
+@torch.no_grad()
+def score_final(
+    run: Run, images: Images, last: EpochScore, shape: tuple[int, int]
+) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    """`final.json` and the arrays of a finished Run, from its last epoch's score."""
+    noise = noise_of(run, run.schedule.epochs, images.train.device)
+    x = images.test.float().unsqueeze(0)
+    K, n = run.evaluation.importance_samples, run.evaluation.lk_images
+    sums = importance_bound(last.net, x[:, :n], noise, K)
+    LK = sums.bound()[0].double()
+    layers = np.split(last.kl_test, np.cumsum(run.model.latents)[:-1])
+    final = {
+        "L1_train": last.L1_train,
+        "L1_test": float(last.L1_test.double().mean()),
+        "L1_se": standard_error(last.L1_test),
+        "LK_test": float(LK.mean()),
+        "K": K,
+        "LK_images": len(LK),
+        "LK_se": standard_error(LK),
+        "LK_mc_error": float(sums.mc_variance()[0].double().sum().sqrt()) / len(LK),
+        "kl_layers": [float(k.sum()) for k in layers],
+        "active_units": [int((k > ACTIVE).sum()) for k in layers],
+        "negative_units": [int((k < 0).sum()) for k in layers],
+    }
+    arrays = {
+        "per_image": {"L1": last.L1_test.cpu().numpy(), "LK": LK.float().cpu().numpy()},
+        "pca": _pca(latents(last.net, x, noise), images.test_labels),
+        "samples": _samples(run, last.net, x[:, :SHOWN], noise, shape),
+    }
+    return final, arrays
+
+
+def standard_error(per_image: Tensor) -> float:
+    """Of the mean over images."""
+    return float(per_image.double().std()) / math.sqrt(len(per_image))
+
+
+def _samples(run: Run, net: Net, x: Tensor, noise: Noise, shape: tuple[int, int]) -> Arrays:
+    B = x.shape[1]
+    Z = run.model.latents
+    eps = torch.split(noise("prior", 0, (1, B, sum(Z))), list(Z), -1)
+    shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": generate(net, eps)}
+    pixels = {n: (v[0] * 255).round().byte().cpu().numpy() for n, v in shown.items()}
+    return {**pixels, "shape": np.array(shape)}
+
+
+def _pca(z: list[Tensor], labels: np.ndarray) -> Arrays:
+    """Two principal components of each layer's draws, on a grid of POINT_LEVELS + 1 values."""
+    arrays: Arrays = {"labels": labels}
+    for i, layer in enumerate(z, start=1):
+        points = principal_components(layer[0].double()).cpu().numpy()
+        low, high = points.min(0), points.max(0)
+        width = np.where(high > low, high - low, 1)
+        arrays[f"z{i}"] = np.rint((points - low) / width * POINT_LEVELS).astype(np.uint16)
+        arrays[f"low{i}"], arrays[f"high{i}"] = low, high
+    return arrays
+
+
+def principal_components(z: Tensor) -> Tensor:
+    """Projections on the two directions of largest variance, [N, Z] -> [N, 2].
+
+    Each direction's largest loading is positive; a single unit leaves the second axis at 0.
+    """
+    centred = z - z.mean(0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)
+    top = directions.flip(-1)[:, :2]
+    at = top.abs().argmax(0, keepdim=True)
+    points = centred @ (top * top.gather(0, at).sign())
+    return torch.nn.functional.pad(points, (0, 2 - points.shape[1]))

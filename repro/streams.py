@@ -1,0 +1,63 @@
+"""Seed streams: each lane owns one per purpose, so that it draws the same alone or in a stack.
+
+A draw is a function of (seed, stream name, counters) alone. There is no generator state to
+save: a continued run names the same counters and gets the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def normal(
+    seed: int, stream: str, *at: int, shape: tuple[int, ...], device: torch.device | None = None
+) -> Tensor:
+    """Standard normal float32 draws."""
+    if device is not None and device.type != "cpu":
+        g = _device_generator(seed, stream, at, device)
+        return torch.randn(shape, generator=g, device=device)
+    return torch.from_numpy(_generator(seed, stream, at).standard_normal(shape, dtype=np.float32))
+
+
+def below(
+    high: int,
+    seed: int,
+    stream: str,
+    *at: int,
+    shape: tuple[int, ...],
+    device: torch.device | None = None,
+) -> Tensor:
+    """Uniform integers in 0..high-1 as uint8; high <= 256."""
+    if device is not None and device.type != "cpu":
+        g = _device_generator(seed, stream, at, device)
+        return torch.randint(high, shape, generator=g, device=device, dtype=torch.uint8)
+    draw = _generator(seed, stream, at).integers(0, high, shape, dtype=np.uint8)
+    return torch.from_numpy(draw)
+
+
+def uniform(seed: int, stream: str, *at: int, shape: tuple[int, ...]) -> Tensor:
+    """Uniform float32 draws in [-1, 1), on the CPU."""
+    return torch.from_numpy(_generator(seed, stream, at).random(shape, dtype=np.float32) * 2 - 1)
+
+
+def permutation(n: int, seed: int, stream: str, *at: int) -> Tensor:
+    """A random order of 0..n-1, int64, on the CPU: the same on every device."""
+    return torch.from_numpy(_generator(seed, stream, at).permutation(n))
+
+
+def _entropy(seed: int, stream: str, at: tuple[int, ...]) -> int:
+    return int.from_bytes(hashlib.sha256(repr((seed, stream, at)).encode()).digest()[:16], "big")
+
+
+def _generator(seed: int, stream: str, at: tuple[int, ...]) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(_entropy(seed, stream, at)))
+
+
+def _device_generator(
+    seed: int, stream: str, at: tuple[int, ...], device: torch.device
+) -> torch.Generator:
+    return torch.Generator(device).manual_seed(_entropy(seed, stream, at) % 2**63)
