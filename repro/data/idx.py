@@ -1,0 +1,76 @@
+"""The idx format of MNIST and the data sets that imitate it: unsigned bytes, big-endian sizes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+from repro.data.images import Bytes, Images
+from repro.data.sources import REMEDY, Contents, DataSet, File
+from repro.errors import DataError
+
+SIDE = 28
+CLASSES = 10
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """Two zeros, 8 for unsigned bytes, the number of dimensions, then each of them."""
+    return bytes((0, 0, 8, len(shape))) + np.array(shape, ">u4").tobytes()
+
+
+def parse(content: bytes, shape: tuple[int, ...], path: Path) -> Bytes:
+    """The array of an idx file, which must have this shape. Raises DataError naming `path`."""
+    expected = header(shape)
+    start, size = len(expected), len(expected) + math.prod(shape)
+    if len(content) < start:
+        problem = f"ends inside its header, after {len(content)} bytes"
+    elif content[:4] != expected[:4]:
+        problem = f"magic number {content[:4].hex()}, expected {expected[:4].hex()}"
+    elif content[:start] != expected:
+        found = np.frombuffer(content, ">u4", count=len(shape), offset=4)
+        problem = f"shape {tuple(found.tolist())}, expected {shape}"
+    elif len(content) != size:
+        problem = f"{len(content)} bytes, expected {size}"
+    else:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    raise DataError(f"{path}: {problem}: {REMEDY}")
+
+
+def data_set(
+    name: str, train: int, test: int, hashes: tuple[str, ...], mirrors: tuple[str, ...]
+) -> DataSet:
+    """A data set in MNIST's four files; `hashes` (SHA-256 of the content) in the order of NAMES."""
+    shapes = _shapes(train, test)
+    sizes = [len(header(s)) + math.prod(s) for s in shapes]
+    files = tuple(File(*f) for f in zip(NAMES, sizes, hashes, strict=True))
+    return DataSet(name, files, mirrors, functools.partial(_decode, shapes))
+
+
+def _shapes(train: int, test: int) -> list[tuple[int, ...]]:
+    return [(train, SIDE, SIDE), (train,), (test, SIDE, SIDE), (test,)]
+
+
+def _decode(shapes: list[tuple[int, ...]], which: DataSet, contents: Contents) -> Images:
+    arrays = [parse(*p) for p in zip(contents.files, shapes, contents.paths, strict=True)]
+    for labels, path in zip(arrays[1::2], contents.paths[1::2], strict=True):
+        if labels.max() >= CLASSES:
+            raise DataError(f"{path}: label {labels.max()}, expected 0..{CLASSES - 1}: {REMEDY}")
+    return Images(
+        name=which.name,
+        train=arrays[0].reshape(-1, SIDE * SIDE),
+        train_labels=arrays[1],
+        test=arrays[2].reshape(-1, SIDE * SIDE),
+        test_labels=arrays[3],
+        shape=(SIDE, SIDE),
+        source=contents.source,
+        content_hash=contents.content_hash,
+    )

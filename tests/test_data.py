@@ -1,0 +1,262 @@
+"""Local data folders: where they are, and what damage is reported."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixture_data import (
+    IMAGES,
+    LABELS,
+    TRAIN,
+    fill,
+    public_folder,
+    refused,
+    toy,
+    toy_contents,
+    unwritable,
+)
+
+from repro import data
+from repro.config import Data
+from repro.data import idx, sources
+from repro.data.sources import DataSet
+from repro.errors import DataError, UsageError
+from repro.store import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_mnist_loads_with_its_published_shape(data_dir: Path) -> None:
+    images = data.load(Data(), data_dir)
+    assert images.train.shape == (60_000, 784)
+    assert images.test.shape == (10_000, 784)
+    assert images.shape == (28, 28)
+
+
+def test_mnist_labels_belong_to_the_ten_classes(data_dir: Path) -> None:
+    images = data.load(Data(), data_dir)
+    assert np.bincount(images.train_labels).tolist() == [
+        *(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+    ]
+    assert images.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_local_source_is_recorded_without_a_path(data_dir: Path) -> None:
+    assert data.load(Data(), data_dir).source == "local folder"
+
+
+def test_verified_mnist_loads_within_a_second_and_a_half(data_dir: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        data.load(Data(), data_dir)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1.5
+
+
+def test_unpacked_files_are_the_same_data(tmp_path: Path) -> None:
+    fill(tmp_path / "packed")
+    fill(tmp_path / "plain", suffix="")
+    packed = data.load_set(toy(), tmp_path / "packed")
+    plain = data.load_set(toy(), tmp_path / "plain")
+    assert packed.content_hash == plain.content_hash
+    np.testing.assert_array_equal(packed.train, plain.train)
+
+
+def test_pixels_keep_their_published_order(tmp_path: Path) -> None:
+    fill(tmp_path)
+    images = data.load_set(toy(), tmp_path)
+    assert images.train.tobytes() == toy_contents()[IMAGES][16:]
+
+
+def test_content_hash_depends_on_every_file() -> None:
+    hashes = {toy().content_hash}
+    for name, content in toy_contents().items():
+        hashes.add(toy(toy_contents() | {name: content[:-1] + b"\x09"}).content_hash)
+    assert len(hashes) == 1 + len(idx.NAMES)
+
+
+def test_argument_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_DATA", "elsewhere")
+    assert data.directory(Path("here")) == Path("here")
+
+
+def test_environment_wins_over_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_DATA", "elsewhere")
+    assert data.directory() == Path("elsewhere")
+
+
+def test_data_folder_of_the_checkout_is_the_default() -> None:
+    assert data.directory() == ROOT / "data"
+
+
+def test_unknown_data_set_is_a_usage_error() -> None:
+    with refused(UsageError, "'cifar'", "mnist"):
+        data.load(Data("cifar"))
+
+
+def test_importing_the_data_floor_loads_neither_torch_nor_pooch() -> None:
+    code = "import sys, repro.data; print({'torch', 'pooch', 'tqdm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_complete_read_only_folder_is_enough() -> None:
+    with public_folder() as top, unwritable(fill(top)):
+        assert data.load_set(toy(), top).source == "local folder"
+
+
+def test_changed_byte_is_reported_with_both_hashes_and_the_remedy(tmp_path: Path) -> None:
+    content = toy_contents()[IMAGES]
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    path = fill(tmp_path, toy_contents() | {IMAGES: changed}) / f"{IMAGES}.gz"
+    expected, actual = (hashlib.sha256(c).hexdigest() for c in (content, changed))
+    with refused(DataError, str(path), expected, actual, "delete it and run `repro data fetch`"):
+        data.load_set(toy(), tmp_path)
+
+
+def test_truncated_gzip_is_reported(tmp_path: Path) -> None:
+    path = fill(tmp_path) / f"{IMAGES}.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with refused(DataError, str(path), "truncated or damaged gzip"):
+        data.load_set(toy(), tmp_path)
+
+
+def test_flipped_bits_inside_the_gzip_are_reported(tmp_path: Path) -> None:
+    path = fill(tmp_path) / f"{IMAGES}.gz"
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 0xFF
+    path.write_bytes(body)
+    with refused(DataError, str(path)):
+        data.load_set(toy(), tmp_path)
+
+
+def test_truncated_content_is_reported_with_its_size(tmp_path: Path) -> None:
+    content = toy_contents()[IMAGES]
+    path = fill(tmp_path, toy_contents() | {IMAGES: content[:-7]}) / f"{IMAGES}.gz"
+    with refused(DataError, str(path), f"{len(content) - 7} of {len(content)} bytes"):
+        data.load_set(toy(), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_trailing_bytes_are_reported(tmp_path: Path, suffix: str) -> None:
+    longer = toy_contents()[IMAGES] + b"\0"
+    path = fill(tmp_path, toy_contents() | {IMAGES: longer}, suffix) / f"{IMAGES}{suffix}"
+    with refused(DataError, str(path), "too large"):
+        data.load_set(toy(), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_oversized_file_is_never_read_whole(tmp_path: Path, suffix: str) -> None:
+    fill(tmp_path, toy_contents() | {IMAGES: bytes(1 << 26)}, suffix)
+    tracemalloc.start()
+    with refused(DataError, "too large"):
+        data.load_set(toy(), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 21
+
+
+def published_as(name: str, content: bytes, folder: Path) -> DataSet:
+    """A toy data set in which this very content, right or wrong, is the published one."""
+    contents = toy_contents() | {name: content}
+    fill(folder, contents)
+    return toy(contents)
+
+
+def test_wrong_magic_number_is_reported(tmp_path: Path) -> None:
+    floats = b"\0\0\x0d" + toy_contents()[IMAGES][3:]
+    with refused(DataError, IMAGES, "00000d03", "00000803"):
+        data.load_set(published_as(IMAGES, floats, tmp_path), tmp_path)
+
+
+def test_wrong_shape_is_reported(tmp_path: Path) -> None:
+    turned = idx.header((TRAIN, 14, 56)) + toy_contents()[IMAGES][16:]
+    with refused(DataError, IMAGES, "(3, 14, 56)", "(3, 28, 28)"):
+        data.load_set(published_as(IMAGES, turned, tmp_path), tmp_path)
+
+
+def test_file_that_ends_inside_its_header_is_reported(tmp_path: Path) -> None:
+    with refused(DataError, IMAGES, "header"):
+        data.load_set(published_as(IMAGES, toy_contents()[IMAGES][:9], tmp_path), tmp_path)
+
+
+def test_bytes_after_the_last_image_are_reported(tmp_path: Path) -> None:
+    longer = toy_contents()[IMAGES] + b"\0"
+    with refused(DataError, IMAGES, f"{len(longer)} bytes"):
+        data.load_set(published_as(IMAGES, longer, tmp_path), tmp_path)
+
+
+def test_label_above_nine_is_reported(tmp_path: Path) -> None:
+    eleven = toy_contents()[LABELS][:-1] + b"\x0b"
+    with refused(DataError, LABELS, "label 11"):
+        data.load_set(published_as(LABELS, eleven, tmp_path), tmp_path)
+
+
+def test_unreadable_file_is_reported_as_damaged() -> None:
+    with public_folder() as top:
+        path = fill(top) / f"{IMAGES}.gz"
+        path.chmod(0o000)
+        with unwritable(path.parent):
+            found = sources.status(toy(), path.parent)
+        assert (found[0].state, found[0].detail) == (
+            "damaged",
+            "cannot read (Permission denied): make it readable",
+        )
+
+
+def test_status_of_published_files_is_ok(data_dir: Path) -> None:
+    assert [s.state for s in data.status(data_dir)] == ["ok"] * 4
+
+
+def test_status_tells_missing_from_damaged(data_dir: Path, tmp_path: Path) -> None:
+    published = (data_dir / "mnist").resolve()
+    (tmp_path / "mnist").mkdir()
+    for name in idx.NAMES[1:3]:
+        (tmp_path / "mnist" / f"{name}.gz").symlink_to(published / f"{name}.gz")
+    (tmp_path / "mnist" / idx.NAMES[3]).write_bytes(b"not labels")
+    states = [s.state for s in data.status(tmp_path)]
+    assert states == ["missing", "ok", "ok", "damaged"]
+
+
+def test_status_changes_nothing(tmp_path: Path) -> None:
+    data.status(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_passes_the_published_files(data_dir: Path) -> None:
+    assert data.verify(data_dir) == data.status(data_dir)
+
+
+def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    for name in idx.NAMES[1:]:
+        (tmp_path / "mnist" / name).touch()
+    (tmp_path / "mnist" / IMAGES).write_bytes(b"not images")
+    with refused(DataError, str(tmp_path / "mnist" / IMAGES), "delete it"):
+        data.verify(tmp_path)
+
+
+def test_verify_does_not_pass_missing_files(tmp_path: Path) -> None:
+    with refused(DataError, str(tmp_path), "missing", "repro data fetch"):
+        data.verify(tmp_path)
+
+
+def test_fetch_refuses_to_overwrite_a_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    for name in idx.NAMES:
+        (tmp_path / "mnist" / name).write_bytes(b"mine")
+    with refused(DataError, IMAGES, "delete it"):
+        data.fetch(data_dir=tmp_path)
+    assert (tmp_path / "mnist" / IMAGES).read_bytes() == b"mine"

@@ -1,0 +1,215 @@
+"""Fetching: mirrors in turn, two processes at once, machines that cannot take the files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fixture_data import (
+    IMAGES,
+    LABELS,
+    Handler,
+    absent,
+    as_encoding,
+    dead_url,
+    endless,
+    fill,
+    public_folder,
+    refused,
+    reply,
+    serving,
+    toy,
+    toy_contents,
+    truncated,
+    unwritable,
+    whole,
+    wrong,
+)
+
+from repro import data
+from repro.data import idx
+from repro.errors import DataError, MachineError
+from repro.store import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+def test_missing_files_come_from_the_first_mirror(tmp_path: Path) -> None:
+    with serving(whole) as good, serving(whole) as spare:
+        images = data.load_set(toy(mirrors=(good.url, spare.url)), tmp_path)
+    assert images.train.tobytes() == toy_contents()[IMAGES][16:]
+    assert (len(good.seen), spare.seen) == (4, [])
+
+
+def test_source_of_fetched_data_is_the_host(tmp_path: Path) -> None:
+    with serving(whole) as good:
+        assert data.load_set(toy(mirrors=(good.url,)), tmp_path).source == "127.0.0.1"
+
+
+def test_fetched_files_serve_later_without_a_mirror(tmp_path: Path) -> None:
+    with serving(whole) as good:
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert data.load_set(toy(), tmp_path).source == "local folder"
+
+
+def test_only_missing_files_are_fetched(tmp_path: Path) -> None:
+    (fill(tmp_path) / f"{LABELS}.gz").unlink()
+    with serving(whole) as good:
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert good.seen == [f"/{LABELS}.gz"]
+
+
+@pytest.mark.parametrize("fault", [absent, wrong, truncated, endless])
+def test_next_mirror_is_tried_when_one_fails(
+    fault: Callable[[Handler], None], tmp_path: Path
+) -> None:
+    with serving(fault) as bad, serving(whole) as good:
+        images = data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
+    assert images.train.tobytes() == toy_contents()[IMAGES][16:]
+
+
+def test_mirror_that_failed_once_is_tried_last_afterwards(tmp_path: Path) -> None:
+    with serving(absent) as bad, serving(whole) as good:
+        data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
+    assert (len(bad.seen), len(good.seen)) == (1, 4)
+
+
+def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path: Path) -> None:
+    with serving(as_encoding) as good:
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert (tmp_path / "toy" / IMAGES).read_bytes() == toy_contents()[IMAGES]
+
+
+def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path: Path) -> None:
+    with serving(absent) as gone, serving(wrong) as other:
+        localhost = other.url.replace("127.0.0.1", "localhost")
+        dead = toy(mirrors=(gone.url, localhost, dead_url()))
+        faults = ("127.0.0.1: HTTP 404", "localhost: wrong content", "127.0.0.1: no connection")
+        with refused(DataError, *faults, str(tmp_path / "toy"), "--data-dir", "REPRO_DATA"):
+            data.load_set(dead, tmp_path)
+
+
+@pytest.mark.parametrize("fault", [wrong, truncated, endless])
+def test_failed_fetch_leaves_no_file_behind(
+    fault: Callable[[Handler], None], tmp_path: Path
+) -> None:
+    with serving(fault) as bad, pytest.raises(DataError):
+        data.load_set(toy(mirrors=(bad.url,)), tmp_path)
+    assert [p.name for p in (tmp_path / "toy").iterdir() if p.name != ".lock"] == []
+
+
+def test_download_that_outgrows_its_file_is_cut_off(tmp_path: Path) -> None:
+    sent = []
+
+    def long(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(64):
+            handler.wfile.write(bytes(1 << 20))
+            sent.append(1 << 20)
+
+    with serving(long) as bad, pytest.raises(DataError):
+        data.load_set(toy(mirrors=(bad.url,)), tmp_path)
+    assert sum(sent) < 1 << 25
+
+
+def test_leftovers_of_a_killed_fetch_are_swept(tmp_path: Path) -> None:
+    leftover = tmp_path / "toy" / ".fetch-killed"
+    leftover.mkdir(parents=True)
+    (leftover / "part").write_bytes(b"half a file")
+    with serving(whole) as good:
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert not leftover.exists()
+
+
+def test_mirrors_of_the_environment_replace_the_public_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(whole) as public, serving(whole) as own:
+        monkeypatch.setenv("REPRO_MIRRORS", f"{dead_url()} {own.url}/copy/")
+        data.load_set(toy(mirrors=(public.url,)), tmp_path)
+    assert own.seen[0] == f"/copy/toy/{IMAGES}.gz"
+    assert public.seen == []
+
+
+def test_two_processes_fetch_each_file_once_between_them(data_dir: Path, tmp_path: Path) -> None:
+    def slow(handler: Handler) -> None:
+        time.sleep(0.3)
+        reply(handler, (data_dir / handler.path.lstrip("/")).read_bytes())
+
+    with serving(slow) as mirror:
+        env = os.environ | {"REPRO_DATA": str(tmp_path), "REPRO_MIRRORS": mirror.url}
+        code = "from repro import data; print({s.state for s in data.fetch()})"
+        command = [sys.executable, "-c", code]
+        both = [
+            subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        assert [p.communicate()[0] for p in both] == ["{'ok'}\n"] * 2
+    assert sorted(mirror.seen) == sorted(f"/mnist/{name}.gz" for name in idx.NAMES)
+
+
+def test_no_bar_is_drawn_off_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(whole) as good:
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_incomplete_read_only_folder_is_a_machine_error() -> None:
+    with public_folder() as top:
+        folder = fill(top)
+        (folder / f"{LABELS}.gz").unlink()
+        with (
+            unwritable(folder),
+            refused(MachineError, str(folder), "Permission denied", "REPRO_DATA"),
+        ):
+            data.load_set(toy(), top)
+
+
+def test_folder_that_cannot_be_made_is_a_machine_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with refused(MachineError, str(tmp_path / "file"), "--data-dir"):
+        data.load_set(toy(), tmp_path / "file")
+
+
+def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path: Path) -> None:
+    with serving(whole) as good:
+        huge = toy(mirrors=(good.url,))
+        huge = replace(huge, files=tuple(replace(f, size=10**18) for f in huge.files))
+        with refused(MachineError, str(tmp_path), "free some space"):
+            data.load_set(huge, tmp_path)
+    assert good.seen == []
+
+
+@contextlib.contextmanager
+def file_sizes_limited(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes, as on a disk that fills up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_disk_that_fills_during_a_download_is_a_machine_error(tmp_path: Path) -> None:
+    with (
+        serving(whole) as good,
+        file_sizes_limited(1000),
+        refused(MachineError, str(tmp_path), "File too large"),
+    ):
+        data.load_set(toy(mirrors=(good.url,)), tmp_path)
+    assert [p.name for p in (tmp_path / "toy").iterdir()] == [".lock"]
