@@ -30,7 +30,7 @@ from repro.engine.recording import (
     rescore,
     weights_path,
 )
-from repro.engine.step import Minibatch, State, fresh, objective_of, step, update_of
+from repro.engine.step import fresh, step_function
 from repro.errors import RecordError, ReproError
 from repro.score import Images, score_epoch
 from repro.stack import Stack, pack
@@ -176,7 +176,7 @@ class _Work:
                 feed,
                 state,
                 log,
-                _steps(stack, pinned.engine),
+                step_function(stack, pinned.engine),
                 lambda k, epoch: score_epoch(
                     stack.lane(state.params, k), stack.runs[k], images, epoch
                 ),
@@ -283,16 +283,6 @@ class _Keeper:
     def save(self) -> None:
         checkpoint.save_checkpoint(self.path, self.stack, self.state, self.log, self.pinned)
         self.saved = time.monotonic()
-
-
-def _steps(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
-    """The step function of an engine: one body, compiled or not."""
-    objective, update = objective_of(stack), update_of(stack)
-    if engine == "compiled":
-        objective = torch.compile(objective, dynamic=False)
-        update = torch.compile(update, dynamic=False)
-    optim = stack.runs[0].optim
-    return lambda state, batch: step(objective, update, optim, state, batch)
 
 
 def _drop(names: list[str], name: str) -> None:

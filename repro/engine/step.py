@@ -126,3 +126,12 @@ def step(
         state.t += 1
         state.sums += elbo
         update(state, list(grads), *rate_and_eps(optim, batch.lr, state.t))
+
+
+def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
+    """The step of an engine, "eager" or "compiled": one body, compiled or not."""
+    objective, update, optim = objective_of(stack), update_of(stack), stack.runs[0].optim
+    if engine == "compiled":
+        objective = torch.compile(objective, dynamic=False)
+        update = torch.compile(update, dynamic=False)
+    return lambda state, batch: step(objective, update, optim, state, batch)
