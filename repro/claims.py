@@ -143,16 +143,16 @@ def _kl_low_or_spread(found: Lookup) -> Judgement:
     low = {c: float(v[:LOWEST].sum()) for c, v in share.items()}
     spread = {c: measures.effective_layers(v) for c, v in share.items()}
     wider = spread[LVAE] - max(spread[c] for c in VAES) >= SPREAD_LAYERS
-    evidence = (f"{_label(c)} {low[c]:.0%}, {spread[c]:.1f}" for c in DEEPEST)
+    evidence = (f"{_label(c)} {low[c]:.0%} ({spread[c]:.1f})" for c in DEEPEST)
     holds = min(low[c] for c in VAES) >= MOST_KL and wider
-    return holds, "share of z_1 and z_2, effective layers: " + ", ".join(evidence)
+    return holds, "share of z_1 and z_2 (effective layers): " + ", ".join(evidence)
 
 
 def _no_over_fitting(found: Lookup) -> Judgement:
     signs = {c: _mean(found(c), measures.over_fitting) for c in DEEPEST}
     holds = all(gap < SEVERAL_NATS and fall <= FALL_NATS for gap, fall in signs.values())
-    evidence = (f"{_label(c)} {gap:.2f}, {fall:.2f}" for c, (gap, fall) in signs.items())
-    return holds, "widest train - test gap, fall from the best test bound: " + ", ".join(evidence)
+    evidence = (f"{_label(c)} {gap:.2f} ({fall:.2f})" for c, (gap, fall) in signs.items())
+    return holds, "widest train - test gap (fall from the best test bound): " + ", ".join(evidence)
 
 
 def _clusters_at_the_top(found: Lookup) -> Judgement:

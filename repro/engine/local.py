@@ -30,7 +30,7 @@ from repro.engine.recording import (
     rescore,
     weights_path,
 )
-from repro.engine.step import fresh, step_function
+from repro.engine.step import State, fresh, step_function
 from repro.errors import RecordError, ReproError
 from repro.score import Images, score_epoch
 from repro.stack import Stack, pack
