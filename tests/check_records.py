@@ -1,0 +1,73 @@
+"""Small records for the tests of claims, check and compare: only what those read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from repro.config import Run
+from repro.experiments.grid import Cell
+from repro.profiles import PROFILES, run_of
+from repro.store import Arrays, Record, Store
+
+IMAGES = 8
+
+
+def write(
+    root: Path,
+    cell: Cell,
+    profile: str = "paper",
+    seed: int = 1,
+    run: Run | None = None,
+    curve: pd.DataFrame | None = None,
+    arrays: dict[str, Arrays] | None = None,
+    **final: Any,
+) -> Record:
+    """A finished record of a cell (or of `run`), with the given values of final.json."""
+    run = run or run_of(cell, PROFILES[profile], seed)
+    depth, evaluation = run.model.depth, run.evaluation
+    content: dict[str, Any] = {
+        "state": "done",
+        "diverged_at": None,
+        "L1_train": -90.0,
+        "L1_test": -90.5,
+        "L1_se": 0.2,
+        "LK_test": -87.0,
+        "K": evaluation.importance_samples,
+        "LK_images": evaluation.lk_images or 10_000,
+        "LK_se": 0.2,
+        "LK_mc_error": 0.02,
+        "kl_layers": [5.0] * depth,
+        "active_units": [4] * depth,
+        "negative_units": [0] * depth,
+    }
+    table = pd.DataFrame(
+        {"epoch": [1, 2], "beta": [1.0, 1.0], "L1_train": [-95.0, -90.0], "L1_test": [-95.5, -90.5]}
+    )
+    table = table if curve is None else curve
+    files = {**arrays_of(run), **(arrays or {})}
+    env = {"commit": "0" * 40, "data": {"sha256": "0" * 64}}
+    return Store(root).write(profile, run, env, {**content, **final}, table, files)
+
+
+def arrays_of(run: Run) -> dict[str, Arrays]:
+    """The arrays of an unremarkable record."""
+    units = sum(run.model.latents)
+    per_image = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}
+    kl_units = {"epochs": np.array([1, 2]), "test": np.ones((2, units))}
+    return {"per_image": per_image, "kl_units": kl_units, "pca": pca([0.1] * run.model.depth)}
+
+
+def pca(shares: list[float]) -> Arrays:
+    """Two classes of two points a layer, with the given between-class share of the variance."""
+    arrays: Arrays = {"labels": np.array([0, 0, 1, 1], dtype=np.uint8)}
+    for i, share in enumerate(shares, start=1):
+        apart, within = np.sqrt(share), np.sqrt(1 - share)
+        points = np.array([[-apart, -within], [-apart, within], [apart, -within], [apart, within]])
+        low, high = np.full(2, -1.0), np.full(2, 1.0)
+        arrays[f"z{i}"] = np.round((points - low) / (high - low) * 511).astype(np.uint16)
+        arrays[f"low{i}"], arrays[f"high{i}"] = low, high
+    return arrays

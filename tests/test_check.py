@@ -1,0 +1,274 @@
+"""The verdicts of `repro check`, one test a rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from check_records import write
+
+from repro.check import check
+from repro.claims import CLAIMS, LVAE, VAE
+from repro.config import Data, Run
+from repro.errors import RecordError
+from repro.experiments.grid import Cell
+from repro.profiles import PROFILES, run_of
+from repro.store import Store
+from repro.targets import VAES
+from repro.verdicts import ClaimResult, TargetResult
+
+PAPER = PROFILES["paper"]
+HEADLINE = "table1/lvae5"  # published: -82.12
+USES_ALL = "mnist/lvae_uses_all_layers"
+
+
+def target(root: Path, name: str = HEADLINE, profile: str = "paper") -> TargetResult:
+    report = check(Store(root), profile)
+    return next(r for r in report.targets if r.target.id == name)
+
+
+def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:
+    report = check(Store(root), profile)
+    return next(r for r in report.claims if r.claim.id == name)
+
+
+def seeds(root: Path, *values: float, **kwargs: Any) -> None:
+    for seed, value in enumerate(values, start=1):
+        write(root, LVAE, seed=seed, LK_test=value, **kwargs)
+
+
+def at_255(run: Run) -> Run:
+    return replace(run, data=Data(grey_scale=255))
+
+
+def longer(run: Run) -> Run:
+    """Another configuration than the profile's Run of that id."""
+    return replace(run, optim=replace(run.optim, lr=2e-3))
+
+
+def test_three_seeds_within_tolerance_are_reproduced(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.0, -82.4, -82.3)
+    assert target(tmp_path).verdict == "reproduced"
+
+
+@pytest.mark.parametrize("values", [(-82.3,), (-82.3, -82.0)])
+def test_fewer_seeds_within_tolerance_are_called_one_seed(
+    tmp_path: Path, values: tuple[float, ...]
+) -> None:
+    seeds(tmp_path, *values)
+    assert target(tmp_path).verdict == "one seed"
+
+
+@pytest.mark.parametrize("edge", [-82.42, -81.82])
+def test_a_difference_equal_to_the_tolerance_is_within_it(tmp_path: Path, edge: float) -> None:
+    seeds(tmp_path, edge, edge, edge)
+    assert target(tmp_path).verdict == "reproduced"
+
+
+def test_a_higher_bound_beyond_tolerance_is_better(tmp_path: Path) -> None:
+    seeds(tmp_path, -81.5)
+    assert target(tmp_path).verdict == "better"
+
+
+def test_a_lower_bound_beyond_tolerance_is_short(tmp_path: Path) -> None:
+    seeds(tmp_path, -83.0, -83.1, -83.2)
+    assert target(tmp_path).verdict == "short"
+
+
+def test_rows_of_other_papers_without_a_run_are_quoted(tmp_path: Path) -> None:
+    assert target(tmp_path, "table1/vae_vgp").verdict == "quoted"
+
+
+def test_every_other_target_of_an_empty_store_is_not_run(tmp_path: Path) -> None:
+    verdicts = {r.verdict for r in check(Store(tmp_path), "paper").targets if not r.runs}
+    quoted = {r.target.id for r in check(Store(tmp_path), "paper").targets if r.verdict == "quoted"}
+    assert (verdicts, len(quoted)) == ({"not run", "quoted"}, 5)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "reduced", "somebody's own"])
+@pytest.mark.parametrize("value", [-82.12, -70.0, -99.0])
+def test_nothing_of_a_reduced_or_unknown_profile_is_more_than_reduced(
+    tmp_path: Path, profile: str, value: float
+) -> None:
+    budget = PROFILES.get(profile, PAPER)
+    for seed in (1, 2, 3):
+        run = run_of(LVAE, budget, seed)
+        write(tmp_path, LVAE, profile, run=run, LK_test=value, L1_test=value)
+    ran = {r.verdict for r in check(Store(tmp_path), profile).targets if r.runs}
+    assert ran == {"reduced protocol"}
+
+
+def test_a_record_with_another_grey_scale_is_other_data(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, run=at_255(run_of(LVAE, PAPER)), LK_test=-82.12)
+    assert target(tmp_path).verdict == "other data"
+
+
+def test_other_data_stays_other_data_in_a_reduced_profile(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, "quick", run=at_255(run_of(LVAE, PROFILES["quick"])))
+    assert target(tmp_path, profile="quick").verdict == "other data"
+
+
+def test_a_seed_with_another_grey_scale_does_not_count_and_is_named(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.12)
+    write(tmp_path, LVAE, run=at_255(run_of(LVAE, PAPER, seed=2)), LK_test=-80.0)
+    result = target(tmp_path)
+    assert (result.ours, result.seeds) == (-82.12, 1)
+    assert "grey scale /255: mnist-lvae_bn_wu-L5-s2" in result.note
+
+
+def test_another_configuration_than_the_profiles_run_is_reduced_protocol(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write(tmp_path, LVAE, run=longer(run_of(LVAE, PAPER, seed)), LK_test=-82.12)
+    result = target(tmp_path)
+    assert result.verdict == "reduced protocol"
+    assert "another configuration" in result.note
+
+
+def test_a_seed_of_another_configuration_does_not_count_and_is_named(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.12)
+    write(tmp_path, LVAE, run=longer(run_of(LVAE, PAPER, seed=2)), LK_test=-70.0)
+    result = target(tmp_path)
+    assert (result.verdict, result.ours) == ("one seed", -82.12)
+    assert "not counted, another configuration: mnist-lvae_bn_wu-L5-s2" in result.note
+
+
+@pytest.mark.parametrize(
+    ("scoring", "note"),
+    [({"K": 500}, "L_500 on 10000 images"), ({"LK_images": 1000}, "L_5000 on 1000 images")],
+)
+def test_another_scoring_of_l_k_is_reduced_protocol(
+    tmp_path: Path, scoring: dict[str, int], note: str
+) -> None:
+    seeds(tmp_path, -82.12, **scoring)
+    result = target(tmp_path)
+    assert (result.verdict, result.note) == ("reduced protocol", note)
+
+
+def test_a_cell_without_a_run_in_any_experiment_is_reduced_protocol(tmp_path: Path) -> None:
+    cell = Cell("omniglot", "lvae_bn_wu", 5)
+    write(tmp_path, cell, LK_images=8_070, LK_test=-102.11)
+    name = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
+    assert target(tmp_path, name).verdict == "reduced protocol"
+
+
+def test_ours_is_the_mean_over_seeds_and_sd_their_spread(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.0, -82.2, -82.4)
+    result = target(tmp_path)
+    assert (result.ours, result.sd, result.seeds) == (pytest.approx(-82.2), pytest.approx(0.2), 3)
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.0)
+    assert target(tmp_path).sd is None
+
+
+def test_monte_carlo_errors_combine_to_that_of_the_mean(tmp_path: Path) -> None:
+    for seed, error in ((1, 0.03), (2, 0.04)):
+        write(tmp_path, LVAE, seed=seed, LK_mc_error=error)
+    assert target(tmp_path).mc_error == pytest.approx(0.025)
+
+
+def test_l_1_has_no_monte_carlo_error_of_its_own(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.0)
+    assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
+
+
+def test_a_diverged_seed_does_not_count_and_is_named(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.12)
+    write(tmp_path, LVAE, seed=2, state="diverged", diverged_at=7, LK_test=None)
+    result = target(tmp_path)
+    assert (result.seeds, result.runs) == (1, ("mnist-lvae_bn_wu-L5-s1",))
+    assert "diverged, not counted: mnist-lvae_bn_wu-L5-s2" in result.note
+
+
+def test_a_cell_that_diverged_for_every_seed_fell_short(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, state="diverged", diverged_at=7, LK_test=None, L1_test=None)
+    result = target(tmp_path)
+    assert (result.verdict, result.ours, result.seeds) == ("short", None, 0)
+
+
+def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:
+    for cell in VAES:
+        best = cell == Cell("mnist", "vae_bn", 4)
+        write(tmp_path, cell, LK_test=-82.8 if best else -84.0)
+    result = target(tmp_path, "text/L5000_test/vae_best")
+    assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
+
+
+def test_the_best_vae_is_not_run_as_long_as_a_cell_is_missing(tmp_path: Path) -> None:
+    for cell in VAES[:-1]:
+        write(tmp_path, cell, LK_test=-82.8)
+    result = target(tmp_path, "text/L5000_test/vae_best")
+    assert (result.verdict, result.ours, result.note) == (
+        "not run",
+        None,
+        "14 of 15 cells have run",
+    )
+
+
+def test_a_record_without_its_metric_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, LK_test=None)
+    with pytest.raises(RecordError, match="LK_test is None"):
+        check(Store(tmp_path), "paper")
+
+
+def test_a_claim_that_is_met_holds(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
+    assert claim(tmp_path).verdict == "holds"
+
+
+def test_a_claim_that_is_not_met_fails(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 0.0])
+    assert claim(tmp_path).verdict == "fails"
+
+
+def test_the_evidence_of_a_claim_holds_its_numbers_and_seeds(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
+    evidence = "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 3.00; seeds: 1"
+    assert claim(tmp_path).evidence == evidence
+
+
+def test_every_claim_of_an_empty_store_is_not_run(tmp_path: Path) -> None:
+    results = check(Store(tmp_path), "paper").claims
+    assert {r.claim.id for r in results if r.verdict == "not run"} == set(CLAIMS)
+
+
+def test_a_claim_with_a_missing_run_names_it(tmp_path: Path) -> None:
+    write(tmp_path, LVAE)
+    result = claim(tmp_path, "mnist/lvae_bound_is_tighter")
+    assert result.verdict == "not run"
+    assert result.evidence == "1 of 2 Runs missing: mnist-vae_bn_wu-L5"
+
+
+def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, state="diverged", diverged_at=3, kl_layers=None)
+    result = claim(tmp_path)
+    assert result.verdict == "not run"
+    assert "diverged, not counted: mnist-lvae_bn_wu-L5-s1" in result.evidence
+
+
+def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:
+    for cell in (VAE, LVAE):
+        record = write(tmp_path, cell)
+        final = {k: v for k, v in record.final.items() if k != "files"}
+        Store(tmp_path).write("paper", record.run, record.env, final, record.curve(), {})
+    result = claim(tmp_path, "mnist/classes_cluster_in_top_lvae_layer")
+    assert result.verdict == "not run"
+    assert result.evidence.startswith("no pca.npz in mnist-vae-L5-s1")
+
+
+@pytest.mark.parametrize(("top", "met"), [(3.0, "met"), (0.0, "not met")])
+def test_a_claim_in_a_reduced_profile_is_reduced_protocol_and_says_whether_it_was_met(
+    tmp_path: Path, top: float, met: str
+) -> None:
+    write(tmp_path, LVAE, "quick", kl_layers=[11.7, 6.2, 2.9, 1.7, top])
+    result = claim(tmp_path, profile="quick")
+    assert result.verdict == "reduced protocol"
+    assert result.evidence.startswith(f"{met} at this budget: KL of z_1")
+
+
+def test_a_claim_on_another_configuration_is_reduced_protocol(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, run=longer(run_of(LVAE, PAPER)))
+    assert claim(tmp_path).verdict == "reduced protocol"

@@ -1,0 +1,185 @@
+"""The published numbers: all there, rightly named, with their tolerance and confidence."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from repro.experiments.grid import Cell
+from repro.store import ROOT
+from repro.targets import TARGETS
+
+TABLE1 = {
+    "vae_nf": -85.10,
+    "iwae_k1": -85.33,
+    "iwae_k50": -82.90,
+    "vae_vgp": -81.90,
+    "lvae5": -82.12,
+    "lvae5_finetuned": -81.84,
+    "lvae5_finetuned_iw10": -81.74,
+}
+TEXT = {
+    "text/L1_test/lvae5": -85.23,
+    "text/L1_test/vae3": -87.49,
+    "text/L5000_test/lvae5": -82.12,
+    "text/L5000_test/vae_best": -82.74,
+    "text/iwae_omniglot_k50": -103.38,
+}
+OMNIGLOT = {
+    "vae": (-111.21, -110.58, -111.26, -111.58, -110.46),
+    "vae_bn": (-105.62, -105.51, -106.09, -105.66, -105.45),
+    "vae_bn_wu": (-104.51, -102.61, -102.52, -102.66, -102.48),
+    "lvae_bn_wu": (None, -102.63, -102.18, -102.21, -102.11),
+}
+NORB = {
+    "vae": (2741, 2792, 2786, 2689, 2654),
+    "vae_bn": (3198, 3224, 3235, 3201, 3198),
+    "vae_bn_wu": (3338, 3483, 3492, 3482, 3422),
+    "lvae_bn_wu": (None, 3272, 3519, 3449, 3455),
+}
+SIZES = ("64", "64-32", "64-32-16", "64-32-16-8", "64-32-16-8-4")
+LADDER = {
+    "full/50": (1.62, 0.65),
+    "full/100": (1.06, 0.37),
+    "full/1000": (0.84, 0.08),
+    "full/60000": (0.57, 0.02),
+    "bottom/100": (1.09, 0.32),
+    "bottom/1000": (0.90, 0.05),
+    "bottom/60000": (0.59, 0.03),
+    "gamma/100": (3.06, 1.44),
+    "gamma/1000": (1.53, 0.10),
+    "gamma/60000": (0.78, 0.03),
+    "baseline/100": (21.74, 1.77),
+    "baseline/1000": (5.70, 0.20),
+    "baseline/60000": (0.80, 0.03),
+    "kzky/100": (2.0, None),
+    "kzky_readme/100": (2.0, None),
+}
+
+
+def values(prefix: str) -> dict[str, float]:
+    return {name: t.paper for name, t in TARGETS.items() if name.startswith(prefix)}
+
+
+def table2(data: str, columns: dict[str, tuple[float | None, ...]]) -> dict[str, float]:
+    return {
+        f"table2/{data}/{size}/{variant}": value
+        for variant, column in columns.items()
+        for size, value in zip(SIZES, column, strict=True)
+        if value is not None
+    }
+
+
+def test_every_number_of_table_1_is_a_target() -> None:
+    assert values("table1/") == {f"table1/{name}": value for name, value in TABLE1.items()}
+
+
+def test_every_number_of_the_text_is_a_target() -> None:
+    assert values("text/") == TEXT
+
+
+@pytest.mark.parametrize(("data", "columns"), [("omniglot", OMNIGLOT), ("norb", NORB)])
+def test_every_number_of_table_2_is_a_target(
+    data: str, columns: dict[str, tuple[float | None, ...]]
+) -> None:
+    assert values(f"table2/{data}/") == table2(data, columns)
+
+
+def test_every_ladder_number_is_a_target_with_its_spread() -> None:
+    found = {n: (t.paper, t.sd) for n, t in TARGETS.items() if n.startswith("ladder/")}
+    assert found == {f"ladder/{name}": value for name, value in LADDER.items()}
+
+
+def test_there_are_no_other_targets() -> None:
+    assert len(TARGETS) == 7 + 5 + 19 + 19 + 15
+
+
+def test_ladder_errors_are_better_when_lower_and_bounds_when_higher() -> None:
+    assert {n for n, t in TARGETS.items() if not t.higher_is_better} == set(values("ladder/"))
+
+
+def test_numbers_recalled_from_memory_say_so() -> None:
+    recalled = {n for n, t in TARGETS.items() if t.confidence == "from memory"}
+    families = ("bottom", "gamma", "baseline")
+    assert recalled == {f"ladder/{f}/{n}" for f in families for n in (100, 1000, 60000)}
+
+
+def test_rows_of_other_papers_name_where_they_are_quoted_from() -> None:
+    quoted = {n: t.quoted_from for n, t in TARGETS.items() if t.quoted_from}
+    assert quoted == {
+        "table1/vae_nf": "Rezende & Mohamed 2015",
+        "table1/iwae_k1": "Burda et al. 2015",
+        "table1/iwae_k50": "Burda et al. 2015",
+        "table1/vae_vgp": "Tran et al. 2015",
+        "text/iwae_omniglot_k50": "Burda et al. 2015",
+    }
+
+
+def test_the_papers_own_mnist_numbers_need_grey_values_over_256() -> None:
+    own = {n for n, t in TARGETS.items() if t.grey_scale == 256}
+    assert own == {
+        "table1/lvae5",
+        "table1/lvae5_finetuned",
+        "table1/lvae5_finetuned_iw10",
+        "text/L1_test/lvae5",
+        "text/L1_test/vae3",
+        "text/L5000_test/lvae5",
+        "text/L5000_test/vae_best",
+    }
+
+
+def test_every_importance_weighted_target_needs_5000_samples() -> None:
+    assert {t.K for t in TARGETS.values() if t.metric == "LK_test"} == {5000}
+
+
+def test_mnist_targets_allow_0_3_nats() -> None:
+    assert {t.tolerance for n, t in TARGETS.items() if n.startswith("table1/")} == {0.3}
+
+
+def test_omniglot_targets_allow_0_5_nats() -> None:
+    assert {t.tolerance for n, t in TARGETS.items() if "omniglot" in n} == {0.5}
+
+
+def test_norb_targets_allow_one_percent() -> None:
+    assert TARGETS["table2/norb/64-32-16/lvae_bn_wu"].allowed(None, 1) == pytest.approx(35.19)
+
+
+def test_ladder_targets_allow_two_standard_errors_of_the_difference() -> None:
+    target = TARGETS["ladder/gamma/100"]
+    expected = 2 * math.sqrt(1.2**2 / 5 + 1.44**2 / 10)
+    assert target.allowed(1.2, 5) == pytest.approx(expected)
+
+
+def test_ladder_targets_allow_at_least_0_15_points() -> None:
+    assert TARGETS["ladder/full/60000"].allowed(0.01, 10) == 0.15
+
+
+def test_ladder_targets_take_the_published_spread_for_a_single_seed() -> None:
+    expected = 2 * math.sqrt(0.37**2 + 0.37**2 / 10)
+    assert TARGETS["ladder/full/100"].allowed(None, 1) == pytest.approx(expected)
+
+
+def test_the_tolerance_of_ladder_targets_is_unknown_before_any_seed() -> None:
+    assert TARGETS["ladder/full/100"].allowed(None, 0) is None
+
+
+def test_the_headline_target_is_answered_by_the_five_layer_lvae() -> None:
+    assert TARGETS["table1/lvae5"].cell == Cell("mnist", "lvae_bn_wu", 5)
+
+
+def test_the_best_vae_is_sought_over_all_variants_and_depths() -> None:
+    variants = ("vae", "vae_bn", "vae_bn_wu")
+    expected = {Cell("mnist", v, d) for v in variants for d in range(1, 6)}
+    assert set(TARGETS["text/L5000_test/vae_best"].cells) == expected
+
+
+def test_a_table_2_target_is_answered_by_the_cell_it_is_named_after() -> None:
+    assert TARGETS["table2/omniglot/64-32-16/vae_bn"].cell == Cell("omniglot", "vae_bn", 3)
+
+
+def test_the_check_does_not_import_torch() -> None:
+    code = "import sys, repro.check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
