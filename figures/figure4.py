@@ -1,0 +1,91 @@
+"""Figure 4: KL of every latent unit while training, four variants."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+
+from repro.experiments.grid import VARIANTS
+from repro.measures import array
+from repro.store import Arrays, Record, Store
+from repro.targets import ACTIVE_NATS
+
+MAP = "viridis_r"
+
+
+@journal
+def draw(store: Store, profile: str) -> Figure:
+    """Four heat maps and a colour bar. Raises UsageError, RecordError."""
+    cells = gather(store, profile, "figure4")
+    units = {s: read(s.done[0]) for s in cells if s.done}
+    most = max((float(u["test"].max()) for u in units.values()), default=1.0)
+    norm = LogNorm(ACTIVE_NATS, max(1.0, most))
+    fig = Figure(figsize=(PAGE, 5.3))
+    axes = fig.subplots(2, 2)
+    for ax, s in zip(axes.flat, cells, strict=True):
+        ax.set_title(VARIANTS[s.cell.variant].label)
+        ax.spines[:].set_visible(True)
+        if s.done:
+            heat_map(ax, units[s], norm)
+        else:
+            say(ax, s.state)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("latent units")
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    label = "KL of a unit (nats per example, log scale)"
+    bar = fig.colorbar(ScalarMappable(norm, MAP), ax=axes, label=label, aspect=45, pad=0.02)
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    text = (
+        "Figure 4. KL of every latent unit of the 5-layer models, mean over the MNIST test set;"
+        " units grouped by layer (1 is nearest the data) and sorted by their last value. White:"
+        f" inactive, at most {ACTIVE_NATS:g} nats." + negatives(units) + first_seed(cells)
+    )
+    add_caption(fig, text, profile, cells)
+    return fig
+
+
+def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
+    """Units upward, from layer 1; in each layer the largest final value on top."""
+    layer, kl = units["layer"], units["test"]
+    order = np.lexsort((kl[-1], layer))
+    shown = np.ma.masked_less_equal(kl[:, order].T, ACTIVE_NATS)
+    rows = np.arange(len(layer) + 1)
+    ax.pcolormesh(edges(units["epochs"]), rows, shown, norm=norm, cmap=MAP, rasterized=True)
+    sizes = np.bincount(layer)[1:]
+    tops = np.cumsum(sizes)
+    ax.hlines(tops[:-1], 0, 1, transform=ax.get_yaxis_transform(), color="#888888", linewidth=0.5)
+    ax.set_yticks(tops - sizes / 2, [f"$z_{i}$" for i in range(1, len(sizes) + 1)])
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def read(record: Record) -> Arrays:
+    """Evaluated epochs [E], KL on the test set [E, units], layer of each unit."""
+    return {name: array(record, "kl_units", name) for name in ("epochs", "test", "layer")}
+
+
+def edges(epochs: np.ndarray) -> np.ndarray:
+    """Cell borders [E + 1]: half-way between evaluated epochs, mirrored at both ends."""
+    if len(epochs) == 1:
+        return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
+    middle = (epochs[1:] + epochs[:-1]) / 2
+    return np.array([2 * epochs[0] - middle[0], *middle, 2 * epochs[-1] - middle[-1]])
+
+
+def negatives(units: dict[Seeds, Arrays]) -> str:
+    """How many cells are negative estimates; they are drawn white as well."""
+    counts = {s: int((u["test"] < 0).sum()) for s, u in units.items()}
+    found = [f"{s.label} {n} of {units[s]['test'].size}" for s, n in counts.items() if n]
+    return f" Negative estimates, also white: {', '.join(found)}." if found else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(draw, __file__))

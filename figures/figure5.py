@@ -1,0 +1,69 @@
+"""Figure 5: the KL divergence of each stochastic layer, four variants."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
+
+from repro.experiments.grid import MAX_DEPTH
+from repro.measures import kl_layers
+from repro.store import Store
+
+TOP = 25.0  # nats: the paper's axis
+WIDTH = 0.2
+
+
+@journal
+def draw(store: Store, profile: str) -> Figure:
+    """One panel of grouped bars. Raises UsageError, RecordError."""
+    cells = gather(store, profile, "figure5")
+    fig = Figure(figsize=(PANEL, 2.7))
+    ax = fig.add_subplot()
+    for place, s in enumerate(cells):
+        bars(ax, s, (place - (len(cells) - 1) / 2) * WIDTH)
+    layers = range(1, MAX_DEPTH + 1)
+    ax.set_xticks(layers, [f"$i={i}$" for i in layers])
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlabel("stochastic layer")
+    ax.set_ylabel(r"KL of layer $i$ (nats per example)")
+    ax.set_xlim(0.5, MAX_DEPTH + 0.5)
+    ax.set_ylim(0, max(TOP, ax.dataLim.y1 * 1.05))
+    ax.legend(handles=[Patch(color=s.colour, label=s.label) for s in cells], loc="upper right")
+    text = (
+        "Figure 5. Contribution of each layer to the KL term, mean over the MNIST test set;"
+        " layer 1 is nearest the data." + negatives(cells)
+    )
+    if any(len(s.done) > 1 for s in cells):
+        text += " Whiskers: one standard deviation over seeds."
+    add_caption(fig, text, profile, cells)
+    return fig
+
+
+def bars(ax: Axes, seeds: Seeds, offset: float) -> None:
+    """One variant's bars, none without a record."""
+    values = [kl_layers(r) for r in seeds.done]
+    stats = [mean_and_sd(v) for v in zip(*values, strict=True)]
+    sd = [s for _, s in stats]
+    ax.bar(
+        np.arange(1, len(stats) + 1) + offset,
+        [m for m, _ in stats],
+        WIDTH * 0.92,
+        yerr=sd if len(values) > 1 else None,
+        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
+        color=seeds.colour,
+        label=seeds.cell.variant,
+    )
+
+
+def negatives(cells: list[Seeds]) -> str:
+    found = sum(v < 0 for s in cells for r in s.done for v in kl_layers(r))
+    return f" Estimates below zero, not visible: {found}." if found else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(draw, __file__))

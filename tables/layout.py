@@ -1,0 +1,158 @@
+"""What all tables share: Markdown, CSV and LaTeX, saving, arguments.
+
+A script of this folder is run as `python tables/table1.py --store results --profile quick`,
+or imported with this folder on `sys.path`. Nothing here computes results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.errors import ReproError
+from repro.profiles import Profile
+from repro.store import Record, Store, open_store, write_file
+
+HERE = Path(__file__).resolve().parent
+SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500
+NEGATIVE = r"(?<![\w-])-(\d+(?:\.\d+)?)"
+RESERVED = r"[&%$#_{}]"  # by LaTeX
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain text throughout: "-82.12", "L_500"; an empty cell means not applicable."""
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.title}: {len(row)} cells for {len(self.columns)} columns")
+
+    def markdown(self) -> str:
+        """For the README: bold title and caption, then the table."""
+        rules = ["---:" if self._numeric(i) else ":---" for i in range(len(self.columns))]
+        rows = [self.columns, rules, *([cell or "–" for cell in row] for row in self.rows)]
+        body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return _as_markdown(f"**{self.title}.** {self.caption}\n\n{body}\n")
+
+    def csv(self) -> str:
+        """Columns and rows alone."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """A floating table; the document loads booktabs."""
+        columns = "".join("r" if self._numeric(i) else "l" for i in range(len(self.columns)))
+        head, *body = (
+            " & ".join(_as_latex(cell) or "--" for cell in row) + r" \\"
+            for row in (self.columns, *self.rows)
+        )
+        lines = [
+            r"\begin{table}",
+            r"\centering\footnotesize",
+            rf"\caption{{\textbf{{{_as_latex(self.title)}.}} {_as_latex(self.caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _numeric(self, column: int) -> bool:
+        cells = [row[column] for row in self.rows]
+        return not any(cells) or any(re.fullmatch(r"-?[\d.,]+", cell) for cell in cells)
+
+
+def _as_markdown(text: str) -> str:
+    return re.sub(NEGATIVE, r"−\1", re.sub(SYMBOL, r"\1<sub>\2</sub>", text))
+
+
+def _as_latex(text: str) -> str:
+    """Escaped, with subscripts and negative numbers in mathematical type."""
+
+    def typeset(match: re.Match[str]) -> str:
+        letter, index, number = match.groups()
+        if letter:
+            return f"${letter}_{{{index}}}$"
+        return f"$-{number}$" if number else f"\\{match[0]}"
+
+    return re.sub(f"{SYMBOL}|{NEGATIVE}|{RESERVED}", typeset, text)
+
+
+def bound(value: float) -> str:
+    """Nats, two decimals."""
+    return f"{value:.2f}"
+
+
+def error(value: float) -> str:
+    """An error in nats: two decimals, more where these would be zero."""
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
+
+
+def protocol(p: Profile) -> str:
+    """What a title says of a profile that is not the published protocol."""
+    return "" if p.published_protocol else " (reduced protocol, not a reproduction)"
+
+
+def seed_note(done: list[Record], diverged: list[Record]) -> str:
+    """How many seeds were used, and which Runs diverged."""
+    count = f"{len(done)} seed{'s' if len(done) > 1 else ''}." if done else "No finished Run."
+    lost = (f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
+    return count + "".join(lost)
+
+
+def save(table: Table, stem: Path) -> list[Path]:
+    """Write .md, .csv and .tex. Raises MachineError."""
+    content = {".md": table.markdown(), ".csv": table.csv(), ".tex": table.latex()}
+    for suffix, text in content.items():
+        write_file(stem.with_name(stem.name + suffix), text.encode())
+    return [stem.with_name(stem.name + suffix) for suffix in content]
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Write every table of this folder. Raises UsageError, RecordError, MachineError."""
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
+    written = []
+    for name in sorted(p.stem for p in HERE.glob("*.py") if p.stem != Path(__file__).stem):
+        written += save(importlib.import_module(name).build(store, profile), out_dir / name)
+    return written
+
+
+def main(build: Callable[[Store, str], Table], script: str) -> int:
+    """The command line of one table script; the exit status."""
+    name = Path(script).stem
+    parser = argparse.ArgumentParser(
+        description=f"Write {name} from saved records.",
+        epilog=f"example: python tables/{name}.py --store results --profile quick",
+    )
+    parser.add_argument("--store", help="runs, results or a path (default: runs, else results)")
+    parser.add_argument("--profile", default="quick", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/tables)")
+    args = parser.parse_args()
+    try:
+        store = open_store(args.store, args.profile)
+        table = build(store, args.profile)
+        save(table, (args.out or store.folder(args.profile, "tables")) / name)
+    except ReproError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.code
+    print(table.markdown(), end="")
+    return 0

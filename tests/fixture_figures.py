@@ -1,0 +1,85 @@
+"""What the tests of figures share: stores, drawn figures, and what can be read off them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from repro import profiles
+from repro.config import Run
+from repro.experiments.grid import VARIANTS, Cell
+from repro.store import ROOT, Store
+
+sys.path.insert(0, str(ROOT / "figures"))
+style: Any = importlib.import_module("style")
+
+NAMES = ("figure2", "figure3", "figure4", "figure5", "figure6", "figure9")
+LABELS = [v.label for v in VARIANTS.values()]
+
+
+@functools.cache
+def draw(name: str, store: Store, profile: str = "quick") -> Figure:
+    """Drawn once for each store: no test changes a figure, or a store that it has drawn."""
+    figure: Figure = importlib.import_module(name).draw(store, profile)
+    return figure
+
+
+def run_of(variant: str, depth: int = 5, profile: str = "quick", seed: int = 1) -> Run:
+    return profiles.run_of(Cell("mnist", variant, depth), profiles.profile(profile), seed)
+
+
+def others(variant: str) -> list[Run]:
+    """The 5-layer Runs of quick without one variant."""
+    return [run_of(v) for v in VARIANTS if v != variant]
+
+
+@pytest.fixture(scope="module")
+def quick_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return fixture_store.build(tmp_path_factory.mktemp("quick"))
+
+
+@pytest.fixture(scope="module")
+def reduced_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Every configuration with two seeds."""
+    return fixture_store.build(tmp_path_factory.mktemp("reduced"), "reduced", seeds=2)
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def caption(figure: Figure) -> str:
+    (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
+    plain = text.get_text().replace("$", "").replace("\\mathit", "").replace("\n", " ")
+    return plain.replace("{", "").replace("}", "")
+
+
+def legend_labels(figure: Figure) -> list[str]:
+    legends = [*figure.legends, *(a.get_legend() for a in figure.axes)]
+    return [t.get_text() for legend in legends if legend for t in legend.get_texts()]
+
+
+def texts(figure: Figure) -> list[str]:
+    return [t.get_text() for ax in figure.axes for t in ax.texts]
+
+
+def line(ax: Axes, gid: str, colour: str | None = None) -> Line2D:
+    found = [n for n in ax.lines if n.get_gid() == gid]
+    (one,) = [n for n in found if colour is None or to_hex(n.get_color()) == colour]
+    return one
+
+
+def bands(ax: Axes) -> list[PolyCollection]:
+    return [c for c in ax.collections if isinstance(c, PolyCollection)]

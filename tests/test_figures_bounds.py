@@ -1,0 +1,245 @@
+"""Figures 2, 3 and 5, from synthetic records: what is drawn equals what is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fixture_figures
+import fixture_store
+import numpy as np
+import pytest
+from fixture_figures import (
+    LABELS,
+    bands,
+    caption,
+    draw,
+    legend_labels,
+    line,
+    others,
+    run_of,
+    style,
+)
+from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+
+from repro import profiles
+from repro.errors import RecordError
+from repro.experiments.grid import VARIANTS
+from repro.store import Store
+from repro.targets import TARGETS
+
+quick_store = fixture_figures.quick_store
+reduced_store = fixture_figures.reduced_store
+empty_store = fixture_figures.empty_store
+
+# Figure 2
+
+
+@pytest.mark.parametrize("column", ["L1_train", "L1_test"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_figure2_draws_the_saved_curve(quick_store: Store, variant: str, column: str) -> None:
+    (ax,) = draw("figure2", quick_store).axes
+    curve = quick_store.record("quick", run_of(variant).id).curve()
+    drawn = line(ax, column, style.COLOURS[variant])
+    np.testing.assert_allclose(drawn.get_xdata(), curve["epoch"])
+    np.testing.assert_allclose(drawn.get_ydata(), curve[column])
+
+
+def test_figure2_leaves_out_epochs_without_evaluation(reduced_store: Store) -> None:
+    (ax,) = draw("figure2", reduced_store, "reduced").axes
+    drawn = line(ax, "L1_test", style.COLOURS["vae"])
+    assert list(drawn.get_xdata()) == [1, 2, 5, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(("column", "dashes"), [("L1_train", "-"), ("L1_test", "--")])
+def test_figure2_dashes_the_test_set(quick_store: Store, column: str, dashes: str) -> None:
+    (ax,) = draw("figure2", quick_store).axes
+    drawn = [n for n in ax.lines if n.get_gid() == column]
+    assert [n.get_linestyle() for n in drawn] == [dashes] * 4
+
+
+def test_figure2_names_its_axes_with_units(quick_store: Store) -> None:
+    (ax,) = draw("figure2", quick_store).axes
+    assert ax.get_xlabel() == "epoch"
+    assert ax.get_ylabel() == r"$\mathcal{L}_1$ (nats per example)"
+
+
+def test_figure2_legend_holds_variants_and_both_sets(quick_store: Store) -> None:
+    assert legend_labels(draw("figure2", quick_store)) == [*LABELS, "train", "test"]
+
+
+def test_figure2_marks_a_missing_variant(tmp_path: Path) -> None:
+    store = fixture_store.build(tmp_path, runs=others("vae_bn"))
+    assert "VAE+BN (not run)" in legend_labels(draw("figure2", store))
+
+
+def test_figure2_shows_every_value_after_the_warm_up(reduced_store: Store) -> None:
+    (ax,) = draw("figure2", reduced_store, "reduced").axes
+    low, high = ax.get_ylim()
+    warmup = profiles.profile("reduced").schedule.warmup_epochs
+    for drawn in ax.lines:
+        late = np.asarray(drawn.get_ydata())[np.asarray(drawn.get_xdata()) > warmup]
+        assert np.all((late > low) & (late < high))
+
+
+def test_figure2_says_that_the_warm_up_is_cut(quick_store: Store) -> None:
+    assert "from the first epochs, lie below the axis" in caption(draw("figure2", quick_store))
+
+
+def test_figure2_band_is_one_standard_deviation(reduced_store: Store) -> None:
+    (ax,) = draw("figure2", reduced_store, "reduced").axes
+    drawn = line(ax, "L1_train", style.COLOURS["vae"])
+    records = reduced_store.seeds("reduced", run_of("vae", profile="reduced"))
+    last = [r.curve()["L1_train"].iloc[-1] for r in records]
+    edge = bands(ax)[0].get_paths()[0].vertices
+    top = max(y for x, y in edge if x == 40)
+    assert len(bands(ax)) == 8
+    np.testing.assert_allclose(drawn.get_ydata()[-1], np.mean(last))
+    np.testing.assert_allclose(top, np.mean(last) + np.std(last, ddof=1))
+
+
+def test_figure2_has_no_band_with_one_seed(quick_store: Store) -> None:
+    assert bands(draw("figure2", quick_store).axes[0]) == []
+
+
+# Figure 3
+
+
+@pytest.mark.parametrize(("panel", "metric"), list(enumerate(["L1_train", "L1_test", "LK_test"])))
+def test_figure3_draws_the_mean_of_the_saved_bounds(
+    reduced_store: Store, panel: int, metric: str
+) -> None:
+    ax = draw("figure3", reduced_store, "reduced").axes[panel]
+    for variant in VARIANTS:
+        found = {
+            d: reduced_store.seeds("reduced", run_of(variant, d, "reduced"))
+            for d in range(2 if variant == "lvae_bn_wu" else 1, 6)
+        }
+        means = [np.mean([r.final[metric] for r in rs]) for rs in found.values()]
+        drawn = np.asarray(line(ax, variant).get_ydata())
+        np.testing.assert_allclose(drawn[-len(means) :], means)
+        assert np.isnan(drawn[: 5 - len(means)]).all()
+
+
+def test_figure3_has_three_labelled_panels(reduced_store: Store) -> None:
+    axes = draw("figure3", reduced_store, "reduced").axes
+    assert [a.get_title() for a in axes] == ["(a) training set", "(b) test set", "(c) test set"]
+    assert [a.get_ylabel() for a in axes] == [
+        r"$\mathcal{L}_1$ (nats per example)",
+        r"$\mathcal{L}_1$ (nats per example)",
+        r"$\mathcal{L}_{500}$ (nats per example)",
+    ]
+    assert {a.get_xlabel() for a in axes} == {"number of layers"}
+
+
+@pytest.mark.parametrize(
+    ("panel", "target", "depth"),
+    [
+        (1, "text/L1_test/lvae5", 5),
+        (1, "text/L1_test/vae3", 3),
+        (2, "text/L5000_test/lvae5", 5),
+    ],
+)
+def test_figure3_shows_published_values_as_open_markers(
+    empty_store: Store, panel: int, target: str, depth: int
+) -> None:
+    drawn = line(draw("figure3", empty_store).axes[panel], target)
+    assert drawn.get_xydata().tolist() == [[depth, TARGETS[target].paper]]
+    assert drawn.get_markerfacecolor() == "white"
+
+
+def test_figure3_says_when_k_differs_from_the_papers(quick_store: Store) -> None:
+    assert "(in (c) L_5000, ours L_500)" in caption(draw("figure3", quick_store))
+
+
+def test_figure3_names_the_depths_that_were_not_run(quick_store: Store) -> None:
+    assert (
+        "Not run: VAE, VAE+BN, VAE+BN+WU of depth 1, 2, 3, 4; LVAE+BN+WU of depth 2, 3, 4."
+        in caption(draw("figure3", quick_store))
+    )
+
+
+def test_figure3_leaves_a_gap_at_a_missing_depth(tmp_path: Path) -> None:
+    runs = [run_of("vae", d, "reduced") for d in (1, 2, 4)]
+    store = fixture_store.build(tmp_path, "reduced", runs=runs)
+    drawn = np.asarray(line(draw("figure3", store, "reduced").axes[0], "vae").get_ydata())
+    assert np.isnan(drawn).tolist() == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("panel", range(3))
+def test_figure3_has_a_band_for_each_variant_with_seeds(reduced_store: Store, panel: int) -> None:
+    assert len(bands(draw("figure3", reduced_store, "reduced").axes[panel])) == 4
+
+
+def test_figure3_refuses_a_record_without_its_bound(empty_store: Store) -> None:
+    fixture_store.write(empty_store, "quick", run_of("vae"), LK_test=None)
+    with pytest.raises(RecordError, match=r"final\.json: LK_test is None"):
+        draw("figure3", empty_store)
+
+
+# Figure 5
+
+
+def bar_groups(figure: Figure) -> dict[str, BarContainer]:
+    containers = figure.axes[0].containers
+    return {c.get_label(): c for c in containers if isinstance(c, BarContainer)}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_figure5_bars_are_the_saved_layers(quick_store: Store, variant: str) -> None:
+    bars = bar_groups(draw("figure5", quick_store))[variant]
+    saved = quick_store.record("quick", run_of(variant).id).final["kl_layers"]
+    np.testing.assert_allclose([bar.get_height() for bar in bars], saved)
+
+
+def test_figure5_draws_the_mean_and_spread_of_seeds(reduced_store: Store) -> None:
+    group = bar_groups(draw("figure5", reduced_store, "reduced"))["lvae_bn_wu"]
+    saved = [
+        r.final["kl_layers"]
+        for r in reduced_store.seeds("reduced", run_of("lvae_bn_wu", profile="reduced"))
+    ]
+    np.testing.assert_allclose([bar.get_height() for bar in group], np.mean(saved, axis=0))
+    assert isinstance(group.errorbar, ErrorbarContainer)
+    whiskers = group.errorbar.lines[2][0].get_segments()
+    half = [(top - bottom) / 2 for (_, bottom), (_, top) in whiskers]
+    np.testing.assert_allclose(half, np.std(saved, axis=0, ddof=1), atol=1e-12)
+
+
+def test_figure5_has_no_whiskers_with_one_seed(quick_store: Store) -> None:
+    assert {g.errorbar for g in bar_groups(draw("figure5", quick_store)).values()} == {None}
+
+
+def test_figure5_has_the_papers_axis(quick_store: Store) -> None:
+    ax = draw("figure5", quick_store).axes[0]
+    assert ax.get_ylim() == (0, 25)
+    assert ax.get_ylabel() == "KL of layer $i$ (nats per example)"
+    assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
+
+
+def test_figure5_makes_room_for_larger_values(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "quick", run_of("vae"), kl_layers=[40.0, 1.0, 0.0, 0.0, 0.0])
+    assert draw("figure5", store).axes[0].get_ylim()[1] == pytest.approx(42)
+
+
+def test_figure5_counts_layers_below_zero(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "quick", run_of("vae"), kl_layers=[20.0, 1.0, -0.1, 0.0, -0.2])
+    assert "Estimates below zero, not visible: 2." in caption(draw("figure5", store))
+
+
+def test_figure5_orders_variants_as_the_paper(quick_store: Store) -> None:
+    assert legend_labels(draw("figure5", quick_store)) == LABELS
+
+
+def test_figure5_marks_a_missing_variant(tmp_path: Path) -> None:
+    figure = draw("figure5", fixture_store.build(tmp_path, runs=others("vae")))
+    assert legend_labels(figure)[0] == "VAE (not run)"
+    assert len(bar_groups(figure)["vae"]) == 0
+
+
+def test_figure5_keeps_the_colour_of_a_missing_variant(tmp_path: Path) -> None:
+    legend = draw("figure5", fixture_store.build(tmp_path, runs=others("vae"))).axes[0].get_legend()
+    assert legend is not None
+    assert to_hex(legend.legend_handles[0].get_facecolor()) == style.COLOURS["vae"]

@@ -1,0 +1,235 @@
+"""Table 1 from synthetic records: exact text, and what must be said of missing cells.
+
+`python tests/test_tables.py` rewrites the expected files of tests/golden after a change of form.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+
+from repro import profiles
+from repro.errors import RecordError, UsageError
+from repro.experiments.grid import Cell
+from repro.store import ROOT, Store
+from repro.targets import TARGETS
+
+sys.path.insert(0, str(ROOT / "tables"))
+layout: Any = importlib.import_module("layout")
+table1: Any = importlib.import_module("table1")
+
+GOLDEN = Path(__file__).with_name("golden")
+CASES = {"one_seed": "quick", "two_seeds_one_diverged": "paper", "empty": "reduced"}
+FORMATS = {".md": "markdown", ".csv": "csv", ".tex": "latex"}
+OURS, SE, MC, SD, SEEDS, L1 = 3, 4, 5, 6, 7, 8
+
+
+def lvae(profile: str, seed: int = 1) -> Any:
+    p = profiles.profile(profile)
+    return profiles.run_of(Cell("mnist", "lvae_bn_wu", 5), p, seed)
+
+
+def fill(store: Store, case: str) -> Store:
+    """Records whose table numbers are written out, so that no generator decides the golden text."""
+    profile = CASES[case]
+    if case == "one_seed":
+        numbers = {"LK_test": -98.765, "LK_se": 0.8451, "LK_mc_error": 0.0312, "L1_test": -103.2}
+        fixture_store.write(store, profile, lvae(profile), **numbers)
+    if case == "two_seeds_one_diverged":
+        first = {"LK_test": -82.31, "LK_se": 0.271, "LK_mc_error": 0.003, "L1_test": -85.41}
+        second = {"LK_test": -82.13, "LK_se": 0.269, "LK_mc_error": 0.004, "L1_test": -85.19}
+        fixture_store.write(store, profile, lvae(profile, 1), **first)
+        fixture_store.write(store, profile, lvae(profile, 2), **second)
+        fixture_store.diverge(store, profile, lvae(profile, 3), epoch=77)
+    return store
+
+
+def built(root: Path, case: str) -> Any:
+    return table1.build(fill(Store(root), case), CASES[case])
+
+
+def row(table: Any, label: str = "LVAE, 5-layer") -> tuple[str, ...]:
+    (found,) = [r for r in table.rows if r[0] == label]
+    return tuple(found)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("case", CASES)
+def test_table1_is_the_golden_text(tmp_path: Path, case: str, suffix: str) -> None:
+    text = getattr(built(tmp_path, case), FORMATS[suffix])()
+    assert text == (GOLDEN / f"table1_{case}{suffix}").read_text(encoding="utf-8")
+
+
+def test_one_changed_number_changes_its_cell_alone(tmp_path: Path) -> None:
+    before = built(tmp_path, "one_seed")
+    fixture_store.write(
+        Store(tmp_path), "quick", lvae("quick"),
+        LK_test=-98.755, LK_se=0.8451, LK_mc_error=0.0312, L1_test=-103.2,
+    )  # fmt: skip
+    after = table1.build(Store(tmp_path), "quick")
+    changed = [
+        (a[0], i)
+        for a, b in zip(before.rows, after.rows, strict=True)
+        for i in range(len(a))
+        if a[i] != b[i]
+    ]
+    assert changed == [("LVAE, 5-layer", OURS)]
+
+
+def test_every_published_row_is_there_with_its_value(tmp_path: Path) -> None:
+    table = table1.build(Store(tmp_path), "quick")
+    published = {r[0]: float(r[2]) for r in table.rows}
+    targets = {t.id: t.paper for t in TARGETS.values() if t.id.startswith("table1/")}
+    assert {table1.ROWS[label]: value for label, value in published.items()} == targets
+
+
+def test_rows_of_other_papers_name_their_source(tmp_path: Path) -> None:
+    table = table1.build(Store(tmp_path), "quick")
+    sources = {r[0]: r[1] for r in table.rows if r[1]}
+    assert sources["IWAE, 2-layer + IW=50"] == "Burda et al. 2015"
+
+
+def test_a_row_without_a_record_says_not_run(tmp_path: Path) -> None:
+    assert row(table1.build(Store(tmp_path), "quick"))[OURS] == "not run"
+
+
+def test_a_row_whose_only_run_diverged_says_at_which_epoch(tmp_path: Path) -> None:
+    fixture_store.diverge(Store(tmp_path), "quick", lvae("quick"), epoch=4)
+    assert row(table1.build(Store(tmp_path), "quick"))[OURS] == "diverged at epoch 4"
+
+
+def test_the_caption_names_a_diverged_run_beside_finished_ones(tmp_path: Path) -> None:
+    table = built(tmp_path, "two_seeds_one_diverged")
+    assert "2 seeds. mnist-lvae_bn_wu-L5-s3 diverged at epoch 77." in table.caption
+
+
+def test_seeds_are_averaged(tmp_path: Path) -> None:
+    cells = row(built(tmp_path, "two_seeds_one_diverged"))
+    assert (cells[OURS], cells[SEEDS], cells[L1]) == ("-82.22", "2", "-85.30")
+
+
+def test_monte_carlo_errors_of_seeds_are_independent(tmp_path: Path) -> None:
+    cells = row(built(tmp_path, "two_seeds_one_diverged"))
+    assert cells[MC] == "0.0025"  # sqrt(0.003^2 + 0.004^2) / 2
+
+
+def test_the_spread_over_seeds_needs_two(tmp_path: Path) -> None:
+    one = row(built(tmp_path / "a", "one_seed"))[SD]
+    two = row(built(tmp_path / "b", "two_seeds_one_diverged"))[SD]
+    assert (one, two) == ("", "0.13")  # 0.18 / sqrt(2)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "reduced"])
+def test_a_reduced_profile_is_no_reproduction(tmp_path: Path, profile: str) -> None:
+    title = table1.build(Store(tmp_path), profile).title
+    assert title == "Table 1 (reduced protocol, not a reproduction)"
+
+
+def test_the_published_protocol_carries_no_such_label(tmp_path: Path) -> None:
+    assert table1.build(Store(tmp_path), "paper").title == "Table 1"
+
+
+def test_the_caption_states_k_images_and_profile(tmp_path: Path) -> None:
+    caption = built(tmp_path, "one_seed").caption
+    assert "L_500 on 1,000 test images" in caption
+    assert "Profile quick" in caption
+
+
+def test_a_record_of_another_configuration_is_not_shown(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), lvae("quick")
+    fixture_store.write(store, "quick", replace(run, optim=replace(run.optim, lr=0.01)))
+    assert row(table1.build(store, "quick"))[OURS] == "not run"
+
+
+def test_a_record_without_its_bound_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    fixture_store.write(Store(tmp_path), "quick", lvae("quick"), LK_test=None)
+    with pytest.raises(RecordError, match=r"final\.json: LK_test is None"):
+        table1.build(Store(tmp_path), "quick")
+
+
+def test_an_unknown_profile_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown profile 'fast'"):
+        table1.build(Store(tmp_path), "fast")
+
+
+def test_csv_reads_back_as_the_rows(tmp_path: Path) -> None:
+    table = built(tmp_path, "one_seed")
+    lines = list(csv.reader(io.StringIO(table.csv())))
+    assert [tuple(line) for line in lines] == [table.columns, *table.rows]
+
+
+def test_latex_escapes_what_is_reserved() -> None:
+    table = layout.Table("T", "50 % of a_row & more", ("A & B", "x"), (("#1", "-2.5"),))
+    body = re.sub(r"\\[&%$#_{}]", "", table.latex())
+    assert body.count("&") == 2  # one separator in each of the two rows
+    assert "%" not in body
+    assert "#" not in body
+
+
+def test_latex_sets_negative_numbers_and_subscripts_as_mathematics() -> None:
+    table = layout.Table("T", "L_500 beside 5-layer", ("x",), (("-2.5",),))
+    assert "$L_{500}$ beside 5-layer" in table.latex()
+    assert "\n$-2.5$ \\\\\n" in table.latex()
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 cells for 2 columns"):
+        layout.Table("T", "", ("a", "b"), (("1",),))
+
+
+def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
+    written = layout.render_all(fill(Store(tmp_path), "one_seed"), "quick", tmp_path / "out")
+    assert sorted(p.name for p in written) == ["table1.csv", "table1.md", "table1.tex"]
+    assert all(p.stat().st_size for p in written)
+
+
+def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    script = str(ROOT / "tables" / "table1.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, script, *arguments], capture_output=True, text=True, env=environment
+    )
+
+
+def test_the_script_runs_on_its_own(tmp_path: Path) -> None:
+    fill(Store(tmp_path), "one_seed")
+    done = run_script("--store", str(tmp_path), "--profile", "quick")
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "quick" / "tables" / "table1.md").read_text(encoding="utf-8")
+    assert written == (GOLDEN / "table1_one_seed.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("--store", "nowhere"), 3), (("--store", ".", "--profile", "fast"), 2)],
+)
+def test_the_script_ends_with_one_line_and_the_exit_code(
+    arguments: tuple[str, ...], code: int
+) -> None:
+    done = run_script(*arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+
+
+def write_golden() -> None:
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as root:
+            table = built(Path(root), case)
+        for suffix, method in FORMATS.items():
+            path = GOLDEN / f"table1_{case}{suffix}"
+            path.write_text(getattr(table, method)(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_golden()
