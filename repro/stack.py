@@ -29,10 +29,15 @@ class Stack:
     def __post_init__(self) -> None:
         kinds = {kind(run) for run in self.runs}
         if len(kinds) != 1:
-            names = ", ".join(run.id for run in self.runs)
-            raise UsageError(f"cannot train in one stack: {names}: they differ beyond lane fields")
+            raise UsageError(f"{self._refused}: they differ beyond lane fields")
         if list(self.lanes.depths) != sorted(self.lanes.depths, reverse=True):
             raise UsageError("lanes of a stack must be sorted by depth, deepest first")
+        if not all(is_bottom_of(run.model, self.model) for run in self.runs):
+            raise UsageError(f"{self._refused}: their sizes differ")
+
+    @property
+    def _refused(self) -> str:
+        return f"cannot train in one stack: {', '.join(run.id for run in self.runs)}"
 
     @property
     def model(self) -> Model:
@@ -88,6 +93,12 @@ def kind(run: Run) -> Run:
     )
 
 
+def is_bottom_of(shallow: Model, deep: Model) -> bool:
+    """Whether dropping layers of `deep` from the top leaves the sizes of `shallow`."""
+    d = shallow.depth
+    return shallow.latents == deep.latents[:d] and shallow.widths[:d] == deep.widths[:d]
+
+
 def pack(runs: Sequence[Run], most_lanes: int, ragged: bool = True) -> list[Stack]:
     """Group Runs into stacks of at most `most_lanes`, deepest first.
 
@@ -100,6 +111,11 @@ def pack(runs: Sequence[Run], most_lanes: int, ragged: bool = True) -> list[Stac
     stacks = []
     for group in groups.values():
         group.sort(key=lambda run: -run.model.depth)
-        for i in range(0, len(group), most_lanes):
-            stacks.append(Stack(tuple(group[i : i + most_lanes])))
+        nests: dict[Model, list[Run]] = {}
+        for run in group:
+            deepest = next((m for m in nests if is_bottom_of(run.model, m)), run.model)
+            nests.setdefault(deepest, []).append(run)
+        for nest in nests.values():
+            for i in range(0, len(nest), most_lanes):
+                stacks.append(Stack(tuple(nest[i : i + most_lanes])))
     return stacks

@@ -113,7 +113,8 @@ class Store:
     def records(self, profile: str) -> list[Record]:
         """Every record of a profile, by run id."""
         ids = sorted(p.parent.name for p in self.folder(profile).glob(f"*/{FINAL}"))
-        return [self.record(profile, run_id) for run_id in ids]
+        # A name with a dot is what a killed writer left behind.
+        return [self.record(profile, i) for i in ids if not i.startswith(".")]
 
     def seeds(self, profile: str, run: Run) -> list[Record]:
         """The finished records that differ from `run` in their seed alone, by seed."""

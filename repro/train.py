@@ -70,7 +70,7 @@ def train(
         after_block()
     if not last:  # continued after the last epoch
         last = {k: score(k, log.epoch) for k in _alive(log)}
-    return last
+    return {k: last[k] for k in _alive(log)}  # a lane may have diverged since it was scored
 
 
 def _alive(log: Log) -> list[int]:

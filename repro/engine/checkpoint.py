@@ -76,6 +76,8 @@ def load_header(path: Path) -> tuple[list[Run], Pinned]:
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     """State and log as they were saved. Raises RecordError."""
     header, tensors = _header(path), _tensors(path)
+    # The file's buffers start anywhere; a product of tensors aligned otherwise may round otherwise.
+    tensors = {n: value.clone() for n, value in tensors.items()}
     parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition("/")

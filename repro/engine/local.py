@@ -153,8 +153,10 @@ class _Work:
             except (ReproError, BudgetSpent, KeyboardInterrupt):
                 raise
             except Exception as e:
+                reason = f"{type(e).__name__}: {e}".splitlines()[0]
                 for run in stack.runs:
-                    reason = f"{type(e).__name__}: {e}".splitlines()[0]
+                    if recorded(self.store, self.profile, run):
+                        continue
                     outcome.failed[run.id] = reason
                     note_failure(self.folder, run, reason)
                     _drop(outcome.unfinished, run.id)
@@ -191,13 +193,13 @@ class _Work:
                 "data": source,
             }
             for k, run in enumerate(stack.runs):
+                _drop(outcome.unfinished, run.id)
                 if recorded(self.store, self.profile, run):
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
                 trained = (stack.lane(state.params, k), last[k]) if k in last else None
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)
-                _drop(outcome.unfinished, run.id)
         path.unlink(missing_ok=True)
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:

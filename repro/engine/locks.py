@@ -15,13 +15,17 @@ from repro.errors import MachineError
 def lock(folder: Path, run_id: str) -> Iterator[None]:
     """Hold a Run. Raises MachineError when another process has it."""
     path = folder / ".locks" / f"{run_id}.lock"
+    held = filelock.FileLock(path, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path, timeout=0):
-            yield
+        held.acquire()
     except filelock.Timeout:
         raise MachineError(
             f"{run_id} is being trained by another process ({path}): wait for it, or stop it"
         ) from None
     except OSError as e:
         raise MachineError(f"{path}: cannot lock ({e.strerror}): make the folder writable") from e
+    try:
+        yield
+    finally:
+        held.release()

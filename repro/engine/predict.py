@@ -37,13 +37,16 @@ def flops_per_second() -> float:
 
 def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
     """Multiply-adds of one image: through inference, and through the generative network."""
-    z, w = run.model.latents, run.model.widths
+    m = run.model
+    z, w = m.latents, m.widths
     up, down, below = 0, w[0] * (z[0] + w[0] + pixels), pixels
     for i, units in enumerate(z):
         up += w[i] * (below + w[i] + 2 * units)
-        below = units if run.model.family == "vae" else w[i]
+        below = w[i] if m.family == "lvae" and m.upward == "d" else units
         if i:
-            down += w[i] * (units + w[i] + 2 * z[i - 1])
+            v = w[i] if m.shared else w[i - 1]
+            down += v * (units + v + 2 * z[i - 1])
+            up += 0 if m.shared else w[i] * (units + w[i] + 2 * z[i - 1])
     return up, down
 
 
