@@ -49,7 +49,7 @@ def write(
     )
     table = table if curve is None else curve
     files = {**arrays_of(run), **(arrays or {})}
-    env = {"commit": "0" * 40, "data": {"sha256": "0" * 64}}
+    env = {"commit": "0" * 40, "data": {"hash": "0" * 64}}
     return Store(root).write(profile, run, env, {**content, **final}, table, files)
 
 

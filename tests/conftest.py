@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import fixture_store
 import pytest
 
-from repro.store import ROOT
+from repro import store as stores
+from repro.store import ROOT, Store
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,17 @@ def data_dir() -> Path:
         f"no data set in {', '.join(map(str, places))}: run `repro data fetch`,"
         " or set REPRO_DATA to a folder that holds mnist/"
     )
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """`runs/` and `results/` in a temporary folder; the first is returned, both are empty."""
+    for name in stores.NAMED:
+        monkeypatch.setitem(stores.NAMED, name, tmp_path / name)
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def full(local: Store) -> Store:
+    """`runs/` with a record of every Run of profile quick."""
+    return fixture_store.build(local.root, "quick")

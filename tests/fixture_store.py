@@ -96,7 +96,7 @@ def environment() -> dict[str, Any]:
         "engine": "eager",
         "wall_seconds": 60.0,
         "stack_width": 1,
-        "data": {"name": "mnist", "source": "synthetic", "sha256": "0" * 64},
+        "data": {"name": "mnist", "source": "synthetic", "hash": "0" * 64},
         "started": "2020-01-01T00:00:00Z",
         "finished": "2020-01-01T00:01:00Z",
     }

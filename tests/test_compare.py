@@ -77,7 +77,7 @@ def test_images_of_another_source_are_not_paired(tmp_path: Path) -> None:
     record = write(tmp_path / "ours", LVAE, LK_se=0.3)
     final = {k: v for k, v in record.final.items() if k != "files"}
     arrays = {"per_image": record.arrays("per_image")}
-    env = {"data": {"sha256": "1" * 64}}
+    env = {"data": {"hash": "1" * 64}}
     Store(tmp_path / "ours").write("paper", record.run, env, final, record.curve(), arrays)
     assert difference(tmp_path).error == pytest.approx(np.hypot(0.5, CHANCE))
 

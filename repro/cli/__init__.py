@@ -1,0 +1,55 @@
+"""`repro ...`: the command line. The only module that may import every floor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from repro.cli import benching, checking, datasets, drawing, listing, publishing, training
+from repro.cli.terminal import complain
+from repro.errors import ReproError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
+
+app = typer.Typer(
+    name="repro",
+    help="A replication of Ladder Variational Autoencoders (Sønderby et al., 2016).",
+    epilog="Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 data, record or environment"
+    " error; 4 a Run failed or diverged; 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _module in (listing, training, publishing, drawing, checking, benching, datasets):
+    _module.register(app)
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit code of one command; errors made on purpose become one line on stderr."""
+    try:
+        code = app(args=list(argv) or ["--help"], prog_name="repro", standalone_mode=False)
+        sys.stdout.flush()
+    except ReproError as e:
+        return complain(str(e), e.code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
+        return BROKEN_PIPE
+    except Exception as e:
+        # Typer's usage errors have no public base class that spans its versions.
+        if not hasattr(e, "format_message"):
+            raise
+        context = getattr(e, "ctx", None)
+        command = context.command_path if context else "repro"
+        return complain(f"{e.format_message()} (see `{command} --help`)", 2)
+    return complain("interrupted", INTERRUPTED) if code == INTERRUPTED else int(code or 0)

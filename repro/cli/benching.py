@@ -1,0 +1,197 @@
+"""`repro bench`: how quickly lanes train here, and whether that got worse."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from repro.cli.options import AsJson, examples
+from repro.cli.terminal import complain, print_json, say, screen
+from repro.errors import MachineError
+
+if TYPE_CHECKING:
+    from repro.bench.arms import Arm
+    from repro.bench.compare import Comparison
+
+FAILED = 1
+WIDEST_CPU, WIDEST_CUDA = 8, 16
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro bench",
+            "repro bench --quick",
+            "repro bench --arms 'eager single,compiled*' --json > bench.json",
+            "repro bench --compare bench.json",
+        )
+    )(bench)
+
+
+def bench(
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Only these arms, by name or pattern: 'eager K=4', 'compiled*'.",
+            show_default=False,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few repeats, and four arms unless --arms names others.")
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure forward, backward, step and L_K of single models and stacks.
+
+    All arms take about 20 minutes on two CPU cores, most of them compiling. With a CUDA device
+    they run there.
+    """
+    from repro.bench import compare as comparing
+    from repro.bench import suite
+    from repro.bench.arms import QUICK, Workload, quick_arms, select
+    from repro.bench.arms import arms as all_arms
+
+    saved = comparing.load(compare) if compare else None
+    widest = WIDEST_CUDA if suite.device_here().type == "cuda" else WIDEST_CPU
+    chosen = quick_arms() if quick else all_arms(widest)
+    if arms is not None:
+        chosen = select(all_arms(widest), [p.strip() for p in arms.split(",")])
+    with _progress(len(chosen)) as starting:
+        result = suite.bench(chosen, QUICK if quick else Workload(), threads, starting)
+    comparison = comparing.compare(result, saved) if saved else None
+    if as_json:
+        print_json(result if comparison is None else {**result, "against": as_dict(comparison)})
+    else:
+        _print(result, comparison)
+    _conclude(result, comparison)
+
+
+@contextlib.contextmanager
+def _progress(arms: int) -> Iterator[Callable[[Arm], None]]:
+    """A bar on a terminal, a line an arm elsewhere; on stderr, away from the JSON."""
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} arms"),
+    )
+    bar = Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task("", total=arms, completed=-1)
+
+    def starting(arm: Arm) -> None:
+        bar.update(task, advance=1, description=arm.name)
+        if not console.is_terminal:
+            console.print(f"measuring {arm.name}")
+
+    with bar:
+        yield starting
+
+
+def _print(result: dict[str, Any], comparison: Comparison | None) -> None:
+    screen().print(as_table(result))
+    for entry in result["arms"]:
+        if "absent" in entry:
+            say(f"{entry['arm']}: absent: {entry['absent']}")
+    if comparison is None:
+        return
+    for condition in comparison.conditions:
+        say(f"measured under other conditions: {condition}")
+    for where, names in (("here", comparison.only_ours), ("in the file", comparison.only_saved)):
+        if names:
+            say(f"only {where}: {'; '.join(names)}")
+
+
+def as_table(result: dict[str, Any]) -> Table:
+    """One row an operation. Ratios are of times, per lane where against the single model."""
+    table = Table(
+        title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
+        f" {result['date']}",
+        caption="x single: time of the lanes against as many single models, usually written;"
+        " x products: against the matrix products alone, measured in turn",
+    )
+    names = "ms|lane steps/s|images/s|GFLOP/s|x single|x products|MB|compiled in s"
+    for name in ("arm", "operation"):
+        table.add_column(name)
+    for name in names.split("|"):
+        table.add_column(name, justify="right")
+    for entry in result["arms"]:
+        _add_arm(table, entry)
+    return table
+
+
+def _add_arm(table: Table, entry: dict[str, Any]) -> None:
+    if "operations" not in entry:
+        return
+    compiled = entry["compile_seconds"]
+    memory = f"{entry['memory_bytes'] / 1e6:.0f}"
+    once = (entry["arm"], memory, f"{compiled:.0f}" if compiled else "")
+    for name, o in entry["operations"].items():
+        steps = o.get("model_steps_per_s")
+        table.add_row(
+            once[0],
+            name,
+            f"{1e3 * o['seconds']:.1f}",
+            "" if steps is None else f"{steps:.1f}",
+            f"{o['images_per_s']:,.0f}",
+            f"{o['flop_per_s'] / 1e9:.1f}",
+            f"{o['ratio_to_single']:.2f}",
+            f"{o['ratio_to_matmul']:.2f}",
+            *once[1:],
+        )
+        once = ("", "", "")
+    table.add_section()
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """What `--json --compare` adds."""
+    return {
+        "changes": [
+            {
+                "arm": c.arm,
+                "operation": c.operation,
+                "ratio": c.ratio,
+                "ours": c.ours,
+                "saved": c.saved,
+                "worse": c.worse,
+            }
+            for c in comparison.changes
+        ],
+        "only_ours": comparison.only_ours,
+        "only_saved": comparison.only_saved,
+        "conditions": comparison.conditions,
+    }
+
+
+def _conclude(result: dict[str, Any], comparison: Comparison | None) -> None:
+    """Raises Exit: 3 where an arm broke, 1 where a ratio got worse."""
+    failed = [entry for entry in result["arms"] if "failed" in entry]
+    for entry in failed:
+        complain(f"{entry['arm']} failed: {entry['failed']}", MachineError.code)
+    if failed:
+        raise typer.Exit(MachineError.code)
+    for change in comparison.worse if comparison else []:
+        complain(f"worse: {change}", FAILED)
+    if comparison and comparison.worse:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,128 @@
+"""`repro check`: published numbers and claims against records, or one store against another."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from repro import check as checks
+from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.terminal import complain, print_json, say, screen
+from repro.store import open_store
+
+FAILED = 1
+SILENT = {"not run", "quoted"}  # counted in the caption only
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro check --profile quick",
+            "repro check --store results --json",
+            "repro check --profile paper --strict",
+            "repro check --profile quick --store runs --against results",
+        )
+    )(check)
+
+
+def check(
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="Compare Run by Run with this store; exit 1 where one is worse beyond its error.",
+            show_default=False,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 when a target is short or a claim fails.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold records against the published numbers and claims."""
+    opened, p = to_read(store, profile)
+    report = checks.check(opened, p.name)
+    failures = checks.strict_failures(report) if strict else []
+    content = checks.as_json(report)
+    tables = [checks.as_table(report)]
+    if against is not None:
+        other = open_store(against, p.name)
+        comparison = checks.compare(opened, other, p.name)
+        failures += [f"worse than in {against}: {d}" for d in comparison.regressions]
+        content["against"] = _comparison_json(against, comparison)
+        tables = [_beside(report, checks.check(other, p.name), against), _differences(comparison)]
+    if as_json:
+        print_json(content)
+    else:
+        for table in tables:
+            screen().print(table)
+    for failure in failures:
+        complain(failure, FAILED)
+    if failures:
+        raise typer.Exit(FAILED)
+    if not as_json and against is not None:
+        say(f"no Run is worse than in {against} beyond its error")
+
+
+def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
+    """The verdicts of two stores in one table; what neither has run is only counted."""
+    table = Table(
+        *("target or claim", "published", "here", "verdict", name, "verdict there"),
+        title=f"profile {report.profile}",
+        caption=f"here: {checks.summary(report)}",
+    )
+    for t, there in zip(report.targets, reference.targets, strict=True):
+        if {t.verdict, there.verdict} - SILENT:
+            here = (_number(t.target.paper), _number(t.ours), t.verdict)
+            _add(table, t.target.id, *here, _number(there.ours), there.verdict)
+    for c, said in zip(report.claims, reference.claims, strict=True):
+        if {c.verdict, said.verdict} - SILENT:
+            _add(table, c.claim.id, "", "", c.verdict, "", said.verdict)
+    return table
+
+
+def _differences(comparison: checks.Comparison) -> Table:
+    missing = ", ".join(comparison.missing)
+    notes = [f"missing here: {missing}" if missing else "", *comparison.skipped]
+    table = Table(
+        *("Run", "metric", "here", "reference", "difference", "error"),
+        title="Run by Run, nats per example",
+        caption="; ".join(n for n in notes if n) or None,
+    )
+    for d in comparison.differences:
+        verdict = " (worse)" if d.regression else ""
+        numbers = (_number(d.ours), _number(d.reference), _number(d.difference) + verdict)
+        _add(table, d.run, d.metric, *numbers, _number(d.error))
+    return table
+
+
+def _add(table: Table, *values: str) -> None:
+    table.add_row(*(Text(v, style=checks.STYLES.get(v, "")) for v in values))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _comparison_json(against: str, comparison: checks.Comparison) -> dict[str, Any]:
+    return {
+        "store": against,
+        "differences": [
+            {
+                "run": d.run,
+                "metric": d.metric,
+                "ours": d.ours,
+                "reference": d.reference,
+                "error": d.error,
+                "regression": d.regression,
+            }
+            for d in comparison.differences
+        ],
+        "missing": list(comparison.missing),
+        "skipped": list(comparison.skipped),
+    }

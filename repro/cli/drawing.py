@@ -1,0 +1,72 @@
+"""`repro tables` and `repro figures`: run the scripts of the checkout's two folders."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from repro.cli.options import ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.terminal import say
+from repro.errors import MachineError
+from repro.profiles import Profile
+from repro.store import ROOT, Store
+
+SHARED = {"tables": "layout", "figures": "style"}  # the module of each folder with `render_all`
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Default: a folder of the store.", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples("repro tables", "repro tables --store results --profile quick --out /tmp/t")
+    )(tables)
+    app.command(
+        epilog=examples("repro figures", "repro figures --store runs --profile quick --out /tmp/f")
+    )(figures)
+
+
+def tables(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
+    """Write every table from saved records: Markdown, CSV and LaTeX."""
+    _render_and_say("tables", *to_read(store, profile), out)
+
+
+def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
+    """Draw every figure from saved records: PNG and PDF."""
+    _render_and_say("figures", *to_read(store, profile), out)
+
+
+def script(folder: str, name: str) -> Any:
+    """A module of `tables/` or `figures/`: scripts of the checkout, not installed packages.
+
+    Raises MachineError outside a checkout.
+    """
+    place = ROOT / folder
+    if not (place / f"{name}.py").is_file():
+        raise MachineError(
+            f"{place / name}.py: not found: run from a checkout (`pip install -e .` there)"
+        )
+    if str(place) not in sys.path:
+        sys.path.insert(0, str(place))
+    return importlib.import_module(name)
+
+
+def render(folder: str, store: Store, p: Profile, out: Path | None = None) -> list[Path]:
+    """Render all scripts of a folder, by default into the store. Raises RecordError."""
+    place = out or store.folder(p.name, folder)
+    written: list[Path] = script(folder, SHARED[folder]).render_all(store, p.name, place)
+    return written
+
+
+def _render_and_say(folder: str, store: Store, p: Profile, out: Path | None) -> None:
+    written = render(folder, store, p, out)
+    say(f"{len(written)} files of profile {p.name} from {store.root}:")
+    for path in written:
+        say(f"  {path}")

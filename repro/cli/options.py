@@ -1,0 +1,94 @@
+"""Options that several commands share, and their defaults."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.profiles import PROFILES, Profile, profile
+from repro.store import FINAL, NAMED, Store, open_store
+
+BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
+
+_NAMES = ", ".join(PROFILES)
+ProfileToTrain = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="P",
+        help=f"{_NAMES}. Default: paper with a CUDA device, else quick.",
+        show_default=False,
+    ),
+]
+ProfileToRead = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="P",
+        help=f"{_NAMES}. Default: the fullest that the store holds.",
+        show_default=False,
+    ),
+]
+StoreToRead = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="S",
+        help="runs, results or a folder. Default: runs where it holds the profile, else results.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="D",
+        help="Folder of the data sets. Default: $REPRO_DATA, else data/ of the checkout.",
+        show_default=False,
+    ),
+]
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    return "\n\n".join(("Examples:", *(f"  {c}" for c in commands)))
+
+
+def has_cuda() -> bool:
+    """Whether training would find a CUDA device; asks torch only where a driver is installed."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def profile_to_train(name: str | None) -> Profile:
+    """The named profile, or what this machine can afford. Raises UsageError."""
+    return profile(name or ("paper" if has_cuda() else "quick"))
+
+
+def held(store: Store) -> list[str]:
+    """The profiles a store has records of, fullest first."""
+    return [p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))]
+
+
+def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile]:
+    """Where a reading command reads: by default the fullest profile of `runs`, else of `results`.
+
+    Raises UsageError for an unknown profile, RecordError for a store that does not exist.
+    """
+    if profile_name is not None:
+        p = profile(profile_name)
+        return open_store(store, p.name), p
+    candidates = [open_store(store, "")] if store else [Store(NAMED[n]) for n in NAMED]
+    for candidate in candidates:
+        if names := held(candidate):
+            return candidate, profile(names[0])
+    return candidates[0], profile_to_train(None)

@@ -1,0 +1,134 @@
+"""`repro publish`: finished records become the published reference, and the README shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli.drawing import render, script
+from repro.cli.listing import state
+from repro.cli.options import ProfileToTrain, examples, held, to_read
+from repro.cli.terminal import say
+from repro.errors import MachineError, RecordError
+from repro.profiles import Profile, find_run, profile, runs
+from repro.store import NAMED, ROOT, Record, Store, write_file
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "figure9")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=examples("repro publish --profile quick"))(publish)
+
+
+def publish(
+    profile: ProfileToTrain = None,
+    allow_dirty: Annotated[
+        bool,
+        typer.Option("--allow-dirty", help="Also records made with uncommitted changes."),
+    ] = False,
+) -> None:
+    """Copy finished records from runs/ to results/, and redraw tables, figures and README."""
+    source, p = to_read("runs", profile)
+    target = Store(NAMED["results"])
+    copied = copy_finished(source, target, p, allow_dirty)
+    say(f"{len(copied)} records of profile {p.name} published in {target.root}")
+    missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
+    if missing:
+        say(f"still missing there: {', '.join(missing)}")
+    for folder in ("tables", "figures"):
+        say(f"{len(render(folder, target, p))} files in {target.folder(p.name, folder)}")
+    readme = ROOT / "README.md"
+    write_file(readme, with_block(readme, results_block(target)).encode())
+    say(f"{readme}: results up to date")
+
+
+def copy_finished(
+    source: Store, target: Store, p: Profile, allow_dirty: bool = False
+) -> list[Record]:
+    """Copy every finished record; nothing is copied when one of them may not be published.
+
+    Raises RecordError for a damaged record, one of another configuration, one made with
+    uncommitted changes (unless allowed), and when there is none.
+    """
+    records = source.records(p.name)
+    if not records:
+        raise RecordError(
+            f"{source.folder(p.name)}: nothing to publish: `repro train --profile {p.name}` first"
+        )
+    for record in records:
+        record.verify()
+        if find_run(record.run.id, p).hash != record.run.hash:
+            raise RecordError(
+                f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
+                " move the record away"
+            )
+        if record.env.get("dirty") is not False and not allow_dirty:
+            raise RecordError(
+                f"{record.folder}: made with uncommitted changes or outside a git checkout:"
+                " commit and train again, or publish with --allow-dirty"
+            )
+    return [target.copy(record) for record in records]
+
+
+def results_block(store: Store) -> str:
+    """The README's results: the fullest profile of a store, as Markdown. Raises RecordError."""
+    names = [name for name in held(store) if name != "smoke"]
+    if not names:
+        return "No results are published yet."
+    p = profile(names[0])
+    base = f"results/{p.name}"
+    lines = [
+        _headline(store, p),
+        script("tables", "table1").build(store, p.name).markdown().strip(),
+        _every_run(store.records(p.name)),
+        *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in FIGURES),
+    ]
+    return "\n\n".join(lines)
+
+
+def with_block(readme: Path, block: str) -> str:
+    """The README's text with its results replaced. Raises MachineError without the markers."""
+    text = readme.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise MachineError(f"{readme}: no {BEGIN} ... {END}: put the two markers back")
+    return f"{head}{BEGIN}\n{block}\n{END}{tail}"
+
+
+def _headline(store: Store, p: Profile) -> str:
+    records = store.records(p.name)
+    seeds = len({r.run.seed for r in records})
+    kind = (
+        "This is the published protocol."
+        if p.published_protocol
+        else "**A reduced protocol: these numbers show the order of the models, and are no"
+        " reproduction of the published values.**"
+    )
+    return (
+        f"Profile `{p.name}` ({p.summary}): {len(records)} Runs,"
+        f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `results/{p.name}`. {kind}"
+    )
+
+
+def _every_run(records: list[Record]) -> str:
+    columns = ("Run", "L<sub>1</sub> train", "L<sub>1</sub> test", "L<sub>K</sub> test", "K")
+    rows = [[*columns, "s.e.", "active units, z<sub>1</sub> upward"], [":---"] + ["---:"] * 6]
+    for record in records:
+        f = record.final
+        if record.diverged:
+            rows.append([f"`{record.run.id}`", f"diverged at epoch {f['diverged_at']}"] + [""] * 5)
+            continue
+        bounds = [f"{f[name]:.2f}".replace("-", "−") for name in ("L1_train", "L1_test", "LK_test")]
+        units = "-".join(str(n) for n in f["active_units"])
+        rows.append([f"`{record.run.id}`", *bounds, str(f["K"]), f"{f['LK_se']:.2f}", units])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
+    return f"**Every published Run.** {note}\n\n{table}"
+
+
+def _title(name: str) -> str:
+    return name.replace("figure", "Figure ")

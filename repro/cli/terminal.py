@@ -1,0 +1,54 @@
+"""What the commands print: text for people, JSON for programs, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from repro.errors import UsageError
+
+PIPE_WIDTH = 140  # rich would cut tables at 80 columns where there is no terminal to ask
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def screen() -> Console:
+    """Where results for people go; coloured on a terminal only."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """One line on stdout, never wrapped."""
+    screen().print(text, markup=False, soft_wrap=True)
+
+
+def complain(text: str, code: int) -> int:
+    """One line on stderr; returns the exit code it was given."""
+    line = Text.assemble(("repro:", "bold red"), " ", " ".join(text.split()))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    return code
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def seconds(text: str) -> float:
+    """A duration such as 90s, 25m or 1.5h. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if match is None or not float(match[1]):
+        raise UsageError(f"duration {text!r}: write it like 90s, 25m or 1.5h")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def in_words(duration: float) -> str:
+    """A duration in seconds as people say it: 40 s, 12 min, 3.5 h, 2.1 days."""
+    for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (48 * 3600, "h", 3600)):
+        if duration < limit:
+            digits = 1 if unit == "h" else 0
+            return f"{duration / size:.{digits}f} {unit}"
+    return f"{duration / 86400:.1f} days"

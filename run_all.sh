@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# From a fresh checkout to the verdict in one command; `./run_all.sh --help` says how.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+SETUP_MB=2000
+VENV=.venv
+STAMP=$VENV/.set-up
+
+usage() {
+  cat <<'EOF'
+usage: ./run_all.sh [--profile P] [--seeds N] [--budget T] [--data-dir D]
+       ./run_all.sh --cached [--profile P]
+       ./run_all.sh test [PYTEST ARGUMENT...]
+
+Sets up .venv, gets the data, trains what runs/ lacks, draws tables and figures, and holds
+the results against the published numbers. Run it again to continue where it was stopped.
+
+  --profile P   smoke (seconds), quick (minutes), reduced (hours on a CPU) or paper (the
+                published protocol). Default: paper with a CUDA device, else quick.
+  --seeds N     seeds 1..N of every Run
+  --budget T    stop training cleanly after 90s, 25m or 1.5h; the same command continues
+  --data-dir D  folder of the data sets (default: $REPRO_DATA, else data/)
+  --cached      no training, no network: tables, figures and check from results/, drawn
+                into runs/cached/P/
+  test          set up, then linter, type checker and tests
+
+environment: PYTHON      the Python (3.11 to 3.13) that .venv is made from
+             REPRO_VENV  an existing environment to use as it is, without set-up
+             REPRO_DATA  folder of the data sets
+
+examples:    ./run_all.sh
+             ./run_all.sh --profile reduced --budget 1.5h
+             ./run_all.sh --cached
+             ./run_all.sh test -k imports
+
+exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 data, record or environment error,
+4 a Run failed or diverged, 130 interrupted.
+EOF
+}
+
+die() {
+  printf 'run_all.sh: %s\n' "$2" >&2
+  exit "$1"
+}
+
+supported() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+find_python() {
+  local candidate
+  if [ -n "${PYTHON:-}" ]; then
+    supported "$PYTHON" || die 3 "PYTHON=$PYTHON is no Python 3.11 to 3.13: name another"
+    command -v "$PYTHON"
+    return
+  fi
+  for candidate in python3 python3.13 python3.12 python3.11; do
+    if supported "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  die 3 "no Python 3.11 to 3.13 found: install one, or set PYTHON to it"
+}
+
+fingerprint() {
+  "$1" -c 'import hashlib, pathlib, sys
+names = "requirements.txt", "pyproject.toml"
+content = b"".join(pathlib.Path(n).read_bytes() for n in names) + sys.version.encode()
+print(hashlib.sha256(content).hexdigest())'
+}
+
+reusable() {
+  supported "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || return 1
+  [ -z "${PYTHON:-}" ] || [ "$(fingerprint "$PYTHON")" = "$(fingerprint "$VENV/bin/python")" ]
+}
+
+install() {
+  local flags=(--disable-pip-version-check)
+  [ -t 1 ] || flags+=(--quiet)
+  "$python" -m pip install "${flags[@]}" "$@" ||
+    die 3 "set-up failed at 'pip install $*': check network and disk (a CUDA build of torch takes up to 8 GB), then run this again"
+}
+
+set_up() {
+  if [ -n "${REPRO_VENV:-}" ]; then
+    python=$REPRO_VENV/bin/python
+    supported "$python" || die 3 "REPRO_VENV=$REPRO_VENV has no Python 3.11 to 3.13 in bin/: unset it"
+    return
+  fi
+  python=$VENV/bin/python
+  if reusable && [ "$(cat "$STAMP" 2>/dev/null)" = "$(fingerprint "$python")" ]; then
+    return
+  fi
+  local free
+  free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024) }')
+  [ "$free" -ge "$SETUP_MB" ] ||
+    die 3 "$free MB free here, set-up needs about $SETUP_MB MB: free some space, or move the checkout"
+  if ! reusable; then
+    local base
+    base=$(find_python)
+    "$base" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
+      die 3 "$base has no venv module: install it (Debian, Ubuntu: apt install python3-venv), or set PYTHON to another Python"
+    "$base" -m venv --clear "$VENV" || die 3 "cannot make $VENV with $base: is this folder writable?"
+  fi
+  echo "Setting up $VENV: a few minutes the first time."
+  install "$(grep '^torch==' requirements.txt)"
+  install -r requirements.txt
+  install --no-deps --no-build-isolation -e .
+  fingerprint "$python" >"$STAMP"
+}
+
+repro() {
+  "$python" -m repro.cli "$@"
+}
+
+ask() {
+  "$python" -c "import sys; from repro.cli import options; print($1)"
+}
+
+step() {
+  local name=$1 log
+  shift
+  log=$(mktemp)
+  printf '\n== %s\n' "$name"
+  if "$@" 2>&1 | tee "$log"; then
+    summary+="$(printf '%-20s passed: %s' "$name" "$(tail -n 1 "$log")")"$'\n'
+  else
+    summary+="$(printf '%-20s FAILED: %s' "$name" "$(tail -n 1 "$log")")"$'\n'
+    failed=1
+  fi
+  rm -f "$log"
+}
+
+test_all() {
+  summary='' failed=0
+  step 'ruff check' "$python" -m ruff check .
+  step 'ruff format' "$python" -m ruff format --check .
+  step 'mypy' "$python" -m mypy
+  if [ $# -gt 0 ]; then
+    step 'pytest' "$python" -m pytest "$@"
+  else
+    step 'pytest, fast tier' "$python" -m pytest -m 'not slow'
+    step 'pytest, slow tier' "$python" -m pytest -m slow
+  fi
+  printf '\n== summary\n%s' "$summary"
+  return "$failed"
+}
+
+draw_and_check() {
+  local store=$1 out=$2
+  repro tables --store "$store" --profile "$profile" --out "$out/tables"
+  repro figures --store "$store" --profile "$profile" --out "$out/figures"
+  if [ "$store" = runs ] && ls results/"$profile"/*/final.json >/dev/null 2>&1; then
+    repro check --store runs --profile "$profile" --against results
+  else
+    repro check --store "$store" --profile "$profile"
+  fi
+  printf '\nrecords  %s/%s/\ntables   %s/tables/\nfigures  %s/figures/\n' \
+    "$store" "$profile" "$out" "$out"
+}
+
+cached() {
+  profile=${profile:-$(ask 'options.to_read("results", None)[1].name')}
+  ls results/"$profile"/*/final.json >/dev/null 2>&1 ||
+    die 3 "results/ holds no record of profile $profile: run without --cached, or choose another --profile"
+  echo "Profile $profile from results/: tables, figures and check; no training, no network."
+  draw_and_check results "runs/cached/$profile"
+}
+
+reproduce() {
+  local status=0 data=() train=()
+  profile=${profile:-$(ask 'options.profile_to_train(None).name')}
+  train=(--profile "$profile")
+  [ -z "$seeds" ] || train+=(--seeds "$seeds")
+  [ -z "$budget" ] || train+=(--budget "$budget")
+  [ -z "$data_dir" ] || data=(--data-dir "$data_dir")
+  echo "To do: get the data, train what runs/ lacks, evaluate, draw tables and figures, check."
+  repro train "${train[@]}" --dry-run
+  repro data fetch ${data[@]+"${data[@]}"}
+  repro train "${train[@]}" ${data[@]+"${data[@]}"} || status=$?
+  case $status in
+  0 | 4) ;; # the table says which Runs diverged, so it is drawn all the same
+  *) exit "$status" ;;
+  esac
+  draw_and_check runs "runs/$profile"
+  exit "$status"
+}
+
+profile='' seeds='' budget='' data_dir='' mode=reproduce
+if [ "${1:-}" = test ]; then
+  shift
+  set_up
+  test_all "$@"
+  exit
+fi
+while [ $# -gt 0 ]; do
+  case $1 in
+  --help | -h) usage && exit 0 ;;
+  --cached) mode=cached && shift && continue ;;
+  --profile | --seeds | --budget | --data-dir) ;;
+  *) die 2 "unknown argument '$1': see ./run_all.sh --help" ;;
+  esac
+  [ $# -ge 2 ] || die 2 "$1 needs a value: see ./run_all.sh --help"
+  case $1 in
+  --profile) profile=$2 ;;
+  --seeds) seeds=$2 ;;
+  --budget) budget=$2 ;;
+  --data-dir) data_dir=$2 ;;
+  esac
+  shift 2
+done
+[ "$mode" = reproduce ] || [ -z "$seeds$budget$data_dir" ] ||
+  die 2 "--cached takes no other option than --profile: it trains nothing"
+set_up
+"$mode"

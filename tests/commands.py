@@ -1,0 +1,24 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro.config import Run
+from repro.profiles import profile, runs
+
+LVAE, VAE = "mnist-lvae_bn_wu-L5-s1", "mnist-vae-L5-s1"
+QUICK = profile("quick")
+
+
+def quick_run(run_id: str = LVAE) -> Run:
+    return next(r for r in runs(QUICK) if r.id == run_id)
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The error, after a check that it is one line on stderr and nothing else."""
+    captured = capsys.readouterr()
+    assert captured.err.startswith("repro: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    return captured.err

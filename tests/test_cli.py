@@ -1,0 +1,170 @@
+"""The command line as a whole: usage, default store and profile, data, behaviour as a program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import fixture_store
+import pytest
+from commands import LVAE, one_line
+
+from repro import store as stores
+from repro.cli import app, run
+from repro.cli.options import held, to_read
+from repro.cli.terminal import in_words, seconds
+from repro.errors import UsageError
+from repro.store import ROOT
+
+COMMANDS = ("list", "show", "train", "evaluate", "publish", "tables", "figures", "check", "data")
+
+
+def test_readers_take_the_fullest_profile_of_runs(local):
+    for name in ("smoke", "quick"):
+        fixture_store.build(local.root, name)
+    opened, p = to_read(None, None)
+    assert (opened.root, p.name) == (local.root, "quick")
+
+
+def test_readers_take_results_where_runs_is_empty(local):
+    reference = fixture_store.build(stores.NAMED["results"], "quick")
+    opened, p = to_read(None, None)
+    assert (opened.root, p.name) == (reference.root, "quick")
+
+
+def test_a_store_that_holds_no_profile_holds_nothing(local):
+    assert held(local) == []
+
+
+def test_a_store_that_does_not_exist_is_a_record_error(local, capsys):
+    assert run(["check", "--store", "/nonexistent/store", "--profile", "quick"]) == 3
+    assert "/nonexistent/store" in one_line(capsys)
+
+
+@pytest.mark.parametrize("command", ["list", "train", "check", "tables", "figures", "publish"])
+def test_an_unknown_profile_is_a_usage_error(local, capsys, command):
+    assert run([command, "--profile", "enormous"]) == 2
+    assert "unknown profile 'enormous'" in one_line(capsys)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(capsys, command):
+    assert run([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Examples:" in out
+    assert f"repro {command}" in out.partition("Examples:")[2]
+
+
+def test_every_command_is_held_to_the_contract():
+    assert {c.name or c.callback.__name__ for c in app.registered_commands} == set(COMMANDS)
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert run([]) == 0
+    assert "Usage: repro" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list", "--frobnicate"], ["show"], ["fly"], ["train", "--engine", "steam"], ["data", "eat"]],
+)
+def test_wrong_usage_is_one_line_and_exits_2(local, capsys, arguments):
+    assert run(arguments) == 2
+    assert "--help`)" in one_line(capsys)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("25m", 1500), ("1.5h", 5400)])
+def test_durations_are_read(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["25", "m", "-5m", "0s", "1h30m", "1e3s"])
+def test_other_durations_are_refused(text):
+    with pytest.raises(UsageError, match="write it like"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [(40, "40 s"), (720, "12 min"), (12600, "3.5 h"), (400_000, "4.6 days")],
+)
+def test_durations_are_said_in_a_fitting_unit(duration, expected):
+    assert in_words(duration) == expected
+
+
+def test_data_status_names_every_file(capsys, data_dir):
+    assert run(["data", "--data-dir", str(data_dir)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("ubyte") >= 4
+    assert out.count("ok") == 4
+
+
+def test_damaged_data_exits_3(tmp_path, capsys):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(b"not gzip")
+    assert run(["data", "verify", "--data-dir", str(tmp_path)]) == 3
+    assert "train-images-idx3-ubyte.gz" in one_line(capsys)
+
+
+def program(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "repro.cli", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--profile", "quick"],
+        ["show", LVAE, "--profile", "quick"],
+        ["check", "--profile", "quick"],
+        ["tables", "--profile", "quick"],
+        ["data", "status"],
+        ["train", "--help"],
+    ],
+    ids=lambda a: a[0],
+)
+def test_readers_do_not_import_torch(tmp_path, arguments):
+    fixture_store.build(tmp_path, "quick")
+    where = ["--store", str(tmp_path)] if arguments[0] in ("list", "show", "check") else []
+    where += ["--store", str(tmp_path)] if arguments[0] == "tables" else []
+    code = (
+        "import sys; from repro.cli import run; code = run(sys.argv[1:]);"
+        "sys.exit(code or ('torch imported' if 'torch' in sys.modules else 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *where],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_errors_go_to_stderr_and_json_to_stdout(tmp_path):
+    fixture_store.build(tmp_path, "quick")
+    good = program("show", LVAE, "--json", "--store", str(tmp_path))
+    bad = program("show", "nonsense", "--json", "--store", str(tmp_path))
+    assert json.loads(good.stdout)["run"] == LVAE
+    assert (good.stderr, bad.stdout, bad.returncode) == ("", "", 2)
+
+
+def test_there_is_no_colour_in_a_pipe(tmp_path):
+    fixture_store.build(tmp_path, "quick")
+    done = program("list", "--profile", "quick", "--store", str(tmp_path))
+    assert LVAE in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_closed_pipe_is_quiet(tmp_path):
+    fixture_store.build(tmp_path, "quick")
+    with subprocess.Popen(
+        [sys.executable, "-m", "repro.cli", "show", LVAE, "--store", str(tmp_path)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

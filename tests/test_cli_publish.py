@@ -1,0 +1,113 @@
+"""`repro publish`: from runs/ to results/ and into the README."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import fixture_store
+import pytest
+from commands import LVAE, QUICK, VAE, one_line, quick_run
+
+from repro import store as stores
+from repro.cli import publishing, run
+from repro.profiles import runs
+from repro.store import ROOT, Store
+
+
+@pytest.fixture
+def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A README that is not the checkout's; figures and tables are not drawn."""
+    path = tmp_path / "README.md"
+    path.write_text(f"# Top\n{publishing.BEGIN}\nold\n{publishing.END}\nEnd\n", encoding="utf-8")
+    monkeypatch.setattr(publishing, "ROOT", tmp_path)
+    monkeypatch.setattr(publishing, "render", lambda *_: [])
+    return path
+
+
+def test_publish_copies_records_as_they_are(full, readme):
+    assert run(["publish", "--profile", "quick"]) == 0
+    copied = Store(stores.NAMED["results"]).record("quick", LVAE)
+    assert copied.final == full.record("quick", LVAE).final
+
+
+def test_publish_redraws_tables_and_figures_in_results(full, readme, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(publishing, "render", lambda *asked: drawn.append(asked) or [])
+    assert run(["publish", "--profile", "quick"]) == 0
+    assert [folder for folder, _, _ in drawn] == ["tables", "figures"]
+    assert {store.root for _, store, _ in drawn} == {stores.NAMED["results"]}
+
+
+def test_publish_shows_every_run_in_the_readme(full, readme):
+    assert run(["publish", "--profile", "quick"]) == 0
+    text = readme.read_text(encoding="utf-8")
+    assert all(f"`{r.id}`" in text for r in runs(QUICK))
+    assert "no reproduction" in text
+
+
+def test_publish_keeps_the_rest_of_the_readme(full, readme):
+    assert run(["publish", "--profile", "quick"]) == 0
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1]) == ("# Top", "End")
+    assert "old" not in lines
+
+
+def test_a_readme_without_markers_is_a_machine_error(full, readme, capsys):
+    readme.write_text("# Top\n", encoding="utf-8")
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert "put the two markers back" in capsys.readouterr().err
+
+
+def test_publish_says_what_is_missing(local, readme, capsys):
+    fixture_store.write(local, "quick", quick_run())
+    assert run(["publish", "--profile", "quick"]) == 0
+    missing = next(s for s in capsys.readouterr().out.splitlines() if "still missing" in s)
+    assert VAE in missing
+    assert LVAE not in missing
+
+
+def test_publish_refuses_uncommitted_changes(full, capsys, monkeypatch):
+    make_dirty(monkeypatch, full)
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert "--allow-dirty" in one_line(capsys)
+    assert not stores.NAMED["results"].exists()
+
+
+def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
+    make_dirty(monkeypatch, full)
+    assert run(["publish", "--profile", "quick", "--allow-dirty"]) == 0
+    assert Store(stores.NAMED["results"]).has("quick", LVAE)
+
+
+def make_dirty(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    clean = fixture_store.environment()
+    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, "dirty": True})
+    fixture_store.write(store, "quick", quick_run())
+
+
+def test_publish_refuses_another_configuration(full, capsys):
+    asked = quick_run()
+    other = replace(asked, optim=replace(asked.optim, lr=2e-3))
+    fixture_store.write(full, "quick", other)
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert "another configuration" in one_line(capsys)
+
+
+def test_publish_refuses_a_damaged_record_and_copies_nothing(full, capsys):
+    damaged = full.folder("quick", VAE) / "curve.csv"
+    damaged.write_bytes(damaged.read_bytes() + b"\n")
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert str(damaged) in one_line(capsys)
+    assert not stores.NAMED["results"].exists()
+
+
+def test_publish_of_nothing_is_a_record_error(local, capsys):
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert "nothing to publish" in one_line(capsys)
+
+
+def test_the_readme_shows_what_results_hold():
+    block = publishing.results_block(Store(ROOT / "results"))
+    expected = publishing.with_block(ROOT / "README.md", block)
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == expected, "run `repro publish`"

@@ -1,0 +1,121 @@
+"""`repro train` and `evaluate`: what reaches the engine, and what its outcome means."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from types import SimpleNamespace
+
+import fixture_store
+import pytest
+from commands import LVAE, QUICK, VAE, one_line, quick_run
+
+from repro.cli import run, training
+from repro.profiles import runs
+
+
+def outcome(**parts):
+    return SimpleNamespace(**{"done": [], "diverged": [], "failed": {}, "unfinished": [], **parts})
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """An engine that notes what it was asked for and answers with `engine.answer`."""
+    from repro.engine import local as engine_local
+
+    noted = SimpleNamespace(answer=outcome(), calls=[])
+
+    def note(asked, store, profile_name, options):
+        noted.calls.append((asked, store, profile_name, options))
+        if isinstance(noted.answer, BaseException):
+            raise noted.answer
+        return noted.answer
+
+    monkeypatch.setattr(engine_local, "train", note)
+    monkeypatch.setattr(engine_local, "evaluate", note)
+    return noted
+
+
+def test_a_dry_run_trains_nothing_and_says_what_it_would(local, engine, capsys):
+    assert run(["train", "--profile", "quick", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert all(r.id in out for r in runs(QUICK))
+    assert "predicted time here" in out
+    assert engine.calls == []
+    assert not local.root.exists()
+
+
+def test_only_what_is_not_finished_is_trained(local, engine):
+    fixture_store.write(local, "quick", quick_run())
+    fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
+    assert run(["train", "--profile", "quick"]) == 0
+    ((asked, store, name, _),) = engine.calls
+    assert [r.id for r in asked] == [r.id for r in runs(QUICK) if r.id not in (LVAE, VAE)]
+    assert (store.root, name) == (local.root, "quick")
+
+
+def test_when_all_is_finished_nothing_is_trained(full, engine):
+    assert run(["train", "--profile", "quick"]) == 0
+    assert engine.calls == []
+
+
+def test_options_reach_the_engine(local, engine, tmp_path):
+    arguments = ["--seeds", "2", "--budget", "25m", "--engine", "eager", "--threads", "1"]
+    where = ["--data-dir", str(tmp_path), "--profile", "quick"]
+    assert run(["train", "table1", *arguments, *where]) == 0
+    ((asked, _, _, options),) = engine.calls
+    assert [r.seed for r in asked] == [1, 2]
+    assert options.budget_seconds == 1500
+    assert (options.engine, options.threads, options.data_dir) == ("eager", 1, tmp_path)
+
+
+def test_an_ended_budget_says_what_is_left_and_how_to_continue(local, engine, capsys):
+    engine.answer = outcome(unfinished=[LVAE])
+    assert run(["train", "table1", "--profile", "quick", "--budget", "25m"]) == 0
+    out = capsys.readouterr().out
+    assert LVAE in out
+    assert "repro train table1 --profile quick --budget 25m" in out
+
+
+@pytest.mark.parametrize("parts", [{"diverged": [VAE]}, {"failed": {VAE: "out of memory"}}])
+def test_a_failed_or_diverged_run_exits_4_and_is_named(local, engine, capsys, parts):
+    engine.answer = outcome(**parts)
+    assert run(["train", "--profile", "quick"]) == 4
+    assert VAE in capsys.readouterr().err
+
+
+def test_an_interrupt_exits_130(local, engine, capsys):
+    engine.answer = KeyboardInterrupt()
+    assert run(["train", "--profile", "quick"]) == 130
+    assert capsys.readouterr().err == "repro: interrupted\n"
+
+
+def test_too_little_disk_is_said_before_training(local, engine, capsys, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(training.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    assert run(["train", "--profile", "quick"]) == 3
+    assert "free some space" in capsys.readouterr().err
+    assert engine.calls == []
+
+
+def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
+    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    assert run(["train", "--profile", "quick"]) == 0
+    assert capsys.readouterr().out.count("no C++ compiler found") == 1
+
+
+def test_compiling_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
+    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    assert run(["train", "--profile", "quick", "--engine", "compiled"]) == 3
+    assert "install g++" in capsys.readouterr().err
+
+
+def test_evaluate_takes_every_finished_run(local, engine):
+    fixture_store.write(local, "quick", quick_run())
+    fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
+    assert run(["evaluate", "--profile", "quick"]) == 0
+    assert [call[0] for call in engine.calls] == [[LVAE]]
+
+
+def test_evaluate_of_an_unknown_run_is_a_usage_error(full, engine, capsys):
+    assert run(["evaluate", "nonsense", "--profile", "quick"]) == 2
+    assert "unknown Run" in one_line(capsys)

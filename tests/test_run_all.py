@@ -1,0 +1,210 @@
+"""`run_all.sh` as a stranger would run it, in a copy of the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fixture_store
+import pytest
+
+from repro.profiles import profile, runs
+from repro.store import ROOT
+
+pytestmark = pytest.mark.slow
+
+COPIED = ("repro", "tables", "figures", "run_all.sh", "requirements.txt", "pyproject.toml")
+SMOKE_SECONDS = 120
+CACHED_SECONDS = 60
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files of this checkout that `run_all.sh` works with, without stores and data."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, root / name, ignore=ignore)
+        else:
+            shutil.copy2(ROOT / name, root / name)
+    return root
+
+
+def run_all(
+    checkout: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the script with this interpreter's environment in place of a fresh one."""
+    return subprocess.run(
+        ["./run_all.sh", *arguments],
+        cwd=checkout,
+        env={**os.environ, "REPRO_VENV": sys.prefix, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * SMOKE_SECONDS,
+    )
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def fake(folder: Path, name: str, script: str) -> None:
+    """A program to put first on PATH."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def path_with(folder: Path) -> str:
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_smoke_goes_from_data_to_verdict_within_two_minutes(checkout, data_dir):
+    start = time.monotonic()
+    done = run_all(checkout, "--profile", "smoke", "--data-dir", str(data_dir))
+    assert (done.returncode, time.monotonic() - start < SMOKE_SECONDS) == (0, True), done.stderr
+    store = checkout / "runs" / "smoke"
+    assert all((store / run.id / "final.json").is_file() for run in runs(profile("smoke")))
+    assert {"table1.md", "table1.csv", "table1.tex"} <= names(store / "tables")
+    assert {"figure2.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
+    assert "reduced protocol" in done.stdout
+
+
+def names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()}
+
+
+def test_it_says_before_it_starts_what_it_will_do_and_how_long(checkout, tmp_path):
+    done = run_all(checkout, "--profile", "smoke", "--data-dir", "/dev/null")
+    assert done.returncode != 0
+    assert "predicted time here" in done.stdout
+    assert all(run.id in done.stdout for run in runs(profile("smoke")))
+
+
+def test_cached_draws_from_results_without_writing_there(checkout):
+    fixture_store.build(checkout / "results", "quick")
+    before = snapshot(checkout / "results")
+    start = time.monotonic()
+    done = run_all(checkout, "--cached")
+    assert (done.returncode, time.monotonic() - start < CACHED_SECONDS) == (0, True), done.stderr
+    drawn = checkout / "runs" / "cached" / "quick"
+    assert "table1.md" in names(drawn / "tables")
+    assert "figure5.png" in names(drawn / "figures")
+    assert snapshot(checkout / "results") == before
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+    }
+
+
+def test_cached_without_results_is_one_line_with_the_remedy(checkout):
+    done = run_all(checkout, "--cached", "--profile", "quick")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "run without --cached" in done.stderr
+
+
+def test_the_end_shows_this_run_beside_the_reference(checkout):
+    fixture_store.build(checkout / "results", "quick")
+    fixture_store.build(checkout / "runs", "quick")
+    code = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
+    done = subprocess.run(
+        ["bash", "-c", f"{code} draw_and_check runs runs/quick"],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "verdict there" in done.stdout
+    assert "records  runs/quick/" in done.stdout
+
+
+def test_no_network_and_no_data_is_one_line_with_the_remedy(checkout, tmp_path):
+    done = run_all(
+        checkout, "--profile", "smoke", "--data-dir", str(tmp_path / "none"),
+        REPRO_MIRRORS="http://127.0.0.1:9/",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("repro: ")
+    assert "--data-dir" in last_line(done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_python_without_venv_is_one_line_with_the_remedy(checkout, tmp_path):
+    fake(
+        tmp_path / "bin",
+        "python3.13",
+        f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"',
+    )
+    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
+    assert done.returncode == 3
+    assert "no venv module: install it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_python_is_one_line_with_the_remedy(checkout, tmp_path):
+    for name in ("python3.13", "python3.12", "python3.11", "python3"):
+        fake(tmp_path / "bin", name, "exit 1")
+    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "run_all.sh: no Python 3.11 to 3.13 found: install one, or set PYTHON to it\n"
+    )
+
+
+def test_too_little_disk_is_one_line_with_the_remedy(checkout, tmp_path):
+    fake(tmp_path / "bin", "df", "echo header; echo /dev/x 100 99 1024 99% /")
+    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
+    assert done.returncode == 3
+    assert "1 MB free here, set-up needs about 2000 MB: free some space" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_failed_installation_is_named_with_the_remedy(checkout, tmp_path):
+    fake(
+        tmp_path / "bin",
+        "python3.13",
+        'case "$1 $2" in "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;'
+        f' "-m pip") exit 1 ;; esac; exec "{sys.executable}" "$@"',
+    )
+    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
+    assert done.returncode == 3
+    assert "set-up failed at 'pip install torch==" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--frobnicate"], ["--profile"], ["--cached", "--seeds", "3"], ["smoke"]]
+)
+def test_wrong_usage_is_one_line_and_exits_2(checkout, arguments):
+    done = run_all(checkout, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("run_all.sh: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_has_examples(checkout):
+    done = run_all(checkout, "--help")
+    assert done.returncode == 0
+    assert "examples:" in done.stdout
+
+
+def test_a_failing_check_fails_the_test_command(checkout):
+    (checkout / "repro" / "wrong.py").write_text("import os\n")
+    done = run_all(checkout, "test", "--version")
+    assert done.returncode == 1
+    assert "ruff check           FAILED" in done.stdout
+
+
+def test_the_test_command_ends_with_the_summary(checkout):
+    (checkout / "tests").mkdir()
+    (checkout / "tests" / "test_one.py").write_text("def test_one():\n    assert 1 + 1 == 2\n")
+    done = run_all(checkout, "test", "-k", "one")
+    assert last_line(done.stdout).startswith("pytest               passed: 1 passed")
