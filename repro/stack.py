@@ -102,7 +102,7 @@ def is_bottom_of(shallow: Model, deep: Model) -> bool:
 def pack(runs: Sequence[Run], most_lanes: int, ragged: bool = True) -> list[Stack]:
     """Group Runs into stacks of at most `most_lanes`, deepest first.
 
-    Batch norm on and off stay apart: masking it costs more than a second stack.
+    Batch norm on and off stay apart: under a mask, lanes without it would pay for it too.
     """
     groups: dict[object, list[Run]] = {}
     for run in runs:

@@ -38,7 +38,6 @@ from repro.store import Store
 from repro.train import LaneLog, Log
 
 CHECKPOINT_SECONDS = 30.0
-MOST_LANES = 12  # on a CPU: more share nothing further, and a checkpoint grows with each
 
 
 class BudgetSpent(Exception):  # noqa: N818 - a way to stop, not an error
@@ -134,7 +133,8 @@ class _Work:
             if wanted & {run.hash for run in lanes}:
                 found.append((Stack(tuple(lanes)), pinned))
                 wanted -= {run.hash for run in lanes}
-        rest = pack([run for run in runs if run.hash in wanted], MOST_LANES)
+        left = [run for run in runs if run.hash in wanted]
+        rest = pack(left, predict.most_lanes(left)) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
 

@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +21,11 @@ COMPILED_SHARE = 0.8
 SCORING_SHARE = 0.5
 COMPILE_SECONDS = 100.0  # of one stack, cold
 IMAGES = {"mnist": (60_000, 10_000)}
+CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
+SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over 60,000 images, one lane at a time
+MOST_LANES = 12  # beyond it a CPU gains nothing, and a checkpoint grows with every lane
+COPIES = 4 + 1  # weights, gradients, two moments; and one more while a checkpoint is written
+ACTIVATIONS = 6  # floats kept for each output of a dense layer: values, gradients, statistics
 
 
 @functools.cache
@@ -48,6 +54,30 @@ def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
             down += v * (units + v + 2 * z[i - 1])
             up += 0 if m.shared else w[i] * (units + w[i] + 2 * z[i - 1])
     return up, down
+
+
+def lane_bytes(run: Run, pixels: int = 784) -> float:
+    """Memory that one lane takes while training: every weight is multiplied once an image."""
+    outputs = 8 * sum(run.model.widths) + 4 * sum(run.model.latents) + pixels
+    samples = run.optim.mc_samples * run.optim.importance_samples
+    activations = ACTIVATIONS * outputs * run.optim.batch * samples
+    return 4.0 * (COPIES * sum(multiplications(run, pixels)) + activations)
+
+
+def most_lanes(runs: list[Run]) -> int:
+    """How many lanes of the largest of these Runs fit into a CPU job's memory."""
+    room = min(CPU_MEMORY, available_memory()) - SCORING_MEMORY
+    return max(1, min(MOST_LANES, int(room / max(map(lane_bytes, runs)))))
+
+
+def available_memory() -> float:
+    """Bytes that can be had without swapping; half of what is installed where unknown."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = next(x.split()[1] for x in lines if x.startswith("MemAvailable"))
+        return float(kilobytes) * 1024
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
 
 
 def training_flops(run: Run) -> float:
