@@ -20,6 +20,7 @@ from repro.engine import checkpoint, predict
 from repro.engine.checkpoint import Pinned
 from repro.engine.feed import Feed
 from repro.engine.locks import lock
+from repro.engine.memory import keep_freed_memory
 from repro.engine.progress import Progress
 from repro.engine.provenance import environment
 from repro.engine.recording import (
@@ -119,6 +120,8 @@ class _Work:
         self.folder = self.store.folder(self.profile)
         self.started = time.monotonic()
         self.interrupted = threading.Event()
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
         self._images: dict[Any, Images] = {}
