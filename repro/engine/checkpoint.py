@@ -128,10 +128,10 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def _header(path: Path) -> Header:
     try:
-        header: Header = json.loads(_metadata(path)["checkpoint"])
-    except (KeyError, ValueError) as e:
+        header = json.loads(_metadata(path)["checkpoint"])
+        return {part: header[part] for part in ("runs", "pinned", "log", "lanes")}
+    except (KeyError, TypeError, ValueError) as e:
         raise RecordError(f"{path}: not a checkpoint: remove it and train again") from e
-    return header
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

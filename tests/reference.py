@@ -1,0 +1,115 @@
+"""The two models in plain numpy, for one lane, written from the equations: an oracle.
+
+Names are those of the parameters. Shapes: R rows (sample-major), Z units, X pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import bernoulli, norm
+
+from repro.config import Model
+from repro.layers import Params
+
+Array = np.ndarray
+Gauss = tuple[Array, Array]  # mean, variance
+
+
+@dataclass
+class Reference:
+    """One lane; `moments` collects mean and population variance of each normalised layer."""
+
+    model: Model
+    params: dict[str, Array]
+    moments: dict[str, Gauss] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Model, params: Params) -> Reference:
+        return cls(model, {name: p[0].numpy() for name, p in params.items()})
+
+    def dense(self, name: str, y: Array, norm: bool) -> Array:
+        h = y @ self.params[f"{name}.W"]
+        if norm:
+            mean, var = h.mean(0), h.var(0)
+            self.moments[name] = mean, var
+            h = self.params[f"{name}.gamma"] * (h - mean) / np.sqrt(var + 1e-10)
+        return h + self.params[f"{name}.beta"]
+
+    def mlp(self, name: str, y: Array) -> Array:
+        for hidden in "ab":
+            h = self.dense(f"{name}.{hidden}", y, self.model.batch_norm)
+            y = np.maximum(h, self.model.leaky_slope * h)
+        return y
+
+    def heads(self, name: str, d: Array) -> Gauss:
+        m = self.model
+        h = self.dense(f"{name}.head", d, m.batch_norm and m.head_batch_norm)
+        units = h.shape[1] // 2
+        return h[:, :units], np.log1p(np.exp(h[:, units:]))
+
+    def normal(self, name: str, y: Array) -> Gauss:
+        return self.heads(name, self.mlp(name, y))
+
+    def mean(self, z_1: Array) -> Array:
+        """Of p(x | z_1), [R, X]."""
+        return expit(self.dense("x.out", self.mlp("x", z_1), norm=False))
+
+    def vae(self, x: Array, eps: list[Array]) -> tuple[list[Gauss], list[Gauss], list[Array]]:
+        """q, p and z of each layer; eps [S, B, Z_i]."""
+        S, q, z = len(eps[0]), [], []
+        y = x
+        for i, e in enumerate(eps, start=1):
+            mu, var = self.normal(f"q{i}", y)
+            if i == 1:
+                mu, var = np.tile(mu, (S, 1)), np.tile(var, (S, 1))
+            q.append((mu, var))
+            y = _draw(q[-1], e)
+            z.append(y)
+        p = [self.normal(f"p{i}", z[i]) for i in range(1, len(z))]
+        return q, [*p, _standard(z[-1])], z
+
+    def lvae(self, x: Array, eps: list[Array]) -> tuple[list[Gauss], list[Gauss], list[Array]]:
+        """As `vae`."""
+        S, L, hat, d = len(eps[0]), len(eps), [], x
+        for i in range(1, L + 1):
+            d = self.mlp(f"d{i}", d)
+            mu, var = self.heads(f"d{i}", d)
+            d = d if self.model.upward == "d" else mu
+            hat.append((np.tile(mu, (S, 1)), np.tile(var, (S, 1))))
+        q, p, z = [hat[-1]], [], [_draw(hat[-1], eps[-1])]
+        for i in range(L - 1, 0, -1):
+            p.insert(0, self.normal(f"p{i}", z[0]))
+            below = p[0] if self.model.shared else self.normal(f"r{i}", z[0])
+            q.insert(0, _product(hat[i - 1], below))
+            z.insert(0, _draw(q[0], eps[i - 1]))
+        return q, [*p, _standard(z[-1])], z
+
+    def terms(self, x: Array, eps: list[Array]) -> tuple[Array, list[Array]]:
+        """log p(x|z_1) [R] and log q - log p of each layer's units, [R, Z_i]."""
+        q, p, z = getattr(self, self.model.family)(x, eps)
+        mean = np.clip(self.mean(z[0]), 1e-5, 1 - 1e-5)
+        log_px = bernoulli.logpmf(np.tile(x, (len(eps[0]), 1)), mean).sum(1)
+        floor = self.model.var_floor
+        kl = [
+            norm.logpdf(z_i, q_i[0], np.sqrt(q_i[1] + floor))
+            - norm.logpdf(z_i, p_i[0], np.sqrt(p_i[1] + (floor if i < len(z) else 0)))
+            for i, (z_i, q_i, p_i) in enumerate(zip(z, q, p, strict=True), start=1)
+        ]
+        return log_px, kl
+
+
+def _draw(d: Gauss, eps: Array) -> Array:
+    return d[0] + np.sqrt(d[1]) * eps.reshape(d[0].shape)
+
+
+def _standard(z: Array) -> Gauss:
+    return np.zeros_like(z), np.ones_like(z)
+
+
+def _product(a: Gauss, b: Gauss) -> Gauss:
+    """Mean and variance of the normalised product of two Gaussian densities."""
+    var = a[1] * b[1] / (a[1] + b[1])
+    return (a[0] * b[1] + b[0] * a[1]) / (a[1] + b[1]), var

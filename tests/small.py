@@ -1,0 +1,125 @@
+"""Tiny Runs, networks and minibatches. All sizes are distinct primes: a swapped axis crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.config import Evaluation, Model, Optim, Run, Schedule
+from repro.data.images import Images as Raw
+from repro.engine.feed import BLOCK
+from repro.evaluate import Noise
+from repro.hierarchy import Pass
+from repro.layers import Net, Params
+from repro.models import MODELS
+from repro.score import EpochScore, Images
+from repro.stack import Stack
+
+LATENTS, WIDTHS, BATCH, PIXELS = (5, 3, 2), (13, 11, 7), 17, 19
+BLOCKS = 2  # of an epoch of `raw`
+STEPS = 23  # full minibatches of `grey`, whose last, incomplete one is dropped
+CPU = torch.device("cpu")
+NOTHING: Mapping[str, Any] = {}
+
+torch.set_num_threads(1)  # products this small are slower on two: the threads wait for each other
+
+
+def run(
+    family: Any = "lvae",
+    depth: int = 3,
+    seed: int = 1,
+    *,
+    epochs: int = 2,
+    warmup: int = 2,
+    steps: int | None = None,
+    scored: tuple[int, ...] | None = None,
+    optim: Mapping[str, Any] = NOTHING,
+    evaluation: Mapping[str, Any] = NOTHING,
+    **model: Any,
+) -> Run:
+    """A tiny Run, normalised unless `batch_norm=False`; `model`: fields of its Model."""
+    sizes = {"latents": LATENTS[:depth], "widths": WIDTHS, "batch_norm": True}
+    return Run(
+        variant=f"tiny_{family}",
+        model=Model(family=family, **{**sizes, **model}),
+        optim=Optim(batch=BATCH, **optim),
+        schedule=Schedule(epochs, warmup, steps),
+        evaluation=Evaluation(scored or (epochs,), **{"importance_samples": 7, **evaluation}),
+        seed=seed,
+    )
+
+
+def params(stack: Stack, pixels: int = PIXELS, dtype: torch.dtype = torch.float64) -> Params:
+    """Initial parameters moved at random, so that no shift is 0 and no scale is 1."""
+    g = torch.Generator().manual_seed(3)
+    return {
+        name: (p + 0.3 * torch.randn(p.shape, generator=g)).to(dtype)
+        for name, p in stack.initial(pixels).items()
+    }
+
+
+def net(*runs: Run, pixels: int = PIXELS) -> Net:
+    """A stack's network in float64."""
+    stack = Stack(runs)
+    return stack.net(params(stack, pixels))
+
+
+def eps(net: Net, S: int = 1, B: int = BATCH, seed: int = 5) -> list[Tensor]:
+    """Noise of one pass, one [K_i, S, B, Z_i] a layer."""
+    g = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(net.lanes.at(i), S, B, z, generator=g, dtype=torch.float64)
+        for i, z in enumerate(net.model.latents, start=1)
+    ]
+
+
+def bits(K: int = 1, B: int = BATCH, X: int = PIXELS, seed: int = 7) -> Tensor:
+    """Binary images, [K, B, X]."""
+    g = torch.Generator().manual_seed(seed)
+    return (torch.rand(K, B, X, generator=g) < 0.4).double()
+
+
+def infer(net: Net, x: Tensor, eps: list[Tensor]) -> Pass:
+    return MODELS[net.model.family].infer(net, x, eps)
+
+
+def noise(seed: int = 11) -> Noise:
+    """Evaluation noise in float64, named by purpose and chunk."""
+
+    def draw(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
+        rng = np.random.default_rng([seed, i, *purpose.encode()])
+        return torch.from_numpy(rng.standard_normal(shape))
+
+    return draw
+
+
+def grey(n: int = STEPS * BATCH + 5, pixels: int = PIXELS, seed: int = 13) -> np.ndarray:
+    """Grey images of a few kinds, as bytes [n, pixels]."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 256, (3, pixels))
+    spread = rng.integers(-60, 60, (n, pixels))
+    return np.clip(kinds[rng.integers(0, 3, n)] + spread, 0, 255).astype(np.uint8)
+
+
+def images() -> Images:
+    """What scoring reads: tiny training and binary test images with labels."""
+    test = (grey(41, seed=17) > 128).astype(np.uint8)
+    labels = np.arange(41, dtype=np.uint8) % 10
+    return Images(torch.from_numpy(grey()), torch.from_numpy(test), labels)
+
+
+def raw(*_: object) -> Raw:
+    """Stands in for `repro.data.load`."""
+    labels = np.arange(41, dtype=np.uint8) % 10
+    train, test = grey(BLOCKS * BLOCK * BATCH), grey(41, seed=17)
+    return Raw("tiny", train, labels, test, labels, (1, PIXELS), "made here", "none")
+
+
+def score(run: Run, L1: float = 0.0) -> EpochScore:
+    """Stands in for a measurement where none is needed."""
+    kl = np.zeros(sum(run.model.latents), np.float32)
+    return EpochScore(L1, torch.full((3,), L1), kl, kl, Stack((run,)).net({}))

@@ -1,0 +1,200 @@
+"""Minibatches: order, binarisation, noise, beta; the same draws in every stack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from torch import Tensor
+
+from repro import streams
+from repro.config import Data, Run
+from repro.engine.feed import BLOCK, Feed
+from repro.engine.step import Minibatch
+from repro.stack import Stack
+
+WHITE = 255
+
+
+def feed_of(*runs: Run, images: np.ndarray | None = None) -> Feed:
+    return Feed(Stack(runs), torch.from_numpy(small.grey() if images is None else images))
+
+
+def epoch_of(feed: Feed, epoch: int = 1) -> list[Minibatch]:
+    return [b for first in range(0, feed.steps, BLOCK) for b in feed.block(epoch, first)]
+
+
+def rows_of(feed: Feed, epoch: int = 1) -> list[int]:
+    """Which images an epoch shows, in order; `feed` holds `numbered` images."""
+    x = torch.cat([b.x[0] for b in epoch_of(feed, epoch)])
+    place = 2 ** torch.arange(x.shape[1])
+    return (x * place).sum(1).tolist()
+
+
+def numbered(n: int, bits: int = 11) -> np.ndarray:
+    """Black-and-white images that spell their own row number, certain at byte / 255."""
+    return (((np.arange(n)[:, None] >> np.arange(bits)) & 1) * WHITE).astype(np.uint8)
+
+
+def certain(**fields: Any) -> Run:
+    """A Run at grey scale 255, where white is 1 with certainty."""
+    return replace(small.run(**fields), data=Data(grey_scale=255))
+
+
+N = 31 * small.BATCH + 4  # more steps than one block
+
+
+def test_an_epoch_shows_no_image_twice() -> None:
+    rows = rows_of(feed_of(certain(), images=numbered(N)))
+    assert len(set(rows)) == len(rows)
+
+
+def test_an_epoch_shows_all_images_but_an_incomplete_minibatch() -> None:
+    rows = rows_of(feed_of(certain(), images=numbered(N)))
+    assert len(rows) == N - 4
+    assert set(rows) < set(range(N))
+
+
+def test_mnist_has_234_steps_in_an_epoch() -> None:
+    images = torch.zeros(60_000, 1, dtype=torch.uint8)
+    run = Run("any", evaluation=small.run(epochs=2000).evaluation)
+    assert Feed(Stack((run,)), images).steps == 234
+
+
+def test_images_dropped_differ_from_epoch_to_epoch() -> None:
+    feed = feed_of(certain(), images=numbered(N))
+    assert set(rows_of(feed, 1)) != set(rows_of(feed, 2))
+
+
+def test_images_are_shuffled() -> None:
+    rows = rows_of(feed_of(certain(), images=numbered(N)))
+    assert rows != sorted(rows)
+
+
+@pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
+def test_order_is_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
+    images = numbered(N)
+    ours = rows_of(feed_of(certain(), images=images))
+    assert rows_of(feed_of(certain(seed=seed), images=images), epoch) != ours
+
+
+def test_steps_per_epoch_are_the_first_of_the_epoch() -> None:
+    images = numbered(N)
+    few = rows_of(feed_of(certain(steps=3), images=images))
+    assert few == rows_of(feed_of(certain(), images=images))[: 3 * small.BATCH]
+
+
+def test_a_block_can_be_drawn_without_those_before_it() -> None:
+    feed = feed_of(small.run(), images=small.grey(N))
+    whole = epoch_of(feed)[BLOCK:]
+    later = list(feed_of(small.run(), images=small.grey(N)).block(1, BLOCK))
+    assert len(later) == len(whole) == 5
+    for ours, expected in zip(later, whole, strict=True):
+        same(ours, expected)
+
+
+def same(ours: Minibatch, expected: Minibatch) -> None:
+    assert torch.equal(ours.x, expected.x)
+    for a, b in zip(ours.eps, expected.eps, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_lane_draws_what_it_draws_alone(place: int) -> None:
+    runs = small.run(depth=3, seed=1), small.run(depth=2, seed=2), small.run(depth=1, seed=3)
+    together, alone = epoch_of(feed_of(*runs)), epoch_of(feed_of(runs[place]))
+    for ours, expected in zip(together, alone, strict=True):
+        lane = [e[place : place + 1] for e in ours.eps if place < len(e)]
+        same(Minibatch(ours.x[place : place + 1], lane, ours.beta, ours.lr), expected)
+
+
+def first(run: Run, epoch: int = 1) -> Minibatch:
+    return next(iter(feed_of(run).block(epoch, 0)))
+
+
+@pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
+def test_noise_is_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
+    ours, other = first(small.run()), first(small.run(seed=seed), epoch)
+    assert not any(torch.equal(a, b) for a, b in zip(ours.eps, other.eps, strict=True))
+
+
+def test_noise_is_new_for_every_step() -> None:
+    batches = epoch_of(feed_of(small.run(), images=small.grey(N)))
+    drawn = {tuple(b.eps[0].flatten().tolist()) for b in batches}
+    assert len(drawn) == len(batches)
+
+
+def test_noise_is_standard_normal_and_independent_across_units() -> None:
+    eps = torch.cat([torch.cat(b.eps, -1)[0, 0] for b in epoch_of(feed_of(small.run()))]).double()
+    n = len(eps)
+    assert (eps.mean(0).abs() < 5 / n**0.5).all()
+    assert ((torch.cov(eps.T) - torch.eye(10)).abs() < 5 * (2 / n) ** 0.5).all()
+
+
+def test_noise_has_a_sample_for_each_monte_carlo_and_importance_sample() -> None:
+    batch = first(small.run(optim={"mc_samples": 2, "importance_samples": 3}))
+    assert [tuple(e.shape) for e in batch.eps] == [
+        (1, 6, small.BATCH, units) for units in small.LATENTS
+    ]
+
+
+def grey_levels(scale: int, epochs: int = 40) -> Tensor:
+    """Frequency of ones for bytes 0..255, shown many times."""
+    images = np.tile(np.arange(256, dtype=np.uint8), (10 * small.BATCH, 1))
+    data = Data(grey_scale=scale)  # type: ignore[arg-type]
+    feed = feed_of(replace(small.run(), data=data), images=images)
+    return torch.cat([b.x[0] for e in range(epochs) for b in epoch_of(feed, e)]).double().mean(0)
+
+
+@pytest.mark.parametrize("scale", [255, 256])
+def test_frequency_of_ones_is_byte_over_grey_scale(scale: int) -> None:
+    p = torch.arange(256).double() / scale
+    n = 40 * 10 * small.BATCH
+    assert ((grey_levels(scale) - p).abs() <= 5 * (p * (1 - p) / n).sqrt()).all()
+
+
+def test_white_is_certain_at_255_alone() -> None:
+    assert grey_levels(255, 1)[255] == 1
+    assert grey_levels(256, 40)[255] < 1
+
+
+@pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
+def test_binarisation_is_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
+    grey = np.full((3 * small.BATCH, small.PIXELS), 128, np.uint8)
+    ours = epoch_of(feed_of(small.run(), images=grey))
+    other = epoch_of(feed_of(small.run(seed=seed), images=grey), epoch)
+    assert not any(torch.equal(a.x, b.x) for a, b in zip(ours, other, strict=True))
+
+
+@pytest.mark.parametrize(("epoch", "beta"), [(1, 0.0), (2, 0.5), (3, 1.0)])
+def test_beta_is_constant_within_an_epoch(epoch: int, beta: float) -> None:
+    feed = feed_of(small.run(warmup=2, epochs=9), images=small.grey(N))
+    assert {float(b.beta) for b in epoch_of(feed, epoch)} == {beta}
+
+
+def test_beta_and_rate_belong_to_the_lane() -> None:
+    runs = small.run(warmup=4), small.run(seed=2, warmup=0, optim={"lr": 0.5})
+    batch = next(iter(feed_of(*runs).block(2, 0)))
+    assert batch.beta.tolist() == [0.25, 1.0]
+    assert batch.lr.tolist() == pytest.approx([1e-3, 0.5])
+
+
+def test_streams_of_different_names_are_unlike() -> None:
+    drawn = [streams.normal(1, name, 1, shape=(7,)) for name in ("noise", "init/x.a.W", "order")]
+    assert len({tuple(d.tolist()) for d in drawn}) == 3
+
+
+def test_counters_are_not_run_together() -> None:
+    one, other = (streams.normal(1, "noise", *at, shape=(7,)) for at in ((1, 12), (11, 2)))
+    assert not torch.equal(one, other)
+
+
+def test_streams_have_not_drifted() -> None:
+    assert streams.permutation(7, 1, "order", 1).tolist() == [3, 1, 4, 5, 2, 6, 0]
+    assert streams.below(256, 1, "binarise", 1, shape=(5,)).tolist() == [151, 246, 85, 228, 19]
+    normal = streams.normal(1, "noise", 1, shape=(3,)).tolist()
+    assert normal == pytest.approx([-0.871865, 0.512637, 0.780237], abs=1e-6)

@@ -1,0 +1,178 @@
+"""The training bound: its value against the oracle, its gradient, its warm-up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from fixture_data import refused
+from reference import Reference
+from scipy.special import logsumexp
+from torch import Tensor
+
+from repro.config import Optim, Run
+from repro.engine.step import Minibatch, Objective, objective_of
+from repro.errors import UsageError
+from repro.layers import Params
+from repro.objectives import bound, total_kl, unit_kl
+from repro.stack import Stack
+
+M, I = 2, 3  # noqa: E741 - Monte-Carlo and importance samples
+SAMPLES = {"mc_samples": M, "importance_samples": I}
+BETA = 0.37
+
+
+def minibatch(run: Run, beta: float = BETA) -> tuple[Objective, Params, Minibatch]:
+    """The objective of one lane with parameters and a minibatch for it, in float64."""
+    stack = Stack((run,))
+    net = small.net(run)
+    samples = run.optim.mc_samples * run.optim.importance_samples
+    one = torch.ones(1, dtype=torch.float64)
+    batch = Minibatch(small.bits(), small.eps(net, samples), beta * one, 1e-3 * one)
+    return objective_of(stack), net.params, batch
+
+
+def value(run: Run, beta: float = BETA) -> float:
+    objective, params, batch = minibatch(run, beta)
+    return float(objective(params, batch))
+
+
+def oracle(run: Run, beta: float = BETA) -> np.ndarray:
+    """beta-weighted log importance weights, [M, I, B]."""
+    _, params, batch = minibatch(run)
+    e = [layer[0].numpy() for layer in batch.eps]
+    log_px, kl = Reference.of(run.model, params).terms(batch.x[0].numpy(), e)
+    log_w = log_px - beta * sum(term.sum(1) for term in kl)
+    return log_w.reshape(run.optim.mc_samples, run.optim.importance_samples, -1)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("beta", [0.0, BETA, 1.0])
+def test_bound_is_reconstruction_less_beta_kl(family: str, beta: float) -> None:
+    run = small.run(family)
+    assert value(run, beta) == pytest.approx(oracle(run, beta).mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_beta_stands_inside_the_importance_weights(family: str) -> None:
+    run = small.run(family, optim=SAMPLES)
+    expected = (logsumexp(oracle(run), axis=1) - math.log(I)).mean()
+    assert value(run) == pytest.approx(expected, rel=1e-10)
+
+
+def test_monte_carlo_samples_are_averaged_outside_the_logarithm() -> None:
+    run = small.run(optim={"mc_samples": 5})
+    assert value(run) == pytest.approx(oracle(run).mean(), rel=1e-10)
+
+
+def test_bound_is_averaged_over_images_not_summed() -> None:
+    run = small.run(batch_norm=False)
+    objective, params, batch = minibatch(run)
+    twice = batch._replace(
+        x=torch.cat([batch.x, batch.x], 1), eps=[torch.cat([e, e], 2) for e in batch.eps]
+    )
+    torch.testing.assert_close(objective(params, twice), objective(params, batch))
+
+
+def test_each_lane_has_its_own_beta() -> None:
+    runs = small.run(seed=1), small.run(seed=2)
+    net = small.net(*runs)
+    out = small.infer(net, small.bits(2), small.eps(net))
+    both = bound(net, out, torch.tensor([0.0, 1.0]), Optim())
+    kl = total_kl(unit_kl(net, out, "mc")).mean((1, 2))
+    expected = out.log_px.mean((1, 2)) - torch.tensor([0.0, 1.0]) * kl
+    torch.testing.assert_close(both, expected)
+
+
+GRADIENTS: list[Any] = [
+    pytest.param({"family": "vae"}, id="vae_bn"),
+    pytest.param({"family": "vae", "batch_norm": False}, id="vae"),
+    pytest.param({"family": "vae", "head_batch_norm": False}, id="vae_bn-plain_heads"),
+    pytest.param({"family": "lvae"}, id="lvae_bn"),
+    pytest.param({"family": "lvae", "batch_norm": False}, id="lvae"),
+    pytest.param({"family": "lvae", "head_batch_norm": False}, id="lvae_bn-plain_heads"),
+    pytest.param({"family": "lvae", "upward": "mu"}, id="lvae_bn-mu"),
+    pytest.param({"family": "lvae", "shared": False}, id="lvae_bn-separate"),
+    pytest.param({"family": "lvae", "optim": {"kl": "closed"}}, id="lvae_bn-closed"),
+    pytest.param({"family": "vae", "optim": SAMPLES}, id="vae_bn-samples"),
+    pytest.param({"family": "lvae", "optim": SAMPLES}, id="lvae_bn-samples"),
+]
+
+
+@pytest.mark.parametrize("fields", GRADIENTS)
+def test_gradient_is_the_finite_difference(fields: dict[str, Any]) -> None:
+    objective, params, batch = minibatch(small.run(**fields))
+    leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
+    grads = torch.autograd.grad(objective(leaves, batch).sum(), list(leaves.values()))
+    g = torch.Generator().manual_seed(2)
+    for (name, p), grad in zip(params.items(), grads, strict=True):
+        along = torch.randn(p.shape, generator=g, dtype=p.dtype)
+        slope = central_difference(objective, params, batch, name, along)
+        rounding = 1e-6 * float(grad.norm() * along.norm())
+        assert float((grad * along).sum()) == pytest.approx(slope, abs=rounding), name
+
+
+def central_difference(
+    objective: Objective, params: Params, batch: Minibatch, name: str, along: Tensor
+) -> float:
+    """Derivative of the bound in a random direction of one parameter."""
+    h = 1e-6
+    ends = [float(objective(params | {name: params[name] + s * h * along}, batch)) for s in (1, -1)]
+    return (ends[0] - ends[1]) / (2 * h)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_every_parameter_moves_the_bound(family: str) -> None:
+    objective, params, batch = minibatch(small.run(family))
+    leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
+    grads = torch.autograd.grad(objective(leaves, batch).sum(), list(leaves.values()))
+    assert [n for n, grad in zip(leaves, grads, strict=True) if not grad.any()] == []
+
+
+@pytest.mark.parametrize("fields", [{}, {"shared": False}, {"upward": "mu"}], ids=str)
+def test_closed_form_kl_is_the_expectation_of_the_sampled_one(fields: dict[str, Any]) -> None:
+    net = small.net(small.run("lvae", batch_norm=False, **fields))
+    S = 4001
+    out = small.infer(net, small.bits(B=3), small.eps(net, S, B=3))
+    for sampled, closed in zip(unit_kl(net, out, "mc"), unit_kl(net, out, "closed"), strict=True):
+        difference = (sampled - closed).mean(2)  # [1, S, Z_i]
+        error = difference.std(1) / math.sqrt(S)
+        assert (difference.mean(1).abs() < 5 * error).all()
+
+
+def test_closed_form_needs_no_sample_of_its_own_layer() -> None:
+    net = small.net(small.run("lvae"))
+    eps = small.eps(net)
+    before, after = (
+        unit_kl(net, small.infer(net, small.bits(), [eps[0] + shift, *eps[1:]]), "closed")
+        for shift in (0, 1)
+    )
+    assert torch.equal(before[0], after[0])
+
+
+def test_closed_form_differs_from_the_mean_in_a_bottom_up_vae() -> None:
+    net = small.net(small.run("vae", batch_norm=False))
+    out = small.infer(net, small.bits(B=3), small.eps(net, 4001, B=3))
+    sampled, closed = (unit_kl(net, out, kl)[0].mean((0, 1, 2)) for kl in ("mc", "closed"))
+    assert ((sampled - closed).abs() > 0.05).any()
+
+
+def test_closed_form_is_refused_for_a_bottom_up_vae() -> None:
+    with refused(UsageError, "closed", "VAE", "mc"):
+        small.run("vae", optim={"kl": "closed"})
+
+
+@pytest.mark.parametrize(
+    ("epoch", "beta"), [(1, 0.0), (2, 0.005), (101, 0.5), (200, 0.995), (201, 1.0), (2000, 1.0)]
+)
+def test_beta_rises_linearly_to_one_after_the_warm_up_epochs(epoch: int, beta: float) -> None:
+    assert small.run(warmup=200).beta(epoch) == pytest.approx(beta, abs=1e-15)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 2000])
+def test_beta_is_one_without_warm_up(epoch: int) -> None:
+    assert small.run(warmup=0).beta(epoch) == 1

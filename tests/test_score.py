@@ -1,0 +1,209 @@
+"""What is measured of one trained lane."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import small
+import torch
+from torch import Tensor
+
+from repro.config import Run
+from repro.evaluate import bounds
+from repro.layers import Net
+from repro.score import (
+    ACTIVE,
+    EpochScore,
+    noise_of,
+    principal_components,
+    score_epoch,
+    score_final,
+    standard_error,
+)
+from repro.stack import Stack
+
+
+def net_of(run: Run) -> Net:
+    stack = Stack((run,))
+    return stack.lane(small.params(stack, dtype=torch.float32), 0)
+
+
+def scored(run: Run, epoch: int = 2) -> EpochScore:
+    return score_epoch(net_of(run), run, small.images(), epoch)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_scoring_twice_gives_the_same_numbers(family: str, batch_norm: bool) -> None:
+    run = small.run(family, batch_norm=batch_norm)
+    first, again = scored(run), scored(run)
+    assert first.L1_train == again.L1_train
+    assert torch.equal(first.L1_test, again.L1_test)
+    np.testing.assert_array_equal(first.kl_test, again.kl_test)
+
+
+def test_scoring_does_not_draw_from_the_global_generator() -> None:
+    before = torch.get_rng_state()
+    scored(small.run())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_scoring_leaves_the_parameters_alone() -> None:
+    run = small.run()
+    net = net_of(run)
+    before = copy.deepcopy(net.params)
+    score_epoch(net, run, small.images(), 1)
+    assert all(torch.equal(before[n], p) for n, p in net.params.items())
+
+
+def test_epochs_are_scored_with_noise_of_their_own() -> None:
+    run = small.run()
+    assert not torch.equal(scored(run, 1).L1_test, scored(run, 2).L1_test)
+
+
+def test_purposes_are_scored_with_noise_of_their_own() -> None:
+    noise = noise_of(small.run(), 1, small.CPU)
+    assert not torch.equal(noise("train", 0, (3, 5)), noise("test", 0, (3, 5)))
+
+
+def test_test_images_are_scored_as_they_are_given() -> None:
+    run = small.run(batch_norm=False)
+    net = net_of(run)
+    images = small.images()
+    flipped = copy.copy(images)
+    flipped.test = 1 - images.test
+    ours, other = (score_epoch(net, run, i, 1).L1_test for i in (images, flipped))
+    assert ((ours - other).abs() > 1e-3).all()
+
+
+def test_train_bound_is_that_of_the_training_images() -> None:
+    run = small.run(batch_norm=False)
+    net = net_of(run)
+    black = small.images()
+    black.train = torch.zeros_like(black.train)
+    x = torch.zeros(1, *black.train.shape)
+    out = small.infer(net, x, eps_of(run, net, len(black.train)))
+    kl = sum((q - p).sum(-1).mean() for q, p in zip(out.log_q, out.log_p, strict=True))
+    ours = score_epoch(net, run, black, 1).L1_train
+    assert ours == pytest.approx(float(out.log_px.mean() - kl), rel=1e-5)
+
+
+def test_training_images_are_binarised_by_their_grey_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, images = small.run(batch_norm=False), small.images()
+    images.train = torch.linspace(0, 255, 19).byte().repeat(20_000, 1)
+    seen: list[Tensor] = []
+    monkeypatch.setattr(
+        "repro.score.bounds", lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest)
+    )
+    score_epoch(net_of(run), run, images, 1)
+    p = images.train[0].double() / 256
+    error = 5 * (p * (1 - p) / 20_000).sqrt()
+    assert ((seen[0][0].double().mean(0) - p).abs() <= error).all()
+
+
+def eps_of(run: Run, net: Net, B: int) -> list[Tensor]:
+    draw = noise_of(run, 1, small.CPU)("train", 0, (1, 1, B, sum(small.LATENTS)))
+    return list(torch.split(draw, list(small.LATENTS), -1))
+
+
+def test_fewer_images_are_the_first_ones() -> None:
+    all_of_them, some = (
+        scored(small.run(batch_norm=False, evaluation={"test_images": n})) for n in (None, 41)
+    )
+    few = scored(small.run(batch_norm=False, evaluation={"test_images": 7}))
+    assert torch.equal(all_of_them.L1_test, some.L1_test)
+    assert few.L1_test.shape == (7,)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_final_bound_of_many_samples_is_above_that_of_one(family: str) -> None:
+    run = small.run(family, evaluation={"importance_samples": 200})
+    final, _ = score_final(run, small.images(), scored(run), (1, 19))
+    assert final["LK_test"] > final["L1_test"] + final["LK_mc_error"]
+
+
+def test_final_metrics_name_the_images_and_samples_behind_them() -> None:
+    run = small.run(evaluation={"importance_samples": 9, "lk_images": 23})
+    final, arrays = score_final(run, small.images(), scored(run), (1, 19))
+    assert (final["K"], final["LK_images"]) == (9, 23)
+    assert arrays["per_image"]["LK"].shape == (23,)
+    assert arrays["per_image"]["L1"].shape == (41,)
+
+
+def test_final_means_are_those_of_the_images() -> None:
+    run = small.run()
+    final, arrays = score_final(run, small.images(), scored(run), (1, 19))
+    for name in ("L1", "LK"):
+        values = arrays["per_image"][name].astype(float)
+        assert final[f"{name}_test"] == pytest.approx(values.mean(), rel=1e-6)
+        assert final[f"{name}_se"] == pytest.approx(values.std(ddof=1) / math.sqrt(41), rel=1e-5)
+
+
+def test_final_layers_sum_the_units_of_each() -> None:
+    run = small.run()
+    last = scored(run)
+    last.kl_test = np.array([1, 2, 3, 4, 5, ACTIVE, -1, 2 * ACTIVE, 0, -2], np.float32)
+    final, _ = score_final(run, small.images(), last, (1, 19))
+    assert final["kl_layers"] == pytest.approx([15, 3 * ACTIVE - 1, -2])
+    assert final["active_units"] == [5, 1, 0]
+    assert final["negative_units"] == [0, 1, 1]
+
+
+def test_samples_show_the_true_images_their_reconstructions_and_the_prior() -> None:
+    run = small.run()
+    _, arrays = score_final(run, small.images(), scored(run), (1, 19))
+    samples = arrays["samples"]
+    np.testing.assert_array_equal(samples["true"], small.images().test.numpy() * 255)
+    for name in ("true", "reconstruction", "prior"):
+        assert (samples[name].shape, samples[name].dtype) == ((41, 19), np.uint8)
+    assert (samples["prior"] != samples["reconstruction"]).any()
+
+
+def test_projections_keep_the_labels_and_one_point_for_each_image() -> None:
+    run = small.run()
+    _, arrays = score_final(run, small.images(), scored(run), (1, 19))
+    pca = arrays["pca"]
+    np.testing.assert_array_equal(pca["labels"], small.images().test_labels)
+    assert [pca[f"z{i}"].shape for i in (1, 2, 3)] == [(41, 2)] * 3
+
+
+def test_principal_components_are_those_of_the_singular_value_decomposition() -> None:
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(97, 5, generator=g, dtype=torch.float64) * torch.tensor([1, 5, 2, 9, 3])
+    points = principal_components(z)
+    centred = z - z.mean(0)
+    _, _, V = torch.linalg.svd(centred, full_matrices=False)
+    torch.testing.assert_close(points.abs(), (centred @ V[:2].T).abs())
+    assert points[:, 0].var() > points[:, 1].var()
+
+
+def test_a_single_unit_has_no_second_component() -> None:
+    z = torch.arange(7, dtype=torch.float64).view(7, 1)
+    points = principal_components(z)
+    torch.testing.assert_close(points[:, 0], z[:, 0] - 3)
+    assert not points[:, 1].any()
+
+
+def test_principal_components_do_not_depend_on_the_sign_of_the_solver() -> None:
+    z = torch.randn(97, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    centred = z - z.mean(0)
+    loading = torch.linalg.lstsq(centred, principal_components(z)).solution
+    assert (loading.gather(0, loading.abs().argmax(0, keepdim=True)) > 0).all()
+
+
+def test_standard_error_is_of_the_mean() -> None:
+    values = torch.tensor([1.0, 2.0, 4.0])
+    assert standard_error(values) == pytest.approx(np.std([1, 2, 4], ddof=1) / math.sqrt(3))
+
+
+@pytest.mark.parametrize("where", ["L1_train", "L1_test"])
+def test_a_score_with_nan_is_not_finite(where: str) -> None:
+    s = scored(small.run())
+    assert s.finite
+    setattr(s, where, torch.full((3,), math.nan) if where == "L1_test" else math.nan)
+    assert not s.finite

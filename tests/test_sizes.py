@@ -1,0 +1,193 @@
+"""Layer sizes, parameter counts and initial values: the paper's, and the released code's."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import small
+import torch
+from torch import Tensor
+
+from repro.config import LATENTS, WIDTHS, Model
+from repro.layers import Lanes, initial_value, normal_layer
+from repro.models import MODELS
+from repro.stack import Stack
+
+
+def stage(name: str, below: int, width: int, units: int = 0) -> list[tuple[str, int, int]]:
+    """Two hidden layers and, where there are units, both heads."""
+    hidden = [(f"{name}.a", below, width), (f"{name}.b", width, width)]
+    return hidden + ([(f"{name}.head", width, 2 * units)] if units else [])
+
+
+OUTPUT = [*stage("x", 64, 512), ("x.out", 512, 784)]
+GENERATIVE = [
+    *OUTPUT,
+    *stage("p1", 32, 256, 64),
+    *stage("p2", 16, 128, 32),
+    *stage("p3", 8, 64, 16),
+    *stage("p4", 4, 32, 8),
+]
+WIDER_GENERATIVE = [
+    *OUTPUT,
+    *stage("p1", 32, 512, 64),
+    *stage("p2", 16, 256, 32),
+    *stage("p3", 8, 128, 16),
+    *stage("p4", 4, 64, 8),
+]
+BOTTOM_UP = [
+    *stage("q1", 784, 512, 64),
+    *stage("q2", 64, 256, 32),
+    *stage("q3", 32, 128, 16),
+    *stage("q4", 16, 64, 8),
+    *stage("q5", 8, 32, 4),
+]
+UPWARD = [
+    *stage("d1", 784, 512, 64),
+    *stage("d2", 512, 256, 32),
+    *stage("d3", 256, 128, 16),
+    *stage("d4", 128, 64, 8),
+    *stage("d5", 64, 32, 4),
+]
+UPWARD_MU = [(n.replace("q", "d"), i, o) for n, i, o in BOTTOM_UP]
+DOWNWARD = [(n.replace("p", "r"), i, o) for n, i, o in GENERATIVE if n.startswith("p")]
+
+SIZES = [
+    pytest.param({"family": "vae"}, [*BOTTOM_UP, *GENERATIVE], id="vae"),
+    pytest.param({"family": "lvae"}, [*UPWARD, *GENERATIVE], id="lvae"),
+    pytest.param({"family": "lvae", "upward": "mu"}, [*UPWARD_MU, *GENERATIVE], id="lvae-mu"),
+    pytest.param(
+        {"family": "lvae", "shared": False},
+        [*UPWARD, *DOWNWARD, *WIDER_GENERATIVE],
+        id="lvae-separate",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), SIZES)
+def test_every_layer_has_the_paper_s_size(
+    fields: dict[str, Any], expected: list[tuple[str, int, int]]
+) -> None:
+    model = Model(**fields)
+    declared = [(d.name, d.fan_in, d.fan_out) for d in MODELS[model.family].layers(model, 784)]
+    assert sorted(declared) == sorted(expected)
+
+
+def test_a_shallower_model_is_the_bottom_of_the_deepest() -> None:
+    for family, of in MODELS.items():
+        models = [
+            Model(family=family, latents=LATENTS[:d], widths=WIDTHS[:d])  # type: ignore[arg-type]
+            for d in range(1, 6)
+        ]
+        layers = [set(of.layers(m, 784)) for m in models]
+        assert all(shallow < deep for shallow, deep in pairwise(layers))
+
+
+def count(batch_norm: bool, **fields: Any) -> int:
+    run = small.run(latents=LATENTS, widths=WIDTHS, batch_norm=batch_norm, **fields)
+    return sum(p.numel() for p in Stack((run,)).initial(784).values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "batch_norm", "parameters"),
+    [
+        pytest.param({"family": "vae"}, False, 1_702_648, id="vae"),
+        pytest.param({"family": "vae"}, True, 1_707_104, id="vae_bn"),
+        pytest.param({"family": "lvae"}, True, 1_859_424, id="lvae_bn"),
+        pytest.param({"family": "lvae", "upward": "mu"}, True, 1_707_104, id="lvae_bn-mu"),
+        pytest.param({"family": "lvae", "shared": False}, True, 2_320_704, id="lvae_bn-separate"),
+    ],
+)
+def test_five_layers_have_this_many_parameters(
+    fields: dict[str, Any], batch_norm: bool, parameters: int
+) -> None:
+    assert count(batch_norm, **fields) == parameters
+
+
+def initial(name: str, **fields: Any) -> Tensor:
+    run = small.run(latents=LATENTS, widths=WIDTHS, **fields)
+    return Stack((run,)).initial(784)[name][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "gain", "fan_in", "fan_out"),
+    [
+        ("d1.a.W", math.sqrt(2), 784, 512),
+        ("d1.b.W", math.sqrt(2), 512, 512),
+        ("d1.head.W", 1, 512, 64),
+        ("d2.a.W", math.sqrt(2), 512, 256),
+        ("p1.head.W", 1, 256, 64),
+        ("x.a.W", math.sqrt(2), 64, 512),
+        ("x.out.W", 1, 512, 784),
+    ],
+)
+def test_initial_weights_have_the_code_s_deviation(
+    name: str, gain: float, fan_in: int, fan_out: int
+) -> None:
+    W = initial(name).double()
+    std = gain * math.sqrt(2 / (fan_in + fan_out))
+    n = W.numel()
+    assert abs(float(W.mean())) < 5 * std / math.sqrt(n)
+    assert float(W.std()) == pytest.approx(std, rel=5 / math.sqrt(2 * n))
+
+
+def test_initial_weights_are_normal_by_default() -> None:
+    W = initial("d1.head.W").double()
+    kurtosis = float((W**4).mean() / (W**2).mean() ** 2)
+    assert kurtosis == pytest.approx(3, abs=5 * math.sqrt(24 / W.numel()))
+
+
+def test_uniform_heads_fill_their_bounds() -> None:
+    W, bound = initial("d1.head.W", head_init="uniform"), math.sqrt(6 / (512 + 64))
+    assert 0.999 * bound < W.abs().max() <= bound
+
+
+def test_uniform_heads_have_the_same_deviation() -> None:
+    W = initial("d1.head.W", head_init="uniform").double()
+    assert float(W.std()) == pytest.approx(math.sqrt(2 / (512 + 64)), rel=0.01)
+
+
+def test_uniform_is_for_heads_only() -> None:
+    W = initial("d1.a.W", head_init="uniform").double()
+    assert float(W.abs().max()) > 4 * float(W.std())
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_normalised_layers_start_with_scale_one_and_shift_zero(family: str) -> None:
+    params = Stack((small.run(family),)).initial(small.PIXELS)
+    for name, p in params.items():
+        if not name.endswith(".W"):
+            assert (p == (1 if name.endswith(".gamma") else 0)).all(), name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"batch_norm": False}, {"batch_norm": True, "head_batch_norm": False}],
+    ids=["no_batch_norm", "plain_heads"],
+)
+def test_variance_head_starts_at_bias_one_where_nothing_normalises_it(
+    fields: dict[str, Any],
+) -> None:
+    params = Stack((small.run("lvae", **fields),)).initial(small.PIXELS)
+    shift = params["d1.head.beta"][0]
+    assert shift.tolist() == [0] * 5 + [1] * 5
+
+
+def test_mean_and_variance_heads_are_initialised_as_separate_layers() -> None:
+    dense = normal_layer(Model(), "q", 512, 64, 1)
+    W = initial_value(dense, normalised=True, draw=torch.ones(512, 128))["q.head.W"]
+    torch.testing.assert_close(W, torch.full((512, 128), math.sqrt(2 / (512 + 64))))
+
+
+def test_equal_shaped_layers_start_differently() -> None:
+    params = Stack((small.run("lvae", latents=(5, 5), widths=(13, 13)),)).initial(13)
+    hidden = [p for name, p in params.items() if name.endswith(".b.W")]
+    assert not any(torch.equal(a, b) for a, b in pairwise(hidden))
+
+
+def test_lanes_counts_those_that_have_a_layer() -> None:
+    lanes = Lanes((3, 2, 2, 1), (True,) * 4)
+    assert [lanes.at(i) for i in (1, 2, 3)] == [4, 3, 1]

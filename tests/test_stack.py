@@ -1,0 +1,229 @@
+"""Lane independence: a Run gives the same numbers alone, among others, and in another order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import pytest
+import small
+import torch
+from fixture_data import refused
+
+from repro.config import Data, Run
+from repro.engine.feed import Feed
+from repro.engine.step import State, fresh, objective_of, step_function
+from repro.errors import UsageError
+from repro.stack import Stack, pack
+from repro.train import LaneLog, Log, train
+
+EPOCHS, STEPS = 2, 10  # so that warm-up changes beta on the way
+
+
+def of_lane(family: str, depth: int, seed: int, **fields: Any) -> Run:
+    return small.run(family, depth, seed, epochs=EPOCHS, steps=STEPS, **fields)
+
+
+def three(family: str) -> tuple[Run, ...]:
+    """Lanes that differ in seed, warm-up and learning rate."""
+    return (
+        of_lane(family, 3, 1, warmup=0),
+        of_lane(family, 3, 2, warmup=2, optim={"lr": 3e-3}),
+        of_lane(family, 3, 3, warmup=4, optim={"lr": 3e-4}),
+    )
+
+
+def ragged(family: str) -> tuple[Run, ...]:
+    return of_lane(family, 3, 1), of_lane(family, 2, 2, warmup=0), of_lane(family, 1, 3)
+
+
+def mixed(family: str) -> tuple[Run, ...]:
+    """Lanes of different depth with and without batch norm."""
+    return (
+        of_lane(family, 3, 1, batch_norm=False),
+        of_lane(family, 2, 2),
+        of_lane(family, 2, 3, batch_norm=False),
+    )
+
+
+@dataclass
+class Trained:
+    """What one lane became: its parameters and its running bounds."""
+
+    params: dict[str, torch.Tensor]
+    bounds: list[float]
+
+
+def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Trained]:
+    """Every lane after EPOCHS x STEPS steps in float64, in one stack."""
+    stack = Stack(runs)
+    state = fresh(stack, small.PIXELS, small.CPU, torch.float64)
+    if poisoned is not None:
+        state.params["x.a.W"][poisoned, 0, 0] = math.nan
+    log = Log([LaneLog() for _ in runs])
+    feed = Feed(stack, torch.from_numpy(small.grey()), torch.float64)
+    step = step_function(stack, "eager")
+    train(stack, feed, state, log, step, lambda k, _: small.score(runs[k]), lambda: None)
+    return [lane_of(stack, state, log, k) for k in range(len(runs))]
+
+
+def lane_of(stack: Stack, state: State, log: Log, k: int) -> Trained:
+    rows = log.lanes[k].rows
+    bounds = [float(row["L1_train_running"] or math.nan) for row in rows]
+    return Trained(stack.lane(state.params, k).params, bounds)
+
+
+def same(ours: Trained, alone: Trained) -> None:
+    assert ours.params.keys() == alone.params.keys()
+    for name, p in alone.params.items():
+        torch.testing.assert_close(ours.params[name], p, rtol=1e-9, atol=1e-12, msg=name)
+    assert ours.bounds == pytest.approx(alone.bounds, rel=1e-9)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("lanes", [three, ragged, mixed])
+def test_a_lane_trains_as_it_would_alone(family: str, lanes: Any) -> None:
+    runs = lanes(family)
+    for run, ours in zip(runs, trained(runs), strict=True):
+        same(ours, trained((run,))[0])
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_the_order_of_lanes_does_not_matter(family: str) -> None:
+    runs = three(family)
+    first = dict(zip(runs, trained(runs), strict=True))
+    for order in permutations(runs):
+        for run, ours in zip(order, trained(order), strict=True):
+            same(ours, first[run])
+
+
+@pytest.mark.parametrize("fields", [{"shared": False}, {"upward": "mu"}], ids=str)
+def test_variants_of_the_lvae_share_stacks_too(fields: dict[str, Any]) -> None:
+    runs = of_lane("lvae", 3, 1, **fields), of_lane("lvae", 2, 2, **fields)
+    for run, ours in zip(runs, trained(runs), strict=True):
+        same(ours, trained((run,))[0])
+
+
+@pytest.mark.parametrize("lanes", [three, ragged, mixed])
+def test_one_step_in_single_precision_differs_by_rounding(lanes: Any) -> None:
+    runs = lanes("lvae")
+    stack = Stack(runs)
+    together = one_step(stack)
+    for k, run in enumerate(runs):
+        alone = one_step(Stack((run,))).params
+        for name, p in stack.lane(together.params, k).params.items():
+            torch.testing.assert_close(p, alone[name], rtol=1e-5, atol=2e-6, msg=name)
+
+
+def one_step(stack: Stack) -> State:
+    state = fresh(stack, small.PIXELS, small.CPU, torch.float32)
+    batch = next(iter(Feed(stack, torch.from_numpy(small.grey())).block(1, 0)))
+    step_function(stack, "eager")(state, batch)
+    return state
+
+
+@pytest.mark.parametrize("poisoned", [0, 1, 2])
+@pytest.mark.parametrize("lanes", [three, ragged, mixed])
+def test_a_lane_of_nan_disturbs_nobody(lanes: Any, poisoned: int) -> None:
+    runs = lanes("lvae")
+    together = trained(runs, poisoned)
+    assert together[poisoned].bounds == []
+    for k, run in enumerate(runs):
+        if k != poisoned:
+            same(together[k], trained((run,))[0])
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_lanes_start_with_the_parameters_they_would_have_alone(family: str) -> None:
+    runs = mixed(family)
+    stack = Stack(runs)
+    params = stack.initial(small.PIXELS)
+    for k, run in enumerate(runs):
+        alone = Stack((run,)).initial(small.PIXELS)
+        ours = stack.lane(params, k).params
+        assert ours.keys() == alone.keys()
+        assert all(torch.equal(ours[n], alone[n]) for n in alone)
+
+
+def test_seeds_start_with_different_parameters() -> None:
+    params = Stack((small.run(seed=1), small.run(seed=2))).initial(small.PIXELS)
+    assert not torch.equal(params["x.a.W"][0], params["x.a.W"][1])
+
+
+def test_a_lane_is_a_view_into_its_stack() -> None:
+    stack = Stack((small.run(seed=1), small.run(seed=2)))
+    params = stack.initial(small.PIXELS)
+    stack.lane(params, 1).params["x.a.W"].fill_(7)
+    assert (params["x.a.W"][1] == 7).all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        small.run("vae"),
+        small.run(shared=False),
+        small.run(epochs=3),
+        small.run(steps=5),
+        small.run(optim={"clip_norm": None}),
+        small.run(evaluation={"importance_samples": 8}),
+        replace(small.run(), data=Data(grey_scale=255)),
+    ],
+    ids=["family", "shared", "epochs", "steps", "clip_norm", "evaluation", "data"],
+)
+def test_runs_that_train_differently_cannot_share_a_stack(other: Run) -> None:
+    with refused(UsageError, "stack", small.run().id):
+        Stack((small.run(), other))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [small.run(latents=(5, 2, 2)), small.run(depth=2, widths=(13, 10, 7))],
+    ids=["latents", "widths"],
+)
+def test_runs_of_other_sizes_cannot_share_a_stack(other: Run) -> None:
+    with refused(UsageError, "stack", "sizes", small.run().id):
+        Stack((small.run(), other))
+
+
+def test_lanes_must_come_deepest_first() -> None:
+    with refused(UsageError, "deepest first"):
+        Stack((small.run(depth=2), small.run(depth=3)))
+
+
+def test_packing_loses_and_repeats_no_run() -> None:
+    runs = [small.run(f, d, s) for f in ("vae", "lvae") for d in (1, 2, 3) for s in (1, 2, 3)]
+    packed = [run for stack in pack(runs, 4) for run in stack.runs]
+    assert sorted(packed, key=repr) == sorted(runs, key=repr)
+
+
+def test_packing_fills_no_stack_beyond_its_limit() -> None:
+    runs = [small.run(seed=s) for s in range(1, 12)]
+    assert [len(stack.runs) for stack in pack(runs, 4)] == [4, 4, 3]
+
+
+def test_packing_keeps_batch_norm_on_and_off_apart() -> None:
+    runs = [small.run(seed=s, batch_norm=on) for s in (1, 2) for on in (True, False)]
+    assert [len(set(stack.lanes.norm)) for stack in pack(runs, 9)] == [1, 1]
+
+
+def test_packing_keeps_other_sizes_apart() -> None:
+    runs = [small.run(depth=1), small.run(latents=(5, 2, 2)), small.run(), small.run(depth=2)]
+    depths = sorted(stack.lanes.depths for stack in pack(runs, 9))
+    assert depths == [(3, 1), (3, 2)]
+
+
+def test_packing_without_ragged_stacks_keeps_depths_apart() -> None:
+    runs = [small.run(depth=d, seed=s) for d in (1, 2) for s in (1, 2)]
+    assert [stack.lanes.depths for stack in pack(runs, 9, ragged=False)] == [(1, 1), (2, 2)]
+
+
+def test_a_bound_of_one_lane_has_no_gradient_in_another() -> None:
+    stack = Stack(ragged("lvae"))
+    state = fresh(stack, small.PIXELS, small.CPU, torch.float64)
+    feed = Feed(stack, torch.from_numpy(small.grey()), torch.float64)
+    leaves = {n: p.requires_grad_() for n, p in state.params.items()}
+    elbo = objective_of(stack)(leaves, next(iter(feed.block(1, 0))))
+    grads = torch.autograd.grad(elbo[1], list(leaves.values()), materialize_grads=True)
+    assert not any(g[k].any() for g in grads for k in range(len(g)) if k != 1)

@@ -1,0 +1,261 @@
+"""One training step: clipping, Adam, freezing; the same body in every engine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import small
+import torch
+from torch import Tensor
+
+from repro.config import Optim, Run
+from repro.engine.feed import Feed
+from repro.engine.step import (
+    Minibatch,
+    State,
+    fresh,
+    objective_of,
+    rate_and_eps,
+    step_function,
+    update_of,
+)
+from repro.stack import Stack
+
+UNCLIPPED = {"clip_norm": None, "clip_value": None}
+
+
+def prepared(*runs: Run, dtype: torch.dtype = torch.float64) -> tuple[Stack, State, Feed]:
+    stack = Stack(runs)
+    state = fresh(stack, small.PIXELS, small.CPU, dtype)
+    return stack, state, Feed(stack, torch.from_numpy(small.grey()), dtype)
+
+
+def batches(feed: Feed, n: int) -> list[Minibatch]:
+    return list(feed.block(1, 0))[:n]
+
+
+def copy_of(state: State) -> State:
+    params, m, v = ({n: p.clone() for n, p in d.items()} for d in (state.params, state.m, state.v))
+    return State(params, m, v, state.t.clone(), state.sums.clone(), state.alive.clone())
+
+
+def updated(run: Run, grads: list[dict[str, Tensor]]) -> State:
+    """The state after given gradients of the negative bound, from fresh parameters."""
+    stack, state, _ = prepared(run)
+    update = update_of(stack)
+    lr = torch.full((1,), run.optim.lr, dtype=torch.float64)
+    for g in grads:
+        state.t += 1
+        update(state, list(g.values()), *rate_and_eps(run.optim, lr, state.t))
+    return state
+
+
+def gradients(run: Run, scale: float = 0.01, n: int = 5) -> list[dict[str, Tensor]]:
+    shapes = {name: p.shape for name, p in prepared(run)[1].params.items()}
+    g = torch.Generator().manual_seed(4)
+    return [
+        {name: scale * torch.randn(shape, generator=g).double() for name, shape in shapes.items()}
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.parametrize("eps", [1e-4, 1e-8])
+def test_five_updates_are_those_of_adam(eps: float) -> None:
+    run = small.run(optim={**UNCLIPPED, "eps": eps})
+    grads = gradients(run)
+    _, start, _ = prepared(run)
+    leaves = {n: p.clone().requires_grad_() for n, p in start.params.items()}
+    adam = torch.optim.Adam(leaves.values(), lr=run.optim.lr, betas=(0.9, 0.999), eps=eps)
+    for g in grads:
+        for name, p in leaves.items():
+            p.grad = g[name]
+        adam.step()
+    for name, p in updated(run, grads).params.items():
+        torch.testing.assert_close(p, leaves[name].detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_the_code_s_form_has_its_epsilon_before_the_correction() -> None:
+    run = small.run(optim={**UNCLIPPED, "eps_form": "code"})
+    grads = gradients(run)
+    _, start, _ = prepared(run)
+    p = start.params["x.a.W"]
+    m = v = torch.zeros_like(p)
+    for t, g in enumerate(grads, start=1):
+        g_t = g["x.a.W"]
+        m, v = 0.9 * m + 0.1 * g_t, 0.999 * v + 0.001 * g_t**2
+        rate = 1e-3 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        p = p - rate * m / (v.sqrt() + 1e-4)
+    torch.testing.assert_close(updated(run, grads).params["x.a.W"], p, rtol=1e-10, atol=1e-12)
+
+
+def test_the_code_s_epsilon_is_much_larger_in_the_first_step() -> None:
+    t, lr = torch.ones((), dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    usual, code = (
+        float(rate_and_eps(Optim(eps_form=form), lr, t)[1])  # type: ignore[arg-type]
+        for form in ("usual", "code")
+    )
+    assert code == pytest.approx(1e-4)
+    assert code / usual * 1e-4 == pytest.approx(3.2e-3, rel=0.02)
+
+
+def first_moments(run: Run, grad: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradients that Adam saw: its first moment after one step is a tenth of them."""
+    return {n: m / 0.1 for n, m in updated(run, [grad]).m.items()}
+
+
+def norm_of(grad: dict[str, Tensor]) -> float:
+    return float(torch.cat([g.flatten() for g in grad.values()]).norm())
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.05, 0.3])
+def test_gradients_are_scaled_to_a_norm_of_at_most_four(scale: float) -> None:
+    run = small.run(optim={"clip_value": None})
+    grad = gradients(run, scale, 1)[0]
+    n = norm_of(grad)
+    factor = min(n, 4.0) / (n + 1e-7)
+    for name, seen in first_moments(run, grad).items():
+        torch.testing.assert_close(seen, factor * grad[name], rtol=1e-10, atol=1e-14)
+
+
+def test_gradients_are_clipped_by_element_after_the_norm() -> None:
+    run = small.run()
+    grad = gradients(run, 1e-3, 1)[0]
+    grad["x.out.beta"][0, :3] = torch.tensor([30.0, -40.0, 1.0])
+    seen = first_moments(run, grad)["x.out.beta"][0, :3]
+    factor = 4.0 / (norm_of(grad) + 1e-7)
+    expected = torch.tensor([0.9, -0.9, factor], dtype=torch.float64)
+    torch.testing.assert_close(seen, expected, rtol=1e-10, atol=0)
+
+
+def test_clipping_alone_bounds_each_element() -> None:
+    run = small.run(optim={"clip_norm": None})
+    seen = first_moments(run, gradients(run, 5.0, 1)[0])
+    assert max(float(g.abs().max()) for g in seen.values()) == pytest.approx(0.9)
+
+
+def test_each_lane_is_clipped_by_its_own_norm() -> None:
+    runs = small.run(depth=3, seed=1), small.run(depth=2, seed=2)
+    stack, state, _ = prepared(*runs)
+    g = torch.Generator().manual_seed(4)
+    grads = {
+        n: torch.randn(p.shape, generator=g).double()
+        * torch.tensor([1e-3, 1.0])[: len(p)].view(-1, *(1,) * (p.dim() - 1))
+        for n, p in state.params.items()
+    }
+    state.t += 1
+    lr = torch.full((2,), 1e-3, dtype=torch.float64)
+    update_of(stack)(state, list(grads.values()), *rate_and_eps(runs[0].optim, lr, state.t))
+    for k, run in enumerate(runs):
+        own = {n: g[k : k + 1] for n, g in grads.items() if k < len(g)}
+        alone = first_moments(run, {n: own[n] for n in fresh_names(run)})
+        for name, seen in alone.items():
+            torch.testing.assert_close(state.m[name][k : k + 1] / 0.1, seen)
+
+
+def fresh_names(run: Run) -> list[str]:
+    return list(prepared(run)[1].params)
+
+
+def test_the_step_follows_the_gradient_of_the_mean_bound() -> None:
+    stack, state, feed = prepared(small.run(optim=UNCLIPPED))
+    batch = batches(feed, 1)[0]
+    leaves = {n: p.clone().requires_grad_() for n, p in state.params.items()}
+    elbo = objective_of(stack)(leaves, batch)
+    grads = torch.autograd.grad(elbo.sum(), list(leaves.values()))
+    step_function(stack, "eager")(state, batch)
+    for (name, m), g in zip(state.m.items(), grads, strict=True):
+        torch.testing.assert_close(m, -0.1 * g, msg=name)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_one_small_step_raises_the_bound(family: str, batch_norm: bool) -> None:
+    run = small.run(family, optim={"lr": 1e-5}, warmup=0, batch_norm=batch_norm)
+    stack, state, feed = prepared(run)
+    batch = batches(feed, 1)[0]
+    before = objective_of(stack)(state.params, batch)
+    step_function(stack, "eager")(state, batch)
+    assert (objective_of(stack)(state.params, batch) > before).all()
+
+
+def test_the_step_adds_the_bound_to_the_epoch_s_sum() -> None:
+    stack, state, feed = prepared(small.run())
+    expected = torch.zeros(1, dtype=torch.float64)
+    for batch in batches(feed, 3):
+        expected += objective_of(stack)(state.params, batch)
+        step_function(stack, "eager")(state, batch)
+    torch.testing.assert_close(state.sums, expected)
+    assert float(state.t) == 3
+
+
+def test_a_lane_that_is_not_alive_keeps_its_parameters() -> None:
+    stack, state, feed = prepared(small.run(seed=1), small.run(seed=2))
+    state.alive[0] = False
+    before = copy_of(state).params
+    for batch in batches(feed, 3):
+        step_function(stack, "eager")(state, batch)
+    for name, p in state.params.items():
+        assert torch.equal(p[0], before[name][0]), name
+        assert name.endswith(".beta") or not torch.equal(p[1], before[name][1]), name
+
+
+def test_lanes_learn_at_their_own_rate() -> None:
+    runs = small.run(seed=1), small.run(seed=1, optim={"lr": 3e-3})
+    stack, state, feed = prepared(*runs)
+    before = copy_of(state).params
+    step_function(stack, "eager")(state, batches(feed, 1)[0])
+    for name, p in state.params.items():
+        change = p - before[name]
+        torch.testing.assert_close(change[1], 3 * change[0], rtol=1e-6, atol=1e-12)
+
+
+def test_the_same_steps_give_the_same_bits() -> None:
+    ends = []
+    for _ in range(2):
+        stack, state, feed = prepared(small.run(), dtype=torch.float32)
+        for batch in batches(feed, 5):
+            step_function(stack, "eager")(state, batch)
+        ends.append(state.params)
+    assert all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0])
+
+
+COMPILED: list[Any] = [
+    pytest.param((small.run("vae", batch_norm=False),), id="vae"),
+    pytest.param((small.run("lvae", seed=1), small.run("lvae", 2, seed=2)), id="lvae_bn-ragged"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", COMPILED)
+def test_ten_compiled_steps_are_ten_eager_ones(runs: tuple[Run, ...]) -> None:
+    ends = []
+    for engine in ("eager", "compiled"):
+        stack, state, feed = prepared(*runs)
+        step = step_function(stack, engine)
+        for batch in batches(feed, 10):
+            step(state, batch)
+        ends.append(state)
+    for name, p in ends[0].params.items():
+        torch.testing.assert_close(ends[1].params[name], p, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(ends[1].sums, ends[0].sums)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_a_step_on_cuda_is_a_step_on_the_cpu(family: str) -> None:
+    stack, state, feed = prepared(small.run(family), small.run(family, 2, 2), dtype=torch.float32)
+    batch, cuda = batches(feed, 1)[0], torch.device("cuda")
+    there = fresh(stack, small.PIXELS, cuda, torch.float32)
+    step_function(stack, "eager")(state, batch)
+    step_function(stack, "eager")(there, moved(batch, cuda))
+    for name, p in state.params.items():
+        torch.testing.assert_close(there.params[name].cpu(), p, rtol=1e-4, atol=1e-5, msg=name)
+    torch.testing.assert_close(there.sums.cpu(), state.sums, rtol=1e-4, atol=1e-4)
+
+
+def moved(batch: Minibatch, device: torch.device) -> Minibatch:
+    x, eps, beta, lr = batch
+    return Minibatch(x.to(device), [e.to(device) for e in eps], beta.to(device), lr.to(device))
