@@ -25,7 +25,7 @@ def draw(store: Store, profile: str) -> Figure:
     cells = gather(store, profile, "figure9")
     (lvae,) = cells
     fig = Figure(figsize=(PAGE, 2.58))
-    axes = fig.subplots(1, len(PANELS))
+    axes = fig.subplots(1, len(PANELS), gridspec_kw={"wspace": 0.12})
     for ax, (name, title) in zip(axes, PANELS.items(), strict=True):
         ax.set_title(title)
         ax.set_box_aspect(1)

@@ -128,10 +128,10 @@ def as_table(result: dict[str, Any]) -> Table:
     table = Table(
         title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
         f" {result['date']}",
-        caption="x single: time of the lanes against as many single models, usually written;"
-        " x products: against the matrix products alone, measured in turn",
+        caption="medians; spread: quartile distance over median. x single: against as many single"
+        " models written as usual; x products: against the matrix products alone, in turn",
     )
-    names = "ms|lane steps/s|images/s|GFLOP/s|x single|x products|MB|compiled in s"
+    names = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|MB|compiled in s"
     for name in ("arm", "operation"):
         table.add_column(name)
     for name in names.split("|"):
@@ -153,6 +153,7 @@ def _add_arm(table: Table, entry: dict[str, Any]) -> None:
             once[0],
             name,
             f"{1e3 * o['seconds']:.1f}",
+            f"{100 * o['spread']:.0f}%",
             "" if steps is None else f"{steps:.1f}",
             f"{o['images_per_s']:,.0f}",
             f"{o['flop_per_s'] / 1e9:.1f}",

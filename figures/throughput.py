@@ -1,0 +1,160 @@
+"""Throughput of training against the number of lanes, from what `repro bench --json` saved."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from style import (
+    CAPTION_SIZE,
+    COLOURS,
+    LOOK,
+    MARGIN,
+    MARKERS,
+    MUTED,
+    PANEL,
+    save,
+    wrapped,
+    write_in,
+)
+
+from repro.errors import RecordError, ReproError
+
+STEP = "step"
+LOOKS = {"eager": "vae_bn", "compiled": "lvae_bn_wu"}  # colour and marker of this variant
+OTHER = "vae_bn_wu"
+
+Points = list[tuple[int, float]]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A saved benchmark. Raises RecordError."""
+    try:
+        bench = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise RecordError(f"{path}: {e}: save one with `repro bench --json > FILE`") from e
+    if not isinstance(bench, dict) or not isinstance(bench.get("arms"), list):
+        raise RecordError(f"{path}: not a benchmark: save one with `repro bench --json > FILE`")
+    return bench
+
+
+def draw(bench: dict[str, Any]) -> Figure:
+    """Model-steps a second against K, a curve per engine. Raises RecordError."""
+    try:
+        with matplotlib.rc_context(LOOK):
+            return _draw(bench)
+    except (KeyError, TypeError, AttributeError) as e:
+        raise RecordError(f"benchmark lacks {e}: measure again with `repro bench --json`") from e
+
+
+def _draw(bench: dict[str, Any]) -> Figure:
+    fig = Figure(figsize=(PANEL, 3.6))
+    ax = fig.subplots()
+    measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
+    stacks = [entry for entry in measured if is_uniform_stack(entry)]
+    for engine in dict.fromkeys(entry["engine"] for entry in stacks):
+        curve(ax, engine, [entry for entry in stacks if entry["engine"] == engine])
+    limit(ax, stacks, bench["matmul"])
+    for entry in measured:
+        if entry["arm"] == bench["reference"]:
+            ax.axhline(speed(entry), color=COLOURS["vae"], linestyle="--", label=entry["arm"])
+    ax.set_xlabel("number of lanes K")
+    ax.set_ylabel("model steps per second")
+    if not measured:
+        write_in(ax, "not measured")
+        ax.set_xticks([])
+        ax.set_yticks([])
+    else:
+        scale(ax, sorted({entry["lanes"] for entry in stacks}) or [1])
+        fig.legend(loc="outside upper center", ncols=2)
+    caption(fig, bench, stacks)
+    return fig
+
+
+def is_uniform_stack(entry: dict[str, Any]) -> bool:
+    """Lanes of one depth, trained by an engine of this project."""
+    return entry["engine"] != "plain" and len(set(entry["depths"])) == 1
+
+
+def speed(entry: dict[str, Any]) -> float:
+    return float(entry["operations"][STEP]["model_steps_per_s"])
+
+
+def curve(ax: Axes, engine: str, entries: Iterable[dict[str, Any]]) -> None:
+    look = LOOKS.get(engine, OTHER)
+    plot(ax, [(e["lanes"], speed(e)) for e in entries], COLOURS[look], f"{engine} stack",
+         marker=MARKERS[look], gid=engine)  # fmt: skip
+
+
+def limit(ax: Axes, entries: Iterable[dict[str, Any]], matmul: dict[str, Any]) -> None:
+    """What the matrix products alone would allow: the fastest seen at each K."""
+    best: dict[int, float] = {}
+    for e in entries:
+        allowed = e["lanes"] / float(matmul[e["arm"]][STEP]["seconds"])
+        best[e["lanes"]] = max(allowed, best.get(e["lanes"], 0.0))
+    if best:
+        plot(ax, list(best.items()), MUTED, "matrix products alone", linestyle=":", gid="limit")
+
+
+def plot(ax: Axes, points: Points, colour: str, label: str, **look: Any) -> None:
+    lanes, speeds = zip(*sorted(points), strict=True)
+    ax.plot(lanes, speeds, color=colour, label=label, **look)
+
+
+def scale(ax: Axes, lanes: list[int]) -> None:
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xlim(lanes[0] / 1.2, lanes[-1] * 1.2)
+    ax.set_xticks(lanes, [str(K) for K in lanes])
+    ax.set_xticks([], minor=True)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def caption(fig: Figure, bench: dict[str, Any], stacks: list[dict[str, Any]]) -> None:
+    depths = ", ".join(sorted({str(d) for e in stacks for d in e["depths"]}))
+    missing = [
+        f"{e['arm']} ({e.get('absent', 'failed')})"
+        for e in bench["arms"]
+        if STEP not in e.get("operations", {})
+    ]
+    text = (
+        f"Training steps of LVAE+BN models a second, {depths or 'no'} layers, each on its own"
+        f" minibatch of {bench['batch']}; higher is better. A step of K lanes counts K."
+        f" {bench['device']}, {bench['threads']} threads, torch {bench['torch']},"
+        f" {bench['date'][:10]}; medians of {bench['repeats']} repeats."
+    )
+    text += f" Not measured: {', '.join(missing)}." if missing else ""
+    lines = wrapped(text, fig.get_size_inches()[0] - 2 * MARGIN)
+    fig.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, color="#333333", x=0.02, ha="left")
+
+
+def main() -> int:
+    """The command line of this script; the exit status."""
+    parser = argparse.ArgumentParser(
+        description="Draw training throughput against the number of lanes.",
+        epilog="example: python figures/throughput.py bench.json --out /tmp",
+    )
+    parser.add_argument("bench", type=Path, help="what `repro bench --json` printed")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder (default: this one)")
+    args = parser.parse_args()
+    try:
+        for path in save(draw(read(args.bench)), args.out / "throughput"):
+            print(path)
+    except ReproError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

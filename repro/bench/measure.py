@@ -1,0 +1,176 @@
+"""One arm, measured in turn with the products alone and with the model as usually written.
+
+`python -m repro.bench.measure TASK` does so in a process of its own, whose memory is then the
+arm's; TASK and what it prints are JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+
+from repro.bench.arms import Arm, Workload
+from repro.bench.memory import HighWater
+from repro.bench.operations import (
+    SCORE,
+    STEP,
+    Operation,
+    Operations,
+    flops,
+    of_arm,
+    of_plain,
+    of_products,
+)
+from repro.engine.memory import keep_freed_memory
+
+MEASURED_STEPS = 3  # of memory
+Times = dict[str, list[float]]
+
+
+def waiter(device: torch.device) -> Callable[[], None]:
+    """What to call before a clock is read: work on a CUDA device runs behind."""
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+
+def seconds_of(op: Operation, wait: Callable[[], None]) -> float:
+    wait()
+    start = time.perf_counter()
+    op()
+    wait()
+    return time.perf_counter() - start
+
+
+def in_turn(
+    ops: dict[str, Operation], warmup: int, repeats: int, wait: Callable[[], None]
+) -> Times:
+    """Seconds of each repeat, A B C A B C ...: a disturbance that lasts meets all of them."""
+    times: Times = {name: [] for name in ops}
+    for i in range(warmup + repeats):
+        for name, op in ops.items():
+            seconds = seconds_of(op, wait)
+            if i >= warmup:
+                times[name].append(seconds)
+    return times
+
+
+def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
+    """An arm's entry: compile seconds, memory of a step, and the rates of each operation.
+
+    `matmul` holds seconds and rate of the products alone. Ratios are medians over repeats of
+    the ratio within a repeat, so they are not quite the ratio of the two medians.
+    """
+    wait, memory = waiter(device), HighWater(device)
+    ops = of_arm(arm, work, device)
+    first = seconds_of(ops[STEP], wait)  # compiles what the other operations run, too
+    memory.restart()
+    for _ in range(MEASURED_STEPS):
+        ops[STEP]()
+    wait()
+    peak = memory.read()
+    times = _all_times(arm, ops, work, device)
+    count = flops(arm.depths, work)
+    return {
+        "arm": arm.name,
+        "engine": arm.engine,
+        "depths": list(arm.depths),
+        "lanes": arm.lanes,
+        "compile_seconds": _rounded(first) if arm.engine == "compiled" else 0.0,
+        "memory_bytes": peak,
+        "memory": memory.how,
+        "operations": {n: rates(t, arm, n, work, count[n]) for n, t in times.items()},
+        "matmul": {
+            n: {"seconds": _rounded(s := median(t["matmul"])), "flop_per_s": _rounded(count[n] / s)}
+            for n, t in times.items()
+        },
+    }
+
+
+def _all_times(arm: Arm, ops: Operations, work: Workload, device: torch.device) -> dict[str, Times]:
+    """Times of each operation of the arm, of its products and of one single model per depth."""
+    rivals = {"matmul": of_products(arm.depths, work, device)}
+    if arm.engine != "plain":
+        rivals |= {f"single {d}": of_plain(d, work, device) for d in sorted(set(arm.depths))}
+    times = {}
+    for name, op in ops.items():
+        repeats = work.scoring_repeats if name == SCORE else work.repeats
+        contest = {"arm": op, **{rival: its[name] for rival, its in rivals.items()}}
+        times[name] = in_turn(contest, work.warmup, repeats, waiter(device))
+    return times
+
+
+def rates(times: Times, arm: Arm, operation: str, work: Workload, flops: int) -> dict[str, Any]:
+    """One operation's numbers. `ratio_to_single`: against the same lanes trained one by one.
+
+    `spread`: distance of the quartiles of its seconds over their median.
+    """
+    seconds = median(times["arm"])
+    scoring = operation == SCORE
+    found: dict[str, Any] = {
+        "seconds": seconds,
+        "spread": _spread(times["arm"]),
+        "images_per_s": arm.lanes * (work.images if scoring else work.batch) / seconds,
+        "flop_per_s": flops / seconds,
+        "ratio_to_single": _ratio(times["arm"], _singles(times, arm)),
+        "ratio_to_matmul": _ratio(times["arm"], times["matmul"]),
+    }
+    if scoring:
+        found["share_of_matmul_rate"] = 1 / found["ratio_to_matmul"]
+    else:
+        found["model_steps_per_s"] = arm.lanes / seconds
+    return {name: _rounded(value) for name, value in found.items()}
+
+
+def _singles(times: Times, arm: Arm) -> list[float]:
+    """In each repeat, the time of all lanes one after the other as single models."""
+    if arm.engine == "plain":
+        return times["arm"]
+    count = Counter(arm.depths)
+    return [
+        sum(n * seconds for n, seconds in zip(count.values(), each, strict=True))
+        for each in zip(*(times[f"single {d}"] for d in count), strict=True)
+    ]
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def _spread(seconds: list[float]) -> float:
+    low, middle, high = quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / middle
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def task(arm: Arm, work: Workload, device: str, threads: int) -> str:
+    """What `main` reads."""
+    parts = {"arm": dataclasses.asdict(arm), "work": dataclasses.asdict(work)}
+    return json.dumps({**parts, "device": device, "threads": threads})
+
+
+def main(argument: str) -> None:
+    given = json.loads(argument)
+    torch.set_num_threads(given["threads"])
+    device = torch.device(given["device"])
+    if device.type == "cpu":  # as training does; the single model gains by it as well
+        keep_freed_memory()
+    arm, work = Arm(**_frozen(given["arm"])), Workload(**_frozen(given["work"]))
+    print(json.dumps(measure(arm, work, device)))
+
+
+def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,182 @@
+"""What `repro bench` prints and compares, from benchmarks made up here."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import one_line
+from fixture_bench import entry, saved_bench, step_of
+
+from repro.bench import suite
+from repro.bench.compare import compare, load
+from repro.cli import run
+from repro.errors import RecordError
+from repro.store import ROOT
+
+Doctor = Callable[[dict[str, Any]], None]
+
+
+def scaled(arm: str, name: str, factor: float) -> Doctor:
+    def doctor(bench: dict[str, Any]) -> None:
+        step_of(bench, arm)[name] *= factor
+
+    return doctor
+
+
+def without(arm: str) -> Doctor:
+    def doctor(bench: dict[str, Any]) -> None:
+        bench["arms"] = [e for e in bench["arms"] if e["arm"] != arm]
+
+    return doctor
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(saved_bench()))
+    return path
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the next `repro bench` will find; a test may doctor it."""
+    bench = saved_bench()
+    monkeypatch.setattr(suite, "bench", lambda *_: copy.deepcopy(bench))
+    return bench
+
+
+# Comparison
+
+
+@pytest.mark.parametrize(
+    ("doctor", "code"),
+    [
+        (scaled("compiled K=4", "ratio_to_single", 1.0), 0),
+        (scaled("compiled K=4", "ratio_to_single", 1.14), 0),
+        (scaled("compiled K=4", "ratio_to_single", 1.16), 1),
+        (scaled("compiled K=4", "ratio_to_matmul", 1.16), 1),
+        (scaled("compiled K=4", "ratio_to_matmul", 0.5), 0),
+        (scaled("compiled K=4", "seconds", 10.0), 0),
+        (without("compiled K=4"), 0),
+    ],
+    ids=["same", "14% worse", "16% worse", "products", "better", "slower machine", "missing"],
+)
+def test_only_a_ratio_over_15_percent_worse_exits_1(
+    measured: dict[str, Any], saved: Path, doctor: Doctor, code: int
+) -> None:
+    doctor(measured)
+    assert run(["bench", "--compare", str(saved)]) == code
+
+
+def test_what_got_worse_is_named(
+    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scaled("compiled K=4", "ratio_to_single", 2.0)(measured)
+    run(["bench", "--compare", str(saved)])
+    error = capsys.readouterr().err
+    assert "worse: compiled K=4, step: ratio_to_single 0.3 -> 0.6 (+100%)" in error
+    assert error.count("worse") == 1
+
+
+def test_arms_of_one_side_only_are_listed(
+    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without("compiled K=4")(measured)
+    measured["arms"].append(entry("eager K=2", "eager", [5, 5], 0.2))
+    run(["bench", "--compare", str(saved)])
+    out = capsys.readouterr().out
+    assert "only here: eager K=2, step" in out
+    assert "only in the file: compiled K=4, step" in out
+
+
+def test_another_machine_is_named_and_still_compared() -> None:
+    here = {**saved_bench(), "device": "Slide rule", "threads": 1}
+    comparison = compare(here, saved_bench())
+    assert comparison.conditions == [
+        "device: Abacus 3000, 2 cores -> Slide rule",
+        "threads: 2 -> 1",
+    ]
+    assert len(comparison.changes) == 12
+
+
+def test_json_holds_the_comparison(
+    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["bench", "--json", "--compare", str(saved)])
+    against = json.loads(capsys.readouterr().out)["against"]
+    assert {c["worse"] for c in against["changes"]} == {False}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": {}}}]}'],
+)
+def test_a_damaged_benchmark_is_a_record_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(content)
+    with pytest.raises(RecordError, match=r"bench\.json: not a benchmark"):
+        load(path)
+
+
+def test_a_missing_benchmark_exits_3_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite, "bench", lambda *_: pytest.fail("measured"))
+    assert run(["bench", "--compare", "/nonexistent/bench.json"]) == 3
+    assert "/nonexistent/bench.json" in one_line(capsys)
+
+
+# Command line
+
+
+def test_json_is_all_that_stdout_holds(
+    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == measured
+
+
+def test_the_table_shows_ratios_device_and_absent_arms(
+    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench"]) == 0
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if "compiled K=4" in line)
+    assert "0.30" in row
+    assert "Abacus 3000, 2 cores, 2 threads, torch 2.13.0, 2026-02-03" in out
+    assert "cuda: absent: no CUDA device" in out
+
+
+def test_an_unknown_arm_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--arms", "steam"]) == 2
+    assert "no arm matches 'steam': choose from eager single" in one_line(capsys)
+
+
+def test_an_arm_that_broke_exits_3_with_its_reason(
+    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
+    assert run(["bench"]) == 3
+    assert "eager K=8 failed: MemoryError" in capsys.readouterr().err
+
+
+# The whole way
+
+
+@pytest.mark.slow
+def test_a_quick_benchmark_measures_all_its_arms() -> None:
+    command = [sys.executable, "-m", "repro.cli", "bench", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    bench = json.loads(done.stdout)
+    found = {e["arm"]: e for e in bench["arms"]}
+    assert {"eager single", "eager K=1", "eager K=4", "compiled K=4"} <= set(found)
+    assert found["compiled K=4"]["compile_seconds"] > 1
+    assert set(found["eager K=4"]["operations"]) == {"forward", "forward+backward", "step", "L_K"}

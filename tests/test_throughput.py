@@ -1,0 +1,93 @@
+"""The throughput figure draws what a saved benchmark holds."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+from fixture_bench import saved_bench, step_of
+from matplotlib.figure import Figure
+
+from repro.bench.arms import SINGLE
+from repro.errors import RecordError
+from repro.store import ROOT
+
+sys.path.insert(0, str(ROOT / "figures"))
+throughput: Any = importlib.import_module("throughput")
+
+
+def points(figure: Figure, gid: str) -> list[tuple[float, float]]:
+    (line,) = [line for line in figure.axes[0].lines if line.get_gid() == gid]
+    return [(float(x), float(y)) for x, y in zip(*line.get_data(), strict=True)]
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_a_curve_is_the_measured_steps_of_equal_lanes(engine: str) -> None:
+    bench = saved_bench()
+    expected = [(K, step_of(bench, f"{engine} K={K}")["model_steps_per_s"]) for K in (1, 4)]
+    assert points(throughput.draw(bench), engine) == expected
+
+
+def test_the_products_alone_are_drawn_as_the_limit() -> None:
+    assert points(throughput.draw(saved_bench()), "limit") == [(1, 50.0), (4, 50.0)]
+
+
+def test_the_single_model_is_a_level_line() -> None:
+    lines = throughput.draw(saved_bench()).axes[0].lines
+    (level,) = [line for line in lines if line.get_label() == SINGLE]
+    assert list(level.get_ydata()) == [10.0, 10.0]
+
+
+def test_the_caption_names_device_date_and_what_is_missing() -> None:
+    caption = " ".join(throughput.draw(saved_bench()).get_supxlabel().split())
+    assert "Abacus 3000, 2 cores, 2 threads, torch 2.13.0, 2026-02-03" in caption
+    assert "Not measured: cuda (no CUDA device)." in caption
+
+
+def test_a_benchmark_without_numbers_says_so() -> None:
+    bench = {**saved_bench(), "arms": [{"arm": "cuda", "absent": "no CUDA device"}], "matmul": {}}
+    (text,) = throughput.draw(bench).axes[0].texts
+    assert text.get_text() == "not measured"
+
+
+def test_drawing_leaves_the_callers_settings_alone() -> None:
+    before = dict(matplotlib.rcParams)
+    throughput.draw(saved_bench())
+    assert dict(matplotlib.rcParams) == before
+
+
+def draw_in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    script = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='m')"
+    script += "['main'](); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", script, str(ROOT / "figures" / "throughput.py"), *arguments]
+    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'figures'}"}
+    return subprocess.run(command, capture_output=True, text=True, env=path)
+
+
+def test_the_script_draws_without_torch(tmp_path: Path) -> None:
+    saved = tmp_path / "bench.json"
+    saved.write_text(json.dumps(saved_bench()))
+    done = draw_in_a_shell(str(saved), "--out", str(tmp_path / "out"))
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["throughput.pdf", "throughput.png"]
+    assert done.stdout.endswith("False\n"), done.stderr
+
+
+def test_the_script_refuses_what_is_no_benchmark(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(RecordError, match=r"other\.json: not a benchmark"):
+        throughput.read(path)
+
+
+def test_a_benchmark_without_speeds_is_a_record_error() -> None:
+    bench = saved_bench()
+    del step_of(bench, SINGLE)["model_steps_per_s"]
+    with pytest.raises(RecordError, match="lacks 'model_steps_per_s'"):
+        throughput.draw(bench)
