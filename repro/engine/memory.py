@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of malloc.h
-KEPT = 2**30  # bytes that may stay with the process between steps
+LARGEST_BLOCK = 32 * 2**20  # a step's tensors are smaller; a scoring pass's are not kept
+KEPT = 512 * 2**20  # bytes that may stay with the process between steps
 
 
 def keep_freed_memory() -> bool:
@@ -18,4 +19,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library: nothing to ask
         return False
-    return bool(mallopt(MMAP_THRESHOLD, KEPT) and mallopt(TRIM_THRESHOLD, KEPT))
+    return bool(mallopt(MMAP_THRESHOLD, LARGEST_BLOCK) and mallopt(TRIM_THRESHOLD, KEPT))
