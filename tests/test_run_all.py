@@ -141,7 +141,7 @@ def test_no_network_and_no_data_is_one_line_with_the_remedy(checkout, tmp_path):
 def test_a_python_without_venv_is_one_line_with_the_remedy(checkout, tmp_path):
     fake(
         tmp_path / "bin",
-        "python3.13",
+        "python3",
         f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"',
     )
     done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
@@ -171,7 +171,7 @@ def test_too_little_disk_is_one_line_with_the_remedy(checkout, tmp_path):
 def test_a_failed_installation_is_named_with_the_remedy(checkout, tmp_path):
     fake(
         tmp_path / "bin",
-        "python3.13",
+        "python3",
         'case "$1 $2" in "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;'
         f' "-m pip") exit 1 ;; esac; exec "{sys.executable}" "$@"',
     )
