@@ -17,6 +17,7 @@ from repro.layers import Net
 from repro.score import (
     ACTIVE,
     EpochScore,
+    Images,
     noise_of,
     principal_components,
     score_epoch,
@@ -91,19 +92,33 @@ def test_train_bound_is_that_of_the_training_images() -> None:
     assert ours == pytest.approx(float(out.log_px.mean() - kl), rel=1e-5)
 
 
+def binarised(run: Run, images: Images, epoch: int, patch: pytest.MonkeyPatch) -> Tensor:
+    """The training images that a score saw, [N, X]."""
+    seen: list[Tensor] = []
+    patch.setattr(
+        "repro.score.bounds", lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest)
+    )
+    score_epoch(net_of(run), run, images, epoch)
+    return seen[0][0]
+
+
 def test_training_images_are_binarised_by_their_grey_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, images = small.run(batch_norm=False), small.images()
+    images = small.images()
     images.train = torch.linspace(0, 255, 19).byte().repeat(20_000, 1)
-    seen: list[Tensor] = []
-    monkeypatch.setattr(
-        "repro.score.bounds", lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest)
-    )
-    score_epoch(net_of(run), run, images, 1)
+    x = binarised(small.run(batch_norm=False), images, 1, monkeypatch)
     p = images.train[0].double() / 256
     error = 5 * (p * (1 - p) / 20_000).sqrt()
-    assert ((seen[0][0].double().mean(0) - p).abs() <= error).all()
+    assert ((x.double().mean(0) - p).abs() <= error).all()
+
+
+def test_training_images_are_binarised_anew_for_every_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, images = small.run(batch_norm=False), small.images()
+    one, two = (binarised(run, images, epoch, monkeypatch) for epoch in (1, 2))
+    assert not torch.equal(one, two)
 
 
 def eps_of(run: Run, net: Net, B: int) -> list[Tensor]:

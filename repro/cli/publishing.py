@@ -105,8 +105,8 @@ def _headline(store: Store, p: Profile) -> str:
     kind = (
         "This is the published protocol."
         if p.published_protocol
-        else "**A reduced protocol: these numbers show the order of the models, and are no"
-        " reproduction of the published values.**"
+        else "**A reduced protocol: these numbers are no reproduction of the published values, and"
+        " even the order of the models need not be the final one.**"
     )
     return (
         f"Profile `{p.name}` ({p.summary}): {len(records)} Runs,"
