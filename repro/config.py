@@ -18,6 +18,7 @@ from repro.errors import RecordError, UsageError
 
 LATENTS = (64, 32, 16, 8, 4)
 WIDTHS = (512, 256, 128, 64, 32)
+LADDER_SIZES = (784, 1000, 500, 250, 250, 250, 10)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,52 @@ class Model:
     @property
     def depth(self) -> int:
         return len(self.latents)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A Ladder network (Rasmus et al. 2015), layers i = 0..L from the data upward.
+
+    The defaults are the full model with 100 labels, as the released code trained it.
+    """
+
+    family: Literal["ladder"] = "ladder"
+    sizes: tuple[int, ...] = LADDER_SIZES  # m_0..m_L: pixels, hidden layers, classes
+    noise: tuple[float, ...] = (0.3,) * 7  # standard deviation at each layer, the input first
+    cost_weights: tuple[float, ...] = (1000.0, 10.0, *(0.1,) * 5)  # lambda_0..lambda_L
+    cost_rows: Literal["unlabelled", "both"] = "unlabelled"  # kzky: both, each at full weight
+    decoder: Literal["full", "top", "none"] = "full"  # the Gamma model estimates the top alone
+    combinator: Literal["gauss", "sig", "g2", "g3", "g4", "linear", "mlp", "amlp"] = "gauss"
+    combinator_hidden: tuple[int, ...] = ()  # widths of an MLP combinator
+    combinator_init: Literal["ones", "swapped", "random"] = "ones"  # Pezeshki: published, Rev, Rand
+    combinator_std: float = (
+        0.025  # of a random beginning; a value that was tried, not the tuned one
+    )
+    combinator_shared: bool = False  # one for all units of a layer; the paper has one a unit
+    lateral: bool = True  # whether combinators are given z; Pezeshki's NoLateral: 0 instead
+    top_input: Literal["softmax", "logits"] = "softmax"  # what u_L is made of; kzky: logits
+    estimate_norm: bool = True  # estimates on the scale of the clean z; never at layer 0
+    weight_init: Literal["normal", "uniform"] = "normal"  # variance 1 / fan-in; kzky: uniform
+    beta_init: float = 0.0  # kzky: 1
+    gamma_init: Literal["one", "uniform"] = "one"  # kzky: uniform of unit variance
+    batch_norm_eps: float = 1e-10
+    dead_var: float = 1e-10  # a unit of less clean variance keeps its scale in the cost
+    test_var: Literal["unbiased", "biased"] = "unbiased"  # of the statistics that predict
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    @property
+    def estimated(self) -> tuple[int, ...]:
+        """Layers whose z the decoder estimates."""
+        lowest = {"full": 0, "top": self.depth, "none": len(self.sizes)}[self.decoder]
+        return tuple(range(lowest, len(self.sizes)))
+
+    @property
+    def costly(self) -> tuple[int, ...]:
+        """Layers whose denoising cost is trained."""
+        return tuple(i for i, weight in enumerate(self.cost_weights) if weight)
 
 
 @dataclass(frozen=True)

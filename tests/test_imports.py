@@ -12,7 +12,16 @@ from repro.store import ROOT
 
 DATA_FLOOR = {"errors", "config", "experiments", "profiles", "targets", "store", "measures"}
 COMPUTE = {
-    *("data", "distributions", "layers", "hierarchy", "models", "objectives", "stack"),
+    *(
+        "data",
+        "distributions",
+        "layers",
+        "combinators",
+        "hierarchy",
+        "models",
+        "objectives",
+        "stack",
+    ),
     *("streams", "train", "evaluate", "score", "engine", "bench"),
 }
 PRESENTATION = {

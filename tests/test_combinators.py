@@ -1,0 +1,196 @@
+"""Combinators: their formulas, sizes and beginnings, and gradients by finite differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from repro.combinators import COMBINATORS, Combinator, combinator
+
+NAMED = [pytest.param(name, (), id=name) for name in COMBINATORS]
+MLPS = [
+    pytest.param(kind, hidden, id=f"{kind}{list(hidden)}")
+    for kind in ("mlp", "amlp")
+    for hidden in ((4,), (2, 2), (2, 2, 2))
+]
+ALL = [*NAMED, *MLPS]
+K, R, Z = 2, 3, 5
+
+
+def values(g: Combinator, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """z, u and parameters at random, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((K, R, Z), (K, R, Z), (K, g.size, Z))
+    z, u, a = (torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes)
+    return z, u, a
+
+
+def at(name: str, z: float, u: float, a: list[float], hidden: tuple[int, ...] = ()) -> float:
+    """One unit's estimate."""
+    g = combinator(name, hidden)
+    assert len(a) == g.size
+    one = [torch.tensor(v, dtype=torch.float64).view(1, 1, 1) for v in (z, u)]
+    return float(g.combine(*one, torch.tensor(a, dtype=torch.float64).view(1, -1, 1)))
+
+
+def sigm(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def leaky(x: float) -> float:
+    return x if x > 0 else 0.1 * x
+
+
+PRIMES = [2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0]
+Z0, U0 = 0.31, -0.17
+FORMULAS: dict[str, Callable[[list[float]], float]] = {
+    "gauss": lambda a: (
+        (Z0 - (mu := a[0] * sigm(a[1] * U0 + a[2]) + a[3] * U0 + a[4]))
+        * (a[5] * sigm(a[6] * U0 + a[7]) + a[8] * U0 + a[9])
+        + mu
+    ),
+    "sig": lambda a: (
+        a[0] + a[1] * Z0 + a[2] * U0 + a[3] * Z0 * U0
+        + a[4] * sigm(a[5] + a[6] * Z0 + a[7] * U0 + a[8] * Z0 * U0)
+    ),
+    "g2": lambda a: (
+        a[0] + a[1] * Z0 + a[2] * U0 + a[3] * sigm(a[4] + a[5] * Z0 + a[6] * U0)
+    ),
+    "g3": lambda a: a[0] + a[1] * Z0 + a[2] * U0 + a[3] * Z0 * U0,
+    "g4": lambda a: (
+        a[1] * sigm(a[6] + a[0] * Z0) + a[2] * Z0
+        + a[4] * sigm(a[6] + a[3] * U0) + a[5] * U0 + a[7]
+    ),
+    "linear": lambda a: a[0] + a[1] * Z0 + a[2] * U0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_combinator_is_its_formula(name: str) -> None:
+    a = PRIMES[: combinator(name).size]
+    assert at(name, Z0, U0, a) == pytest.approx(FORMULAS[name](a), rel=1e-12)
+
+
+def test_every_named_combinator_has_a_formula_here() -> None:
+    assert FORMULAS.keys() == COMBINATORS.keys()
+
+
+def test_an_mlp_of_four_is_its_formula() -> None:
+    a = [0.1 * p for p in (*PRIMES, -31, 37, -41, 43, -47, 53, -59)]
+    hidden = [leaky(a[3 * j] + a[3 * j + 1] * U0 + a[3 * j + 2] * Z0) for j in range(4)]
+    expected = a[12] + sum(w * h for w, h in zip(a[13:], hidden, strict=True))
+    assert at("mlp", Z0, U0, a, (4,)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_augmented_mlp_also_sees_the_product() -> None:
+    a = [0.1 * p for p in (*PRIMES, -31)]
+    hidden = [
+        leaky(a[4 * j] + a[4 * j + 1] * U0 + a[4 * j + 2] * Z0 + a[4 * j + 3] * U0 * Z0)
+        for j in range(2)
+    ]
+    expected = a[8] + a[9] * hidden[0] + a[10] * hidden[1]
+    assert at("amlp", Z0, U0, a, (2,)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden", "size"),
+    [
+        ("mlp", (4,), 4 * 3 + 5),
+        ("amlp", (4,), 4 * 4 + 5),
+        ("amlp", (2, 2), 2 * 4 + 2 * 3 + 3),
+        ("amlp", (2, 2, 2), 2 * 4 + 2 * 3 + 2 * 3 + 3),
+    ],
+)
+def test_an_mlp_has_weights_and_a_bias_for_each_unit(
+    kind: str, hidden: tuple[int, ...], size: int
+) -> None:
+    assert combinator(kind, hidden).size == size
+
+
+def test_an_mlp_s_biases_come_first_in_each_unit() -> None:
+    assert combinator("amlp", (2, 2)).biases == (0, 4, 8, 11, 14)
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_gradients_are_those_of_finite_differences(name: str, hidden: tuple[int, ...]) -> None:
+    g = combinator(name, hidden)
+    leaves = [v.requires_grad_() for v in values(g)]
+    assert torch.autograd.gradcheck(g.combine, leaves, eps=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_every_parameter_acts(name: str, hidden: tuple[int, ...]) -> None:
+    g = combinator(name, hidden)
+    z, u, a = values(g)
+    (grad,) = torch.autograd.grad(g.combine(z, u, a.requires_grad_()).sum(), [a])
+    assert (grad != 0).any(-1).all()
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_units_do_not_see_each_other(name: str, hidden: tuple[int, ...]) -> None:
+    g = combinator(name, hidden)
+    z, u, a = values(g)
+    whole = g.combine(z, u, a)
+    for j in range(Z):
+        one = slice(j, j + 1)
+        torch.testing.assert_close(
+            g.combine(z[..., one], u[..., one], a[..., one]), whole[..., one]
+        )
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_lanes_do_not_see_each_other(name: str, hidden: tuple[int, ...]) -> None:
+    g = combinator(name, hidden)
+    z, u, a = values(g)
+    alone = [g.combine(z[k : k + 1], u[k : k + 1], a[k : k + 1]) for k in range(K)]
+    torch.testing.assert_close(g.combine(z, u, a), torch.cat(alone))
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_one_column_of_parameters_serves_all_units(name: str, hidden: tuple[int, ...]) -> None:
+    g = combinator(name, hidden)
+    z, u, a = values(g)
+    shared = a[..., :1]
+    torch.testing.assert_close(g.combine(z, u, shared), g.combine(z, u, shared.expand_as(a)))
+
+
+BEGINNINGS = {
+    "gauss": lambda z, u: 0.0 * z,
+    "sig": lambda z, u: z + sigm(z),
+    "g2": lambda z, u: z + sigm(z),
+    "g3": lambda z, u: z,
+    "g4": lambda z, u: sigm(z) + sigm(u),
+    "linear": lambda z, u: z,
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_the_published_beginning_is(name: str) -> None:
+    g = combinator(name)
+    a = [float(i in g.ones) for i in range(g.size)]
+    assert at(name, Z0, U0, a) == pytest.approx(BEGINNINGS[name](Z0, U0))
+
+
+@pytest.mark.parametrize("name", [n for n, g in COMBINATORS.items() if g.swapped])
+def test_the_swapped_beginning_has_z_and_u_exchanged(name: str) -> None:
+    g = combinator(name)
+    ones, swapped = ([float(i in p) for i in range(g.size)] for p in (g.ones, g.swapped))
+    assert at(name, Z0, U0, swapped) == pytest.approx(at(name, U0, Z0, ones))
+
+
+@pytest.mark.parametrize(("name", "hidden"), ALL)
+def test_biases_are_what_the_estimate_of_nothing_depends_on(
+    name: str, hidden: tuple[int, ...]
+) -> None:
+    """At z = u = 0, with biases 0 and the rest random, an MLP's or a linear estimate is 0."""
+    g = combinator(name, hidden)
+    _, _, a = values(g)
+    a[:, list(g.biases)] = 0
+    nothing = torch.zeros(K, R, Z, dtype=torch.float64)
+    estimate = g.combine(nothing, nothing, a)
+    sigmoids = {"gauss", "sig", "g2", "g4"}
+    assert bool(estimate.any()) == (name in sigmoids)
