@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from repro.errors import RecordError, UsageError
+from repro.conditions import conditions
+from repro.errors import UsageError
+from repro.plain import build
 
 LATENTS = (64, 32, 16, 8, 4)
 WIDTHS = (512, 256, 128, 64, 32)
@@ -28,6 +28,9 @@ class Data:
     name: str = "mnist"
     grey_scale: Literal[255, 256] = 256  # the released data file holds byte/256, IWAE's /255
     test_seed: int = 0  # the one binarisation of the test set that scores every Run
+    labels: int | None = None  # training images whose class a Ladder network is told
+    balanced: bool = True  # equally many of each class, unless every image is labelled
+    pool: Literal["all", "rest"] = "all"  # unlabelled images: all of them; kzky: the others
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Schedule:
     epochs: int = 2000
     warmup_epochs: int = 0  # N_t; 0: beta = 1 throughout
     steps_per_epoch: int | None = None  # None: all full minibatches
+    decay_from: float | None = None  # share of the epochs after which lr falls linearly to 0
 
 
 @dataclass(frozen=True)
@@ -136,63 +140,80 @@ class Evaluation:
     test_images: int | None = None
 
 
+# Fields that came after records were published, with their default of then.
+ADDED: dict[str, dict[str, Any]] = {
+    "data": {"labels": None, "balanced": True, "pool": "all"},
+    "schedule": {"decay_from": None},
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """One training configuration with its seed. `id` names it, `hash` identifies it."""
 
     variant: str
     data: Data = field(default_factory=Data)
-    model: Model = field(default_factory=Model)
+    model: Model | Ladder = field(default_factory=Model)
     optim: Optim = field(default_factory=Optim)
     schedule: Schedule = field(default_factory=Schedule)
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for ok, problem in _conditions(self):
+        for ok, problem in conditions(self):
             if not ok:
                 raise UsageError(f"run {self.id}: {problem}")
 
     @property
     def id(self) -> str:
+        if isinstance(self.model, Ladder):
+            return f"ladder-{self.variant}-{self.data.labels}-s{self.seed}"
         return f"{self.data.name}-{self.variant}-L{self.model.depth}-s{self.seed}"
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON: two Runs with one hash train the same thing."""
-        return hashlib.sha256(json.dumps(to_dict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the canonical JSON: two Runs with one hash train the same thing.
+
+        Fields of ADDED are left out at their default, so that Runs older than them keep theirs.
+        """
+        plain = to_dict(self)
+        for part, fields in ADDED.items():
+            for name, default in fields.items():
+                if plain[part][name] == default:
+                    del plain[part][name]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def hierarchy(self) -> Model:
+        """The model of a Run that trains a VAE or LVAE."""
+        assert isinstance(self.model, Model), f"{self.id} is no hierarchy of stochastic layers"
+        return self.model
+
+    @property
+    def ladder(self) -> Ladder:
+        """The model of a Run that trains a Ladder network."""
+        assert isinstance(self.model, Ladder), f"{self.id} is no Ladder network"
+        return self.model
+
+    @property
+    def labelled_batch(self) -> int:
+        """Labelled images of a minibatch: as many as unlabelled ones, where there are so many."""
+        return min(self.optim.batch, self.data.labels or 0)
 
     def beta(self, epoch: int) -> float:
         """Warm-up weight of the KL in epoch 1, 2, ...: beta_e = min(1, (e - 1)/N_t), eq. (20)."""
         n_t = self.schedule.warmup_epochs
         return min(1.0, (epoch - 1) / n_t) if n_t else 1.0
 
+    def lr(self, epoch: int) -> float:
+        """Learning rate of epoch 1, 2, ... of E: constant, then linear to 0.
 
-def _conditions(run: Run) -> list[tuple[bool, str]]:
-    m, o, s, e = run.model, run.optim, run.schedule, run.evaluation
-    return [
-        (m.depth >= 1, "model.latents is empty: give at least one layer"),
-        (len(m.widths) >= m.depth, f"{len(m.widths)} widths for {m.depth} layers: give one each"),
-        (min((*m.latents, *m.widths), default=0) > 0, "latents and widths must be positive"),
-        (
-            m.family == "lvae" or o.kl == "mc",
-            "optim.kl 'closed' is wrong for a bottom-up VAE (z_{i+1} was drawn from z_i): use 'mc'",
-        ),
-        (
-            m.family == "lvae" or (m.shared and m.upward == "d"),
-            "model.shared and model.upward are choices of the LVAE: leave their defaults",
-        ),
-        (s.epochs >= 1, f"schedule.epochs is {s.epochs}: train at least one"),
-        (s.warmup_epochs >= 0, f"schedule.warmup_epochs is {s.warmup_epochs}: use 0 for none"),
-        (
-            bool(e.epochs) and max(e.epochs) == s.epochs and min(e.epochs) >= 1,
-            f"evaluation.epochs must lie in 1..{s.epochs} and end with the last epoch",
-        ),
-        (
-            min(o.batch, o.mc_samples, o.importance_samples, e.importance_samples) >= 1,
-            "batch and sample counts must be at least 1",
-        ),
-    ]
+        Once k epochs are done and k > d E, it is lr (E - k)/(E - d E), d being `decay_from`.
+        """
+        E, d, done = self.schedule.epochs, self.schedule.decay_from, epoch - 1
+        if d is None or done <= d * E:
+            return self.optim.lr
+        return self.optim.lr * (E - done) / (E - d * E)
 
 
 def to_dict(part: Any) -> dict[str, Any]:
@@ -206,46 +227,5 @@ def from_dict(raw: Any, where: str = "run") -> Run:
 
     Raises RecordError for anything that is not one.
     """
-    run: Run = _build(Run, raw, where)
+    run: Run = build(Run, raw, where)
     return run
-
-
-def _build(cls: Any, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise RecordError(f"{where}: expected an object, found {type(raw).__name__}")
-    types_of = typing.get_type_hints(cls)
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    for name in raw:
-        if name not in known:
-            raise RecordError(f"{where}.{name}: unknown field; is it from a newer version?")
-    for name, f in known.items():
-        no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if no_default and name not in raw:
-            raise RecordError(f"{where}.{name}: missing")
-    return cls(**{n: _value(types_of[n], v, f"{where}.{n}") for n, v in raw.items()})
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, where)
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        ok = value in args
-    elif origin is tuple:
-        ok = isinstance(value, list | tuple)
-        return (
-            tuple(_value(args[0], v, where) for v in value) if ok else _reject(kind, value, where)
-        )
-    elif origin in (typing.Union, types.UnionType):
-        inner = next(a for a in args if a is not type(None))
-        return None if value is None else _value(inner, value, where)
-    elif kind is float:
-        ok = isinstance(value, int | float) and not isinstance(value, bool)
-        value = float(value) if ok else value
-    else:
-        ok = type(value) is kind
-    return value if ok else _reject(kind, value, where)
-
-
-def _reject(kind: Any, value: Any, where: str) -> None:
-    raise RecordError(f"{where}: {value!r} is not a valid {getattr(kind, '__name__', kind)}")

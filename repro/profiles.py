@@ -7,12 +7,31 @@ from dataclasses import dataclass, replace
 
 from repro.config import Data, Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import cells
+from repro.experiments import EXPERIMENTS, ON_REQUEST, cells, ladder
 from repro.experiments.grid import MAX_DEPTH, VARIANTS, Cell, model
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
 PUBLISHED_EPOCHS = {"mnist": 2000}
 PUBLISHED_WARMUP = 200
+
+
+@dataclass(frozen=True)
+class LadderBudget:
+    """The part of a profile that is about Ladder networks; None: as published, or all."""
+
+    summary: str
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    test_images: int | None = None
+    variants: tuple[str, ...] | None = ("full", "baseline")
+    labels: tuple[int, ...] | None = (100,)
+    seeds: int = 1
+
+    def holds(self, cell: Cell) -> bool:
+        variants, labels = self.variants, self.labels
+        return (variants is None or cell.variant in variants) and (
+            labels is None or cell.labels in labels
+        )
 
 
 @dataclass(frozen=True)
@@ -23,9 +42,18 @@ class Profile:
     summary: str
     schedule: Schedule
     evaluation: Evaluation
+    ladder: LadderBudget
     depths: tuple[int, ...] = tuple(range(1, MAX_DEPTH + 1))
     seeds: int = 1
     published_protocol: bool = False
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether a cell is trained in this profile."""
+        return self.ladder.holds(cell) if cell.labels else cell.depth in self.depths
+
+    def seeds_of(self, cell: Cell) -> int:
+        """How many seeds of a cell are trained unless another number is asked for."""
+        return self.ladder.seeds if cell.labels else self.seeds
 
 
 def smoke() -> Profile:
@@ -35,6 +63,7 @@ def smoke() -> Profile:
         "20 steps, L_5 on 64 images: proves the path, shows nothing",
         Schedule(epochs=2, warmup_epochs=1, steps_per_epoch=10),
         Evaluation((1, 2), importance_samples=5, lk_images=64, train_images=2560, test_images=1000),
+        LadderBudget("20 steps, 1,000 test images", 2, steps_per_epoch=10, test_images=1000),
         depths=(MAX_DEPTH,),
     )
 
@@ -46,6 +75,7 @@ def quick() -> Profile:
         "5 epochs, N_t = 2, L_500 on 1,000 images, 5-layer models only",
         Schedule(epochs=5, warmup_epochs=2),
         Evaluation((1, 2, 3, 4, 5), importance_samples=500, lk_images=1000),
+        LadderBudget("2 epochs", 2),
         depths=(MAX_DEPTH,),
     )
 
@@ -57,6 +87,7 @@ def reduced() -> Profile:
         "40 epochs, N_t = 10, L_500 on 1,000 images, all configurations",
         Schedule(epochs=40, warmup_epochs=10),
         Evaluation((1, 2, 5, 10, 20, 30, 40), importance_samples=500, lk_images=1000),
+        LadderBudget("30 epochs, learning rate falling from epoch 22", 30),
     )
 
 
@@ -69,6 +100,12 @@ def paper() -> Profile:
         "the published protocol: 2,000 epochs, N_t = 200, L_5000 on all test images",
         Schedule(epochs=epochs, warmup_epochs=PUBLISHED_WARMUP),
         Evaluation((*early, *range(200, epochs + 1, 50))),
+        LadderBudget(
+            f"the published protocol: {ladder.EPOCHS} epochs, learning rate falling from epoch 102",
+            variants=None,
+            labels=None,
+            seeds=10,
+        ),
         published_protocol=True,
     )
 
@@ -85,6 +122,9 @@ def profile(name: str) -> Profile:
 
 def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
     """The Run that trains a cell within a profile's budget."""
+    if cell.labels:
+        b = p.ladder
+        return ladder.run_of(cell, b.epochs, b.steps_per_epoch, b.test_images, seed)
     warm = p.schedule.warmup_epochs if VARIANTS[cell.variant].warmup else 0
     return Run(
         variant=cell.variant,
@@ -102,8 +142,10 @@ def runs(
     """Every Run of a profile that the named experiments need (default: all), seed by seed."""
     if seeds is not None and seeds < 1:
         raise UsageError(f"--seeds {seeds}: give at least 1")
-    wanted = [c for c in cells(list(experiments or [])) if c.depth in p.depths]
-    return [run_of(c, p, seed) for seed in range(1, (seeds or p.seeds) + 1) for c in wanted]
+    named = list(experiments or [e for e in EXPERIMENTS if e not in ON_REQUEST])
+    wanted = {c: seeds or p.seeds_of(c) for c in cells(named) if p.holds(c)}
+    most = max(wanted.values(), default=0)
+    return [run_of(c, p, s) for s in range(1, most + 1) for c, n in wanted.items() if s <= n]
 
 
 def find_run(run_id: str, p: Profile) -> Run:

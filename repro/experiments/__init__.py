@@ -1,10 +1,13 @@
 """Experiments: lists of cells that one table or figure needs. Data only."""
 
 from repro.errors import UsageError
-from repro.experiments import mnist
-from repro.experiments.grid import Cell
+from repro.experiments import grid, ladder, mnist
+from repro.experiments.grid import Cell, cell_of
 
-EXPERIMENTS: dict[str, list[Cell]] = {**mnist.EXPERIMENTS}
+__all__ = ["EXPERIMENTS", "ON_REQUEST", "Cell", "cell_of", "cells", "experiments_of", "label_of"]
+
+EXPERIMENTS: dict[str, list[Cell]] = {**mnist.EXPERIMENTS, **ladder.EXPERIMENTS}
+ON_REQUEST = ("combinators",)  # trained only where they are named: no table needs them
 
 
 def cells(names: list[str] | None = None) -> list[Cell]:
@@ -23,3 +26,8 @@ def cells(names: list[str] | None = None) -> list[Cell]:
 def experiments_of(cell: Cell) -> list[str]:
     """The tables and figures that need a cell."""
     return [name for name, needed in EXPERIMENTS.items() if cell in needed]
+
+
+def label_of(cell: Cell) -> str:
+    """A cell's variant as tables and figures write it."""
+    return ladder.EVERY[cell.variant].label if cell.labels else grid.VARIANTS[cell.variant].label

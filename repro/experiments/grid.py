@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repro.config import LATENTS, WIDTHS, Model
+from repro.config import LATENTS, WIDTHS, Model, Run
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """Data set, variant and number of stochastic layers."""
+    """Data set, variant, number of layers, and of labelled images where a Run is told any."""
 
     data: str
     variant: str
     depth: int
+    labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def grid(data: str, depths: range = range(1, MAX_DEPTH + 1)) -> list[Cell]:
         for depth in depths
         if depth >= (2 if v.family == "lvae" else 1)
     ]
+
+
+def cell_of(run: Run) -> Cell:
+    """The cell that a Run trains."""
+    return Cell(run.data.name, run.variant, run.model.depth, run.data.labels or 0)
 
 
 def model(cell: Cell) -> Model:

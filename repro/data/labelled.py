@@ -1,0 +1,69 @@
+"""Which training images a semi-supervised Run is told the class of. No torch.
+
+Shapes: N training images, n labelled ones, P of the unlabelled pool.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.config import Data
+from repro.data.images import Bytes
+from repro.errors import DataError, UsageError
+
+Rows = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """Rows of the training set: labelled [n], and the pool [P] of those whose class is not told."""
+
+    labelled: Rows
+    pool: Rows
+
+
+def split(data: Data, classes: Bytes, order: Rows) -> Split:
+    """Take labelled images in a given random order of all images, as Rasmus et al.'s code does.
+
+    Balanced: the first n / C of each class; where every image is labelled, or the draw is not
+    balanced, the first n. The pool is all images, labelled ones included, or the rest, in the same
+    order. Raises UsageError where there are too few images.
+    """
+    n, N = data.labels or 0, len(classes)
+    if n > N:
+        raise UsageError(f"{n} labels, but {data.name} has {N} training images: ask for fewer")
+    labelled = order[:n]
+    if data.balanced and n < N:
+        labelled = _balanced(data, classes, order)
+    pool = order if data.pool == "all" else order[~np.isin(order, labelled)]
+    return Split(labelled, pool)
+
+
+def _balanced(data: Data, classes: Bytes, order: Rows) -> Rows:
+    count = int(classes.max()) + 1
+    share, remainder = divmod(data.labels or 0, count)
+    if remainder:
+        raise UsageError(f"{data.labels} labels are not divisible by {count} classes: change that")
+    members = [order[classes[order] == c] for c in range(count)]
+    scarce = min(range(count), key=lambda c: len(members[c]))
+    if len(members[scarce]) < share:
+        raise UsageError(
+            f"{data.labels} balanced labels need {share} images of each class, but {data.name} has"
+            f" {len(members[scarce])} of class {scarce}: ask for fewer, or for all {len(classes)}"
+        )
+    return np.concatenate([m[:share] for m in members])
+
+
+def refuse_outside_unit(pixels: NDArray[np.generic], grey_scale: int, where: str) -> None:
+    """Raises DataError unless every pixel / grey_scale lies in [0, 1].
+
+    Pixels of 0..255 as they are made the published model err 16.7% instead of 1.1%.
+    """
+    low, high = float(pixels.min()) / grey_scale, float(pixels.max()) / grey_scale
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"{where}: pixels / {grey_scale} lie in [{low:g}, {high:g}], not in [0, 1]:"
+            " store grey values as bytes 0..255"
+        )

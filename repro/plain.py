@@ -1,0 +1,68 @@
+"""Frozen dataclasses from plain JSON values, strictly: a wrong name or type is a damaged record."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Literal
+
+from repro.errors import RecordError
+
+
+def build(cls: Any, raw: Any, where: str) -> Any:
+    """An instance of a dataclass; fields that `raw` lacks take their default. Raises RecordError.
+
+    A field that may be one of several dataclasses is told by its `family`, the first by default.
+    """
+    if not isinstance(raw, dict):
+        raise RecordError(f"{where}: expected an object, found {type(raw).__name__}")
+    types_of = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    for name in raw:
+        if name not in known:
+            raise RecordError(f"{where}.{name}: unknown field; is it from a newer version?")
+    for name, f in known.items():
+        no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if no_default and name not in raw:
+            raise RecordError(f"{where}.{name}: missing")
+    return cls(**{n: _value(types_of[n], v, f"{where}.{n}") for n, v in raw.items()})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return build(kind, value, where)
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        ok = value in args
+    elif origin is tuple:
+        ok = isinstance(value, list | tuple)
+        return (
+            tuple(_value(args[0], v, where) for v in value) if ok else _reject(kind, value, where)
+        )
+    elif origin in (typing.Union, types.UnionType):
+        return _one_of(args, value, where)
+    elif kind is float:
+        ok = isinstance(value, int | float) and not isinstance(value, bool)
+        value = float(value) if ok else value
+    else:
+        ok = type(value) is kind
+    return value if ok else _reject(kind, value, where)
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    candidates = [k for k in kinds if k is not type(None)]
+    family = value.get("family") if isinstance(value, dict) else None
+    named = [k for k in candidates if family in _families(k)]
+    return _value((named or candidates)[0], value, where)
+
+
+def _families(kind: Any) -> tuple[Any, ...]:
+    hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+    return typing.get_args(hints.get("family"))
+
+
+def _reject(kind: Any, value: Any, where: str) -> None:
+    raise RecordError(f"{where}: {value!r} is not a valid {getattr(kind, '__name__', kind)}")

@@ -1,0 +1,91 @@
+"""Which images are labelled, and that pixels lie in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fixture_data import refused
+
+from repro.config import Data
+from repro.data.labelled import Split, refuse_outside_unit, split
+from repro.errors import DataError, UsageError
+
+N = 173
+CLASSES = (np.random.default_rng(1).permutation(N) % 10).astype(np.uint8)
+ORDER = np.random.default_rng(2).permutation(N)
+
+
+def drawn(labels: int, **fields: Any) -> Split:
+    return split(Data(labels=labels, **fields), CLASSES, ORDER)
+
+
+@pytest.mark.parametrize("labels", [10, 50, 170])
+def test_every_class_has_equally_many_labels(labels: int) -> None:
+    counts = np.bincount(CLASSES[drawn(labels).labelled], minlength=10)
+    assert counts.tolist() == [labels // 10] * 10
+
+
+def test_labelled_images_are_the_first_of_their_class_in_the_order() -> None:
+    labelled = drawn(50).labelled
+    for c in range(10):
+        mine = [i for i in ORDER if CLASSES[i] == c][:5]
+        assert sorted(mine) == sorted(i for i in labelled if CLASSES[i] == c)
+
+
+def test_no_image_is_labelled_twice() -> None:
+    assert len(set(drawn(170).labelled.tolist())) == 170
+
+
+def test_fewer_labels_are_among_more() -> None:
+    assert set(drawn(50).labelled) < set(drawn(100).labelled)
+
+
+def test_an_unbalanced_draw_is_the_first_of_the_order() -> None:
+    assert drawn(23, balanced=False).labelled.tolist() == ORDER[:23].tolist()
+
+
+def test_the_pool_is_every_image_labelled_ones_included() -> None:
+    assert drawn(50).pool.tolist() == ORDER.tolist()
+
+
+def test_kzky_s_pool_is_the_rest() -> None:
+    s = drawn(50, balanced=False, pool="rest")
+    assert set(s.pool) == set(range(N)) - set(s.labelled)
+    assert len(s.pool) == N - 50
+
+
+def test_where_every_image_is_labelled_both_lists_are_the_same() -> None:
+    s = drawn(N)
+    assert s.labelled.tolist() == s.pool.tolist() == ORDER.tolist()
+
+
+def test_more_labels_than_images_are_refused() -> None:
+    with refused(UsageError, "180 labels, but mnist has 173 training images", "ask for fewer"):
+        drawn(180)
+
+
+def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
+    few = np.where(CLASSES == 7, 8, CLASSES).astype(np.uint8)
+    few[0] = 7
+    with refused(UsageError, "need 5 images of each class", "1 of class 7"):
+        split(Data(labels=50), few, ORDER)
+
+
+def test_labels_that_the_classes_do_not_divide_are_refused() -> None:
+    with refused(UsageError, "15 labels are not divisible by 10"):
+        drawn(15)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [([0.0, 256.0], "[0, 1.00392]"), ([-1.0, 3.0], "[-0.0039"), ([np.nan], "[nan, nan]")],
+)
+def test_pixels_outside_0_to_1_are_refused(pixels: list[float], said: str) -> None:
+    with refused(DataError, "mnist", said, "bytes 0..255"):
+        refuse_outside_unit(np.array(pixels), 255, "mnist")
+
+
+def test_bytes_over_255_are_accepted() -> None:
+    refuse_outside_unit(np.arange(256, dtype=np.uint8), 255, "mnist")

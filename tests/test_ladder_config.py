@@ -1,0 +1,293 @@
+"""Ladder Runs as data: variants, schedules, identity, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fixture_data import refused
+
+from repro.config import Data, Ladder, Model, Optim, Run, from_dict, to_dict
+from repro.errors import RecordError, UsageError
+from repro.experiments import EXPERIMENTS, cell_of, cells, experiments_of
+from repro.experiments.grid import Cell
+from repro.experiments.ladder import COMBINATORS, EVERY, cell
+from repro.profiles import PROFILES, find_run, profile, run_of, runs
+
+PAPER = profile("paper")
+LADDERS = EXPERIMENTS["ladder"] + EXPERIMENTS["combinators"]
+
+# Of Runs as they were before there were Ladder networks.
+HASHES = {
+    ("quick", "mnist-lvae_bn_wu-L5-s1"): (
+        "ef6c64ba4d50c5e02bcf5754f6efa939f29036d2df50bb426be397642fc52e89"
+    ),
+    ("paper", "mnist-vae-L3-s1"): (
+        "aa6354da8e6bf1c8ebbae44a9b68358d653a6b2eb2dfe87d0195c58a85c5e629"
+    ),
+}
+
+
+def ladder(variant: str = "full", labels: int = 100, seed: int = 1) -> Run:
+    return run_of(cell(variant, labels), PAPER, seed)
+
+
+# Identity
+
+
+@pytest.mark.parametrize(("name", "run_id"), HASHES)
+def test_runs_of_hierarchies_keep_their_hash(name: str, run_id: str) -> None:
+    assert find_run(run_id, profile(name)).hash == HASHES[name, run_id]
+
+
+@pytest.mark.parametrize("added", [{"labels": 10}, {"balanced": False}, {"pool": "rest"}])
+def test_a_field_added_later_counts_where_it_is_used(added: dict[str, Any]) -> None:
+    run = ladder()
+    other = replace(run, data=replace(run.data, **{"labels": 100, **added}))
+    assert other.hash != run.hash
+
+
+def test_a_record_from_before_ladder_networks_is_read() -> None:
+    run = find_run("mnist-vae-L3-s1", PAPER)
+    raw = to_dict(run)
+    for part, name in (("data", "labels"), ("data", "balanced"), ("data", "pool")):
+        del raw[part][name]
+    del raw["schedule"]["decay_from"]
+    assert from_dict(raw) == run
+
+
+@pytest.mark.parametrize("wanted", LADDERS, ids=lambda c: f"{c.variant}-{c.labels}")
+def test_a_ladder_run_survives_its_json(wanted: Cell) -> None:
+    run = run_of(wanted, PAPER, 7)
+    again = from_dict(json.loads(json.dumps(to_dict(run))))
+    assert (again, again.hash) == (run, run.hash)
+
+
+def test_the_kind_of_model_is_told_by_its_family() -> None:
+    raw = to_dict(ladder())
+    assert isinstance(from_dict(raw).model, Ladder)
+    raw["model"] = {"family": "lvae"}
+    raw["data"]["labels"] = None
+    assert isinstance(from_dict(raw).model, Model)
+
+
+def test_an_unknown_family_is_a_damaged_record() -> None:
+    raw = to_dict(ladder())
+    raw["model"] = {"family": "gan"}
+    with refused(RecordError, "run.model.family", "'gan'"):
+        from_dict(raw)
+
+
+def test_a_field_of_the_other_model_is_refused() -> None:
+    raw = to_dict(ladder())
+    raw["model"]["latents"] = [64]
+    with refused(RecordError, "run.model.latents", "unknown field"):
+        from_dict(raw)
+
+
+def test_a_ladder_run_is_named_by_variant_labels_and_seed() -> None:
+    assert ladder("kzky", seed=7).id == "ladder-kzky-100-s7"
+
+
+def test_a_ladder_run_is_found_by_its_name() -> None:
+    assert find_run("ladder-full-1000-s3", PAPER) == ladder("full", 1000, 3)
+
+
+def test_names_of_all_cells_differ() -> None:
+    names = [run_of(c, PAPER).id for c in cells()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("wanted", LADDERS, ids=lambda c: f"{c.variant}-{c.labels}")
+def test_a_run_knows_its_cell(wanted: Cell) -> None:
+    assert cell_of(run_of(wanted, PAPER)) == wanted
+
+
+# What the README of the released code says
+
+FULL = {
+    50: (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1),
+    100: (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1),
+    1000: (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1),
+    60000: (1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01),
+}
+
+
+@pytest.mark.parametrize("labels", FULL)
+def test_costs_of_the_full_model(labels: int) -> None:
+    assert ladder("full", labels).ladder.cost_weights == FULL[labels]
+
+
+@pytest.mark.parametrize(("labels", "weight"), [(100, 5000), (1000, 2000), (60000, 2000)])
+def test_the_bottom_model_has_one_cost_and_the_whole_decoder(labels: int, weight: int) -> None:
+    model = ladder("bottom", labels).ladder
+    assert model.cost_weights == (weight, 0, 0, 0, 0, 0, 0)
+    assert model.estimated == tuple(range(7))
+
+
+@pytest.mark.parametrize(("labels", "weight"), [(100, 0.5), (1000, 10), (60000, 2)])
+def test_the_gamma_model_has_one_cost_and_one_combinator(labels: int, weight: float) -> None:
+    model = ladder("gamma", labels).ladder
+    assert model.cost_weights == (0, 0, 0, 0, 0, 0, weight)
+    assert model.estimated == (6,)
+
+
+@pytest.mark.parametrize("labels", [100, 1000, 60000])
+def test_the_baseline_has_no_decoder_and_more_noise_above_the_input(labels: int) -> None:
+    model = ladder("baseline", labels).ladder
+    assert (model.costly, model.estimated) == ((), ())
+    assert model.noise == (0.3, *(0.5,) * 6)
+
+
+@pytest.mark.parametrize("wanted", EXPERIMENTS["ladder"], ids=lambda c: f"{c.variant}-{c.labels}")
+def test_the_input_s_noise_is_the_same_everywhere(wanted: Cell) -> None:
+    assert run_of(wanted, PAPER).ladder.noise[0] == 0.3
+
+
+def test_the_full_model_with_1000_labels_alone_has_less_noise() -> None:
+    quiet = [c for c in EXPERIMENTS["ladder"] if run_of(c, PAPER).ladder.noise[1] == 0.2]
+    assert quiet == [cell("full", 1000)]
+
+
+def test_pixels_are_bytes_over_255() -> None:
+    assert {run_of(c, PAPER).data.grey_scale for c in LADDERS} == {255}
+
+
+def test_adam_is_the_one_of_the_released_code_without_clipping() -> None:
+    expected = Optim(0.002, 100, 0.9, 0.999, 1e-8, eps_form="code", clip_norm=None, clip_value=None)
+    assert ladder().optim == expected
+
+
+def test_kzky_s_code_switched_off_the_cost_of_layer_1() -> None:
+    assert ladder("kzky").ladder.cost_weights == (784, 0, 0.1, 0.1, 0.1, 0.1, 0.1)
+
+
+def test_kzky_s_two_ways_differ_in_their_costs_alone() -> None:
+    ran, described = ladder("kzky"), ladder("kzky_readme")
+    same = replace(described.ladder, cost_weights=ran.ladder.cost_weights)
+    assert replace(described, variant="kzky", model=same) == ran
+    assert described.ladder.cost_weights == FULL[100]
+
+
+def test_kzky_trains_at_a_small_constant_rate_on_the_images_without_label() -> None:
+    run = ladder("kzky")
+    assert (run.lr(1), run.lr(200)) == (1e-4, 1e-4)
+    assert run.data == Data("mnist", 255, labels=100, balanced=False, pool="rest")
+
+
+def test_every_variant_of_pezeshki_changes_something() -> None:
+    full = ladder().ladder
+    changed = [ladder(v).ladder for v in COMBINATORS]
+    assert full not in changed
+    assert len(set(changed)) == len(changed)
+
+
+# Learning rate and epochs
+
+
+def test_the_published_protocol_has_150_epochs() -> None:
+    assert {EVERY[c.variant].epochs for c in LADDERS if "kzky" not in c.variant} == {150}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(1, 0.002), (101, 0.002), (102, 0.001980), (125, 0.001051), (150, 4.04e-5)],
+)
+def test_the_rate_is_constant_then_falls_linearly(epoch: int, rate: float) -> None:
+    assert ladder().lr(epoch) == pytest.approx(rate, rel=5e-4)
+
+
+def test_a_shorter_run_falls_over_the_same_share_of_its_epochs() -> None:
+    run = run_of(cell("full"), profile("reduced"))
+    assert run.schedule.epochs == 30
+    assert [run.lr(e) == 0.002 for e in range(1, 31)] == [True] * 21 + [False] * 9
+    assert run.lr(30) == pytest.approx(0.002 / 9.9)
+
+
+def test_pezeshki_s_rate_is_constant_for_100_epochs_and_one() -> None:
+    run = ladder("vanilla")
+    assert (run.lr(101), run.lr(102)) == (0.002, pytest.approx(0.002 * 49 / 50))
+
+
+def test_hierarchies_keep_their_rate() -> None:
+    run = find_run("mnist-vae-L3-s1", PAPER)
+    assert {run.lr(e) for e in (1, 1000, 2000)} == {1e-3}
+
+
+def test_the_error_is_measured_after_every_epoch() -> None:
+    assert ladder().evaluation.epochs == tuple(range(1, 151))
+
+
+# Profiles
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick", "reduced"])
+def test_small_profiles_train_the_full_model_and_the_baseline(name: str) -> None:
+    ids = [r.id for r in runs(profile(name), ["ladder"])]
+    assert ids == ["ladder-full-100-s1", "ladder-baseline-100-s1"]
+
+
+def test_the_published_protocol_has_ten_seeds_of_every_row() -> None:
+    found = runs(PAPER, ["ladder"])
+    assert len(found) == 10 * len(EXPERIMENTS["ladder"]) == 10 * 15
+    assert {r.seed for r in found} == set(range(1, 11))
+
+
+def test_seeds_of_hierarchies_stay_as_they_were() -> None:
+    assert {r.seed for r in runs(PAPER) if not r.data.labels} == {1}
+
+
+def test_a_number_of_seeds_asked_for_holds_for_all() -> None:
+    assert {r.seed for r in runs(PAPER, ["ladder_100"], seeds=2)} == {1, 2}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_combinators_are_trained_only_when_named(name: str) -> None:
+    assert not [r for r in runs(profile(name)) if r.variant in COMBINATORS]
+
+
+def test_combinators_can_be_named() -> None:
+    found = {r.variant for r in runs(PAPER, ["combinators"])}
+    assert found == set(COMBINATORS)
+
+
+def test_a_cell_knows_the_experiments_that_need_it() -> None:
+    assert experiments_of(cell("full")) == ["ladder", "ladder_100"]
+
+
+# What is refused
+
+
+def of(**parts: Any) -> Run:
+    run = ladder()
+    changed = {name: replace(getattr(run, name), **fields) for name, fields in parts.items()}
+    return replace(run, **changed)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"data": {"labels": 55}}, "55 is not divisible by 10"),
+        ({"data": {"labels": None}}, "say how many images are labelled"),
+        ({"data": {"labels": 250}}, "250 is no multiple of the minibatch's 100"),
+        ({"model": {"sizes": ()}}, "model.sizes"),
+        ({"model": {"noise": (0.3,)}}, "one for each of the 7 layers"),
+        ({"model": {"cost_weights": (1.0,)}}, "one for each of the 7 layers"),
+        ({"model": {"decoder": "top"}}, "estimates layers [6] only"),
+        ({"model": {"combinator": "mlp"}}, "needs combinator_hidden"),
+        ({"model": {"combinator_hidden": (4,)}}, "needs combinator_hidden"),
+        ({"model": {"combinator_init": "swapped"}}, "no meaning for 'gauss'"),
+        ({"schedule": {"decay_from": 1.5}}, "a share between 0 and 1"),
+    ],
+)  # fmt: skip
+def test_a_run_that_makes_no_sense_is_refused(parts: dict[str, Any], said: str) -> None:
+    with refused(UsageError, said):
+        of(**parts)
+
+
+def test_a_hierarchy_is_told_no_labels() -> None:
+    run = find_run("mnist-vae-L3-s1", PAPER)
+    with refused(UsageError, "data.labels is of Ladder networks only"):
+        replace(run, data=replace(run.data, labels=100))
