@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from repro.evaluate import (
 )
 from repro.hierarchy import generate
 from repro.layers import Net, fold
+from repro.log import LaneLog
 
 ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
 POINT_LEVELS = 511  # PCA points are saved on a grid finer than a printed dot
@@ -32,11 +33,16 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Images:
-    """What scoring reads: training bytes [N, X], the one binarised test set [M, X], labels [M]."""
+    """What training and scoring read of a data set, as bytes.
+
+    train [N, X]: grey values. test [M, X]: the one binarised test set; grey values for Ladder
+    networks. Their classes: test_labels [M], train_labels [N].
+    """
 
     train: Tensor
     test: Tensor
     test_labels: np.ndarray
+    train_labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
 
 
 @dataclass
@@ -53,6 +59,21 @@ class EpochScore:
     def finite(self) -> bool:
         return math.isfinite(self.L1_train) and bool(self.L1_test.isfinite().all())
 
+    def write(self, lane: LaneLog, epoch: int) -> None:
+        """Into the epoch's row of the curve, and the KL of every unit beside it."""
+        layers = np.split(self.kl_test, np.cumsum(self.net.model.latents)[:-1])
+        kl = {n: float(v.sum()) for n, v in zip(kl_names(len(layers)), layers, strict=True)}
+        L1_test = float(self.L1_test.double().mean())
+        lane.rows[-1].update(L1_train=self.L1_train, L1_test=L1_test, **kl)
+        lane.kl_epochs.append(epoch)
+        lane.kl_train.append(self.kl_train)
+        lane.kl_test.append(self.kl_test)
+
+
+def kl_names(depth: int) -> list[str]:
+    """Curve columns of the KL per layer, from the data upward."""
+    return [f"KL_{i}" for i in range(1, depth + 1)]
+
 
 def noise_of(run: Run, epoch: int, device: torch.device) -> Noise:
     """Evaluation noise: its own streams, so that measuring never changes training."""
@@ -68,7 +89,7 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
     noise = noise_of(run, epoch, images.train.device)
     x = _binarised_train(run, images.train, epoch)
-    if run.model.batch_norm:
+    if run.hierarchy.batch_norm:
         seen, train = statistics_pass(net, x, noise)
         net = fold(net, seen)
     else:
@@ -103,7 +124,7 @@ def score_final(
     K, n = run.evaluation.importance_samples, run.evaluation.lk_images
     sums = importance_bound(last.net, x[:, :n], noise, K)
     LK = sums.bound()[0].double()
-    layers = np.split(last.kl_test, np.cumsum(run.model.latents)[:-1])
+    layers = np.split(last.kl_test, np.cumsum(run.hierarchy.latents)[:-1])
     final = {
         "L1_train": last.L1_train,
         "L1_test": float(last.L1_test.double().mean()),
@@ -132,7 +153,7 @@ def standard_error(per_image: Tensor) -> float:
 
 def _samples(run: Run, net: Net, x: Tensor, noise: Noise, shape: tuple[int, int]) -> Arrays:
     B = x.shape[1]
-    Z = run.model.latents
+    Z = run.hierarchy.latents
     eps = torch.split(noise("prior", 0, (1, B, sum(Z))), list(Z), -1)
     shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": generate(net, eps)}
     pixels = {n: (v[0] * 255).round().byte().cpu().numpy() for n, v in shown.items()}

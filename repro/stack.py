@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from repro import streams
-from repro.config import Model, Run
+from repro.config import Ladder, Model, Run
 from repro.errors import UsageError
 from repro.layers import Dense, Lanes, Net, Params, initial_value
-from repro.models import MODELS
+from repro.models import MODELS, ladder_network
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Stack:
         kinds = {kind(run) for run in self.runs}
         if len(kinds) != 1:
             raise UsageError(f"{self._refused}: they differ beyond lane fields")
-        if list(self.lanes.depths) != sorted(self.lanes.depths, reverse=True):
+        depths = [run.model.depth for run in self.runs]
+        if depths != sorted(depths, reverse=True):
             raise UsageError("lanes of a stack must be sorted by depth, deepest first")
         if not all(is_bottom_of(run.model, self.model) for run in self.runs):
             raise UsageError(f"{self._refused}: their sizes differ")
@@ -40,61 +41,91 @@ class Stack:
         return f"cannot train in one stack: {', '.join(run.id for run in self.runs)}"
 
     @property
-    def model(self) -> Model:
+    def model(self) -> Model | Ladder:
         """The deepest lane's model: what every other lane is the bottom of."""
         return self.runs[0].model
+
+    @property
+    def hierarchy(self) -> Model:
+        """The model of a stack of VAEs or LVAEs."""
+        return self.runs[0].hierarchy
 
     @cached_property
     def lanes(self) -> Lanes:
         return Lanes(
-            tuple(run.model.depth for run in self.runs),
-            tuple(run.model.batch_norm for run in self.runs),
+            tuple(run.hierarchy.depth for run in self.runs),
+            tuple(run.hierarchy.batch_norm for run in self.runs),
         )
 
     def dense_layers(self, pixels: int) -> list[Dense]:
-        return MODELS[self.model.family].layers(self.model, pixels)
+        return MODELS[self.hierarchy.family].layers(self.hierarchy, pixels)
+
+    def names(self, pixels: int) -> list[str]:
+        """All that a parameter may be called, in the order of declaration."""
+        if isinstance(self.model, Ladder):
+            return [p.name for p in ladder_network.parameters(self.model)]
+        layers = self.dense_layers(pixels)
+        return [f"{d.name}.{part}" for d in layers for part in ("W", "beta", "gamma")]
 
     def initial(self, pixels: int) -> Params:
         """Fresh parameters, each lane from its own stream: name -> [K_i, ...]."""
+        if isinstance(self.model, Ladder):
+            return self._initial_ladder(self.model)
         params: dict[str, list[Tensor]] = {}
         for dense in self.dense_layers(pixels):
             draw = streams.uniform if dense.uniform else streams.normal
             for run in self.runs[: self.lanes.at(dense.layer)]:
                 shape = (dense.fan_in, dense.fan_out)
                 eps = draw(run.seed, f"init/{dense.name}", shape=shape)
-                normalised = dense.norm and run.model.batch_norm
+                normalised = dense.norm and run.hierarchy.batch_norm
                 for name, value in initial_value(dense, normalised, eps).items():
                     params.setdefault(name, []).append(value)
         unused = set() if any(self.lanes.norm) else {n for n in params if n.endswith(".gamma")}
         return {n: torch.stack(lanes) for n, lanes in params.items() if n not in unused}
 
+    def _initial_ladder(self, model: Ladder) -> Params:
+        params = {}
+        for p in ladder_network.parameters(model):
+            draw = streams.uniform if p.uniform else streams.normal
+            eps = (draw(run.seed, f"init/{p.name}", shape=p.shape) for run in self.runs)
+            params[p.name] = torch.stack([ladder_network.initial_value(p, e) for e in eps])
+        return params
+
     def net(self, params: Params) -> Net:
-        return Net(self.model, self.lanes, params)
+        return Net(self.hierarchy, self.lanes, params)
+
+    def own(self, params: Params, k: int) -> Params:
+        """What lane k has of a stack's parameters: views, K = 1."""
+        model = self.runs[k].model
+        own = {n: p[k : k + 1] for n, p in params.items() if k < p.shape[0]}
+        unused = isinstance(model, Model) and not model.batch_norm
+        return {n: p for n, p in own.items() if not (unused and n.endswith(".gamma"))}
 
     def lane(self, params: Params, k: int) -> Net:
-        """Lane k on its own: views into the stack's parameters."""
-        run = self.runs[k]
-        own = {n: p[k : k + 1] for n, p in params.items() if k < p.shape[0]}
-        if not run.model.batch_norm:
-            own = {n: p for n, p in own.items() if not n.endswith(".gamma")}
-        return Net(run.model, Lanes((run.model.depth,), (run.model.batch_norm,)), own)
+        """Lane k of a stack of hierarchies on its own."""
+        model = self.runs[k].hierarchy
+        return Net(model, Lanes((model.depth,), (model.batch_norm,)), self.own(params, k))
 
 
 def kind(run: Run) -> Run:
     """What lanes of one stack must share: all but depth, batch norm, seed, lr and warm-up."""
-    depth_free = replace(run.model, latents=(1,), widths=(1,), batch_norm=False)
+    model = run.model
+    if isinstance(model, Model):
+        model = replace(model, latents=(1,), widths=(1,), batch_norm=False)
     return replace(
         run,
         variant="",
         seed=0,
-        model=depth_free,
+        model=model,
         optim=replace(run.optim, lr=0.0),
         schedule=replace(run.schedule, warmup_epochs=0),
     )
 
 
-def is_bottom_of(shallow: Model, deep: Model) -> bool:
+def is_bottom_of(shallow: Model | Ladder, deep: Model | Ladder) -> bool:
     """Whether dropping layers of `deep` from the top leaves the sizes of `shallow`."""
+    if isinstance(shallow, Ladder) or isinstance(deep, Ladder):
+        return shallow == deep
     d = shallow.depth
     return shallow.latents == deep.latents[:d] and shallow.widths[:d] == deep.widths[:d]
 
@@ -106,12 +137,13 @@ def pack(runs: Sequence[Run], most_lanes: int, ragged: bool = True) -> list[Stac
     """
     groups: dict[object, list[Run]] = {}
     for run in runs:
-        key = (kind(run), run.model.batch_norm, None if ragged else run.model.depth)
+        normalised = isinstance(run.model, Model) and run.model.batch_norm
+        key = (kind(run), normalised, None if ragged else run.model.depth)
         groups.setdefault(key, []).append(run)
     stacks = []
     for group in groups.values():
         group.sort(key=lambda run: -run.model.depth)
-        nests: dict[Model, list[Run]] = {}
+        nests: dict[Model | Ladder, list[Run]] = {}
         for run in group:
             deepest = next((m for m in nests if is_bottom_of(run.model, m)), run.model)
             nests.setdefault(deepest, []).append(run)

@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-
-from repro.engine.feed import BLOCK, Feed
-from repro.engine.step import Minibatch, State
-from repro.score import EpochScore
+from repro.engine.minibatch import BLOCK, Batches
+from repro.engine.step import State
+from repro.log import LaneLog, Log, Row
+from repro.score import kl_names
 from repro.stack import Stack
+from repro.tasks import Score, task_of
 
-Row = dict[str, float | None]
-
-
-@dataclass
-class LaneLog:
-    """What is written down of one lane while it trains."""
-
-    rows: list[Row] = field(default_factory=list)
-    kl_epochs: list[int] = field(default_factory=list)
-    kl_train: list[np.ndarray] = field(default_factory=list)  # each [ΣZ]
-    kl_test: list[np.ndarray] = field(default_factory=list)
-    diverged_at: int | None = None
-
-
-@dataclass
-class Log:
-    """How far a stack has come. `step` counts within epoch `epoch` + 1."""
-
-    lanes: list[LaneLog]
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-
-    @property
-    def any_alive(self) -> bool:
-        return any(lane.diverged_at is None for lane in self.lanes)
+__all__ = ["BLOCK", "LaneLog", "Log", "Row", "kl_names", "train"]
 
 
 def train(
     stack: Stack,
-    feed: Feed,
+    feed: Batches,
     state: State,
     log: Log,
-    step: Callable[[State, Minibatch], None],
-    score: Callable[[int, int], EpochScore],
+    step: Callable[[State, Any], None],
+    score: Callable[[int, int], Score],
     after_block: Callable[[], None],
-) -> dict[int, EpochScore]:
+) -> dict[int, Score]:
     """Train from where `log` stands to the last epoch; returns the final score of each lane.
 
     score(k, epoch) measures lane k. after_block runs whenever `state` and `log` are consistent:
     it may save them, and may raise to stop.
     """
     run = stack.runs[0]
-    last: dict[int, EpochScore] = {}
+    last: dict[int, Score] = {}
     while log.epoch < run.schedule.epochs and log.any_alive:
         epoch = log.epoch + 1
         for first in range(log.step, feed.steps, BLOCK):
@@ -78,24 +53,22 @@ def _alive(log: Log) -> list[int]:
 
 
 def _close_epoch(stack: Stack, state: State, log: Log, steps: int) -> None:
-    """Note the running mean of the training bound; freeze lanes where it is not finite."""
-    epoch, means = log.epoch + 1, (state.sums / steps).tolist()
+    """Note the running mean of the objective; freeze lanes where it is not finite."""
+    row, epoch, means = task_of(stack.runs[0]).row, log.epoch + 1, (state.sums / steps).tolist()
     finite = state.sums.isfinite().tolist()
     for k in _alive(log):
-        run, lane = stack.runs[k], log.lanes[k]
+        lane = log.lanes[k]
         if not finite[k]:
             lane.diverged_at = epoch
             state.alive[k] = False
             continue
-        row: Row = {"epoch": epoch, "beta": run.beta(epoch), "lr": run.optim.lr}
-        empty = dict.fromkeys(["L1_train", "L1_test", *kl_names(run.model.depth)])
-        lane.rows.append({**row, "L1_train_running": means[k], **empty})
+        lane.rows.append(row(stack.runs[k], epoch, means[k]))
     state.sums.zero_()
 
 
 def _score_lanes(
-    state: State, log: Log, epoch: int, score: Callable[[int, int], EpochScore]
-) -> dict[int, EpochScore]:
+    state: State, log: Log, epoch: int, score: Callable[[int, int], Score]
+) -> dict[int, Score]:
     """Measure every living lane and write it down."""
     scores = {}
     for k in _alive(log):
@@ -104,16 +77,6 @@ def _score_lanes(
             lane.diverged_at = epoch
             state.alive[k] = False
             continue
-        layers = np.split(s.kl_test, np.cumsum(s.net.model.latents)[:-1])
-        kl = {n: float(v.sum()) for n, v in zip(kl_names(len(layers)), layers, strict=True)}
-        lane.rows[-1].update(L1_train=s.L1_train, L1_test=float(s.L1_test.double().mean()), **kl)
-        lane.kl_epochs.append(epoch)
-        lane.kl_train.append(s.kl_train)
-        lane.kl_test.append(s.kl_test)
+        s.write(lane, epoch)
         scores[k] = s
     return scores
-
-
-def kl_names(depth: int) -> list[str]:
-    """Curve columns of the KL per layer, from the data upward."""
-    return [f"KL_{i}" for i in range(1, depth + 1)]

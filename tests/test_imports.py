@@ -10,7 +10,17 @@ import pytest
 
 from repro.store import ROOT
 
-DATA_FLOOR = {"errors", "config", "experiments", "profiles", "targets", "store", "measures"}
+DATA_FLOOR = {
+    "errors",
+    "plain",
+    "conditions",
+    "config",
+    "experiments",
+    "profiles",
+    "targets",
+    "store",
+    "measures",
+}
 COMPUTE = {
     *(
         "data",
@@ -22,7 +32,7 @@ COMPUTE = {
         "objectives",
         "stack",
     ),
-    *("streams", "train", "evaluate", "score", "engine", "bench"),
+    *("streams", "log", "tasks", "train", "evaluate", "score", "ladder_score", "engine", "bench"),
 }
 PRESENTATION = {
     *("claims", "verdicts", "compare", "check", "report"),

@@ -407,7 +407,7 @@ def test_three_lanes_cost_what_each_costs_alone(model: Ladder) -> None:
 
 def test_statistics_are_the_mean_and_unbiased_variance_of_the_labelled_images() -> None:
     ladder, x = small.net(), small.pixels(R=LABELLED)
-    mean, var = statistics(ladder, x, (LABELLED,))[0]
+    mean, var = statistics(ladder, [x], LABELLED)[0]
     product = torch.bmm(x, ladder.params["f1.W"])
     torch.testing.assert_close(mean[:, 0], product.mean(1))
     torch.testing.assert_close(var[:, 0], product.var(1, correction=1))
@@ -417,21 +417,22 @@ def test_kzky_s_statistics_keep_the_population_variance() -> None:
     ladder, x = small.net(small.model(test_var="biased")), small.pixels(R=LABELLED)
     product = torch.bmm(x, ladder.params["f1.W"])
     torch.testing.assert_close(
-        statistics(ladder, x, (LABELLED,))[0].var[:, 0], product.var(1, correction=0)
+        statistics(ladder, [x], LABELLED)[0].var[:, 0], product.var(1, correction=0)
     )
 
 
-def test_statistics_of_several_minibatches_are_averaged() -> None:
+@pytest.mark.parametrize("sizes", [(3,), (1, 2), (1, 1, 1)])
+def test_statistics_of_several_minibatches_are_averaged(sizes: tuple[int, ...]) -> None:
     ladder, x = small.net(), small.pixels(R=3 * LABELLED)
-    ours = statistics(ladder, x, (LABELLED,) * 3)
-    parts = [statistics(ladder, part, (LABELLED,)) for part in x.split(LABELLED, 1)]
+    ours = statistics(ladder, torch.split(x, [n * LABELLED for n in sizes], 1), LABELLED)
+    parts = [statistics(ladder, [part], LABELLED) for part in x.split(LABELLED, 1)]
     for i, (mean, var) in enumerate(ours):
         torch.testing.assert_close(mean, torch.stack([p[i].mean for p in parts]).mean(0))
         torch.testing.assert_close(var, torch.stack([p[i].var for p in parts]).mean(0))
 
 
 def given(ladder: LadderNet) -> list[Moments]:
-    return statistics(ladder, small.pixels(R=LABELLED), (LABELLED,))
+    return statistics(ladder, [small.pixels(R=LABELLED)], LABELLED)
 
 
 def test_a_prediction_does_not_depend_on_the_images_beside_it() -> None:

@@ -82,6 +82,6 @@ def stack_of(depths: tuple[int, ...], work: Workload) -> Stack:
     for seed, depth in enumerate(depths, start=1):
         run = run_of(Cell("mnist", "lvae_bn_wu", depth), profile("paper"), seed)
         latents, widths = work.latents[:depth], work.widths[:depth]
-        model = replace(run.model, latents=latents, widths=widths)
+        model = replace(run.hierarchy, latents=latents, widths=widths)
         runs.append(replace(run, model=model, optim=replace(run.optim, batch=work.batch)))
     return Stack(tuple(runs))

@@ -39,7 +39,7 @@ def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch:
     """One minibatch of random images and noise, beta = 1."""
     K = len(stack.runs)
     eps = []
-    for i, z in enumerate(stack.model.latents, start=1):
+    for i, z in enumerate(stack.hierarchy.latents, start=1):
         shape = (stack.lanes.at(i), 1, work.batch, z)
         eps.append(streams.normal(0, "bench/noise", i, shape=shape, device=device))
     lr = torch.full((K,), stack.runs[0].optim.lr, device=device)
@@ -89,7 +89,7 @@ def _scoring(stack: Stack, state: State, work: Workload, device: torch.device) -
 def of_plain(depth: int, work: Workload, device: torch.device) -> Operations:
     """The same operations of the model as it is usually written, on the same kind of input."""
     stack = stack_of((depth,), work)
-    model = plain.PlainLVAE(stack.model, work.pixels).to(device)
+    model = plain.PlainLVAE(stack.hierarchy, work.pixels).to(device)
     optim = stack.runs[0].optim
     adam, batch = plain.optimiser(model, optim), minibatch(stack, work, device)
     x, eps = batch.x[0].to(DTYPE), [e[0, 0] for e in batch.eps]

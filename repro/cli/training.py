@@ -54,8 +54,8 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Disk that `todo` may need: a network has as many weights as multiplications."""
-        weights = sum(sum(predict.multiplications(run)) for run in self.todo)
+        """Disk that `todo` may need."""
+        weights = sum(predict.weights(run) for run in self.todo)
         return len(self.todo) * RECORD_BYTES + 4 * FLOATS * weights
 
 

@@ -22,9 +22,9 @@ from repro.config import Run, from_dict, to_dict
 from repro.engine.step import State
 from repro.errors import RecordError
 from repro.layers import Params
+from repro.log import LaneLog, Log
 from repro.stack import Stack
 from repro.store import write_file
-from repro.train import LaneLog, Log
 
 Header = dict[str, Any]
 
@@ -99,9 +99,8 @@ _KL = ("kl_train", "kl_test")
 
 def _declared(header: Header, params: Params) -> list[str]:
     stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
-    pixels = params[next(n for n in params if n == "x.out.W")].shape[-1]
-    names = [f"{d.name}.{p}" for d in stack.dense_layers(pixels) for p in ("W", "beta", "gamma")]
-    return [n for n in names if n in params]
+    pixels = params["x.out.W"].shape[-1] if "x.out.W" in params else 0
+    return [n for n in stack.names(pixels) if n in params]
 
 
 def save_weights(path: Path, run: Run, params: Params) -> None:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from repro import streams
-from repro.engine.step import Minibatch
+from repro.engine.minibatch import BLOCK, Minibatch
 from repro.stack import Stack
 
-BLOCK = 26  # steps prepared at once: 9 blocks in a MNIST epoch of 234, about 9 MB a lane
+__all__ = ["BLOCK", "Feed"]
 
 
 class Feed:
-    """`images` [N, X] uint8 bytes, on the device where steps run."""
+    """Minibatches of hierarchies. `images` [N, X] uint8 bytes, on the device where steps run."""
 
     def __init__(self, stack: Stack, images: Tensor, dtype: torch.dtype = torch.float32) -> None:
         first = stack.runs[0]
@@ -35,7 +35,7 @@ class Feed:
         x = torch.stack([self._binarised(run.seed, epoch, first, n) for run in self.stack.runs], 1)
         eps = self._noise(epoch, first, n)
         beta = self._per_lane([run.beta(epoch) for run in self.stack.runs])
-        lr = self._per_lane([run.optim.lr for run in self.stack.runs])
+        lr = self._per_lane([run.lr(epoch) for run in self.stack.runs])
         for s in range(n):
             yield Minibatch(x[s], [e[s] for e in eps], beta, lr)
 
@@ -59,9 +59,9 @@ class Feed:
 
     def _noise(self, epoch: int, first: int, n: int) -> list[Tensor]:
         """Standard normal noise, one [n, K_i, S, B, Z_i] a layer; a lane draws all its layers."""
-        per_layer: list[list[Tensor]] = [[] for _ in self.stack.model.latents]
+        per_layer: list[list[Tensor]] = [[] for _ in self.stack.hierarchy.latents]
         for run in self.stack.runs:
-            Z = run.model.latents
+            Z = run.hierarchy.latents
             shape = (n, self.samples, self.batch, sum(Z))
             device = self.images.device
             eps = streams.normal(run.seed, "noise", epoch, first, shape=shape, device=device)

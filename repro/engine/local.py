@@ -18,7 +18,6 @@ from repro import train as loop
 from repro.config import Run
 from repro.engine import checkpoint, predict
 from repro.engine.checkpoint import Pinned
-from repro.engine.feed import Feed
 from repro.engine.locks import lock
 from repro.engine.memory import keep_freed_memory
 from repro.engine.progress import Progress
@@ -33,10 +32,11 @@ from repro.engine.recording import (
 )
 from repro.engine.step import State, fresh, step_function
 from repro.errors import RecordError, ReproError
-from repro.score import Images, score_epoch
+from repro.log import LaneLog, Log
+from repro.score import Images
 from repro.stack import Stack, pack
 from repro.store import Store
-from repro.train import LaneLog, Log
+from repro.tasks import task_of
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -99,8 +99,8 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
             raise RecordError(f"{path}: weights of another configuration of {run_id}: train again")
         with lock(store.folder(profile), run_id):
             images, source = work.images(run)
-            net = Stack((run,)).net({n: p.to(work.device) for n, p in params.items()})
-            last = score_epoch(net, run, images, run.schedule.epochs)
+            own = {n: p.to(work.device) for n, p in params.items()}
+            last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
             again = {**environment(work.device), "data": source, "finished": now()}
             rescore(store, record, last, images, {**record.env, "evaluated_again": again})
         outcome.done.append(run_id)
@@ -173,7 +173,8 @@ class _Work:
         else:
             state = fresh(stack, images.train.shape[1], self.device, torch.float32)
             log = Log([LaneLog() for _ in stack.runs])
-        feed = Feed(stack, images.train)
+        task = task_of(stack.runs[0])
+        feed = task.feed(stack, images)
         with Progress(stack, feed.steps, pinned.engine) as progress:
             keeper = _Keeper(self, stack, state, log, pinned, path, progress)
             last = loop.train(
@@ -182,9 +183,7 @@ class _Work:
                 state,
                 log,
                 step_function(stack, pinned.engine),
-                lambda k, epoch: score_epoch(
-                    stack.lane(state.params, k), stack.runs[k], images, epoch
-                ),
+                lambda k, epoch: task.score(stack, state.params, k, images, epoch),
                 keeper.after_block,
             )
             keeper.save()
@@ -200,7 +199,7 @@ class _Work:
                 if recorded(self.store, self.profile, run):
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
-                trained = (stack.lane(state.params, k), last[k]) if k in last else None
+                trained = (stack.own(state.params, k), last[k]) if k in last else None
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)
         path.unlink(missing_ok=True)
@@ -210,11 +209,12 @@ class _Work:
         key = run.data
         if key not in self._images:
             raw = data.load(run.data, self.options.data_dir)
-            bits = data.binarise(raw.test, run.data.grey_scale, run.data.test_seed)
+            test = task_of(run).test_images(run, raw)
             self._images[key] = Images(
                 torch.from_numpy(raw.train).to(self.device),
-                torch.from_numpy(bits).to(self.device),
+                torch.from_numpy(test).to(self.device),
                 raw.test_labels,
+                raw.train_labels,
             )
             self._sources[key] = {
                 "name": raw.name,

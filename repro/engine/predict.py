@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
 SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over 60,000 images, one lane at a time
 MOST_LANES = 12  # beyond it a CPU gains nothing, and a checkpoint grows with every lane
 COPIES = 4 + 1  # weights, gradients, two moments; and one more while a checkpoint is written
+UNITS_DECODED = 4  # a combinator keeps about this many times what a unit of the encoder does
 ACTIVATIONS = 6  # floats kept for each output of a dense layer: values, gradients, statistics
 
 
@@ -42,8 +44,15 @@ def flops_per_second() -> float:
 
 
 def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
-    """Multiply-adds of one image: through inference, and through the generative network."""
-    m = run.model
+    """Multiply-adds of one image: through inference, and through the generative network.
+
+    Of a Ladder network: through the encoder and through the decoder, once each.
+    """
+    if run.data.labels:
+        sizes, lowest = run.ladder.sizes, min(run.ladder.estimated, default=run.ladder.depth)
+        up, down = (sum(a * b for a, b in pairwise(m)) for m in (sizes, sizes[lowest:]))
+        return up, down
+    m = run.hierarchy
     z, w = m.latents, m.widths
     up, down, below = 0, w[0] * (z[0] + w[0] + pixels), pixels
     for i, units in enumerate(z):
@@ -56,9 +65,36 @@ def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
     return up, down
 
 
+def weights(run: Run) -> int:
+    """How many weights a Run has: every one of them is multiplied once an image."""
+    return sum(multiplications(run))
+
+
+def step_multiplications(run: Run) -> float:
+    """Multiply-adds of one minibatch, forward."""
+    up, down = multiplications(run)
+    if not run.data.labels:
+        return float((up + down) * run.optim.batch)
+    noisy, decoded = _rows(run)
+    clean = decoded if max(run.ladder.costly, default=0) else 0
+    return float((noisy + clean) * up + decoded * down)
+
+
+def _rows(run: Run) -> tuple[int, int]:
+    """Of a Ladder network's minibatch: rows of the corrupted path, and those that are decoded."""
+    unlabelled = run.optim.batch if run.ladder.costly else 0
+    noisy = run.labelled_batch + unlabelled
+    return noisy, noisy if run.ladder.cost_rows == "both" else unlabelled
+
+
 def lane_bytes(run: Run, pixels: int = 784) -> float:
-    """Memory that one lane takes while training: every weight is multiplied once an image."""
-    outputs = 8 * sum(run.model.widths) + 4 * sum(run.model.latents) + pixels
+    """Memory that one lane takes while training."""
+    if run.data.labels:
+        noisy, decoded = _rows(run)
+        values = sum(run.ladder.sizes) * (noisy + UNITS_DECODED * decoded)
+        return 4.0 * (COPIES * weights(run) + ACTIVATIONS * values)
+    m = run.hierarchy
+    outputs = 8 * sum(m.widths) + 4 * sum(m.latents) + pixels
     samples = run.optim.mc_samples * run.optim.importance_samples
     activations = ACTIVATIONS * outputs * run.optim.batch * samples
     return 4.0 * (COPIES * sum(multiplications(run, pixels)) + activations)
@@ -83,15 +119,20 @@ def available_memory() -> float:
 def training_flops(run: Run) -> float:
     """Forward and backward: three products where the forward pass has one."""
     rows, _ = IMAGES.get(run.data.name, IMAGES["mnist"])
+    rows -= (run.data.labels or 0) if run.data.pool == "rest" else 0
     steps = run.schedule.steps_per_epoch or rows // run.optim.batch
-    return 6.0 * sum(multiplications(run)) * run.optim.batch * steps * run.schedule.epochs
+    return 6.0 * step_multiplications(run) * steps * run.schedule.epochs
 
 
 def scoring_flops(run: Run) -> float:
-    """All evaluation epochs and the final L_K."""
+    """All evaluation epochs and the final L_K; of a Ladder network the classification."""
     e = run.evaluation
     rows, tests = IMAGES.get(run.data.name, IMAGES["mnist"])
     up, down = multiplications(run)
+    if run.data.labels:
+        costs = (e.train_images or rows) * step_multiplications(run) / run.optim.batch
+        images = run.data.labels + (e.test_images or tests)
+        return 2.0 * (up * images + costs) * len(e.epochs)
     images = (e.train_images or rows) + (e.test_images or tests)
     return (
         2.0 * (up + down) * (images * len(e.epochs) + e.importance_samples * (e.lk_images or tests))

@@ -10,15 +10,16 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from repro.engine.step import State
+from repro.log import Log
 from repro.stack import Stack
-from repro.train import Log
+from repro.tasks import task_of
 
 
 class Progress:
-    """Epoch, training bound of the first lane, images a second and time left."""
+    """Epoch, objective of the first lane, images a second and time left."""
 
     def __init__(self, stack: Stack, steps: int, engine: str) -> None:
-        self.stack, self.steps = stack, steps
+        self.stack, self.steps, self.task = stack, steps, task_of(stack.runs[0])
         self.epochs = stack.runs[0].schedule.epochs
         self.rows = stack.runs[0].optim.batch * len(stack.runs)
         self.console = Console(stderr=True)
@@ -36,7 +37,7 @@ class Progress:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self.task = self.bar.add_task(self.name, total=self.epochs * steps, note="")
+        self.shown = self.bar.add_task(self.name, total=self.epochs * steps, note="")
         self.start: tuple[float, int] | None = None
         self.epoch = -1
 
@@ -55,14 +56,13 @@ class Progress:
         self.start = self.start or (now, done)
         rate = (done - self.start[1]) * self.rows / max(now - self.start[0], 1e-9)
         rows = log.lanes[0].rows
-        bound = f"bound {rows[-1]['L1_train_running']:.2f}, " if rows else ""
-        note = f"epoch {min(log.epoch + 1, self.epochs)}, {bound}{rate:,.0f} images/s"
-        self.bar.update(self.task, completed=done, note=note)
+        last = f"{self.task.progress(rows[-1])}, " if rows else ""
+        note = f"epoch {min(log.epoch + 1, self.epochs)}, {last}{rate:,.0f} images/s"
+        self.bar.update(self.shown, completed=done, note=note)
         if log.epoch != self.epoch and not self.console.is_terminal and log.epoch:
-            self.console.print(f"  {log.epoch}/{self.epochs} epochs, {bound}{rate:,.0f} images/s")
+            self.console.print(f"  {log.epoch}/{self.epochs} epochs, {last}{rate:,.0f} images/s")
         self.epoch = log.epoch
 
     def scoring(self) -> None:
-        """Training is over; the importance-weighted bounds are next."""
-        k = self.stack.runs[0].evaluation.importance_samples
-        self.bar.update(self.task, note=f"scoring L_{k}")
+        """Training is over; what is measured once is next."""
+        self.bar.update(self.shown, note=self.task.scoring(self.stack.runs[0]))

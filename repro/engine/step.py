@@ -1,34 +1,25 @@
-"""One training step of a stack: bound, gradients, clipping, Adam. Every engine runs this body.
+"""One training step of a stack: objective, gradients, clipping, Adam. Every engine runs this body.
 
-Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
+An objective goes up, as bounds do. Shapes: K lanes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from repro.config import Optim
+from repro.engine.minibatch import LadderBatch, Minibatch
 from repro.layers import Params
-from repro.models import MODELS
-from repro.objectives import bound
 from repro.stack import Stack
+from repro.tasks import Objective, task_of
 
-Objective = Callable[[Params, "Minibatch"], Tensor]
+__all__ = ["Minibatch", "State", "fresh", "objective_of", "step", "step_function", "update_of"]
+
 Update = Callable[["State", list[Tensor], Tensor, Tensor], None]
-
-
-class Minibatch(NamedTuple):
-    """What one step reads."""
-
-    x: Tensor  # [K, B, X] uint8 in {0, 1}
-    eps: list[Tensor]  # each [K_i, S, B, Z_i]
-    beta: Tensor  # [K]
-    lr: Tensor  # [K]
 
 
 @dataclass
@@ -39,7 +30,7 @@ class State:
     m: Params  # Adam's moments
     v: Params
     t: Tensor  # updates done; float64 scalar, so that 1 - beta2^t keeps its digits
-    sums: Tensor  # [K] training bound summed over the epoch's steps
+    sums: Tensor  # [K] objective summed over the epoch's steps
     alive: Tensor  # [K] bool: a diverged lane is frozen
 
 
@@ -58,18 +49,12 @@ def fresh(stack: Stack, pixels: int, device: torch.device, dtype: torch.dtype) -
 
 
 def objective_of(stack: Stack) -> Objective:
-    """The function from parameters and minibatch to each lane's training bound, [K]."""
-    infer, optim = MODELS[stack.model.family].infer, stack.runs[0].optim
-
-    def objective(params: Params, batch: Minibatch) -> Tensor:
-        net = stack.net(params)
-        return bound(net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim)
-
-    return objective
+    """The function from parameters and minibatch to each lane's training objective, [K]."""
+    return task_of(stack.runs[0]).objective(stack)
 
 
 def update_of(stack: Stack) -> Update:
-    """The function that clips gradients of the *negative* bound and applies Adam, per lane."""
+    """The function that clips gradients of the *negative* objective and applies Adam, per lane."""
     optim = stack.runs[0].optim
 
     def update(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
@@ -116,19 +101,23 @@ def rate_and_eps(optim: Optim, lr: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def step(
-    objective: Objective, update: Update, optim: Optim, state: State, batch: Minibatch
+    objective: Objective,
+    update: Update,
+    optim: Optim,
+    state: State,
+    batch: Minibatch | LadderBatch,
 ) -> None:
     """One update of every lane; lanes share no number, so the sum of losses separates."""
     leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
-    elbo = objective(leaves, batch)
-    grads = torch.autograd.grad(-elbo.sum(), list(leaves.values()), materialize_grads=True)
+    gain = objective(leaves, batch)
+    grads = torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
         state.t += 1
-        state.sums += elbo
+        state.sums += gain
         update(state, list(grads), *rate_and_eps(optim, batch.lr, state.t))
 
 
-def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
+def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
     """The step of an engine, "eager" or "compiled": one body, compiled or not."""
     objective, update, optim = objective_of(stack), update_of(stack), stack.runs[0].optim
     if engine == "compiled":

@@ -8,7 +8,7 @@ nats per example. Noise is passed in, and statistics go in and come out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -227,17 +227,21 @@ def cost(
     return Cost(supervised, dict(zip(layers, total, strict=True)))
 
 
-def statistics(net: LadderNet, x: Tensor, groups: tuple[int, ...]) -> list[Moments]:
+def statistics(net: LadderNet, chunks: Iterable[Tensor], B: int) -> list[Moments]:
     """What predictions are normalised by: clean statistics of labelled minibatches, averaged.
 
-    x: [K, R, M_0], a minibatch a group. Fields [K, 1, M_i] for i = 1..L; each minibatch is
-    normalised by its own statistics, and its variance counts as n / (n - 1) of them.
+    chunks: minibatches of B rows one after the other, [K, n B, M_0] each. Every minibatch is
+    normalised by its own statistics, and its variance counts as B / (B - 1) of them. Fields
+    [K, 1, M_i] for i = 1..L.
     """
-    B = groups[0]
-    unbiased = B / (B - 1) if net.model.test_var == "unbiased" else 1.0
+    seen = [encode(net, x, (B,) * (x.shape[1] // B)).seen for x in chunks]
+    scale = B / (B - 1) if net.model.test_var == "unbiased" else 1.0
     return [
-        Moments(seen.mean.mean(1, keepdim=True), unbiased * seen.var.mean(1, keepdim=True))
-        for seen in encode(net, x, groups).seen
+        Moments(
+            torch.cat([s.mean for s in layer], 1).mean(1, keepdim=True),
+            torch.cat([s.var for s in layer], 1).mean(1, keepdim=True) * scale,
+        )
+        for layer in zip(*seen, strict=True)
     ]
 
 

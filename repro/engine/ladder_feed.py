@@ -1,0 +1,77 @@
+"""Minibatches of Ladder networks: labelled images beside unlabelled ones, and noise.
+
+Every draw is named by (seed, stream, epoch, step), so a continued run needs no generator state.
+Shapes: K lanes, N training images, B and U labelled and unlabelled rows, R = B + U, X pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import streams
+from repro.config import Run
+from repro.data.labelled import Split, split
+from repro.engine.minibatch import BLOCK, LadderBatch
+from repro.score import Images
+from repro.stack import Stack
+
+
+def split_of(run: Run, classes: np.ndarray) -> Split:
+    """A Run's labelled images and its pool: of its seed alone, so variants share them."""
+    return split(run.data, classes, streams.permutation(len(classes), run.seed, "labels").numpy())
+
+
+class LadderFeed:
+    """An epoch is one pass over the pool; the labelled images are cycled in the epoch's order."""
+
+    def __init__(self, stack: Stack, images: Images, dtype: torch.dtype = torch.float32) -> None:
+        self.stack, self.images, self.dtype = stack, images.train, dtype
+        self.classes = torch.from_numpy(images.train_labels.astype(np.int64))
+        first = stack.runs[0]
+        self.splits = [split_of(run, images.train_labels) for run in stack.runs]
+        self.labelled = first.labelled_batch
+        self.unlabelled = first.optim.batch if first.ladder.costly else 0  # else nothing reads them
+        limit, full = first.schedule.steps_per_epoch, len(self.splits[0].pool) // first.optim.batch
+        self.steps = full if limit is None else min(limit, full)
+
+    def block(self, epoch: int, first: int) -> Iterator[LadderBatch]:
+        """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
+        n, device = min(BLOCK, self.steps - first), self.images.device
+        rows = torch.stack([self._rows(k, epoch, first, n) for k in range(len(self.splits))], 1)
+        y = self.classes[rows[..., : self.labelled]].to(device)
+        x = self.images[rows.to(device)]
+        lr = [run.lr(epoch) for run in self.stack.runs]
+        rate = torch.tensor(lr, dtype=self.dtype, device=device)
+        for s in range(n):
+            yield LadderBatch(x[s], y[s], self._noise(epoch, first + s), rate)
+
+    def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
+        """Images of n minibatches of one lane, [n, R].
+
+        Both orders are drawn from one stream: where every image is labelled, both halves of a
+        minibatch hold the same images, as in the released code.
+        """
+        B, U = self.labelled, self.unlabelled
+        told, pool = (self._shuffled(k, part, epoch) for part in self.splits[k])
+        batch = torch.arange(first, first + n) % (len(told) // B)
+        labelled = told.view(-1, B)[batch]
+        return torch.cat([labelled, pool[first * U : (first + n) * U].view(n, U)], 1)
+
+    def _shuffled(self, k: int, rows: np.ndarray, epoch: int) -> Tensor:
+        order = streams.permutation(len(rows), self.stack.runs[k].seed, "order", epoch)
+        return torch.from_numpy(rows)[order]
+
+    def _noise(self, epoch: int, step: int) -> list[Tensor]:
+        """Standard normal noise of one step, one [K, R, M_i] a layer."""
+        sizes, R = self.stack.runs[0].ladder.sizes, self.labelled + self.unlabelled
+        shape, device = (R * sum(sizes),), self.images.device
+        lanes = [
+            streams.normal(run.seed, "noise", epoch, step, shape=shape, device=device)
+            for run in self.stack.runs
+        ]
+        layers = torch.split(torch.stack(lanes).to(self.dtype), [R * m for m in sizes], 1)
+        return [e.reshape(len(lanes), R, -1) for e in layers]

@@ -1,0 +1,41 @@
+"""What one training step reads, for each kind of model.
+
+Shapes: K lanes, S samples, B images, X pixels; Z_i units of stochastic layer i. Of a Ladder network
+R rows, labelled and unlabelled, and M_i units of layer i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+BLOCK = 26  # steps prepared at once: 9 blocks in a MNIST epoch of 234, about 9 MB a lane
+
+
+class Minibatch(NamedTuple):
+    """Of a hierarchy of stochastic layers."""
+
+    x: Tensor  # [K, B, X] uint8 in {0, 1}
+    eps: list[Tensor]  # each [K_i, S, B, Z_i]
+    beta: Tensor  # [K]
+    lr: Tensor  # [K]
+
+
+class LadderBatch(NamedTuple):
+    """Of a Ladder network: the labelled images, then the unlabelled ones where there are any."""
+
+    x: Tensor  # [K, R, X] uint8 grey values
+    y: Tensor  # [K, B] int64 classes of the labelled images
+    eps: list[Tensor]  # each [K, R, M_i]
+    lr: Tensor  # [K]
+
+
+class Batches(Protocol):
+    """Where minibatches come from: an epoch has `steps`, prepared in blocks."""
+
+    steps: int
+
+    def block(self, epoch: int, first: int) -> Iterator[Any]:
+        """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""

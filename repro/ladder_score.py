@@ -1,0 +1,174 @@
+"""What is measured of a trained Ladder network: its test error, and its costs on training images.
+
+Shapes: N training, M test images, B labelled rows of a minibatch, X pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import streams
+from repro.combinators import combinator
+from repro.config import Run
+from repro.engine.ladder_feed import split_of
+from repro.log import LaneLog
+from repro.models.ladder_network import LadderNet, cost, predict, statistics
+from repro.score import Arrays, Images
+
+ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
+PERCENT = 100.0
+VERTICAL = (-2.0, 0.0, 2.0)  # values of u for which combinators are saved
+PIXEL_RANGE, LATENT_RANGE, POINTS = (-0.5, 1.5), (-3.0, 3.0), 61
+
+
+@dataclass
+class LadderScore:
+    """Predicted classes [M] and true ones; costs before their lambda, by layer."""
+
+    predicted: np.ndarray
+    classes: np.ndarray
+    cross_entropy: float
+    denoising: dict[int, float]
+    sure: bool  # every logit was finite
+    net: LadderNet
+
+    @property
+    def errors(self) -> int:
+        return int((self.predicted != self.classes).sum())
+
+    @property
+    def error_percent(self) -> float:
+        return PERCENT * self.errors / len(self.classes)
+
+    @property
+    def finite(self) -> bool:
+        return self.sure and all(
+            math.isfinite(c) for c in (self.cross_entropy, *self.denoising.values())
+        )
+
+    def write(self, lane: LaneLog, epoch: int) -> None:
+        """Into the epoch's row of the curve."""
+        costs = {f"C_{i}": c for i, c in self.denoising.items()}
+        now = {"error_percent": self.error_percent, "cross_entropy": self.cross_entropy}
+        lane.rows[-1].update(now | costs)
+
+
+def cost_names(depth: int) -> list[str]:
+    """Curve columns of the denoising costs, from the pixels upward."""
+    return [f"C_{i}" for i in range(depth + 1)]
+
+
+@torch.no_grad()
+def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderScore:
+    """Classify test images with the statistics of the labelled ones under the weights of now.
+
+    net: one lane. Costs are those of training, on `evaluation.train_images` images of the pool with
+    fresh noise. The released code also averages the statistics anew before its final evaluation.
+    """
+    told, pool = (_shuffled(run, part, epoch) for part in split_of(run, images.train_labels))
+    seen = statistics(net, _labelled(run, images, told), run.labelled_batch)
+    x = images.test[: run.evaluation.test_images]
+    parts = [predict(net, grey(part, run), seen)[0] for part in torch.split(x, ROWS)]
+    logits = torch.cat(parts)
+    costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
+    mean = torch.stack(costs).mean(0).tolist()
+    return LadderScore(
+        predicted=logits.argmax(-1).byte().cpu().numpy(),
+        classes=images.test_labels[: len(logits)],
+        cross_entropy=mean[0],
+        denoising=dict(zip(run.ladder.estimated, mean[1:], strict=True)),
+        sure=bool(logits.isfinite().all()),
+        net=net,
+    )
+
+
+def grey(images: Tensor, run: Run) -> Tensor:
+    """Bytes [N, X] as one lane of pixels in [0, 1], [1, N, X]."""
+    return images.float().unsqueeze(0) / run.data.grey_scale
+
+
+def _shuffled(run: Run, rows: np.ndarray, epoch: int) -> np.ndarray:
+    return np.take(rows, streams.permutation(len(rows), run.seed, "score/order", epoch).numpy())
+
+
+def _labelled(run: Run, images: Images, told: np.ndarray) -> Iterator[Tensor]:
+    """All labelled images, in chunks of whole minibatches."""
+    B = run.labelled_batch
+    for rows in torch.split(torch.from_numpy(told), B * max(1, ROWS // B)):
+        yield grey(images.train[rows.to(images.train.device)], run)
+
+
+def _minibatches(run: Run, told: np.ndarray, pool: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and images of each minibatch that costs are measured on, labelled ones first."""
+    B, U = run.labelled_batch, run.optim.batch
+    for i in range((run.evaluation.train_images or len(pool)) // U):
+        labelled = np.take(told, range(i * B, (i + 1) * B), mode="wrap")
+        yield i, np.concatenate([labelled, pool[i * U : (i + 1) * U]])
+
+
+def _costs(
+    net: LadderNet, run: Run, images: Images, batch: tuple[int, np.ndarray], epoch: int
+) -> Tensor:
+    """Cross-entropy of the corrupted path, then C_i of every estimated layer, of one minibatch."""
+    i, rows = batch
+    device, B, sizes = images.train.device, run.labelled_batch, run.ladder.sizes
+    y = torch.from_numpy(images.train_labels[rows[:B]].astype(np.int64)).to(device)
+    shape = (1, len(rows), sum(sizes))
+    eps = streams.normal(run.seed, "score/noise", epoch, i, shape=shape, device=device)
+    x = grey(images.train[torch.from_numpy(rows).to(device)], run)
+    layers = run.ladder.estimated
+    c = cost(net, x, y.unsqueeze(0), torch.split(eps, list(sizes), -1), layers)
+    return torch.cat([c.supervised, *(c.denoising[layer] for layer in layers)])
+
+
+def score_final(
+    run: Run, images: Images, last: LadderScore
+) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    """`final.json` and the arrays of a finished Run, from its last epoch's score."""
+    M, p = len(last.classes), last.errors / len(last.classes)
+    final = {
+        "error_percent": last.error_percent,
+        "errors": last.errors,
+        "test_images": M,
+        "error_se": PERCENT * math.sqrt(p * (1 - p) / M),
+        "cross_entropy": last.cross_entropy,
+        "denoising": [last.denoising.get(i) for i in range(run.model.depth + 1)],
+        "labels": run.data.labels,
+    }
+    told = np.sort(split_of(run, images.train_labels).labelled)
+    arrays = {
+        "labels": {"row": told.astype(np.int32), "class": images.train_labels[told]},
+        "predictions": {"predicted": last.predicted},
+        "combinators": combinator_curves(last.net),
+    }
+    return final, arrays
+
+
+@torch.no_grad()
+def combinator_curves(net: LadderNet) -> Arrays:
+    """What the learned combinators make of z for some u: quartiles over the units of a layer.
+
+    u [3]; for every estimated layer i z{i} [Z] and g{i} [3, Z, 3], the last axis being the
+    quartiles. Lane 0.
+    """
+    arrays: Arrays = {"u": np.array(VERTICAL, np.float32)}
+    combine = combinator(net.model.combinator, net.model.combinator_hidden).combine
+    for i in net.model.estimated:
+        a = net.params[f"g{i}.a"][:1].cpu()
+        low, high = PIXEL_RANGE if i == 0 else LATENT_RANGE
+        z, u = torch.linspace(low, high, POINTS), torch.tensor(VERTICAL)
+        rows = torch.cartesian_prod(u, z)
+        lateral = rows[:, 1] * net.model.lateral
+        spread = [c.view(1, -1, 1).expand(-1, -1, a.shape[-1]) for c in (lateral, rows[:, 0])]
+        estimate = combine(spread[0], spread[1], a)[0]
+        quartiles = torch.quantile(estimate, torch.tensor([0.25, 0.5, 0.75]), -1)
+        arrays[f"z{i}"] = z.numpy()
+        arrays[f"g{i}"] = quartiles.T.reshape(len(VERTICAL), POINTS, 3).numpy()
+    return arrays

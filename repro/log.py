@@ -1,0 +1,34 @@
+"""What is written down of a stack while it trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Row = dict[str, float | None]  # of curve.csv, one an epoch
+
+
+@dataclass
+class LaneLog:
+    """What is written down of one lane; the KL terms are of hierarchies alone."""
+
+    rows: list[Row] = field(default_factory=list)
+    kl_epochs: list[int] = field(default_factory=list)
+    kl_train: list[np.ndarray] = field(default_factory=list)  # each [ΣZ]
+    kl_test: list[np.ndarray] = field(default_factory=list)
+    diverged_at: int | None = None
+
+
+@dataclass
+class Log:
+    """How far a stack has come. `step` counts within epoch `epoch` + 1."""
+
+    lanes: list[LaneLog]
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+
+    @property
+    def any_alive(self) -> bool:
+        return any(lane.diverged_at is None for lane in self.lanes)

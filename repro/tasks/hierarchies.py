@@ -1,0 +1,82 @@
+"""VAEs and LVAEs: bounds go up, L_1 and L_K are measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from repro.config import Run
+from repro.data import Images as Raw
+from repro.data import binarise
+from repro.data.images import Bytes
+from repro.engine.feed import Feed
+from repro.engine.minibatch import Minibatch
+from repro.layers import Params
+from repro.log import LaneLog, Row
+from repro.models import MODELS
+from repro.objectives import bound
+from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
+from repro.stack import Stack
+from repro.tasks.task import Objective, Task
+
+SHAPES = {"mnist": (28, 28)}
+
+
+def objective(stack: Stack) -> Objective:
+    """Each lane's training bound, [K]."""
+    infer, optim = MODELS[stack.hierarchy.family].infer, stack.runs[0].optim
+
+    def of(params: Params, batch: Minibatch) -> Tensor:
+        net = stack.net(params)
+        return bound(net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim)
+
+    return of
+
+
+def row(run: Run, epoch: int, mean: float) -> Row:
+    """epoch, beta, lr, the running training bound; L_1 of both sets and KL_1..KL_L when scored."""
+    empty = dict.fromkeys(["L1_train", "L1_test", *kl_names(run.model.depth)])
+    now: Row = {"epoch": epoch, "beta": run.beta(epoch), "lr": run.lr(epoch)}
+    return {**now, "L1_train_running": mean, **empty}
+
+
+def test_images(run: Run, raw: Raw) -> Bytes:
+    """The one binarisation that scores every Run."""
+    return binarise(raw.test, run.data.grey_scale, run.data.test_seed)
+
+
+def final(run: Run, images: Images, last: EpochScore) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    return score_final(run, images, last, SHAPES[run.data.name])
+
+
+def history(run: Run, lane: LaneLog) -> dict[str, Arrays]:
+    """The KL of every unit at evaluation epochs."""
+    layer = np.repeat(np.arange(1, run.model.depth + 1), run.hierarchy.latents)
+    units = {
+        "epochs": np.array(lane.kl_epochs),
+        "train": np.array(lane.kl_train, np.float32).reshape(-1, len(layer)),
+        "test": np.array(lane.kl_test, np.float32).reshape(-1, len(layer)),
+        "layer": layer.astype(np.uint8),
+    }
+    return {"kl_units": units}
+
+
+METRICS = ("L1_train", "L1_test", "L1_se", "LK_test", "K", "LK_images", "LK_se", "LK_mc_error")
+LAYERS = ("kl_layers", "active_units", "negative_units")
+
+HIERARCHIES = Task(
+    feed=lambda stack, images: Feed(stack, images.train),
+    objective=objective,
+    row=row,
+    test_images=test_images,
+    score=lambda stack, params, k, images, epoch: score_epoch(
+        stack.lane(params, k), stack.runs[k], images, epoch
+    ),
+    final=final,
+    history=history,
+    unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},
+    progress=lambda row: f"bound {row['L1_train_running']:.2f}",
+    scoring=lambda run: f"scoring L_{run.evaluation.importance_samples}",
+)

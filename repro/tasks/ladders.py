@@ -1,0 +1,70 @@
+"""Ladder networks: costs go down, the test error is measured."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from repro.config import Run
+from repro.data import Images as Raw
+from repro.data.images import Bytes
+from repro.data.labelled import refuse_outside_unit
+from repro.engine.ladder_feed import LadderFeed
+from repro.engine.minibatch import LadderBatch
+from repro.ladder_score import cost_names, score_epoch, score_final
+from repro.layers import Params
+from repro.log import Row
+from repro.models.ladder_network import LadderNet, cost
+from repro.stack import Stack
+from repro.tasks.task import Objective, Task
+
+
+def objective(stack: Stack) -> Objective:
+    """Minus each lane's total cost, [K]: what is trained goes up."""
+    model, scale = stack.runs[0].ladder, stack.runs[0].data.grey_scale
+
+    def of(params: Params, batch: LadderBatch) -> Tensor:
+        x = batch.x.to(batch.lr.dtype) / scale
+        return -cost(LadderNet(model, params), x, batch.y, batch.eps).total(model)
+
+    return of
+
+
+def row(run: Run, epoch: int, mean: float) -> Row:
+    """epoch, lr, the running training cost; test error and costs before their lambda when scored.
+
+    A cost that is not estimated stays empty.
+    """
+    measured = ("error_percent", "cross_entropy", *cost_names(run.model.depth))
+    now: Row = {"epoch": epoch, "lr": run.lr(epoch), "cost_running": -mean}
+    return {**now, **dict.fromkeys(measured)}
+
+
+def test_images(run: Run, raw: Raw) -> Bytes:
+    """Grey values as they are. Raises DataError where pixels would not lie in [0, 1]."""
+    for part in (raw.train, raw.test):
+        refuse_outside_unit(part, run.data.grey_scale, raw.name)
+    return raw.test
+
+
+def progress(row: Row) -> str:
+    error = row["error_percent"]
+    measured = "" if error is None else f", test error {error:.2f}%"
+    return f"cost {row['cost_running']:.3f}{measured}"
+
+
+METRICS = ("error_percent", "errors", "test_images", "error_se", "cross_entropy", "labels")
+
+LADDERS = Task(
+    feed=LadderFeed,
+    objective=objective,
+    row=row,
+    test_images=test_images,
+    score=lambda stack, params, k, images, epoch: score_epoch(
+        LadderNet(stack.runs[k].ladder, stack.own(params, k)), stack.runs[k], images, epoch
+    ),
+    final=score_final,
+    history=lambda run, lane: {},
+    unmeasured={**dict.fromkeys(METRICS), "denoising": []},
+    progress=progress,
+    scoring=lambda run: "classifying",
+)

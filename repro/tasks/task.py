@@ -1,0 +1,51 @@
+"""What the engine asks of a kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from repro.config import Run
+from repro.data import Images as Raw
+from repro.data.images import Bytes
+from repro.engine.minibatch import Batches
+from repro.layers import Params
+from repro.log import LaneLog, Row
+from repro.score import Arrays, Images
+from repro.stack import Stack
+
+Objective = Callable[[Params, Any], Tensor]
+
+
+class Score(Protocol):
+    """What was measured of a lane after an epoch."""
+
+    @property
+    def finite(self) -> bool:
+        """False: the lane has diverged."""
+
+    def write(self, lane: LaneLog, epoch: int) -> None:
+        """Write it down in the lane's log, whose last row is the epoch's."""
+
+
+class Task(NamedTuple):
+    """Functions that the loop and the records are made of, for one kind of model.
+
+    row(run, epoch, mean of the objective): the epoch's row of the curve, with None where only an
+    evaluation epoch has a number. score(stack, params, lane, images, epoch).
+    final(run, images, last score): metrics of `final.json`, and arrays of a finished Run.
+    history(run, lane): arrays written down while training, also of a Run that diverged.
+    """
+
+    feed: Callable[[Stack, Images], Batches]
+    objective: Callable[[Stack], Objective]
+    row: Callable[[Run, int, float], Row]
+    test_images: Callable[[Run, Raw], Bytes]
+    score: Callable[[Stack, Params, int, Images, int], Score]
+    final: Callable[[Run, Images, Any], tuple[dict[str, Any], dict[str, Arrays]]]
+    history: Callable[[Run, LaneLog], dict[str, Arrays]]
+    unmeasured: dict[str, Any]  # metrics of a Run that diverged
+    progress: Callable[[Row], str]
+    scoring: Callable[[Run], str]  # what happens after the last epoch

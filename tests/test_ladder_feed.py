@@ -1,0 +1,185 @@
+"""Minibatches of Ladder networks: who is in them, with what class, noise and rate."""
+
+from __future__ import annotations
+
+import ladder_small as small
+import numpy as np
+import pytest
+import torch
+from ladder_small import BATCH, LABELS, STEPS
+from torch import Tensor
+
+from repro.config import Run
+from repro.engine.ladder_feed import LadderFeed, split_of
+from repro.engine.minibatch import BLOCK, LadderBatch
+from repro.profiles import find_run, profile
+from repro.score import Images
+from repro.stack import Stack
+
+
+def feed_of(*runs: Run, images: Images | None = None) -> LadderFeed:
+    return LadderFeed(Stack(runs), images or small.images(), torch.float64)
+
+
+def epoch_of(feed: LadderFeed, epoch: int = 1) -> list[LadderBatch]:
+    return [b for first in range(0, feed.steps, BLOCK) for b in feed.block(epoch, first)]
+
+
+def numbered(n: int = small.N) -> Images:
+    """Images that spell their own row number, each with a class."""
+    bits = ((np.arange(n)[:, None] >> np.arange(small.SIZES[0])) & 1).astype(np.uint8)
+    classes = (np.random.default_rng(1).permutation(n) % 5).astype(np.uint8)
+    return Images(torch.from_numpy(bits), torch.empty(0), np.empty(0), classes)
+
+
+def rows(x: Tensor) -> list[int]:
+    """Which `numbered` images these are, in order."""
+    return (x.long() * 2 ** torch.arange(x.shape[-1])).sum(-1).flatten().tolist()
+
+
+def told(batches: list[LadderBatch]) -> list[int]:
+    return [r for b in batches for r in rows(b.x[0, : b.y.shape[1]])]
+
+
+def pool(batches: list[LadderBatch]) -> list[int]:
+    return [r for b in batches for r in rows(b.x[0, b.y.shape[1] :])]
+
+
+def test_mnist_has_600_steps_in_an_epoch() -> None:
+    run = find_run("ladder-full-100-s1", profile("paper"))
+    classes = (np.arange(60_000) % 10).astype(np.uint8)
+    images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
+    assert feed_of(run, images=images).steps == 600
+
+
+def test_kzky_has_599_steps_in_an_epoch() -> None:
+    run = find_run("ladder-kzky-100-s1", profile("paper"))
+    classes = (np.arange(60_000) % 10).astype(np.uint8)
+    images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
+    assert feed_of(run, images=images).steps == 599
+
+
+def test_a_minibatch_has_labelled_rows_and_then_unlabelled_ones() -> None:
+    batch = epoch_of(feed_of(small.run()))[0]
+    assert batch.x.shape == (1, LABELS + BATCH, small.SIZES[0])
+    assert batch.y.shape == (1, LABELS)
+
+
+def test_an_epoch_passes_once_over_the_pool() -> None:
+    seen = pool(epoch_of(feed_of(small.run(), images=numbered())))
+    assert len(set(seen)) == len(seen) == STEPS * BATCH
+
+
+def test_labelled_images_are_in_the_pool_as_well() -> None:
+    feed = feed_of(small.run(), images=numbered())
+    assert set(feed.splits[0].labelled.tolist()) <= set(feed.splits[0].pool.tolist())
+
+
+def test_every_minibatch_has_all_labelled_images_where_they_are_few() -> None:
+    for batch in epoch_of(feed_of(small.run(), images=numbered())):
+        assert len(set(told([batch]))) == LABELS
+
+
+def test_labelled_images_are_cycled_in_the_order_of_the_epoch() -> None:
+    seen = told(epoch_of(feed_of(small.run(labels=85), images=numbered())))
+    cycle = seen[:85]
+    assert len(set(cycle)) == 85
+    assert seen == (cycle * STEPS)[: len(seen)]
+
+
+def test_the_order_is_new_in_every_epoch() -> None:
+    feed = feed_of(small.run(labels=85), images=numbered())
+    first, second = epoch_of(feed, 1), epoch_of(feed, 2)
+    assert told(first) != told(second)
+    assert pool(first) != pool(second)
+
+
+def test_labels_are_the_classes_of_their_images() -> None:
+    images = numbered()
+    for batch in epoch_of(feed_of(small.run(labels=85), images=images)):
+        assert batch.y[0].tolist() == images.train_labels[told([batch])].tolist()
+
+
+def test_labels_are_balanced_in_the_draw() -> None:
+    images = numbered()
+    counts = np.bincount(images.train_labels[split_of(small.run(), images.train_labels).labelled])
+    assert counts.tolist() == [LABELS // 5] * 5
+
+
+def test_another_seed_draws_other_labels() -> None:
+    classes = numbered().train_labels
+    one, other = (set(split_of(small.run(seed), classes).labelled) for seed in (1, 2))
+    assert one != other
+
+
+def test_variants_of_a_seed_share_their_labels() -> None:
+    classes = numbered().train_labels
+    one, other = (split_of(small.run(ladder=m), classes) for m in (small.model(), small.baseline()))
+    assert one.labelled.tolist() == other.labelled.tolist()
+
+
+def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
+    images = numbered(12 * BATCH)
+    data = {"balanced": False}
+    for batch in epoch_of(feed_of(small.run(labels=12 * BATCH, data=data), images=images)):
+        assert told([batch]) == pool([batch])
+
+
+def test_the_baseline_is_given_no_unlabelled_rows() -> None:
+    feed = feed_of(small.run(ladder=small.baseline()))
+    batch = epoch_of(feed)[0]
+    assert batch.x.shape[1] == batch.eps[0].shape[1] == LABELS
+    assert feed.steps == STEPS
+
+
+def test_steps_per_epoch_are_the_first_of_the_epoch() -> None:
+    few = pool(epoch_of(feed_of(small.run(steps=3), images=numbered())))
+    assert few == pool(epoch_of(feed_of(small.run(), images=numbered())))[: 3 * BATCH]
+
+
+def test_a_block_can_be_drawn_without_those_before_it() -> None:
+    images = numbered(31 * BATCH)
+    whole = epoch_of(feed_of(small.run(labels=85), images=images))[BLOCK:]
+    later = list(feed_of(small.run(labels=85), images=images).block(1, BLOCK))
+    assert len(later) == len(whole) == 5
+    for ours, expected in zip(later, whole, strict=True):
+        same(ours, expected)
+
+
+def same(ours: LadderBatch, expected: LadderBatch) -> None:
+    assert torch.equal(ours.x, expected.x)
+    assert torch.equal(ours.y, expected.y)
+    for a, b in zip(ours.eps, expected.eps, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_lane_draws_what_it_draws_alone(place: int) -> None:
+    runs = [small.run(seed) for seed in (1, 2, 3)]
+    own = slice(place, place + 1)
+    for b, alone in zip(epoch_of(feed_of(*runs)), epoch_of(feed_of(runs[place])), strict=True):
+        same(LadderBatch(b.x[own], b.y[own], [e[own] for e in b.eps], b.lr[own]), alone)
+
+
+def test_noise_is_new_for_every_step_epoch_and_layer() -> None:
+    feed = feed_of(small.run())
+    drawn = [e.flatten()[:9].tolist() for n in (1, 2) for b in epoch_of(feed, n) for e in b.eps]
+    assert len({tuple(d) for d in drawn}) == 2 * STEPS * 4
+
+
+def test_noise_is_standard_normal() -> None:
+    eps = torch.cat([e.flatten() for b in epoch_of(feed_of(small.run())) for e in b.eps])
+    assert abs(float(eps.mean())) < 5 / len(eps) ** 0.5
+    assert abs(float(eps.var()) - 1) < 5 * (2 / len(eps)) ** 0.5
+
+
+def test_noise_has_a_value_for_every_row_and_unit() -> None:
+    batch = epoch_of(feed_of(small.run()))[0]
+    assert [tuple(e.shape) for e in batch.eps] == [(1, LABELS + BATCH, m) for m in small.SIZES]
+
+
+@pytest.mark.parametrize(("epoch", "rate"), [(1, 2e-3), (6, 2e-3), (7, 1.6e-3), (10, 4e-4)])
+def test_the_rate_is_that_of_the_epoch(epoch: int, rate: float) -> None:
+    feed = feed_of(small.run(epochs=10, decay_from=0.5))
+    (found,) = {float(b.lr) for b in epoch_of(feed, epoch)}
+    assert found == pytest.approx(rate)
