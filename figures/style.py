@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
+import importlib.util
 import io
 import re
 import sys
@@ -25,8 +25,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from repro.errors import ReproError
-from repro.experiments import EXPERIMENTS
-from repro.experiments.grid import VARIANTS, Cell
+from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
 from repro.store import Record, Store, open_store, write_file
@@ -97,7 +96,7 @@ class Seeds:
     @property
     def label(self) -> str:
         """The variant's name, followed by the reason where nothing can be drawn."""
-        name = VARIANTS[self.cell.variant].label
+        name = label_of(self.cell)
         return f"{name} ({self.state})" if self.state else name
 
     @property
@@ -115,9 +114,7 @@ def gather(store: Store, profile: str, experiment: str) -> list[Seeds]:
     p = find_profile(profile)
     found: dict[Cell, list[Record]] = {cell: [] for cell in EXPERIMENTS[experiment]}
     for record in sorted(store.records(profile), key=lambda r: r.run.seed):
-        run = record.run
-        cell = Cell(run.data.name, run.variant, run.model.depth)
-        if cell in found:
+        if (cell := cell_of(record.run)) in found:
             found[cell].append(record)
     return [sort_out(cell, records, p) for cell, records in found.items()]
 
@@ -164,10 +161,11 @@ def write_in(ax: Axes, text: str) -> None:
 
 def add_caption(fig: Figure, text: str, profile: str, seeds: Iterable[Seeds]) -> None:
     """Add room below the panels for what is shown, profile, seeds and divergence."""
-    p = find_profile(profile)
+    p, seeds = find_profile(profile), list(seeds)
     protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
     number, _, rest = text.partition(". ")
-    whole = f"{number}{protocol}. {rest} Profile {p.name} ({p.summary}). {seed_note(list(seeds))}"
+    summary = p.ladder.summary if any(s.cell.labels for s in seeds) else p.summary
+    whole = f"{number}{protocol}. {rest} Profile {p.name} ({summary}). {seed_note(seeds)}"
     width, height = fig.get_size_inches()
     lines = wrapped(whole, width - 2 * MARGIN)
     room = (len(lines) * CAPTION_SIZE * 1.25 + 6) / 72
@@ -238,14 +236,26 @@ def save(fig: Figure, stem: Path) -> list[Path]:
     return written
 
 
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Draw every figure of this folder. Raises UsageError, RecordError, MachineError."""
+def script(name: str) -> Any:
+    """A sibling by its path: both folders of scripts have a `ladder`. It may import this module."""
     if str(HERE) not in sys.path:
         sys.path.insert(0, str(HERE))
-    names = sorted((p.stem for p in HERE.glob("figure*.py")), key=lambda n: int(n[6:]))
+    key = f"{HERE.name}.{name}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
+        assert spec is not None, "a path that ends with .py has a loader"
+        assert spec.loader is not None
+        sys.modules[key] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[key])
+    return sys.modules[key]
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Draw every figure of this folder. Raises UsageError, RecordError, MachineError."""
+    numbered = sorted((p.stem for p in HERE.glob("figure*.py")), key=lambda n: int(n[6:]))
     written = []
-    for name in names:
-        written += save(importlib.import_module(name).draw(store, profile), out_dir / name)
+    for name in (*numbered, "ladder"):
+        written += save(script(name).draw(store, profile), out_dir / name)
     return written
 
 

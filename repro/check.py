@@ -14,11 +14,11 @@ from rich.text import Text
 
 from repro.claims import CLAIMS
 from repro.compare import Comparison, Difference, compare
-from repro.experiments.grid import Cell
+from repro.experiments import Cell, cell_of
 from repro.profiles import PROFILES
 from repro.store import Record, Store
 from repro.targets import TARGETS
-from repro.verdicts import SILENT, ClaimResult, TargetResult, cell_of, claim_result, target_result
+from repro.verdicts import SILENT, ClaimResult, TargetResult, claim_result, target_result
 
 __all__ = [
     "ClaimResult",
@@ -64,7 +64,7 @@ def check(store: Store, profile: str) -> Report:
     books: defaultdict[Cell, list[Record]] = defaultdict(list)
     records = store.records(profile)
     for record in records:
-        books[cell_of(record)].append(record)
+        books[cell_of(record.run)].append(record)
     return Report(
         profile,
         budget is not None and budget.published_protocol,

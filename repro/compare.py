@@ -12,18 +12,21 @@ import numpy as np
 from repro.measures import array, metric
 from repro.store import Record, Store
 
-METRICS = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}
+METRICS = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error
+ERROR = "error_percent"  # of Ladder networks: lower is better
 LIMIT = 3.0  # combined errors below the reference that make a regression
 
 # Spread over seeds, in nats, assumed where the reference has few of them: shorter training
 # ends on a steeper part of the curve. Rough, and on the generous side.
 SEED_SD_NATS = {"paper": 0.2, "reduced": 0.5, "quick": 1.5, "smoke": 20.0}
 SEED_SD_ELSEWHERE = 1.5
+SEED_SD_POINTS = {"paper": 0.4, "reduced": 0.6, "quick": 3.0, "smoke": 20.0}  # of a test error
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of one Run, in nats per example; `difference` is ours - reference, up is better.
+    """One metric of one Run; `difference` is ours - reference. Nats per example, up is better; or
+    test error in percent, down is better.
 
     error: of the difference, over images (paired where both have the same) and over seeds.
     A Run that diverged here only has no `ours`: that is a regression too.
@@ -41,7 +44,10 @@ class Difference:
 
     @property
     def regression(self) -> bool:
-        return self.difference is None or self.difference < -LIMIT * self.error
+        if self.difference is None:
+            return True
+        worse = self.difference if self.metric == ERROR else -self.difference
+        return worse > LIMIT * self.error
 
     def __str__(self) -> str:
         if self.ours is None or self.difference is None:
@@ -83,7 +89,8 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
         siblings = [r for r in reference if _same_but_seed(r, other)]
         metrics = _metrics(ours, other)
         differences += [_difference(ours, other, siblings, m) for m in metrics]
-        skipped += [f"{other.run.id} {m}: other K or images" for m in METRICS if m not in metrics]
+        unlike = [m for m in METRICS if m not in metrics and metrics != [ERROR]]
+        skipped += [f"{other.run.id} {m}: other K or images" for m in unlike]
     missing = tuple(r.run.id for r in reference if r.run.id not in here)
     return Comparison(profile, tuple(differences), missing, tuple(skipped))
 
@@ -99,6 +106,8 @@ def _same_but_seed(a: Record, b: Record) -> bool:
 
 
 def _metrics(ours: Record, reference: Record) -> list[str]:
+    if reference.run.data.labels:
+        return [ERROR]
     scoring = [(r.final.get("K"), r.final.get("LK_images")) for r in (ours, reference)]
     return [m for m in METRICS if m == "L1_test" or ours.diverged or scoring[0] == scoring[1]]
 
@@ -120,7 +129,8 @@ def seed_sd(records: Sequence[Record], name: str, profile: str) -> float:
 
     Two seeds that happen to agree would otherwise call every other value a regression.
     """
-    assumed = SEED_SD_NATS.get(profile, SEED_SD_ELSEWHERE)
+    known = SEED_SD_POINTS if name == ERROR else SEED_SD_NATS
+    assumed = known.get(profile, SEED_SD_ELSEWHERE)
     if len(records) < 2:
         return assumed
     freedom = len(records) - 1
@@ -130,6 +140,8 @@ def seed_sd(records: Sequence[Record], name: str, profile: str) -> float:
 
 def _image_error(ours: Record, reference: Record, name: str) -> float:
     """Standard error over images, Monte-Carlo error included; paired on the same images."""
+    if name == ERROR:
+        return math.hypot(metric(ours, "error_se"), metric(reference, "error_se"))
     key, se = METRICS[name]
     if _same_images(ours, reference):
         a, b = array(ours, "per_image", key), array(reference, "per_image", key)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from repro.experiments import ladder
 from repro.experiments.grid import MAX_DEPTH, Cell, grid
 
 PAPER = "Sønderby et al. 2016 (arXiv:1602.02282v3)"
@@ -239,6 +240,7 @@ def _ladder() -> list[Target]:
             sd=sd,
             paper_seeds=LADDER_SEEDS,
             confidence="published" if variant in LADDER_READ else "from memory",
+            cells=(ladder.cell(variant, labels),),
             note="as listed in later public result tables" if variant in LADDER_READ else "",
         )
         for variant, by_labels in LADDER.items()
@@ -253,6 +255,7 @@ def _ladder() -> list[Target]:
             tolerance=None,
             unit="percent",
             higher_is_better=False,
+            cells=(ladder.cell(name),),
             note=f"the port {way}",
         )
         for name, way in KZKY_WAYS.items()

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from repro.claims import Claim
-from repro.experiments import cells
-from repro.experiments.grid import Cell
+from repro.experiments import Cell, cell_of, cells
 from repro.measures import metric
 from repro.profiles import Profile, run_of
 from repro.store import Record
@@ -67,16 +66,12 @@ class _Chosen:
         return [r for r in self.records if not r.diverged]
 
 
-def cell_of(record: Record) -> Cell:
-    return Cell(record.run.data.name, record.run.variant, record.run.model.depth)
-
-
 def _ids(records: Sequence[Record]) -> str:
     return ", ".join(r.run.id for r in records)
 
 
 def _is_asked_for(record: Record, budget: Profile | None) -> bool:
-    cell = cell_of(record)
+    cell = cell_of(record.run)
     if budget is None or cell not in cells():
         return False
     return record.run.hash == run_of(cell, budget, record.run.seed).hash

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
+import importlib.util
 import io
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from repro.errors import ReproError
 from repro.profiles import Profile
@@ -126,13 +127,25 @@ def save(table: Table, stem: Path) -> list[Path]:
     return [stem.with_name(stem.name + suffix) for suffix in content]
 
 
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Write every table of this folder. Raises UsageError, RecordError, MachineError."""
+def script(name: str) -> Any:
+    """A sibling by its path: both folders of scripts have a `ladder`. It may import this module."""
     if str(HERE) not in sys.path:
         sys.path.insert(0, str(HERE))
+    key = f"{HERE.name}.{name}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
+        assert spec is not None, "a path that ends with .py has a loader"
+        assert spec.loader is not None
+        sys.modules[key] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[key])
+    return sys.modules[key]
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Write every table of this folder. Raises UsageError, RecordError, MachineError."""
     written = []
     for name in sorted(p.stem for p in HERE.glob("*.py") if p.stem != Path(__file__).stem):
-        written += save(importlib.import_module(name).build(store, profile), out_dir / name)
+        written += save(script(name).build(store, profile), out_dir / name)
     return written
 
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import fixture_ladder
 import numpy as np
 import pandas as pd
 
@@ -44,6 +45,8 @@ def build(
 
 def write(store: Store, profile: str, run: Run, **changes: Any) -> Record:
     """The synthetic record of one Run, with some values of its final.json changed."""
+    if run.data.labels:
+        return fixture_ladder.write(store, profile, run, environment(), **changes)
     rng = generator(run)
     units = kl_units(run, rng)
     bound = bound_curve(run, rng)
@@ -60,6 +63,8 @@ def write(store: Store, profile: str, run: Run, **changes: Any) -> Record:
 
 def diverge(store: Store, profile: str, run: Run, epoch: int) -> Record:
     """A record of a Run that met NaN in `epoch`: no metrics, a curve that ends before it."""
+    if run.data.labels:
+        return fixture_ladder.diverge(store, profile, run, environment(), epoch)
     metrics = ("L1_train", "L1_test", "L1_se", "LK_test", "LK_se", "LK_mc_error")
     final: dict[str, Any] = dict.fromkeys(metrics)
     final |= {

@@ -160,7 +160,7 @@ def test_render_all_draws_every_script_in_seconds(quick_store: Store, tmp_path: 
     start = time.perf_counter()
     written = style.render_all(quick_store, "quick", tmp_path)
     assert time.perf_counter() - start < 20
-    expected = [f"{name}{suffix}" for name in NAMES for suffix in (".png", ".pdf")]
+    expected = [f"{name}{suffix}" for name in (*NAMES, "ladder") for suffix in (".png", ".pdf")]
     assert [p.name for p in written] == expected
 
 

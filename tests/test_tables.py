@@ -191,7 +191,10 @@ def test_a_row_of_another_length_is_refused() -> None:
 
 def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
     written = layout.render_all(fill(Store(tmp_path), "one_seed"), "quick", tmp_path / "out")
-    assert sorted(p.name for p in written) == ["table1.csv", "table1.md", "table1.tex"]
+    names = [
+        f"{name}{suffix}" for name in ("ladder", "table1") for suffix in (".csv", ".md", ".tex")
+    ]
+    assert sorted(p.name for p in written) == names
     assert all(p.stat().st_size for p in written)
 
 

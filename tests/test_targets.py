@@ -183,3 +183,10 @@ def test_a_table_2_target_is_answered_by_the_cell_it_is_named_after() -> None:
 def test_the_check_does_not_import_torch() -> None:
     code = "import sys, repro.check; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_every_ladder_target_is_answered_by_the_run_it_is_named_after() -> None:
+    for name, target in TARGETS.items():
+        if name.startswith("ladder/"):
+            _, variant, labels = name.split("/")
+            assert target.cell == Cell("mnist", variant, 6, int(labels))

@@ -91,7 +91,7 @@ def _differences(comparison: checks.Comparison) -> Table:
     notes = [f"missing here: {missing}" if missing else "", *comparison.skipped]
     table = Table(
         *("Run", "metric", "here", "reference", "difference", "error"),
-        title="Run by Run, nats per example",
+        title="Run by Run: nats per example, or test error in percent",
         caption="; ".join(n for n in notes if n) or None,
     )
     for d in comparison.differences:

@@ -55,7 +55,8 @@ def script(folder: str, name: str) -> Any:
         )
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
-    return importlib.import_module(name)
+    shared = importlib.import_module(SHARED[folder])
+    return shared if name == SHARED[folder] else shared.script(name)
 
 
 def render(folder: str, store: Store, p: Profile, out: Path | None = None) -> list[Path]:

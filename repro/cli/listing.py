@@ -12,8 +12,7 @@ from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_r
 from repro.cli.terminal import in_words, print_json, say, screen
 from repro.config import Run, to_dict
 from repro.engine import predict
-from repro.experiments import experiments_of
-from repro.experiments.grid import Cell
+from repro.experiments import cell_of, experiments_of
 from repro.profiles import Profile, find_run, runs
 from repro.store import Record, Store
 
@@ -70,26 +69,25 @@ def _locked(store: Store, profile: str, run_id: str) -> bool:
 
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:
     planned = runs(p, [experiment] if experiment else None)
-    cells = {_cell(run) for run in planned}
+    cells = {cell_of(run) for run in planned}
     ids = {run.id for run in planned}
-    extra = [r.run for r in store.records(p.name) if r.run.id not in ids and _cell(r.run) in cells]
+    extra = [
+        r.run for r in store.records(p.name) if r.run.id not in ids and cell_of(r.run) in cells
+    ]
     return [
         {
             "run": run.id,
-            "experiment": experiments_of(_cell(run)),
+            "experiment": experiments_of(cell_of(run)),
             "profile": p.name,
             "state": state(store, p.name, run),
             "seed": run.seed,
             "variant": run.variant,
             "layers": run.model.depth,
+            "labels": run.data.labels,
             "predicted_seconds": round(predict.seconds([run]), 1),
         }
         for run in (*planned, *extra)
     ]
-
-
-def _cell(run: Run) -> Cell:
-    return Cell(run.data.name, run.variant, run.model.depth)
 
 
 def list_runs(

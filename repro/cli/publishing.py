@@ -83,7 +83,8 @@ def results_block(store: Store) -> str:
     lines = [
         _headline(store, p),
         script("tables", "table1").build(store, p.name).markdown().strip(),
-        _every_run(store.records(p.name)),
+        _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
+        *_ladders(store, p, base),
         *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in FIGURES),
     ]
     return "\n\n".join(lines)
@@ -128,6 +129,26 @@ def _every_run(records: list[Record]) -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
     return f"**Every published Run.** {note}\n\n{table}"
+
+
+def _ladders(store: Store, p: Profile, base: str) -> list[str]:
+    """Tables and figure of the Ladder networks, where there are any."""
+    records = [r for r in store.records(p.name) if r.run.data.labels]
+    if not records:
+        return []
+    table = script("tables", "ladder").build(store, p.name).markdown().strip()
+    return [table, _every_ladder(records), f"![Ladder networks]({base}/figures/ladder.png)"]
+
+
+def _every_ladder(records: list[Record]) -> str:
+    rows = ["| Run | test error, % | s.e. |", "| :--- | ---: | ---: |"]
+    for record in records:
+        f = record.final
+        numbers = (f"diverged at epoch {f['diverged_at']}", "")
+        if not record.diverged:
+            numbers = (f"{f['error_percent']:.2f}", f"{f['error_se']:.2f}")
+        rows.append(f"| `{record.run.id}` | {numbers[0]} | {numbers[1]} |")
+    return "**Every published Ladder network.** s.e.: over test images.\n\n" + "\n".join(rows)
 
 
 def _title(name: str) -> str:

@@ -1,0 +1,144 @@
+"""Ladder networks held against published errors, against another store, and shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fixture_store
+import pytest
+from fixture_figures import style
+
+from repro.check import TargetResult, check
+from repro.cli import run as command
+from repro.cli.listing import as_dict
+from repro.compare import SEED_SD_POINTS, Comparison, compare
+from repro.config import Run
+from repro.experiments import label_of
+from repro.experiments.ladder import cell
+from repro.profiles import profile, run_of
+from repro.store import Store
+
+FULL = "ladder/full/100"
+ID = "ladder-full-100-s1"
+
+
+def of(seed: int = 1, name: str = "paper", variant: str = "full") -> Run:
+    return run_of(cell(variant), profile(name), seed)
+
+
+def judged(store: Store, name: str = "paper", target: str = FULL) -> TargetResult:
+    (found,) = [r for r in check(store, name).targets if r.target.id == target]
+    return found
+
+
+def with_errors(root: Path, *errors: float) -> Store:
+    store = Store(root)
+    for seed, error in enumerate(errors, start=1):
+        fixture_store.write(store, "paper", of(seed), error_percent=error, error_se=0.1)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((1.0, 1.1, 1.3), "reproduced"),
+        ((1.2,), "one seed"),
+        ((1.5, 1.6, 1.7), "short"),
+        ((0.5, 0.6, 0.7), "better"),
+    ],
+)
+def test_errors_are_judged_against_the_published_mean(
+    tmp_path: Path, errors: tuple[float, ...], verdict: str
+) -> None:
+    assert judged(with_errors(tmp_path, *errors)).verdict == verdict
+
+
+def test_a_verdict_carries_mean_spread_and_seeds(tmp_path: Path) -> None:
+    found = judged(with_errors(tmp_path, 1.0, 1.2, 1.7))
+    assert (found.ours, found.seeds) == (pytest.approx(1.3), 3)
+    assert found.sd == pytest.approx(0.3606, rel=1e-3)
+    assert found.runs == tuple(of(seed).id for seed in (1, 2, 3))
+
+
+def test_a_target_without_a_record_is_not_run(tmp_path: Path) -> None:
+    assert judged(Store(tmp_path)).verdict == "not run"
+
+
+def test_a_shorter_training_is_a_reduced_protocol(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "reduced", of(name="reduced"), error_percent=1.06)
+    assert judged(store, "reduced").verdict == "reduced protocol"
+
+
+def test_another_configuration_is_a_reduced_protocol(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), of()
+    other = replace(run, optim=replace(run.optim, lr=0.001))
+    fixture_store.write(store, "paper", other, error_percent=1.06)
+    assert judged(store).verdict == "reduced protocol"
+
+
+def test_kzky_is_two_targets(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "paper", of(variant="kzky"), error_percent=2.1)
+    assert judged(store, target="ladder/kzky/100").verdict == "one seed"
+    assert judged(store, target="ladder/kzky_readme/100").verdict == "not run"
+
+
+def compared(root: Path, ours: float, reference: float) -> Comparison:
+    pair = [with_errors(root / part, e) for part, e in (("ours", ours), ("other", reference))]
+    return compare(*pair, "paper")
+
+
+CHANCE = (0.1**2 + 0.1**2 + 2 * SEED_SD_POINTS["paper"] ** 2) ** 0.5
+
+
+def test_an_error_that_rises_by_more_than_chance_is_a_regression(tmp_path: Path) -> None:
+    found = compared(tmp_path, 1.0 + 3.1 * CHANCE, 1.0)
+    assert [(d.run, d.metric) for d in found.regressions] == [(ID, "error_percent")]
+
+
+@pytest.mark.parametrize("ours", [1.0 + 2.9 * CHANCE, 0.1])
+def test_a_chance_rise_or_a_fall_of_the_error_is_none(tmp_path: Path, ours: float) -> None:
+    assert compared(tmp_path, ours, 1.0).regressions == ()
+
+
+def test_a_run_that_diverged_here_alone_is_a_regression(tmp_path: Path) -> None:
+    reference, ours = with_errors(tmp_path / "other", 1.0), Store(tmp_path / "ours")
+    fixture_store.diverge(ours, "paper", of(), epoch=3)
+    assert len(compare(ours, reference, "paper").regressions) == 1
+
+
+def test_nothing_of_a_ladder_network_is_skipped(tmp_path: Path) -> None:
+    assert compared(tmp_path, 1.0, 1.0).skipped == ()
+
+
+def test_a_record_shows_its_error_and_configuration(tmp_path: Path) -> None:
+    record = with_errors(tmp_path, 1.25).record("paper", ID)
+    shown = json.loads(json.dumps(as_dict(record)))
+    assert shown["final"]["error_percent"] == 1.25
+    assert shown["config"]["model"]["family"] == "ladder"
+
+
+def test_the_list_names_labels_and_experiments(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["list", "--experiment", "ladder", "--profile", "quick", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(r["run"], r["labels"], r["state"]) for r in rows] == [
+        (ID, 100, "missing"),
+        ("ladder-baseline-100-s1", 100, "missing"),
+    ]
+    assert rows[0]["experiment"] == ["ladder", "ladder_100"]
+    assert rows[0]["predicted_seconds"] > rows[1]["predicted_seconds"] > 0
+
+
+def test_labels_of_cells_are_those_of_tables() -> None:
+    assert label_of(cell("gamma")) == "Gamma model (top-level cost only)"
+
+
+def test_figures_of_hierarchies_do_not_count_ladder_networks(tmp_path: Path) -> None:
+    store = with_errors(tmp_path, 1.0)
+    found = style.gather(store, "paper", "figure5")
+    assert all(s.state == "not run" for s in found)

@@ -1,0 +1,152 @@
+"""The table of Ladder networks: every published row, what was run, what was not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+
+from repro import profiles
+from repro.cli.drawing import script
+from repro.config import Run
+from repro.errors import RecordError, UsageError
+from repro.experiments.ladder import cell
+from repro.store import ROOT, Store
+from repro.targets import TARGETS
+
+LABELS, MODEL, PUBLISHED, PUBLISHED_SD, SOURCE, OURS, SD, SE, SEEDS = range(9)
+FULL = ("100", "Ladder, full")
+
+
+def build(store: Store, profile: str = "paper") -> Any:
+    return script("tables", "ladder").build(store, profile)
+
+
+def run_of(variant: str = "full", labels: int = 100, seed: int = 1, profile: str = "paper") -> Run:
+    return profiles.run_of(cell(variant, labels), profiles.profile(profile), seed)
+
+
+def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[str, ...]:
+    (found,) = [r for r in table.rows if (r[LABELS], r[MODEL]) == (labels, model)]
+    return tuple(found)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def three(store: Store) -> Store:
+    """Three seeds of the full model with 100 labels, with known errors."""
+    for seed, error in ((1, 1.0), (2, 1.2), (3, 1.7)):
+        fixture_store.write(
+            store, "paper", run_of(seed=seed), error_percent=error, error_se=0.1 * error
+        )
+    return store
+
+
+def test_every_published_number_has_a_row(store: Store) -> None:
+    found = {(r[LABELS], float(r[PUBLISHED])) for r in build(store).rows}
+    targets = [t for n, t in TARGETS.items() if n.startswith("ladder/")]
+    assert found == {(f"{t.cells[0].labels:,}", t.paper) for t in targets}
+    assert len(build(store).rows) == len(targets) == 15
+
+
+def test_a_row_without_a_record_says_not_run(store: Store) -> None:
+    assert {r[OURS] for r in build(store).rows} == {"not run"}
+
+
+def test_numbers_from_memory_say_so(store: Store) -> None:
+    recalled = {r[MODEL] for r in build(store).rows if r[SOURCE] == "from memory"}
+    assert "Ladder, full" not in recalled
+    assert len(recalled) == 3
+
+
+def test_errors_are_averaged_over_seeds(three: Store) -> None:
+    found = row(build(three))
+    assert (found[OURS], found[SEEDS]) == ("1.30", "3")
+
+
+def test_the_spread_is_the_standard_deviation_over_seeds(three: Store) -> None:
+    assert row(build(three))[SD] == "0.36"
+
+
+def test_the_error_over_images_is_of_one_seed(three: Store) -> None:
+    assert row(build(three))[SE] == "0.13"
+
+
+def test_one_seed_has_no_spread(store: Store) -> None:
+    fixture_store.write(store, "paper", run_of())
+    assert row(build(store))[SD] == ""
+
+
+def test_the_published_spread_stands_beside_its_mean(store: Store) -> None:
+    assert row(build(store))[PUBLISHED : SOURCE + 1] == ("1.06", "0.37", "read")
+
+
+def test_a_diverged_row_says_at_which_epoch(store: Store) -> None:
+    fixture_store.diverge(store, "paper", run_of(), epoch=7)
+    assert row(build(store))[OURS] == "diverged at epoch 7"
+
+
+def test_a_diverged_seed_is_named_beside_finished_ones(three: Store) -> None:
+    fixture_store.diverge(three, "paper", run_of(seed=4), epoch=9)
+    table = build(three)
+    assert "ladder-full-100-s4 diverged at epoch 9." in table.caption
+    assert row(table)[SEEDS] == "3"
+
+
+def test_a_record_of_another_configuration_is_not_shown(store: Store) -> None:
+    run = run_of()
+    fixture_store.write(store, "paper", replace(run, optim=replace(run.optim, lr=0.02)))
+    assert row(build(store))[OURS] == "not run"
+
+
+def test_the_caption_counts_the_rows_that_were_run(three: Store) -> None:
+    assert "1 of 15 rows were run." in build(three).caption
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "reduced"])
+def test_a_reduced_profile_is_no_reproduction(store: Store, profile: str) -> None:
+    title = build(store, profile).title
+    assert title == "Ladder networks (reduced protocol, not a reproduction)"
+
+
+def test_the_caption_names_the_profile_s_own_budget(store: Store) -> None:
+    assert "Profile quick (2 epochs)." in build(store, "quick").caption
+
+
+def test_a_record_without_its_error_is_an_error_that_names_the_file(store: Store) -> None:
+    fixture_store.write(store, "paper", run_of(), error_percent=None)
+    with pytest.raises(RecordError, match=r"final\.json: error_percent is None"):
+        build(store)
+
+
+def test_an_unknown_profile_is_wrong_usage(store: Store) -> None:
+    with pytest.raises(UsageError, match="unknown profile 'fast'"):
+        build(store, "fast")
+
+
+@pytest.mark.parametrize("folder", ["tables", "figures"])
+def test_both_scripts_called_ladder_run_on_their_own(store: Store, folder: str) -> None:
+    fixture_store.write(store, "quick", run_of(profile="quick"))
+    command = [sys.executable, str(ROOT / folder / "ladder.py"), "--store", str(store.root)]
+    done = subprocess.run(
+        [*command, "--profile", "quick"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((store.root / "quick" / folder).glob("ladder.*"))
+
+
+def test_the_two_scripts_called_ladder_are_told_apart() -> None:
+    assert hasattr(script("tables", "ladder"), "build")
+    assert hasattr(script("figures", "ladder"), "draw")
