@@ -7,7 +7,7 @@ from repro.experiments.grid import Cell, cell_of
 __all__ = ["EXPERIMENTS", "ON_REQUEST", "Cell", "cell_of", "cells", "experiments_of", "label_of"]
 
 EXPERIMENTS: dict[str, list[Cell]] = {**mnist.EXPERIMENTS, **ladder.EXPERIMENTS}
-ON_REQUEST = ("combinators",)  # trained only where they are named: no table needs them
+ON_REQUEST = tuple(ladder.EXPERIMENTS)  # trained where they are named: `repro train ladder`
 
 
 def cells(names: list[str] | None = None) -> list[Cell]:
