@@ -68,12 +68,14 @@ def by_epoch(records: tuple[Record, ...], columns: list[str]) -> pd.DataFrame:
 
 
 def errors(ax: Axes, cells: list[Seeds], epochs: int) -> None:
+    if not any(s.done for s in cells):
+        ax.set_title("(a) test error (%)")
+        say(ax, NOT_RUN)
+        return
     for s in (s for s in cells if s.done):
         table: Any = by_epoch(s.done, ["error_percent"])["error_percent"]
         band(ax, table, COLOURS[s.cell.variant], s.cell.variant)
     finish(ax, epochs, "(a) test error (%)")
-    if not any(s.done for s in cells):
-        say(ax, NOT_RUN)
 
 
 def costs(ax: Axes, full: Seeds, epochs: int) -> None:

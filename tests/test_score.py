@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from repro.config import Run
-from repro.evaluate import bounds
+from repro.evaluate import bounds, importance_bound
 from repro.layers import Net
 from repro.score import (
     ACTIVE,
@@ -133,6 +133,22 @@ def test_fewer_images_are_the_first_ones() -> None:
     few = scored(small.run(batch_norm=False, evaluation={"test_images": 7}))
     assert torch.equal(all_of_them.L1_test, some.L1_test)
     assert few.L1_test.shape == (7,)
+
+
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_test_images_are_normalised_by_the_training_set_not_by_each_other(family: str) -> None:
+    whole = scored(small.run(family))
+    few = scored(small.run(family, evaluation={"test_images": 7}))
+    torch.testing.assert_close(few.L1_test, whole.L1_test[:7], rtol=1e-4, atol=1e-4)
+
+
+def test_monte_carlo_error_is_that_of_the_mean_over_images() -> None:
+    run, images = small.run(batch_norm=False), small.images()
+    last = scored(run)
+    final, _ = score_final(run, images, last, (1, 19))
+    noise, x = noise_of(run, 2, small.CPU), images.test.float().unsqueeze(0)
+    var = importance_bound(last.net, x, noise, 7).mc_variance()[0].double()
+    assert final["LK_mc_error"] == pytest.approx(float((var / 41**2).sum().sqrt()), rel=1e-6)
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
