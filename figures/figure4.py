@@ -59,6 +59,7 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     shown = np.ma.masked_less_equal(kl[:, order].T, ACTIVE_NATS)
     rows = np.arange(len(layer) + 1)
     ax.pcolormesh(edges(units["epochs"]), rows, shown, norm=norm, cmap=MAP, rasterized=True)
+    ax.set_xlim(right=units["epochs"][-1] + 0.5)  # nothing was trained beyond
     sizes = np.bincount(layer)[1:]
     tops = np.cumsum(sizes)
     ax.hlines(tops[:-1], 0, 1, transform=ax.get_yaxis_transform(), color="#888888", linewidth=0.5)

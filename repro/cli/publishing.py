@@ -102,7 +102,7 @@ def with_block(readme: Path, block: str) -> str:
 
 def _headline(store: Store, p: Profile) -> str:
     records = store.records(p.name)
-    seeds = len({r.run.seed for r in records})
+    seeds = max((r.run.seed for r in records), default=1)
     kind = (
         "This is the published protocol."
         if p.published_protocol
@@ -110,7 +110,7 @@ def _headline(store: Store, p: Profile) -> str:
         " even the order of the models need not be the final one.**"
     )
     return (
-        f"Profile `{p.name}` ({p.summary}): {len(records)} Runs,"
+        f"Profile `{p.name}` ({p.summary}): {len(records)} Runs of {len(runs(p, seeds=seeds))},"
         f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `results/{p.name}`. {kind}"
     )
 
