@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import small
-import torch
 import trainee
 from fixture_data import refused
 from trainee import OPTIONS, PROFILE, RUNS
@@ -125,15 +124,3 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert trained(store, EVENTS // 3) == -signal.SIGKILL
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
-
-
-def test_threads_are_pinned_by_the_checkpoint(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    assert trained(store, EVENTS // 3) == -signal.SIGKILL
-    torch.set_num_threads(2)
-    try:
-        train(RUNS, store, PROFILE, OPTIONS)
-        env = store.record(PROFILE, RUNS[0].id).env
-    finally:
-        torch.set_num_threads(1)
-    assert env["threads"] == 1

@@ -1,0 +1,84 @@
+"""Trains tiny Runs in this process, with a hook before every step."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import small
+from numpy.testing import assert_array_equal
+
+from repro.config import Run
+from repro.engine import local
+from repro.engine.local import Options, train
+from repro.engine.step import Minibatch, State
+from repro.stack import Stack
+from repro.store import Store
+
+PROFILE = "tiny"
+OPTIONS = Options(engine="eager", threads=1)
+EPOCHS, BLOCKS = 2, small.BLOCKS
+RUNS = [small.run("lvae", 3, scored=(1, 2)), small.run("lvae", 2, scored=(1, 2))]
+ARRAYS = ("per_image", "kl_units", "pca", "samples")
+
+
+def assert_same(ours: Store, expected: Store, run: Run) -> None:
+    """Equal in all that was measured."""
+    a, b = (s.record(PROFILE, run.id) for s in (ours, expected))
+    assert a.curve().equals(b.curve())
+    assert {**a.final, "files": 0} == {**b.final, "files": 0}
+    for name in ARRAYS:
+        left, right = a.arrays(name), b.arrays(name)
+        assert left.keys() == right.keys()
+        for key in left:
+            assert_array_equal(left[key], right[key], err_msg=f"{name}/{key}")
+
+
+def hooked(monkeypatch: pytest.MonkeyPatch, hook: Callable[[Stack, int], None]) -> list[int]:
+    """Call `hook(stack, n)` before the n-th step of this test, n = 1, 2, ...; returns the count."""
+    make, count = local.step_function, [0]
+
+    def make_hooked(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
+        step = make(stack, engine)
+
+        def hooked_step(state: State, batch: Minibatch) -> None:
+            count[0] += 1
+            hook(stack, count[0])
+            step(state, batch)
+
+        return hooked_step
+
+    monkeypatch.setattr(local, "step_function", make_hooked)
+    return count
+
+
+def send(number: int, at: int, times: int = 1) -> Callable[[Stack, int], None]:
+    def hook(_: Stack, n: int) -> None:
+        for _ in range(times if n == at else 0):
+            os.kill(os.getpid(), number)
+
+    return hook
+
+
+def checkpoints(store: Store) -> list[Path]:
+    return list((store.folder(PROFILE) / ".checkpoints").glob("*"))
+
+
+def strays(store: Store) -> list[str]:
+    """Temporary files and folders left behind."""
+    keep = {".checkpoints", ".locks", ".weights", ".failed"}
+    found = [p for p in store.folder(PROFILE).rglob(".*") if p.name not in keep]
+    return [str(p) for p in found]
+
+
+def interrupted(store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint of a training that was stopped in its first epoch."""
+    with monkeypatch.context() as patch:
+        hooked(patch, send(signal.SIGINT, 3))
+        with pytest.raises(KeyboardInterrupt):
+            train(runs, store, PROFILE, OPTIONS)
+    (path,) = checkpoints(store)
+    return path
