@@ -15,6 +15,10 @@ def conditions(run: Run) -> list[tuple[bool, str]]:
     return [
         *own(run),
         (s.epochs >= 1, f"schedule.epochs is {s.epochs}: train at least one"),
+        (
+            s.steps_per_epoch is None or s.steps_per_epoch >= 1,
+            f"schedule.steps_per_epoch is {s.steps_per_epoch}: give at least 1, or none for all",
+        ),
         (s.warmup_epochs >= 0, f"schedule.warmup_epochs is {s.warmup_epochs}: use 0 for none"),
         (
             s.decay_from is None or 0 < s.decay_from < 1,

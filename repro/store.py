@@ -145,6 +145,15 @@ class Store:
                 (tmp / name).write_bytes(content)
         return self.record(profile, run.id)
 
+    def sweep(self, profile: str, run_id: str) -> None:
+        """Undo a write that was killed halfway; only for who holds the Run's lock."""
+        folder = self.folder(profile, run_id)
+        for left in folder.parent.glob(f".{run_id}.*"):
+            if left.suffix == ".old" and not folder.exists():
+                left.replace(folder)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+
     def copy(self, record: Record) -> Record:
         """Take over a verified record of another store."""
         record.verify()
@@ -176,6 +185,12 @@ def write_file(path: Path, content: bytes) -> None:
             tmp.replace(path)
         finally:
             tmp.unlink(missing_ok=True)
+
+
+def sweep_files(path: Path) -> None:
+    """Remove what killed calls of `write_file` left beside a path."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repro import streams
-from repro.engine.minibatch import BLOCK, Minibatch
+from repro.engine.minibatch import BLOCK, Minibatch, steps_of
 from repro.stack import Stack
 
 __all__ = ["BLOCK", "Feed"]
@@ -25,9 +25,7 @@ class Feed:
         self.stack, self.images, self.dtype = stack, images, dtype
         self.batch = first.optim.batch
         self.samples = first.optim.mc_samples * first.optim.importance_samples
-        limit = first.schedule.steps_per_epoch
-        full = images.shape[0] // self.batch  # the incomplete last minibatch is dropped
-        self.steps = full if limit is None else min(limit, full)
+        self.steps = steps_of(first, images.shape[0])
 
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""

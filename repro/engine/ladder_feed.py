@@ -15,7 +15,7 @@ from torch import Tensor
 from repro import streams
 from repro.config import Run
 from repro.data.labelled import Split, split
-from repro.engine.minibatch import BLOCK, LadderBatch
+from repro.engine.minibatch import BLOCK, LadderBatch, steps_of
 from repro.score import Images
 from repro.stack import Stack
 
@@ -35,8 +35,7 @@ class LadderFeed:
         self.splits = [split_of(run, images.train_labels) for run in stack.runs]
         self.labelled = first.labelled_batch
         self.unlabelled = first.optim.batch if first.ladder.costly else 0  # else nothing reads them
-        limit, full = first.schedule.steps_per_epoch, len(self.splits[0].pool) // first.optim.batch
-        self.steps = full if limit is None else min(limit, full)
+        self.steps = steps_of(first, len(self.splits[0].pool))
 
     def block(self, epoch: int, first: int) -> Iterator[LadderBatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""

@@ -31,11 +31,11 @@ from repro.engine.recording import (
     weights_path,
 )
 from repro.engine.step import State, fresh, step_function
-from repro.errors import RecordError, ReproError
+from repro.errors import MachineError, RecordError, ReproError
 from repro.log import LaneLog, Log
 from repro.score import Images
 from repro.stack import Stack, pack
-from repro.store import Store
+from repro.store import Store, sweep_files
 from repro.tasks import task_of
 
 CHECKPOINT_SECONDS = 30.0
@@ -132,14 +132,29 @@ class _Work:
         wanted = {run.hash for run in runs}
         found: list[tuple[Stack, Pinned]] = []
         for path in sorted((self.folder / ".checkpoints").glob("*.safetensors")):
-            lanes, pinned = checkpoint.load_header(path)
+            try:
+                lanes, pinned = checkpoint.load_header(path)
+            except RecordError:
+                if not path.exists():  # another process has just finished it
+                    continue
+                raise
             if wanted & {run.hash for run in lanes}:
+                self._refuse_other_device(path, pinned)
                 found.append((Stack(tuple(lanes)), pinned))
                 wanted -= {run.hash for run in lanes}
+            elif all(recorded(self.store, self.profile, run) for run in lanes):
+                path.unlink(missing_ok=True)  # killed after the last record
         left = [run for run in runs if run.hash in wanted]
         rest = pack(left, predict.most_lanes(left)) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
+
+    def _refuse_other_device(self, path: Path, pinned: Pinned) -> None:
+        if pinned.device != self.device.type:
+            raise MachineError(
+                f"{path}: was begun on {pinned.device}, and here training runs on"
+                f" {self.device.type}: continue it there, or remove it to begin again"
+            )
 
     def _choose(self, stack: Stack) -> Pinned:
         engine = self.options.engine
@@ -168,6 +183,7 @@ class _Work:
         torch.set_num_threads(pinned.threads)
         images, source = self.images(stack.runs[0])
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
+        self._sweep(stack, path)
         if path.exists():
             state, log = checkpoint.load_checkpoint(path, self.device)
         else:
@@ -195,14 +211,23 @@ class _Work:
                 "data": source,
             }
             for k, run in enumerate(stack.runs):
-                _drop(outcome.unfinished, run.id)
                 if recorded(self.store, self.profile, run):
+                    _drop(outcome.unfinished, run.id)
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
                 trained = (stack.own(state.params, k), last[k]) if k in last else None
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)
+                _drop(outcome.unfinished, run.id)
+                if k + 1 < len(stack.runs):
+                    self.stop_if_asked(keeper.save)
         path.unlink(missing_ok=True)
+
+    def _sweep(self, stack: Stack, path: Path) -> None:
+        """Clear away what a killed process left of these Runs, which are locked."""
+        for run in stack.runs:
+            self.store.sweep(self.profile, run.id)
+        sweep_files(path)
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance; read once."""

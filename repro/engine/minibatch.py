@@ -11,7 +11,21 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from repro.config import Run
+from repro.errors import UsageError
+
 BLOCK = 26  # steps prepared at once: 9 blocks in a MNIST epoch of 234, about 9 MB a lane
+
+
+def steps_of(run: Run, images: int) -> int:
+    """Minibatches of an epoch; the incomplete last one is dropped. Raises UsageError for none."""
+    full = images // run.optim.batch
+    if not full:
+        raise UsageError(
+            f"{run.id}: {images} training images do not fill a minibatch of {run.optim.batch}:"
+            " lower optim.batch"
+        )
+    return min(full, run.schedule.steps_per_epoch or full)
 
 
 class Minibatch(NamedTuple):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from repro.config import Optim
+from repro.engine.compiler import fresh_compiler
 from repro.engine.minibatch import LadderBatch, Minibatch
 from repro.layers import Params
 from repro.stack import Stack
@@ -118,9 +119,13 @@ def step(
 
 
 def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
-    """The step of an engine, "eager" or "compiled": one body, compiled or not."""
+    """The step of an engine, "eager" or "compiled": one body, compiled or not.
+
+    Of the compiled steps of a process the last one alone is at hand.
+    """
     objective, update, optim = objective_of(stack), update_of(stack), stack.runs[0].optim
     if engine == "compiled":
+        fresh_compiler()
         objective = torch.compile(objective, dynamic=False)
         update = torch.compile(update, dynamic=False)
     return lambda state, batch: step(objective, update, optim, state, batch)

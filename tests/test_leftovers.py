@@ -1,0 +1,171 @@
+"""What a killed process leaves behind, and what another process meets."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+import torch
+from fixture_data import refused
+from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
+
+from repro.config import Optim
+from repro.engine import compiler, local
+from repro.engine.checkpoint import load_checkpoint, save_checkpoint
+from repro.engine.feed import Feed
+from repro.engine.local import Options, train
+from repro.engine.step import fresh, step_function
+from repro.errors import MachineError, UsageError
+from repro.stack import Stack
+from repro.store import Store, write_file
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store, and tiny images wherever a data set is loaded."""
+    monkeypatch.setattr("repro.data.load", small.raw)
+    return Store(tmp_path / "runs")
+
+
+def test_half_written_files_of_a_killed_process_are_cleared_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    path.with_name(f".{path.name}.0123abcd").write_bytes(b"half")
+    left = store.folder(PROFILE, f".{RUNS[0].id}.0123abcd")
+    left.mkdir()
+    (left / "curve.csv").write_text("half")
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert strays(store) == []
+    assert checkpoints(store) == []
+
+
+def test_a_record_that_was_being_replaced_is_put_back(store: Store) -> None:
+    train(RUNS[1:], store, PROFILE, OPTIONS)
+    folder = store.folder(PROFILE, RUNS[1].id)
+    folder.replace(folder.with_name(f".{RUNS[1].id}.0123abcd.old"))
+    store.sweep(PROFILE, RUNS[1].id)
+    store.record(PROFILE, RUNS[1].id).verify()
+    assert strays(store) == []
+
+
+def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store: Store) -> None:
+    other = store.folder(PROFILE, f".{RUNS[0].id}0.0123abcd")
+    other.mkdir(parents=True)
+    store.sweep(PROFILE, RUNS[0].id)
+    assert other.is_dir()
+
+
+def test_a_checkpoint_of_finished_runs_is_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    kept = path.read_bytes()
+    train(RUNS, store, PROFILE, OPTIONS)
+    write_file(path, kept)
+    train([*RUNS, small.run("vae", 1)], store, PROFILE, OPTIONS)
+    assert checkpoints(store) == []
+
+
+def test_a_checkpoint_that_vanishes_while_it_is_read_is_another_process_finishing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(store, RUNS[1:], monkeypatch)
+    real = local.checkpoint.load_header
+
+    def vanishing(path: Path) -> Any:
+        path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(local.checkpoint, "load_header", vanishing)
+    assert train(RUNS[:1], store, PROFILE, OPTIONS).done == [RUNS[0].id]
+
+
+def test_a_checkpoint_of_another_device_is_refused_and_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    (lanes, pinned), (state, log) = (
+        local.checkpoint.load_header(path),
+        load_checkpoint(path, torch.device("cpu")),
+    )
+    elsewhere = local.Pinned(pinned.engine, pinned.threads, "cuda")
+    save_checkpoint(path, Stack(tuple(lanes)), state, log, elsewhere)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with refused(MachineError, "was begun on cuda"):
+        train(RUNS, store, PROFILE, OPTIONS)
+    assert path.exists()
+
+
+def test_too_few_images_for_a_minibatch_are_refused(store: Store) -> None:
+    run = replace(small.run(), optim=Optim(batch=10**6))
+    with refused(UsageError, run.id, "do not fill a minibatch of 1000000"):
+        train([run], store, PROFILE, OPTIONS)
+
+
+def recording(monkeypatch: pytest.MonkeyPatch, then: Any) -> list[str]:
+    """Call `then` after each record of this test; returns the ids recorded."""
+    real, done = local.record_lane, []
+
+    def record(*args: Any) -> None:
+        real(*args)
+        done.append(args[2].id)
+        then()
+
+    monkeypatch.setattr(local, "record_lane", record)
+    return done
+
+
+def test_an_interrupt_while_scoring_keeps_the_lanes_that_are_recorded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        done = recording(patch, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(RUNS, store, PROFILE, OPTIONS)
+    assert done == [RUNS[0].id]
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train(RUNS, store, PROFILE, OPTIONS).done == [RUNS[1].id]
+    assert steps == [0]
+
+
+def test_a_budget_spent_while_scoring_leaves_the_rest_unfinished(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(local.time, "monotonic", lambda: clock[0])
+
+    def pass_time() -> None:
+        clock[0] = 100.0
+
+    recording(monkeypatch, pass_time)
+    budget = Options(engine="eager", threads=1, budget_seconds=50.0)
+    outcome = train(RUNS, store, PROFILE, budget)
+    assert (outcome.done, outcome.unfinished) == ([RUNS[0].id], [RUNS[1].id])
+
+
+def test_empty_libraries_are_removed_and_others_kept(tmp_path: Path) -> None:
+    empty, whole = tmp_path / "a" / "empty.so", tmp_path / "whole.so"
+    empty.parent.mkdir()
+    empty.touch()
+    whole.write_bytes(b"\x7fELF")
+    compiler.remove_empty_libraries(tmp_path)
+    assert (empty.exists(), whole.exists()) == (False, True)
+
+
+def test_stack_after_stack_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one compilation a body, a third stack would raise if the second stayed."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **_: real(f, backend="eager", dynamic=False))
+    config = torch._dynamo.config
+    with config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        for seed in (1, 2, 3):
+            stack = Stack((small.run(seed=seed),))
+            state = fresh(stack, small.PIXELS, torch.device("cpu"), torch.float32)
+            feed = Feed(stack, torch.from_numpy(small.grey()))
+            step_function(stack, "compiled")(state, next(feed.block(1, 0)))
+            assert float(state.t) == 1
