@@ -40,12 +40,13 @@ class Model:
     family: Literal["vae", "lvae"] = "vae"
     latents: tuple[int, ...] = LATENTS
     widths: tuple[int, ...] = WIDTHS
-    observation: Literal["bernoulli"] = "bernoulli"
+    observation: Literal["bernoulli", "gaussian"] = "bernoulli"  # p(x|z_1), eq. (3)
     batch_norm: bool = False
     head_batch_norm: bool = True  # also on the linear mu and variance heads, as the code
     batch_norm_eps: float = 1e-10
     upward: Literal["d", "mu"] = "d"  # LVAE eq. (13) reads d_{n-1}; the code reads mu_hat_{n-1}
     shared: bool = True  # LVAE: p(z_i|z_{i+1}) serves inference too, as the paper
+    nonlinearity: Literal["leaky_relu", "tanh"] = "leaky_relu"  # of the MLPs
     leaky_slope: float = 0.1  # the released code: 0.01
     var_floor: float = 1e-5  # added to variances inside log densities only
     mean_clip: float = 1e-5  # Bernoulli mean kept in [clip, 1 - clip]
@@ -143,6 +144,7 @@ class Evaluation:
 # Fields that came after records were published, with their default of then.
 ADDED: dict[str, dict[str, Any]] = {
     "data": {"labels": None, "balanced": True, "pool": "all"},
+    "model": {"nonlinearity": "leaky_relu"},
     "schedule": {"decay_from": None},
 }
 
@@ -179,7 +181,7 @@ class Run:
         plain = to_dict(self)
         for part, fields in ADDED.items():
             for name, default in fields.items():
-                if plain[part][name] == default:
+                if name in plain[part] and plain[part][name] == default:
                     del plain[part][name]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 

@@ -29,6 +29,20 @@ class Normal(NamedTuple):
         """The same distribution for lanes start..stop only."""
         return Normal(self.mu[start:stop], self.var[start:stop])
 
+    @property
+    def mean(self) -> Tensor:
+        return self.mu
+
+
+class Bernoulli(NamedTuple):
+    """Independent binary pixels, [..., X]."""
+
+    logit: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.logit)
+
 
 def precision_weighted(hat: Normal, p: Normal) -> Normal:
     """Combine bottom-up evidence with the top-down prior of one layer, LVAE eqs. (17)-(18).

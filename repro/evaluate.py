@@ -128,7 +128,7 @@ def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
 def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
     """Mean of p(x | z_1) for z ~ q(z | x), [K, N, X]. net: folded."""
     eps = _eps(net, noise, "reconstruct", 0, 1, x.shape[1])
-    return torch.sigmoid(MODELS[net.model.family].infer(net, x, eps).logit)
+    return MODELS[net.model.family].infer(net, x, eps).px.mean
 
 
 def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[Tensor]:

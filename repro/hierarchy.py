@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from repro.distributions import (
+    Bernoulli,
     Normal,
     kl_normal,
     kl_standard_normal,
@@ -31,12 +32,31 @@ class Pass(NamedTuple):
     z: list[Tensor]  # each [K_i, S * B, Z_i]
     q: list[Normal]
     p: list[Normal | None]  # p(z_i | z_{i+1}) of the lanes that have layer i + 1
-    logit: Tensor  # [K, S * B, X]
+    px: Bernoulli | Normal  # fields [K, S * B, X]
 
 
-def logits(net: Net, z_1: Tensor) -> Tensor:
-    """Logits of p(x | z_1), eq. (3): [K, R, Z_1] -> [K, R, X]."""
-    return net.dense("x.out", net.mlp("x", z_1), norm=False)
+def observation(net: Net, z_1: Tensor) -> Bernoulli | Normal:
+    """p(x | z_1), eq. (3): [K, R, Z_1] -> fields [K, R, X].
+
+    Binary pixels, or real ones with linear mean and softplus variance.
+    """
+    out = net.dense("x.out", net.mlp("x", z_1), norm=False)
+    if net.model.observation == "bernoulli":
+        return Bernoulli(out)
+    mu, var = out.chunk(2, -1)
+    return Normal(mu, F.softplus(var))
+
+
+def log_observation(net: Net, x: Tensor, px: Bernoulli | Normal, S: int) -> Tensor:
+    """log p(x | z_1) of images x [K, B, X], summed over pixels: [K, S, B].
+
+    Of real-valued pixels the density, in the units that they have in x.
+    """
+    x = x.unsqueeze(1)
+    if isinstance(px, Bernoulli):
+        return log_bernoulli(x, _by_sample(px.logit, S), net.model.mean_clip)
+    by_sample = Normal(_by_sample(px.mu, S), _by_sample(px.var, S))
+    return log_normal(x, by_sample, net.model.var_floor).sum(-1)
 
 
 def prior(net: Net, i: int, z_above: Tensor) -> Normal:
@@ -47,14 +67,13 @@ def prior(net: Net, i: int, z_above: Tensor) -> Normal:
 def complete(
     net: Net, x: Tensor, S: int, z: list[Tensor], q: list[Normal], p: list[Normal | None]
 ) -> Pass:
-    """Log densities of a pass whose latents are drawn. x: [K, B, X] in {0, 1}."""
-    m = net.model
-    logit = logits(net, z[0])
-    log_px = log_bernoulli(x.unsqueeze(1), _by_sample(logit, S), m.mean_clip)
+    """Log densities of a pass whose latents are drawn. x: [K, B, X] in {0, 1}, or real."""
+    m, px = net.model, observation(net, z[0])
+    log_px = log_observation(net, x, px, S)
     log_q = [log_normal(z_i, q_i, m.var_floor) for z_i, q_i in zip(z, q, strict=True)]
     log_p = [_log_prior(z_i, p_i, m.var_floor) for z_i, p_i in zip(z, p, strict=True)]
     log_q, log_p = ([_by_sample(t, S) for t in terms] for terms in (log_q, log_p))
-    return Pass(log_px, log_q, log_p, z, q, p, logit)
+    return Pass(log_px, log_q, log_p, z, q, p, px)
 
 
 def _by_sample(rows: Tensor, S: int) -> Tensor:
@@ -93,4 +112,4 @@ def generate(net: Net, eps: Sequence[Tensor]) -> Tensor:
         p = prior(net, i, z)
         k = p.mu.shape[0]
         z = cat_lanes(p.sample(eps[i - 1][:k]), eps[i - 1][k:])
-    return torch.sigmoid(logits(net, z))
+    return observation(net, z).mean

@@ -87,7 +87,9 @@ class Net:
     def mlp(self, name: str, y: Tensor) -> Tensor:
         """Two hidden layers, eq. (10): [K, R, in] -> [K, R, width]."""
         for hidden in ("a", "b"):
-            y = F.leaky_relu(self.dense(f"{name}.{hidden}", y), self.model.leaky_slope)
+            h = self.dense(f"{name}.{hidden}", y)
+            tanh = self.model.nonlinearity == "tanh"
+            y = torch.tanh(h) if tanh else F.leaky_relu(h, self.model.leaky_slope)
         return y
 
     def normal(self, name: str, d: Tensor) -> Normal:
@@ -120,11 +122,14 @@ def normal_layer(model: Model, name: str, fan_in: int, units: int, layer: int) -
 
 
 def prior_layers(model: Model, pixels: int, widths: Sequence[int]) -> list[Dense]:
-    """p(x|z_1) and p(z_i|z_{i+1}); `widths[i]` is the MLP's between layers i and i + 1."""
-    z = model.latents
+    """p(x|z_1) and p(z_i|z_{i+1}); `widths[i]` is the MLP's between layers i and i + 1.
+
+    A Gaussian p(x|z_1) has two heads, mean and variance, and batch norm on neither.
+    """
+    z, heads = model.latents, 2 if model.observation == "gaussian" else 1
     out = [
         *mlp_layers("x", z[0], widths[0], 1),
-        Dense("x.out", widths[0], pixels, 1, gain=1.0, norm=False),
+        Dense("x.out", widths[0], heads * pixels, 1, gain=1.0, norm=False, heads=heads),
     ]
     for i in range(1, model.depth):
         out += mlp_layers(f"p{i}", z[i], widths[i], i + 1)

@@ -41,7 +41,8 @@ class Reference:
     def mlp(self, name: str, y: Array) -> Array:
         for hidden in "ab":
             h = self.dense(f"{name}.{hidden}", y, self.model.batch_norm)
-            y = np.maximum(h, self.model.leaky_slope * h)
+            tanh = self.model.nonlinearity == "tanh"
+            y = np.tanh(h) if tanh else np.maximum(h, self.model.leaky_slope * h)
         return y
 
     def heads(self, name: str, d: Array) -> Gauss:
@@ -55,7 +56,17 @@ class Reference:
 
     def mean(self, z_1: Array) -> Array:
         """Of p(x | z_1), [R, X]."""
-        return expit(self.dense("x.out", self.mlp("x", z_1), norm=False))
+        out = self.dense("x.out", self.mlp("x", z_1), norm=False)
+        return expit(out) if self.model.observation == "bernoulli" else np.split(out, 2, 1)[0]
+
+    def log_px(self, x: Array, z_1: Array) -> Array:
+        """log p(x | z_1), [R]."""
+        mean = self.mean(z_1)
+        if self.model.observation == "bernoulli":
+            return bernoulli.logpmf(x, np.clip(mean, 1e-5, 1 - 1e-5)).sum(1)
+        out = self.dense("x.out", self.mlp("x", z_1), norm=False)
+        var = np.log1p(np.exp(out[:, mean.shape[1] :])) + self.model.var_floor
+        return norm.logpdf(x, mean, np.sqrt(var)).sum(1)
 
     def vae(self, x: Array, eps: list[Array]) -> tuple[list[Gauss], list[Gauss], list[Array]]:
         """q, p and z of each layer; eps [S, B, Z_i]."""
@@ -90,8 +101,7 @@ class Reference:
     def terms(self, x: Array, eps: list[Array]) -> tuple[Array, list[Array]]:
         """log p(x|z_1) [R] and log q - log p of each layer's units, [R, Z_i]."""
         q, p, z = getattr(self, self.model.family)(x, eps)
-        mean = np.clip(self.mean(z[0]), 1e-5, 1 - 1e-5)
-        log_px = bernoulli.logpmf(np.tile(x, (len(eps[0]), 1)), mean).sum(1)
+        log_px = self.log_px(np.tile(x, (len(eps[0]), 1)), z[0])
         floor = self.model.var_floor
         kl = [
             norm.logpdf(z_i, q_i[0], np.sqrt(q_i[1] + floor))

@@ -83,6 +83,12 @@ def bits(K: int = 1, B: int = BATCH, X: int = PIXELS, seed: int = 7) -> Tensor:
     return (torch.rand(K, B, X, generator=g) < 0.4).double()
 
 
+def real(K: int = 1, B: int = BATCH, X: int = PIXELS, seed: int = 7) -> Tensor:
+    """Real-valued images in [0, 1), [K, B, X]."""
+    g = torch.Generator().manual_seed(seed)
+    return torch.rand(K, B, X, generator=g, dtype=torch.float64)
+
+
 def infer(net: Net, x: Tensor, eps: list[Tensor]) -> Pass:
     return MODELS[net.model.family].infer(net, x, eps)
 

@@ -118,7 +118,7 @@ def test_folded_network_normalises_by_the_statistics(family: str, heads: bool) -
     x, e = small.bits(), small.eps(net)
     seen, _ = statistics_pass(net, x, lambda *_: torch.cat(e, -1))
     folded, unfolded = small.infer(fold(net, seen), x, e), small.infer(net, x, e)
-    torch.testing.assert_close(folded.logit, unfolded.logit, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(folded.px.logit, unfolded.px.logit, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(folded.log_px, unfolded.log_px, rtol=1e-10, atol=1e-10)
 
 
@@ -127,7 +127,7 @@ def test_folded_network_treats_each_image_alone() -> None:
     seen, _ = statistics_pass(net, small.bits(B=89), small.noise())
     folded, x, e = fold(net, seen), small.bits(), small.eps(net)
     whole, part = small.infer(folded, x, e), small.infer(folded, x[:, :3], [n[:, :, :3] for n in e])
-    torch.testing.assert_close(part.logit, whole.logit[:, :3])
+    torch.testing.assert_close(part.px.logit, whole.px.logit[:, :3])
 
 
 def test_folding_leaves_the_trained_parameters_alone() -> None:
@@ -142,7 +142,9 @@ def test_lanes_without_batch_norm_keep_their_weights_when_folded() -> None:
     x, e = small.bits(2), small.eps(net)
     seen, _ = statistics_pass(net, x, lambda *_: torch.cat(e, -1))
     folded = small.infer(fold(net, seen), x, e)
-    torch.testing.assert_close(folded.logit, small.infer(net, x, e).logit, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        folded.px.logit, small.infer(net, x, e).px.logit, rtol=1e-9, atol=1e-9
+    )
 
 
 def test_bounds_average_chunks_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,4 +173,4 @@ def test_reconstruction_is_the_mean_given_the_posterior_sample() -> None:
     net, x = small.net(small.run(batch_norm=False)), small.bits()
     e = small.eps(net)
     ours = reconstruct(net, x, lambda *_: torch.cat(e, -1))
-    torch.testing.assert_close(ours, torch.sigmoid(small.infer(net, x, e).logit))
+    torch.testing.assert_close(ours, torch.sigmoid(small.infer(net, x, e).px.logit))

@@ -23,7 +23,7 @@ from repro.evaluate import (
     WeightSums,
     importance_bound,
 )
-from repro.hierarchy import logits, prior
+from repro.hierarchy import observation, prior
 from repro.layers import Net
 
 
@@ -124,7 +124,7 @@ def quadrature(net: Net, x: Tensor) -> np.ndarray:
         p = prior(net, i, grid.view(1, -1, 1))
         joint = log_normal(grid.view(1, 1, -1), p, 0.0)[0] + log_pz.view(-1, 1) + cell
         log_pz = joint.logsumexp(0)
-    log_px = log_bernoulli(x[0].unsqueeze(1), logits(net, grid.view(1, -1, 1)), 1e-5)
+    log_px = log_bernoulli(x[0].unsqueeze(1), observation(net, grid.view(1, -1, 1)).logit, 1e-5)
     total: np.ndarray = logsumexp(log_px.numpy() + log_pz.numpy() + cell, axis=1)
     return total
 

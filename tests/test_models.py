@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repro.config import Model
 from repro.distributions import precision_weighted
-from repro.hierarchy import generate, logits
+from repro.hierarchy import generate, observation
 from repro.layers import Net
 from repro.models import MODELS
 from repro.stack import Stack
@@ -72,14 +72,14 @@ def test_a_pass_has_the_shapes_it_declares(family: str) -> None:
     assert [tuple(t.shape) for t in out.log_q] == [(2, S, B, 5), (2, S, B, 3), (1, S, B, 2)]
     assert [tuple(t.shape) for t in out.log_p] == [tuple(t.shape) for t in out.log_q]
     assert [tuple(t.shape) for t in out.z] == [(2, S * B, 5), (2, S * B, 3), (1, S * B, 2)]
-    assert out.logit.shape == (2, S * B, X)
+    assert out.px.mean.shape == (2, S * B, X)
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
 def test_decoder_reads_the_returned_posterior_sample(family: str) -> None:
     net = small.net(small.run(family))
     out = small.infer(net, small.bits(), small.eps(net))
-    torch.testing.assert_close(out.logit, logits(net, out.z[0]))
+    torch.testing.assert_close(out.px, observation(net, out.z[0]))
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
@@ -88,8 +88,8 @@ def test_decoder_does_not_read_the_prior_sample(family: str) -> None:
     eps = small.eps(net)
     out = small.infer(net, small.bits(), eps)
     assert out.p[0] is not None
-    from_prior = logits(net, out.p[0].sample(eps[0].flatten(1, 2)))
-    assert (out.logit - from_prior).abs().max() > 0.1
+    from_prior = observation(net, out.p[0].sample(eps[0].flatten(1, 2)))
+    assert (out.px.mean - from_prior.mean).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])

@@ -44,7 +44,7 @@ def layers(model: Model, pixels: int) -> list[Dense]:
 
 
 def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
-    """x [K, B, X] in {0, 1}; eps: one [K_i, S, B, Z_i] a layer."""
+    """x [K, B, X] in {0, 1}, or real; eps: one [K_i, S, B, Z_i] a layer."""
     L, S, shared = net.model.depth, eps[0].shape[1], net.model.shared
     hat = [Normal(repeat_rows(h.mu, S), repeat_rows(h.var, S)) for h in _upward(net, x)]
     q: list[Normal] = [*hat]

@@ -26,7 +26,7 @@ def layers(model: Model, pixels: int) -> list[Dense]:
 
 
 def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
-    """x [K, B, X] in {0, 1}; eps: one [K_i, S, B, Z_i] a layer."""
+    """x [K, B, X] in {0, 1}, or real; eps: one [K_i, S, B, Z_i] a layer."""
     L, S, lanes = net.model.depth, eps[0].shape[1], net.lanes
     q: list[Normal] = []
     z: list[Tensor] = []
