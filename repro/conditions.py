@@ -49,6 +49,11 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
             m.family == "lvae" or (m.shared and m.upward == "d"),
             "model.shared and model.upward are choices of the LVAE: leave their defaults",
         ),
+        (
+            o.kl == "mc" or o.importance_samples == 1,
+            f"optim.kl 'closed' with {o.importance_samples} importance samples is no bound: eq. (6)"
+            " needs each sample's own weight: use 'mc'",
+        ),
         (run.data.labels is None, "data.labels is of Ladder networks only: leave it out"),
     ]
 

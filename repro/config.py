@@ -139,6 +139,9 @@ class Evaluation:
     lk_images: int | None = None
     train_images: int | None = None
     test_images: int | None = None
+    # Batch-norm statistics that score: of one pass over the training set, or the mean of those
+    # of its minibatches, which running averages would come to.
+    statistics: Literal["full", "minibatches"] = "full"
 
 
 # Fields that came after records were published, with their default of then.
@@ -146,6 +149,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "data": {"labels": None, "balanced": True, "pool": "all"},
     "model": {"nonlinearity": "leaky_relu"},
     "schedule": {"decay_from": None},
+    "evaluation": {"statistics": "full"},
 }
 
 

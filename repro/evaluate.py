@@ -69,6 +69,24 @@ def statistics_pass(net: Net, x: Tensor, noise: Noise) -> tuple[dict[str, Moment
     return seen.seen, _bounds(seen, out)
 
 
+def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[str, Moments]:
+    """Batch-norm statistics averaged over full minibatches of the training set.
+
+    What running averages of a trained network come to. The mean of the variances within
+    minibatches lacks what lies between their means. x: [K, N, X] in {0, 1}.
+    """
+    full = max(1, x.shape[1] // batch)
+    total: dict[str, Moments] = {}
+    for i, rows in _chunks(min(x.shape[1], full * batch), batch):
+        seen = Net(net.model, net.lanes, net.params)
+        eps = _eps(net, noise, "statistics", i, 1, rows.stop - rows.start)
+        MODELS[net.model.family].infer(seen, x[:, rows], eps)
+        for name, (mean, var) in seen.seen.items():
+            before = total.get(name, Moments(torch.zeros_like(mean), torch.zeros_like(var)))
+            total[name] = Moments(before.mean + mean / full, before.var + var / full)
+    return total
+
+
 def bounds(net: Net, x: Tensor, noise: Noise, purpose: str) -> Bounds:
     """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}."""
     parts, sizes = [], []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.config import Data, Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import EXPERIMENTS, ON_REQUEST, cells, ladder
+from repro.experiments import EXPERIMENTS, ON_REQUEST, ablations, cells, ladder
 from repro.experiments.grid import MAX_DEPTH, VARIANTS, Cell, model
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
@@ -125,6 +125,8 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
     if cell.labels:
         b = p.ladder
         return ladder.run_of(cell, b.epochs, b.steps_per_epoch, b.test_images, seed)
+    if ablations.choice_of(cell):
+        return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
     warm = p.schedule.warmup_epochs if VARIANTS[cell.variant].warmup else 0
     return Run(
         variant=cell.variant,

@@ -17,6 +17,7 @@ from repro.evaluate import (
     bounds,
     importance_bound,
     latents,
+    minibatch_statistics,
     reconstruct,
     statistics_pass,
 )
@@ -89,10 +90,12 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
     noise = noise_of(run, epoch, images.train.device)
     x = _binarised_train(run, images.train, epoch)
-    if run.hierarchy.batch_norm:
+    if run.hierarchy.batch_norm and run.evaluation.statistics == "full":
         seen, train = statistics_pass(net, x, noise)
         net = fold(net, seen)
     else:
+        if run.hierarchy.batch_norm:
+            net = fold(net, minibatch_statistics(net, x, noise, run.optim.batch))
         train = bounds(net, x, noise, "train")
     x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
     test = bounds(net, x_test, noise, "test")

@@ -57,8 +57,10 @@ class Stack:
             tuple(run.hierarchy.batch_norm for run in self.runs),
         )
 
-    def dense_layers(self, pixels: int) -> list[Dense]:
-        return MODELS[self.hierarchy.family].layers(self.hierarchy, pixels)
+    def dense_layers(self, pixels: int, k: int = 0) -> list[Dense]:
+        """What lane k declares; the first lane's layers are the stack's."""
+        model = self.runs[k].hierarchy
+        return MODELS[model.family].layers(model, pixels)
 
     def names(self, pixels: int) -> list[str]:
         """All that a parameter may be called, in the order of declaration."""
@@ -72,9 +74,9 @@ class Stack:
         if isinstance(self.model, Ladder):
             return self._initial_ladder(self.model)
         params: dict[str, list[Tensor]] = {}
-        for dense in self.dense_layers(pixels):
-            draw = streams.uniform if dense.uniform else streams.normal
-            for run in self.runs[: self.lanes.at(dense.layer)]:
+        for k, run in enumerate(self.runs):
+            for dense in self.dense_layers(pixels, k):
+                draw = streams.uniform if dense.uniform else streams.normal
                 shape = (dense.fan_in, dense.fan_out)
                 eps = draw(run.seed, f"init/{dense.name}", shape=shape)
                 normalised = dense.norm and run.hierarchy.batch_norm
@@ -108,17 +110,25 @@ class Stack:
 
 
 def kind(run: Run) -> Run:
-    """What lanes of one stack must share: all but depth, batch norm, seed, lr and warm-up."""
-    model = run.model
+    """What lanes of one stack must share.
+
+    All but seed, lr and warm-up; of a hierarchy also all but depth, batch norm, how its heads
+    begin, the grey scale and the statistics that score.
+    """
+    model, data, evaluation = run.model, run.data, run.evaluation
     if isinstance(model, Model):
-        model = replace(model, latents=(1,), widths=(1,), batch_norm=False)
+        model = replace(model, latents=(1,), widths=(1,), batch_norm=False, head_init="normal")
+        data = replace(data, grey_scale=256)
+        evaluation = replace(evaluation, statistics="full")
     return replace(
         run,
         variant="",
         seed=0,
+        data=data,
         model=model,
         optim=replace(run.optim, lr=0.0),
         schedule=replace(run.schedule, warmup_epochs=0),
+        evaluation=evaluation,
     )
 
 

@@ -78,7 +78,7 @@ class Table:
 
     def _numeric(self, column: int) -> bool:
         cells = [row[column] for row in self.rows]
-        return not any(cells) or any(re.fullmatch(r"-?[\d.,]+", cell) for cell in cells)
+        return not any(cells) or any(re.fullmatch(r"[-+]?[\d.,]+", cell) for cell in cells)
 
 
 def _as_markdown(text: str) -> str:

@@ -87,6 +87,11 @@ def generator(run: Run) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
+def variant(run: Run) -> str:
+    """The variant of the grid that a Run is an ablation of, or its own."""
+    return run.variant.partition("@")[0]
+
+
 def lk_images(run: Run) -> int:
     return run.evaluation.lk_images or 10000
 
@@ -110,7 +115,7 @@ def environment() -> dict[str, Any]:
 def bound_curve(run: Run, rng: np.random.Generator) -> pd.DataFrame:
     """L_1 at the evaluation epochs: a steep rise that flattens, worse while beta is small."""
     epochs = np.array(run.evaluation.epochs, dtype=float)
-    end = L1[run.variant][run.model.depth - 1] - 60 / run.schedule.epochs**0.75
+    end = L1[variant(run)][run.model.depth - 1] - 60 / run.schedule.epochs**0.75
     end += rng.normal(0, 0.08)
     test = end - 30 * (epochs**-0.7 - run.schedule.epochs**-0.7)
     beta = np.array([run.beta(int(e)) for e in epochs])
@@ -163,7 +168,7 @@ def kl_units(run: Run, rng: np.random.Generator) -> Arrays:
     age = (epochs / epochs[-1])[:, None]
     columns, layers = [], []
     for i, width in enumerate(run.model.latents):
-        total = KL[run.variant][i]
+        total = KL[variant(run)][i]
         share = np.exp(-np.arange(width) / max(1.0, width / 6))
         grown = np.where(total > 0.1, total, 0.0) * share / share.sum()
         early = 0.15 * rng.random(width) * np.exp(-6 * age) * (i < 3)
@@ -184,7 +189,7 @@ def pca(run: Run, rng: np.random.Generator) -> Arrays:
     labels = rng.integers(0, 10, IMAGES).astype(np.uint8)
     arrays: Arrays = {"labels": labels}
     for i in range(1, run.model.depth + 1):
-        apart = 0.5 * i * (KL[run.variant][i - 1] > 0.1)
+        apart = 0.5 * i * (KL[variant(run)][i - 1] > 0.1)
         angle = 2 * np.pi * labels / 10
         z = apart * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         z += rng.normal(0, 0.6, z.shape)

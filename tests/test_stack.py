@@ -106,6 +106,23 @@ def test_variants_of_the_lvae_share_stacks_too(fields: dict[str, Any]) -> None:
         same(ours, trained((run,))[0])
 
 
+def of_other_data_and_heads(family: str) -> tuple[Run, ...]:
+    """Lanes of another grey scale, of heads that begin otherwise, scored by other statistics."""
+    grey = replace(of_lane(family, 3, 1), data=Data(grey_scale=255))
+    statistics = {"statistics": "minibatches"}
+    return (
+        grey,
+        of_lane(family, 3, 2, head_init="uniform"),
+        of_lane(family, 2, 3, evaluation=statistics),
+    )
+
+
+def test_lanes_of_other_data_and_heads_train_as_they_would_alone() -> None:
+    runs = of_other_data_and_heads("lvae")
+    for run, ours in zip(runs, trained(runs), strict=True):
+        same(ours, trained((run,))[0])
+
+
 @pytest.mark.parametrize("lanes", [three, ragged, mixed])
 def test_one_step_in_single_precision_differs_by_rounding(lanes: Any) -> None:
     runs = lanes("lvae")
@@ -168,7 +185,7 @@ def test_a_lane_is_a_view_into_its_stack() -> None:
         small.run(steps=5),
         small.run(optim={"clip_norm": None}),
         small.run(evaluation={"importance_samples": 8}),
-        replace(small.run(), data=Data(grey_scale=255)),
+        replace(small.run(), data=Data(test_seed=1)),
     ],
     ids=["family", "shared", "epochs", "steps", "clip_norm", "evaluation", "data"],
 )

@@ -192,7 +192,9 @@ def test_a_row_of_another_length_is_refused() -> None:
 def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
     written = layout.render_all(fill(Store(tmp_path), "one_seed"), "quick", tmp_path / "out")
     names = [
-        f"{name}{suffix}" for name in ("ladder", "table1") for suffix in (".csv", ".md", ".tex")
+        f"{name}{suffix}"
+        for name in ("ablations", "ladder", "table1")
+        for suffix in (".csv", ".md", ".tex")
     ]
     assert sorted(p.name for p in written) == names
     assert all(p.stat().st_size for p in written)

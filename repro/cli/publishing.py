@@ -12,6 +12,8 @@ from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
 from repro.errors import MachineError, RecordError
+from repro.experiments import cell_of
+from repro.experiments.ablations import choice_of
 from repro.profiles import Profile, find_run, profile, runs
 from repro.store import NAMED, ROOT, Record, Store, write_file
 
@@ -84,6 +86,7 @@ def results_block(store: Store) -> str:
         _headline(store, p),
         script("tables", "table1").build(store, p.name).markdown().strip(),
         _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
+        *_ablations(store, p),
         *_ladders(store, p, base),
         *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in FIGURES),
     ]
@@ -103,6 +106,9 @@ def with_block(readme: Path, block: str) -> str:
 def _headline(store: Store, p: Profile) -> str:
     records = store.records(p.name)
     seeds = max((r.run.seed for r in records), default=1)
+    planned = {run.id for run in runs(p, seeds=seeds)}
+    more = sum(r.run.id not in planned for r in records)
+    extra = f", {more} more on request" if more else ""
     kind = (
         "This is the published protocol."
         if p.published_protocol
@@ -110,7 +116,7 @@ def _headline(store: Store, p: Profile) -> str:
         " even the order of the models need not be the final one.**"
     )
     return (
-        f"Profile `{p.name}` ({p.summary}): {len(records)} Runs of {len(runs(p, seeds=seeds))},"
+        f"Profile `{p.name}` ({p.summary}): {len(records) - more} Runs of {len(planned)}{extra},"
         f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `results/{p.name}`. {kind}"
     )
 
@@ -129,6 +135,13 @@ def _every_run(records: list[Record]) -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
     return f"**Every published Run.** {note}\n\n{table}"
+
+
+def _ablations(store: Store, p: Profile) -> list[str]:
+    """Their table, where there are any."""
+    if not any(choice_of(cell_of(r.run)) for r in store.records(p.name)):
+        return []
+    return [script("tables", "ablations").build(store, p.name).markdown().strip()]
 
 
 def _ladders(store: Store, p: Profile, base: str) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repro import streams
+from repro.config import Run
 from repro.engine.minibatch import BLOCK, Minibatch, steps_of
 from repro.stack import Stack
 
@@ -30,7 +31,7 @@ class Feed:
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
         n = min(BLOCK, self.steps - first)
-        x = torch.stack([self._binarised(run.seed, epoch, first, n) for run in self.stack.runs], 1)
+        x = torch.stack([self._binarised(run, epoch, first, n) for run in self.stack.runs], 1)
         eps = self._noise(epoch, first, n)
         beta = self._per_lane([run.beta(epoch) for run in self.stack.runs])
         lr = self._per_lane([run.lr(epoch) for run in self.stack.runs])
@@ -40,19 +41,17 @@ class Feed:
     def _per_lane(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=self.dtype, device=self.images.device)
 
-    def _binarised(self, seed: int, epoch: int, first: int, n: int) -> Tensor:
+    def _binarised(self, run: Run, epoch: int, first: int, n: int) -> Tensor:
         """n minibatches of one lane, [n, B, X]: each pixel Bernoulli(byte / grey_scale).
 
         A row is met once an epoch, so drawing block by block is one binarisation an epoch. A
         uniform integer below the grey scale is smaller than the byte with just that probability.
         """
         device, rows = self.images.device, slice(first * self.batch, (first + n) * self.batch)
-        order = streams.permutation(self.images.shape[0], seed, "order", epoch)[rows]
+        order = streams.permutation(self.images.shape[0], run.seed, "order", epoch)[rows]
         grey = self.images[order.to(device)]
-        scale = self.stack.runs[0].data.grey_scale
-        draw = streams.below(
-            scale, seed, "binarise", epoch, first, shape=tuple(grey.shape), device=device
-        )
+        shape, scale = tuple(grey.shape), run.data.grey_scale
+        draw = streams.below(scale, run.seed, "binarise", epoch, first, shape=shape, device=device)
         return (draw < grey).to(torch.uint8).view(n, self.batch, -1)
 
     def _noise(self, epoch: int, first: int, n: int) -> list[Tensor]:

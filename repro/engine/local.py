@@ -181,7 +181,7 @@ class _Work:
 
     def _train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
         torch.set_num_threads(pinned.threads)
-        images, source = self.images(stack.runs[0])
+        images, source = self.images(stack.runs[0])  # lanes may binarise them differently
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         self._sweep(stack, path)
         if path.exists():
@@ -199,7 +199,9 @@ class _Work:
                 state,
                 log,
                 step_function(stack, pinned.engine),
-                lambda k, epoch: task.score(stack, state.params, k, images, epoch),
+                lambda k, epoch: task.score(
+                    stack, state.params, k, self.images(stack.runs[k])[0], epoch
+                ),
                 keeper.after_block,
             )
             keeper.save()
@@ -216,6 +218,7 @@ class _Work:
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
                 trained = (stack.own(state.params, k), last[k]) if k in last else None
+                images, _ = self.images(run)
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)
                 _drop(outcome.unfinished, run.id)

@@ -1,13 +1,18 @@
 """Experiments: lists of cells that one table or figure needs. Data only."""
 
 from repro.errors import UsageError
-from repro.experiments import grid, ladder, mnist
+from repro.experiments import ablations, grid, ladder, mnist
 from repro.experiments.grid import Cell, cell_of
 
 __all__ = ["EXPERIMENTS", "ON_REQUEST", "Cell", "cell_of", "cells", "experiments_of", "label_of"]
 
-EXPERIMENTS: dict[str, list[Cell]] = {**mnist.EXPERIMENTS, **ladder.EXPERIMENTS}
-ON_REQUEST = tuple(ladder.EXPERIMENTS)  # trained where they are named: `repro train ladder`
+EXPERIMENTS: dict[str, list[Cell]] = {
+    **mnist.EXPERIMENTS,
+    **ablations.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+}
+# Trained where they are named: `repro train ladder`.
+ON_REQUEST = (*ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 
 
 def cells(names: list[str] | None = None) -> list[Cell]:
@@ -30,4 +35,8 @@ def experiments_of(cell: Cell) -> list[str]:
 
 def label_of(cell: Cell) -> str:
     """A cell's variant as tables and figures write it."""
-    return ladder.EVERY[cell.variant].label if cell.labels else grid.VARIANTS[cell.variant].label
+    if cell.labels:
+        return ladder.EVERY[cell.variant].label
+    label = grid.VARIANTS[cell.variant.partition(ablations.MARK)[0]].label
+    choice = ablations.choice_of(cell)
+    return f"{label}, {choice.about}: {choice.instead}" if choice else label

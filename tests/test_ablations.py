@@ -1,0 +1,298 @@
+"""Ablations: Runs that differ from the default in one choice, and the table of what each does."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import numpy as np
+import pytest
+import small
+import torch
+from numpy.testing import assert_array_equal
+
+from repro import profiles
+from repro.cli.drawing import script
+from repro.cli.publishing import results_block
+from repro.config import Data, Run, from_dict, to_dict
+from repro.engine.local import Options, train
+from repro.errors import UsageError
+from repro.evaluate import minibatch_statistics, statistics_pass
+from repro.experiments import experiments_of, label_of
+from repro.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.profiles import PROFILES, find_run, profile, runs
+from repro.score import score_epoch
+from repro.stack import Stack, pack
+from repro.store import Record, Store
+
+CHOICE, ROW_DEFAULT, INSTEAD, L1, DL1, EL1, LK, DLK, ELK, ACTIVE, SEEDS, NOTE = range(12)
+PARTS = ("data", "model", "optim", "schedule", "evaluation")
+
+
+def run_of(name: str = "", profile_name: str = "quick", seed: int = 1) -> Run:
+    return profiles.run_of(cell(name) if name else DEFAULT, profile(profile_name), seed)
+
+
+def changes(run: Run, default: Run) -> dict[str, Any]:
+    """Fields in which two Runs differ, by name."""
+    return {
+        f"{part}.{f.name}": getattr(getattr(run, part), f.name)
+        for part in PARTS
+        for f in dataclasses.fields(getattr(run, part))
+        if getattr(getattr(run, part), f.name) != getattr(getattr(default, part), f.name)
+    }
+
+
+@pytest.mark.parametrize("profile_name", PROFILES)
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_ablation_changes_its_own_fields_alone(name: str, profile_name: str) -> None:
+    choice = CHOICES[name]
+    own = {f"{part}.{k}": v for part in PARTS if part != "schedule" for k, v in
+           getattr(choice, part).items()}  # fmt: skip
+    assert own
+    assert changes(run_of(name, profile_name), run_of("", profile_name)) == own
+
+
+def test_one_choice_is_made_otherwise_at_a_time() -> None:
+    """Clipping is one choice in two fields."""
+    counts = {n: len(changes(run_of(n), run_of())) for n in CHOICES}
+    assert {n for n, count in counts.items() if count != 1} == {"no_clip"}
+
+
+def test_every_disagreement_is_there() -> None:
+    about = {c.about for c in CHOICES.values()}
+    assert len(about) == 11
+    assert {f for n in CHOICES for f in changes(run_of(n), run_of())} == {
+        "data.grey_scale",
+        "model.head_batch_norm",
+        "model.batch_norm",
+        "model.upward",
+        "model.shared",
+        "model.leaky_slope",
+        "model.head_init",
+        "optim.lr",
+        "optim.eps_form",
+        "optim.clip_norm",
+        "optim.clip_value",
+        "optim.kl",
+        "evaluation.statistics",
+    }
+
+
+def test_an_ablation_is_paired_with_the_default_by_its_seed() -> None:
+    wanted = runs(profile("reduced"), ["ablations"], seeds=2)
+    assert {(r.variant, r.seed) for r in wanted} == {
+        (c.variant, s) for c in (DEFAULT, *map(cell, CHOICES)) for s in (1, 2)
+    }
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_ablations_are_trained_only_where_they_are_named(name: str) -> None:
+    assert not [r.id for r in runs(profile(name)) if "@" in r.id]
+
+
+def test_an_ablation_is_found_by_its_name() -> None:
+    run = find_run("mnist-lvae_bn_wu@grey255-L5-s3", profile("reduced"))
+    assert run == run_of("grey255", "reduced", 3)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_ablation_survives_its_json(name: str) -> None:
+    run = run_of(name)
+    assert from_dict(to_dict(run)) == run
+
+
+def test_names_and_hashes_of_all_ablations_differ() -> None:
+    wanted = runs(profile("quick"), ["ablations"])
+    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 1
+
+
+def test_the_statistics_that_score_count_in_the_hash_where_they_are_others() -> None:
+    run = run_of()
+    named = replace(run, evaluation=replace(run.evaluation, statistics="full"))
+    assert named.hash == run.hash
+    assert run_of("batch_stats").hash != replace(run, variant=run_of("batch_stats").variant).hash
+
+
+def test_the_default_belongs_to_the_ablations() -> None:
+    assert "ablations" in experiments_of(DEFAULT)
+
+
+def test_an_ablation_is_labelled_by_its_choice() -> None:
+    assert label_of(cell("grey255")) == "LVAE+BN+WU, grey scale: byte/255"
+
+
+def test_ablations_that_share_steps_share_a_stack() -> None:
+    stacks = pack(runs(profile("reduced"), ["ablations"]), most_lanes=12)
+    (first,) = [s for s in stacks if len(s.runs) > 1]
+    names = {r.variant.partition("@")[2] for r in first.runs}
+    assert names == {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
+
+
+def test_a_closed_form_with_importance_samples_is_refused() -> None:
+    with pytest.raises(UsageError, match="'closed' with 5 importance samples is no bound"):
+        small.run(optim={"kl": "closed", "importance_samples": 5})
+
+
+def test_a_closed_form_with_monte_carlo_samples_is_a_bound() -> None:
+    assert small.run(optim={"kl": "closed", "mc_samples": 5}).optim.kl == "closed"
+
+
+def test_minibatch_statistics_are_the_mean_over_full_minibatches() -> None:
+    net, x = small.net(small.run()), small.bits(B=5 * small.BATCH + 3)
+    seen = minibatch_statistics(net, x, small.noise(), small.BATCH)["d1.a"]
+    batches = (x[:, : 5 * small.BATCH] @ net.params["d1.a.W"]).view(1, 5, small.BATCH, -1)
+    torch.testing.assert_close(seen.mean, batches.mean(2).mean(1, keepdim=True))
+    torch.testing.assert_close(seen.var, batches.var(2, correction=0).mean(1, keepdim=True))
+
+
+def test_minibatch_statistics_of_few_images_are_those_of_all() -> None:
+    net, x = small.net(small.run()), small.bits(B=small.BATCH - 2)
+    ours = minibatch_statistics(net, x, small.noise(), small.BATCH)["d1.a"]
+    full, _ = statistics_pass(net, x, small.noise())
+    torch.testing.assert_close(ours, full["d1.a"])
+
+
+def test_minibatch_statistics_hold_every_normalised_layer() -> None:
+    net, x = small.net(small.run()), small.bits(B=3 * small.BATCH)
+    full, _ = statistics_pass(net, x, small.noise())
+    assert minibatch_statistics(net, x, small.noise(), small.BATCH).keys() == full.keys()
+
+
+def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
+    default, images = small.run(), small.images()
+    other = small.run(evaluation={"statistics": "minibatches"})
+    scores = [score_epoch(Stack((r,)).net(Stack((r,)).initial(small.PIXELS)), r, images, 2)
+              for r in (default, other)]  # fmt: skip
+    assert not torch.equal(scores[0].L1_test, scores[1].L1_test)
+    assert scores[0].L1_train == pytest.approx(scores[1].L1_train, abs=1.0)
+
+
+def test_lanes_of_one_stack_are_scored_on_their_own_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.data.load", small.raw)
+    grey = replace(small.run(seed=2), data=Data(grey_scale=255))
+    store = Store(tmp_path)
+    train([small.run(), grey], store, "tiny", Options(engine="eager", threads=1))
+    shown = {r.run.seed: r.arrays("samples")["true"] for r in store.records("tiny")}
+    alone = Store(tmp_path / "alone")
+    train([grey], alone, "tiny", Options(engine="eager", threads=1))
+    assert store.record("tiny", grey.id).env["stack_width"] == 2
+    assert_array_equal(shown[2], alone.record("tiny", grey.id).arrays("samples")["true"])
+    assert (shown[1] != shown[2]).any()
+
+
+# The table.
+
+
+def write(store: Store, run: Run, l1: np.ndarray, **final: Any) -> Record:
+    """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
+    means = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
+    values = {**means, "active_units": [9, 8, 7, 6, 5], **final}
+    before = fixture_store.per_image
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fixture_store, "per_image", lambda *_: {"L1": l1, "LK": l1 + 3})
+        record = fixture_store.write(store, "quick", run, **values)
+    assert fixture_store.per_image is before
+    return record
+
+
+def build(store: Store) -> Any:
+    return script("tables", "ablations").build(store, "quick")
+
+
+def row(table: Any, name: str) -> tuple[str, ...]:
+    choice = CHOICES[name]
+    (found,) = [r for r in table.rows if r[:3] == (choice.about, choice.default, choice.instead)]
+    return tuple(found)
+
+
+IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
+CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
+
+
+def test_every_choice_has_a_row(tmp_path: Path) -> None:
+    table = build(Store(tmp_path))
+    assert len(table.rows) == len(CHOICES) + 1
+    assert all(row(table, name)[L1] == "not run" for name in CHOICES)
+
+
+def test_changes_are_paired_image_by_image(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of(), IMAGES)
+    write(store, run_of("no_clip"), CHANGED)
+    found = row(build(store), "no_clip")
+    assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "+1.50", "0.29")  # 0.577 / 2
+    assert (found[LK], found[DLK], found[ELK]) == ("-90.50", "+1.50", "0.29")
+
+
+def test_changes_are_paired_by_seed(tmp_path: Path) -> None:
+    """The default's second seed is left out, as the ablation has no second seed."""
+    store = Store(tmp_path)
+    write(store, run_of(), IMAGES)
+    write(store, run_of(seed=2), IMAGES - 50)
+    write(store, run_of("no_clip"), CHANGED)
+    assert row(build(store), "no_clip")[DL1] == "+1.50"
+
+
+def test_seeds_are_averaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed, shift in ((1, 0.0), (2, 1.0)):
+        write(store, run_of(seed=seed), IMAGES)
+        write(store, run_of("no_clip", seed=seed), CHANGED + np.float32(shift))
+    found = row(build(store), "no_clip")
+    assert (found[DL1], found[SEEDS]) == ("+2.00", "2")
+
+
+def test_without_the_default_there_is_no_change(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of("no_clip"), CHANGED)
+    found = row(build(store), "no_clip")
+    assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "", "")
+
+
+def test_the_default_comes_first_with_its_units(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of(), IMAGES)
+    first = build(store).rows[0]
+    assert (first[CHOICE], first[L1], first[DL1]) == ("all as the default", "-95.00", "")
+    assert first[ACTIVE] == "9-8-7-6-5"
+
+
+def test_another_grey_scale_alone_is_flagged_as_other_data(tmp_path: Path) -> None:
+    table = build(Store(tmp_path))
+    flagged = {name for name in CHOICES if "other data" in row(table, name)[NOTE]}
+    assert flagged == {"grey255"}
+
+
+def test_a_diverged_ablation_says_at_which_epoch(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.diverge(store, "quick", run_of("no_bn"), epoch=3)
+    assert row(build(store), "no_bn")[L1] == "diverged at epoch 3"
+
+
+def test_the_caption_says_what_the_error_lacks_and_counts_the_rows(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of("no_clip"), CHANGED)
+    caption = build(store).caption
+    assert "no spread over trainings" in caption
+    assert f"1 of {len(CHOICES)} choices were run" in caption
+
+
+def test_publishing_shows_the_ablations_where_there_are_records(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of(), IMAGES)
+    assert "**Ablations" not in results_block(store)
+    write(store, run_of("no_clip"), CHANGED)
+    assert "**Ablations" in results_block(store)
+
+
+def test_the_headline_counts_ablations_apart(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, run_of(), IMAGES)
+    write(store, run_of("no_clip"), CHANGED)
+    assert "1 Runs of 4, 1 more on request, 1 seed," in results_block(store)
