@@ -14,17 +14,18 @@ import small
 import torch
 from numpy.testing import assert_array_equal
 
-from repro import profiles
+from repro import profiles, score
 from repro.cli.drawing import script
 from repro.cli.publishing import results_block
 from repro.config import Data, Run, from_dict, to_dict
 from repro.engine.local import Options, train
 from repro.errors import UsageError
-from repro.evaluate import minibatch_statistics, statistics_pass
+from repro.evaluate import bounds, minibatch_statistics, statistics_pass
 from repro.experiments import experiments_of, label_of
 from repro.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.layers import fold
 from repro.profiles import PROFILES, find_run, profile, runs
-from repro.score import score_epoch
+from repro.score import noise_of, score_epoch
 from repro.stack import Stack, pack
 from repro.store import Record, Store
 
@@ -163,12 +164,14 @@ def test_minibatch_statistics_hold_every_normalised_layer() -> None:
 
 
 def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
-    default, images = small.run(), small.images()
-    other = small.run(evaluation={"statistics": "minibatches"})
-    scores = [score_epoch(Stack((r,)).net(Stack((r,)).initial(small.PIXELS)), r, images, 2)
-              for r in (default, other)]  # fmt: skip
-    assert not torch.equal(scores[0].L1_test, scores[1].L1_test)
-    assert scores[0].L1_train == pytest.approx(scores[1].L1_train, abs=1.0)
+    run, images = small.run(evaluation={"statistics": "minibatches"}), small.images()
+    net = Stack((run,)).net(Stack((run,)).initial(small.PIXELS))
+    noise, x = noise_of(run, 2, small.CPU), score._binarised_train(run, images.train, 2)
+    folded = fold(net, minibatch_statistics(net, x, noise, small.BATCH))
+    expected = bounds(folded, images.test.float().unsqueeze(0), noise, "test")
+    scored = score_epoch(net, run, images, 2)
+    assert torch.equal(scored.L1_test, expected.L1[0])
+    assert not torch.equal(scored.L1_test, score_epoch(net, small.run(), images, 2).L1_test)
 
 
 def test_lanes_of_one_stack_are_scored_on_their_own_test_images(
