@@ -17,9 +17,9 @@ import numpy as np
 
 from repro.config import Run
 
-EAGER_SHARE = 0.35  # of the matrix-product rate, single model
-COMPILED_SHARE = 0.8
-SCORING_SHARE = 0.5
+EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
+COMPILED_SHARE = 0.6
+SCORING_SHARE = 0.4
 COMPILE_SECONDS = 100.0  # of one stack, cold
 IMAGES = {"mnist": (60_000, 10_000)}
 CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
