@@ -42,6 +42,11 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
         (len(m.widths) >= m.depth, f"{len(m.widths)} widths for {m.depth} layers: give one each"),
         (min((*m.latents, *m.widths), default=0) > 0, "latents and widths must be positive"),
         (
+            m.observation == "gaussian" or _real_valued_defaults(run),
+            "data.resample, copies, test_copies, dequantise and divide_by are of real-valued images"
+            " only: use model.observation 'gaussian', or leave them out",
+        ),
+        (
             m.family == "lvae" or o.kl == "mc",
             "optim.kl 'closed' is wrong for a bottom-up VAE (z_{i+1} was drawn from z_i): use 'mc'",
         ),
@@ -56,6 +61,12 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
         ),
         (run.data.labels is None, "data.labels is of Ladder networks only: leave it out"),
     ]
+
+
+def _real_valued_defaults(run: Run) -> bool:
+    d = run.data
+    choices = (d.resample, d.copies, d.test_copies, d.dequantise, d.divide_by)
+    return choices == ("bicubic", 2, 2, True, "grey_scale")
 
 
 def _of_ladder(run: Run) -> list[tuple[bool, str]]:
@@ -81,6 +92,10 @@ def _of_ladder(run: Run) -> list[tuple[bool, str]]:
         (
             m.combinator_init != "swapped" or m.combinator in ("sig", "g2", "g3", "linear"),
             f"combinator_init 'swapped' has no meaning for {m.combinator!r}: use 'ones'",
+        ),
+        (
+            _real_valued_defaults(run),
+            "data.copies and the like are of real-valued images: leave out",
         ),
         (labels >= 2, f"data.labels is {run.data.labels}: say how many images are labelled"),
         (

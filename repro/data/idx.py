@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from repro.config import Data
 from repro.data.images import Bytes, Images
-from repro.data.sources import REMEDY, Contents, DataSet, File
+from repro.data.sources import REMEDY, DataSet, File, read
 from repro.errors import DataError
 
 SIDE = 28
@@ -59,7 +60,10 @@ def _shapes(train: int, test: int) -> list[tuple[int, ...]]:
     return [(train, SIDE, SIDE), (train,), (test, SIDE, SIDE), (test,)]
 
 
-def _decode(shapes: list[tuple[int, ...]], which: DataSet, contents: Contents) -> Images:
+def _decode(
+    shapes: list[tuple[int, ...]], which: DataSet, _: Data, folder: Path, source: str
+) -> Images:
+    contents = read(which, folder, source)
     arrays = [parse(*p) for p in zip(contents.files, shapes, contents.paths, strict=True)]
     for labels, path in zip(arrays[1::2], contents.paths[1::2], strict=True):
         if labels.max() >= CLASSES:

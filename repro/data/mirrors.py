@@ -11,9 +11,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from repro.data.sources import FOLDER_VARIABLE, GZIP_MAGIC, DamageError, DataSet, File, content
+from repro.data.sources import (
+    FOLDER_VARIABLE,
+    GZIP_MAGIC,
+    MARGIN,
+    DamageError,
+    DataSet,
+    File,
+    check,
+)
 from repro.errors import DataError, MachineError
-from repro.store import write_file
 
 MIRRORS_VARIABLE = "REPRO_MIRRORS"
 ELSEWHERE = f"point --data-dir or {FOLDER_VARIABLE} at"
@@ -21,7 +28,6 @@ TEMPORARY = ".fetch-"
 LOCK_SECONDS = 900.0
 TIMEOUTS = (10.0, 30.0)  # seconds to connect, and between two chunks
 CHUNK = 1 << 16
-MARGIN = 1 << 20  # an incompressible file grows a little in its container
 
 
 def download(data_set: DataSet, folder: Path) -> list[str]:
@@ -85,18 +91,23 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as tmp:
             try:
                 path = _retrieve(file, f"{base.rstrip('/')}/{file.published}", Path(tmp))
-                content(file, path)
+                check(file, path)
             except (requests.RequestException, DamageError) as e:
                 faults.append(f"{_host(base)}: {_reason(e)}")
                 continue
-            body = path.read_bytes()
             # Some servers send a .gz as an *encoding*, which the client has then undone.
-            write_file(folder / (file.published if body[:2] == GZIP_MAGIC else file.name), body)
+            packed = _begins_with(path, GZIP_MAGIC)
+            path.replace(folder / (file.published if packed else file.name))
             return base
     raise DataError(
         f"{file.published}: no mirror has it ({'; '.join(faults)}): check the network, put it into"
         f" {folder}, or {ELSEWHERE} a folder that has it"
     )
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as f:
+        return f.read(len(magic)) == magic
 
 
 def _retrieve(file: File, url: str, folder: Path) -> Path:

@@ -5,15 +5,17 @@ Hashes are of the *content*: a file may be repacked, or unpacked, and remains th
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
+from repro.config import Data
 from repro.data.images import Images
 from repro.errors import DataError
 from repro.store import ROOT
@@ -22,6 +24,8 @@ FOLDER_VARIABLE = "REPRO_DATA"
 LOCAL = "local folder"
 REMEDY = "delete it and run `repro data fetch`"
 GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 20
+MARGIN = 1 << 20  # an incompressible file grows a little in its container
 
 
 class DamageError(Exception):
@@ -30,11 +34,17 @@ class DamageError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One published file; `name`, `size` (bytes) and `sha256` are of the decompressed content."""
+    """One published file; `name`, `size` (bytes) and `sha256` are of the decompressed content.
+
+    Where no hash is published (None), size and `header`, its first bytes, are verified;
+    `describe` puts a header into words.
+    """
 
     name: str
     size: int
-    sha256: str
+    sha256: str | None
+    header: bytes = b""
+    describe: Callable[[bytes], str] = bytes.hex
 
     @property
     def published(self) -> str:
@@ -53,22 +63,31 @@ class Contents:
     files: tuple[bytes, ...]
     paths: tuple[Path, ...]
     source: str
-    content_hash: str  # SHA-256 over one line "name sha256" a file
+    content_hash: str
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as published. `mirrors` are URLs of folders, tried in turn."""
+    """A data set as published. `mirrors` are URLs of folders, tried in turn.
+
+    decode(data set, options, folder, source) reads the files and raises DataError.
+    `on_request`: large, so fetched where it is named, and never by training.
+    """
 
     name: str
     files: tuple[File, ...]
     mirrors: tuple[str, ...]
-    decode: Callable[[DataSet, Contents], Images]
+    decode: Callable[[DataSet, Data, Path, str], Images]
+    on_request: bool = False
 
     @property
-    def content_hash(self) -> str:
-        lines = "".join(f"{f.name} {f.sha256}\n" for f in self.files)
-        return hashlib.sha256(lines.encode()).hexdigest()
+    def size(self) -> int:
+        """Bytes of content."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def fetch_command(self) -> str:
+        return f"repro data fetch {self.name}" if self.on_request else "repro data fetch"
 
     def missing(self, folder: Path) -> list[File]:
         return [f for f in self.files if f.locate(folder) is None]
@@ -76,7 +95,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """One line of `repro data status`; `detail` says what is wrong, empty when nothing is."""
+    """One line of `repro data status`; `detail` says what is wrong, or what "ok" rests on."""
 
     data_set: str
     file: str
@@ -91,67 +110,124 @@ def directory(data_dir: Path | None = None) -> Path:
     return Path(chosen).expanduser()
 
 
-def content(file: File, path: Path) -> bytes:
-    """The verified content of a file, decompressed where needed.
+class Stream:
+    """The content of a file in parts, decompressed, and verified as it goes by.
 
-    Never reads more than the expected size and one byte. Raises DamageError, OSError.
+    Never reads more than the expected size and one byte. Its methods raise DamageError, OSError.
     """
-    read = _read(path, file.size + 1)
-    if len(read) > file.size:
-        raise DamageError(f"too large, more than the expected {file.size} bytes of content")
-    if len(read) < file.size:
-        raise DamageError(f"truncated, {len(read)} of {file.size} bytes of content")
-    actual = hashlib.sha256(read).hexdigest()
-    if actual != file.sha256:
-        raise DamageError(f"content has sha256 {actual}, expected {file.sha256}")
+
+    def __init__(self, file: File, raw: IO[bytes]) -> None:
+        self._file, self._raw = file, raw
+        self._taken, self._hash = 0, hashlib.sha256()
+        header = self.take(len(file.header))
+        if header != file.header:
+            found, expected = file.describe(header), file.describe(file.header)
+            raise DamageError(f"header says {found}, expected {expected}")
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        read = self._read(size)
+        self._taken += len(read)
+        if len(read) < size:
+            raise DamageError(f"truncated, {self._taken} of {self._file.size} bytes of content")
+        self._hash.update(read)
+        return read
+
+    def rest(self) -> Iterator[bytes]:
+        """All that is left of the expected size, in chunks."""
+        while left := self._file.size - self._taken:
+            yield self.take(min(CHUNK, left))
+
+    def end(self) -> str:
+        """The SHA-256 of the content, where no byte follows and it is not another's."""
+        if self._read(1):
+            raise DamageError(
+                f"too large, more than the expected {self._file.size} bytes of content"
+            )
+        actual, expected = self._hash.hexdigest(), self._file.sha256
+        if expected is not None and actual != expected:
+            raise DamageError(f"content has sha256 {actual}, expected {expected}")
+        return actual
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._raw.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+            raise DamageError(f"truncated or damaged gzip ({e})") from e
+
+
+@contextlib.contextmanager
+def opened(file: File, path: Path) -> Iterator[Stream]:
+    """A file's content, behind its header. Raises DamageError, OSError."""
+    with path.open("rb") as raw:
+        packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        raw.seek(0)
+        if packed and path.stat().st_size > file.size + MARGIN:
+            raise DamageError(f"too large for {file.size} bytes of content")
+        with gzip.open(raw) if packed else contextlib.nullcontext(raw) as unpacked:
+            yield Stream(file, unpacked)
+
+
+def content(file: File, path: Path) -> bytes:
+    """The verified content of a small file. Raises DamageError, OSError."""
+    with opened(file, path) as stream:
+        read = file.header + stream.take(file.size - len(file.header))
+        stream.end()
     return read
+
+
+def check(file: File, path: Path) -> None:
+    """Verify a file in little memory, whatever its size. Raises DamageError, OSError."""
+    with opened(file, path) as stream:
+        for _ in stream.rest():
+            pass
+        stream.end()
 
 
 def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
     """The state of every file, without changing or fetching anything."""
-    return [_status(data_set.name, file, folder) for file in data_set.files]
+    return [_status(data_set, file, folder) for file in data_set.files]
 
 
 def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
-    """Every file of a data set, verified. Raises DataError."""
-    pairs = [(file, file.locate(folder) or folder / file.published) for file in data_set.files]
-    return Contents(
-        files=tuple(_checked(file, path) for file, path in pairs),
-        paths=tuple(path for _, path in pairs),
-        source=source,
-        content_hash=data_set.content_hash,
-    )
+    """Every file of a small data set, verified. Raises DataError."""
+    paths = tuple(file.locate(folder) or folder / file.published for file in data_set.files)
+    files = []
+    for file, path in zip(data_set.files, paths, strict=True):
+        with blaming(path, data_set):
+            files.append(content(file, path))
+    hashes = [file.sha256 or "" for file in data_set.files]
+    return Contents(tuple(files), paths, source, content_hash(data_set, hashes))
 
 
-def _checked(file: File, path: Path) -> bytes:
+def content_hash(data_set: DataSet, hashes: Iterable[str]) -> str:
+    """SHA-256 over one line "name sha256" a file."""
+    names = (file.name for file in data_set.files)
+    lines = "".join(f"{name} {sha256}\n" for name, sha256 in zip(names, hashes, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def blaming(path: Path, data_set: DataSet) -> Iterator[None]:
+    """Errors of reading a file become a DataError that names it and says what to do."""
     try:
-        return content(file, path)
+        yield
     except DamageError as e:
-        raise DataError(f"{path}: {e}: {REMEDY}") from e
+        raise DataError(f"{path}: {e}: delete it and run `{data_set.fetch_command}`") from e
     except OSError as e:
         raise DataError(f"{path}: cannot read ({e.strerror or e}): make it readable") from e
 
 
-def _status(name: str, file: File, folder: Path) -> FileStatus:
+def _status(data_set: DataSet, file: File, folder: Path) -> FileStatus:
     path = file.locate(folder)
     if path is None:
-        path = folder / file.published
-        return FileStatus(name, file.name, path, "missing", "run `repro data fetch`")
+        path, remedy = folder / file.published, f"run `{data_set.fetch_command}`"
+        return FileStatus(data_set.name, file.name, path, "missing", remedy)
     try:
-        _checked(file, path)
+        with blaming(path, data_set):
+            check(file, path)
     except DataError as e:
-        return FileStatus(name, file.name, path, "damaged", str(e).removeprefix(f"{path}: "))
-    return FileStatus(name, file.name, path, "ok", "")
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as raw:
-        packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        raw.seek(0)
-        if not packed:
-            return raw.read(limit)
-        try:
-            with gzip.open(raw) as unpacked:
-                return unpacked.read(limit)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as e:
-            raise DamageError(f"truncated or damaged gzip ({e})") from e
+        fault = str(e).removeprefix(f"{path}: ")
+        return FileStatus(data_set.name, file.name, path, "damaged", fault)
+    verified = "" if file.sha256 else "size and header; its authors publish no hash"
+    return FileStatus(data_set.name, file.name, path, "ok", verified)
