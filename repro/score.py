@@ -28,16 +28,18 @@ from repro.log import LaneLog
 ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
 POINT_LEVELS = 511  # PCA points are saved on a grid finer than a printed dot
 SHOWN = 100  # images of Figs. 9 and 10
+PROJECTED = 10_000  # images of Fig. 6: all that MNIST has; more would only swell a record
 
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass
 class Images:
-    """What training and scoring read of a data set, as bytes.
+    """What training and scoring read of a data set.
 
-    train [N, X]: grey values. test [M, X]: the one binarised test set; grey values for Ladder
-    networks. Their classes: test_labels [M], train_labels [N].
+    train [N, X]: grey values as bytes. test [M, X]: the one binarised test set; grey values for
+    Ladder networks. For a Gaussian p(x|z_1) both are real values. Their classes: test_labels [M],
+    train_labels [N].
     """
 
     train: Tensor
@@ -89,7 +91,7 @@ def noise_of(run: Run, epoch: int, device: torch.device) -> Noise:
 def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
     noise = noise_of(run, epoch, images.train.device)
-    x = _binarised_train(run, images.train, epoch)
+    x = _training_set(run, images.train, epoch)
     if run.hierarchy.batch_norm and run.evaluation.statistics == "full":
         seen, train = statistics_pass(net, x, noise)
         net = fold(net, seen)
@@ -103,9 +105,11 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     return EpochScore(float(train.L1.mean(dtype=torch.float64)), test.L1[0], kl_train, kl_test, net)
 
 
-def _binarised_train(run: Run, train: Tensor, epoch: int) -> Tensor:
-    """One Bernoulli draw of the training set, [1, N, X] float."""
+def _training_set(run: Run, train: Tensor, epoch: int) -> Tensor:
+    """The training set as it is modelled, [1, N, X] float: one Bernoulli draw, or real values."""
     train = train[: run.evaluation.train_images]
+    if run.hierarchy.observation == "gaussian":
+        return train.float().unsqueeze(0)
     draw = streams.below(
         run.data.grey_scale,
         run.seed,
@@ -143,7 +147,7 @@ def score_final(
     }
     arrays = {
         "per_image": {"L1": last.L1_test.cpu().numpy(), "LK": LK.float().cpu().numpy()},
-        "pca": _pca(latents(last.net, x, noise), images.test_labels),
+        "pca": _pca(latents(last.net, x[:, :PROJECTED], noise), images.test_labels[:PROJECTED]),
         "samples": _samples(run, last.net, x[:, :SHOWN], noise, shape),
     }
     return final, arrays
@@ -159,7 +163,7 @@ def _samples(run: Run, net: Net, x: Tensor, noise: Noise, shape: tuple[int, int]
     Z = run.hierarchy.latents
     eps = torch.split(noise("prior", 0, (1, B, sum(Z))), list(Z), -1)
     shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": generate(net, eps)}
-    pixels = {n: (v[0] * 255).round().byte().cpu().numpy() for n, v in shown.items()}
+    pixels = {n: (v[0] * 255).round().clamp(0, 255).byte().cpu().numpy() for n, v in shown.items()}
     return {**pixels, "shape": np.array(shape)}
 
 

@@ -113,12 +113,12 @@ def kind(run: Run) -> Run:
     """What lanes of one stack must share.
 
     All but seed, lr and warm-up; of a hierarchy also all but depth, batch norm, how its heads
-    begin, the grey scale and the statistics that score.
+    begin, the statistics that score, and the grey scale that binary images are drawn at.
     """
     model, data, evaluation = run.model, run.data, run.evaluation
     if isinstance(model, Model):
         model = replace(model, latents=(1,), widths=(1,), batch_norm=False, head_init="normal")
-        data = replace(data, grey_scale=256)
+        data = replace(data, grey_scale=256) if model.observation == "bernoulli" else data
         evaluation = replace(evaluation, statistics="full")
     return replace(
         run,

@@ -41,7 +41,12 @@ def below(
 
 def uniform(seed: int, stream: str, *at: int, shape: tuple[int, ...]) -> Tensor:
     """Uniform float32 draws in [-1, 1), on the CPU."""
-    return torch.from_numpy(_generator(seed, stream, at).random(shape, dtype=np.float32) * 2 - 1)
+    return unit(seed, stream, *at, shape=shape) * 2 - 1
+
+
+def unit(seed: int, stream: str, *at: int, shape: tuple[int, ...]) -> Tensor:
+    """Uniform float32 draws in [0, 1), on the CPU."""
+    return torch.from_numpy(_generator(seed, stream, at).random(shape, dtype=np.float32))
 
 
 def permutation(n: int, seed: int, stream: str, *at: int) -> Tensor:

@@ -166,7 +166,7 @@ def test_minibatch_statistics_hold_every_normalised_layer() -> None:
 def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
     run, images = small.run(evaluation={"statistics": "minibatches"}), small.images()
     net = Stack((run,)).net(Stack((run,)).initial(small.PIXELS))
-    noise, x = noise_of(run, 2, small.CPU), score._binarised_train(run, images.train, 2)
+    noise, x = noise_of(run, 2, small.CPU), score._training_set(run, images.train, 2)
     folded = fold(net, minibatch_statistics(net, x, noise, small.BATCH))
     expected = bounds(folded, images.test.float().unsqueeze(0), noise, "test")
     scored = score_epoch(net, run, images, 2)

@@ -1,8 +1,9 @@
-"""What a data set is once loaded: grey values as bytes. Legend: N, M images, X pixels."""
+"""What a data set is once loaded: grey values. Legend: N, M images, X pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from repro.errors import UsageError
 
 Bytes = NDArray[np.uint8]
+Pixels = NDArray[Any]  # bytes, or real values
 GREY_SCALES = (255, 256)
 
 
@@ -17,15 +19,16 @@ GREY_SCALES = (255, 256)
 class Images:
     """A data set in memory, split as published.
 
-    train [N, X], test [M, X]: grey values 0..255, row-major pixels of images of `shape`.
+    train [N, X], test [M, X]: grey values 0..255, row-major pixels of images of `shape`; as
+    training and scoring read them, the test set may be binary, or both sets real-valued.
     train_labels [N], test_labels [M]: classes, never used in training.
     source: "local folder" or the hosts it was fetched from. content_hash: see `Contents`.
     """
 
     name: str
-    train: Bytes
+    train: Pixels
     train_labels: Bytes
-    test: Bytes
+    test: Pixels
     test_labels: Bytes
     shape: tuple[int, int]
     source: str

@@ -19,7 +19,9 @@ __all__ = ["BLOCK", "Feed"]
 
 
 class Feed:
-    """Minibatches of hierarchies. `images` [N, X] uint8 bytes, on the device where steps run."""
+    """Minibatches of hierarchies. `images` [N, X], on the device where steps run: uint8 bytes,
+    which are binarised anew each epoch, or real values, which are shown as they are.
+    """
 
     def __init__(self, stack: Stack, images: Tensor, dtype: torch.dtype = torch.float32) -> None:
         first = stack.runs[0]
@@ -31,7 +33,7 @@ class Feed:
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
         n = min(BLOCK, self.steps - first)
-        x = torch.stack([self._binarised(run, epoch, first, n) for run in self.stack.runs], 1)
+        x = torch.stack([self._rows(run, epoch, first, n) for run in self.stack.runs], 1)
         eps = self._noise(epoch, first, n)
         beta = self._per_lane([run.beta(epoch) for run in self.stack.runs])
         lr = self._per_lane([run.lr(epoch) for run in self.stack.runs])
@@ -41,18 +43,24 @@ class Feed:
     def _per_lane(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=self.dtype, device=self.images.device)
 
-    def _binarised(self, run: Run, epoch: int, first: int, n: int) -> Tensor:
-        """n minibatches of one lane, [n, B, X]: each pixel Bernoulli(byte / grey_scale).
+    def _rows(self, run: Run, epoch: int, first: int, n: int) -> Tensor:
+        """n minibatches of one lane, [n, B, X], in the epoch's order."""
+        rows = slice(first * self.batch, (first + n) * self.batch)
+        order = streams.permutation(self.images.shape[0], run.seed, "order", epoch)[rows]
+        x = self.images[order.to(self.images.device)]
+        if run.hierarchy.observation == "bernoulli":
+            x = self._binarised(x, run, epoch, first)
+        return x.view(n, self.batch, -1)
+
+    def _binarised(self, grey: Tensor, run: Run, epoch: int, first: int) -> Tensor:
+        """Each pixel Bernoulli(byte / grey_scale).
 
         A row is met once an epoch, so drawing block by block is one binarisation an epoch. A
         uniform integer below the grey scale is smaller than the byte with just that probability.
         """
-        device, rows = self.images.device, slice(first * self.batch, (first + n) * self.batch)
-        order = streams.permutation(self.images.shape[0], run.seed, "order", epoch)[rows]
-        grey = self.images[order.to(device)]
-        shape, scale = tuple(grey.shape), run.data.grey_scale
+        shape, device, scale = tuple(grey.shape), grey.device, run.data.grey_scale
         draw = streams.below(scale, run.seed, "binarise", epoch, first, shape=shape, device=device)
-        return (draw < grey).to(torch.uint8).view(n, self.batch, -1)
+        return (draw < grey).to(torch.uint8)
 
     def _noise(self, epoch: int, first: int, n: int) -> list[Tensor]:
         """Standard normal noise, one [n, K_i, S, B, Z_i] a layer; a lane draws all its layers."""

@@ -234,15 +234,15 @@ class _Work:
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance; read once."""
-        key = run.data
+        key = run.data, getattr(run.model, "observation", None)
         if key not in self._images:
             raw = data.load(run.data, self.options.data_dir)
-            test = task_of(run).test_images(run, raw)
+            ready = task_of(run).images(run, raw)
             self._images[key] = Images(
-                torch.from_numpy(raw.train).to(self.device),
-                torch.from_numpy(test).to(self.device),
-                raw.test_labels,
-                raw.train_labels,
+                torch.from_numpy(ready.train).to(self.device),
+                torch.from_numpy(ready.test).to(self.device),
+                ready.test_labels,
+                ready.train_labels,
             )
             self._sources[key] = {
                 "name": raw.name,

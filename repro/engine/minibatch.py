@@ -31,7 +31,7 @@ def steps_of(run: Run, images: int) -> int:
 class Minibatch(NamedTuple):
     """Of a hierarchy of stochastic layers."""
 
-    x: Tensor  # [K, B, X] uint8 in {0, 1}
+    x: Tensor  # [K, B, X] uint8 in {0, 1}; or real values
     eps: list[Tensor]  # each [K_i, S, B, Z_i]
     beta: Tensor  # [K]
     lr: Tensor  # [K]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from repro import streams
 from repro.config import Run
 from repro.data import Images as Raw
 from repro.data import binarise
-from repro.data.images import Bytes
+from repro.data.real import Reals, real_valued
 from repro.engine.feed import Feed
 from repro.engine.minibatch import Minibatch
 from repro.layers import Params
@@ -21,7 +23,7 @@ from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score
 from repro.stack import Stack
 from repro.tasks.task import Objective, Task
 
-SHAPES = {"mnist": (28, 28)}
+SHAPES = {"mnist": (28, 28), "norb": (32, 32)}
 
 
 def objective(stack: Stack) -> Objective:
@@ -42,9 +44,20 @@ def row(run: Run, epoch: int, mean: float) -> Row:
     return {**now, "L1_train_running": mean, **empty}
 
 
-def test_images(run: Run, raw: Raw) -> Bytes:
-    """The one binarisation that scores every Run."""
-    return binarise(raw.test, run.data.grey_scale, run.data.test_seed)
+def images(run: Run, raw: Raw) -> Raw:
+    """Grey values, and the one binarisation of the test set that scores every Run; or real values.
+
+    Real values are drawn once, from the same seed, so that every Run has the same.
+    """
+    seed = run.data.test_seed
+
+    def uniform(split: str, copy: int, shape: tuple[int, ...]) -> Reals:
+        draws: Reals = streams.unit(seed, f"dequantise/{split}", copy, shape=shape).numpy()
+        return draws
+
+    if run.hierarchy.observation == "gaussian":
+        return real_valued(raw, run.data, uniform)
+    return replace(raw, test=binarise(raw.test, run.data.grey_scale, seed))
 
 
 def final(run: Run, images: Images, last: EpochScore) -> tuple[dict[str, Any], dict[str, Arrays]]:
@@ -70,7 +83,7 @@ HIERARCHIES = Task(
     feed=lambda stack, images: Feed(stack, images.train),
     objective=objective,
     row=row,
-    test_images=test_images,
+    images=images,
     score=lambda stack, params, k, images, epoch: score_epoch(
         stack.lane(params, k), stack.runs[k], images, epoch
     ),

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from repro.config import Run
 from repro.data import Images as Raw
-from repro.data.images import Bytes
 from repro.data.labelled import refuse_outside_unit
 from repro.engine.ladder_feed import LadderFeed
 from repro.engine.minibatch import LadderBatch
@@ -39,11 +38,11 @@ def row(run: Run, epoch: int, mean: float) -> Row:
     return {**now, **dict.fromkeys(measured)}
 
 
-def test_images(run: Run, raw: Raw) -> Bytes:
+def images(run: Run, raw: Raw) -> Raw:
     """Grey values as they are. Raises DataError where pixels would not lie in [0, 1]."""
     for part in (raw.train, raw.test):
         refuse_outside_unit(part, run.data.grey_scale, raw.name)
-    return raw.test
+    return raw
 
 
 def progress(row: Row) -> str:
@@ -58,7 +57,7 @@ LADDERS = Task(
     feed=LadderFeed,
     objective=objective,
     row=row,
-    test_images=test_images,
+    images=images,
     score=lambda stack, params, k, images, epoch: score_epoch(
         LadderNet(stack.runs[k].ladder, stack.own(params, k)), stack.runs[k], images, epoch
     ),

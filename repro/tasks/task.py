@@ -9,7 +9,6 @@ from torch import Tensor
 
 from repro.config import Run
 from repro.data import Images as Raw
-from repro.data.images import Bytes
 from repro.engine.minibatch import Batches
 from repro.layers import Params
 from repro.log import LaneLog, Row
@@ -33,6 +32,7 @@ class Score(Protocol):
 class Task(NamedTuple):
     """Functions that the loop and the records are made of, for one kind of model.
 
+    images(run, data set): what training and scoring read of it. Raises DataError.
     row(run, epoch, mean of the objective): the epoch's row of the curve, with None where only an
     evaluation epoch has a number. score(stack, params, lane, images, epoch).
     final(run, images, last score): metrics of `final.json`, and arrays of a finished Run.
@@ -42,7 +42,7 @@ class Task(NamedTuple):
     feed: Callable[[Stack, Images], Batches]
     objective: Callable[[Stack], Objective]
     row: Callable[[Run, int, float], Row]
-    test_images: Callable[[Run, Raw], Bytes]
+    images: Callable[[Run, Raw], Raw]
     score: Callable[[Stack, Params, int, Images, int], Score]
     final: Callable[[Run, Images, Any], tuple[dict[str, Any], dict[str, Arrays]]]
     history: Callable[[Run, LaneLog], dict[str, Arrays]]

@@ -1,0 +1,220 @@
+"""Images as real values: copies, dequantisation and scale, in minibatches and in scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from fixture_data import refused
+
+from repro.config import Data, Run
+from repro.data.images import Images as Raw
+from repro.distributions import Normal
+from repro.engine.feed import Feed
+from repro.errors import DataError, UsageError
+from repro.evaluate import statistics_pass
+from repro.hierarchy import log_observation
+from repro.layers import fold
+from repro.score import Images, noise_of, score_epoch, score_final
+from repro.stack import Stack
+from repro.tasks import task_of
+
+N, M, X = 61, 41, small.PIXELS
+GAUSSIAN: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}
+
+
+def raw() -> Raw:
+    classes = np.arange(M, dtype=np.uint8) % 5
+    train = np.arange(N, dtype=np.uint8) % 5
+    grey = small.grey(N, X), small.grey(M, X, seed=17)
+    return Raw("tiny", grey[0], train, grey[1], classes, (1, X), "made here", "none")
+
+
+def run_of(seed: int = 1, **data: Any) -> Run:
+    return replace(small.run(seed=seed, **GAUSSIAN), data=Data(**data))
+
+
+def real(seed: int = 1, **data: Any) -> Raw:
+    run = run_of(seed, **data)
+    return task_of(run).images(run, raw())
+
+
+# What is modelled
+
+
+def test_every_value_lies_in_its_byte_s_interval() -> None:
+    values = real().train[:N].astype(float) * 256 - raw().train
+    assert ((values >= 0) & (values < 1.0001)).all()
+
+
+def test_the_noise_is_uniform() -> None:
+    noise = np.sort((real().train[:N].astype(float) * 256 - raw().train).ravel())
+    assert np.abs(noise - np.linspace(0, 1, noise.size)).max() < 1.95 / noise.size**0.5
+
+
+def test_both_sets_are_doubled() -> None:
+    assert (real().train.shape, real().test.shape) == ((2 * N, X), (2 * M, X))
+
+
+def test_copies_are_of_the_same_images_with_noise_of_their_own() -> None:
+    for values in (real().train, real().test):
+        first, second = np.split(values.astype(float) * 256, 2)
+        assert np.abs(first - second).max() < 1.0001
+        assert abs(np.corrcoef((first % 1).ravel(), (second % 1).ravel())[0, 1]) < 0.1
+
+
+def test_classes_are_doubled_with_their_images() -> None:
+    assert real().train_labels.tolist() == raw().train_labels.tolist() * 2
+    assert real().test_labels.tolist() == raw().test_labels.tolist() * 2
+
+
+def test_one_copy_is_the_first_of_two() -> None:
+    np.testing.assert_array_equal(real(copies=1).train, real().train[:N])
+
+
+def test_the_test_set_alone_can_be_one_copy() -> None:
+    once = real(test_copies=1)
+    assert (once.train.shape, once.test.shape) == ((2 * N, X), (M, X))
+    np.testing.assert_array_equal(once.test, real().test[:M])
+    assert once.test_labels.tolist() == raw().test_labels.tolist()
+
+
+def test_every_run_has_the_same_values() -> None:
+    for part in ("train", "test"):
+        np.testing.assert_array_equal(getattr(real(1), part), getattr(real(2), part))
+
+
+def test_another_test_seed_draws_other_noise() -> None:
+    assert (real(test_seed=1).test != real().test).any()
+
+
+def test_the_two_sets_have_noise_of_their_own() -> None:
+    train, test = real().train * 256 % 1, real().test * 256 % 1
+    assert (train[:M] != test[:M]).mean() > 0.99
+
+
+def test_without_dequantisation_values_are_bytes_over_the_grey_scale() -> None:
+    np.testing.assert_array_equal(real(dequantise=False).test[:M], raw().test / np.float32(256))
+
+
+def test_the_maximum_is_that_of_the_training_values() -> None:
+    usual, scaled = real(), real(divide_by="maximum")
+    assert scaled.train.max() == 1
+    ratio = float(usual.train.max())
+    np.testing.assert_allclose(scaled.test * ratio, usual.test, rtol=1e-6)
+
+
+def test_black_images_have_no_maximum_to_divide_by() -> None:
+    run, black = run_of(dequantise=False, divide_by="maximum"), raw()
+    with refused(DataError, "tiny", "largest training pixel is 0"):
+        task_of(run).images(run, replace(black, train=np.zeros_like(black.train)))
+
+
+def test_binary_images_are_binarised_as_ever() -> None:
+    run = small.run()
+    ready = task_of(run).images(run, raw())
+    assert ready.train.dtype == np.uint8
+    np.testing.assert_array_equal(ready.train, raw().train)
+    assert set(np.unique(ready.test)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resample": "box"},
+        {"copies": 1},
+        {"test_copies": 1},
+        {"dequantise": False},
+        {"divide_by": "maximum"},
+    ],
+    ids=str,
+)
+def test_options_of_real_images_count_there_and_are_refused_elsewhere(
+    options: dict[str, Any],
+) -> None:
+    assert run_of(**options).hash != run_of().hash
+    with refused(UsageError, "data.resample", "model.observation 'gaussian'"):
+        replace(small.run(), data=Data(**options))
+
+
+# Training and scoring
+
+
+def images(run: Run) -> Images:
+    ready = task_of(run).images(run, raw())
+    train, test = torch.from_numpy(ready.train), torch.from_numpy(ready.test)
+    return Images(train, test, ready.test_labels, ready.train_labels)
+
+
+def test_minibatches_show_every_value_as_it_is_and_once_an_epoch() -> None:
+    run = run_of()
+    train = images(run).train
+    feed = Feed(Stack((run,)), train)
+    shown = torch.cat([b.x[0] for b in feed.block(1, 0)])
+    assert shown.dtype == torch.float32
+    assert len(shown) == feed.steps * small.BATCH == 2 * N // small.BATCH * small.BATCH
+    place = {tuple(row): i for i, row in enumerate(train.tolist())}
+    rows = [place[tuple(row)] for row in shown.tolist()]
+    assert len(set(rows)) == len(rows)
+    assert rows != sorted(rows)
+
+
+def test_an_epoch_of_norb_has_189_steps() -> None:
+    run = replace(run_of(), optim=replace(run_of().optim, batch=256))
+    assert Feed(Stack((run,)), torch.zeros(2 * 24_300, 1)).steps == 189
+
+
+def test_a_lane_is_shown_the_same_order_as_alone() -> None:
+    runs = run_of(1), run_of(2)
+    train = images(runs[0]).train
+    both = next(iter(Feed(Stack(runs), train).block(1, 0)))
+    alone = next(iter(Feed(Stack(runs[1:]), train).block(1, 0)))
+    assert torch.equal(both.x[1], alone.x[0])
+
+
+def test_lanes_of_real_images_share_their_scale() -> None:
+    with refused(UsageError, "cannot train in one stack"):
+        Stack((run_of(), run_of(seed=2, grey_scale=255)))
+
+
+def test_bounds_are_of_the_real_values_with_full_set_statistics() -> None:
+    run = run_of()
+    stack, given = Stack((run,)), images(run)
+    net = stack.lane(small.params(stack, dtype=torch.float32), 0)
+    seen, train = statistics_pass(net, given.train.unsqueeze(0), noise_of(run, 2, small.CPU))
+    scored = score_epoch(net, run, given, 2)
+    assert scored.L1_train == pytest.approx(float(train.L1.double().mean()), rel=1e-6)
+    assert scored.L1_test.shape == (2 * M,)
+    torch.testing.assert_close(scored.net.params["d1.a.W"], fold(net, seen).params["d1.a.W"])
+
+
+def test_saved_images_are_bytes_wherever_the_mean_lies() -> None:
+    run = run_of()
+    stack = Stack((run,))
+    params = small.params(stack, dtype=torch.float32)
+    params["x.out.beta"][0, :3] = torch.tensor([-9.0, 9.0, 0.5])
+    params["x.out.W"][0, :, :3] = 0
+    given = images(run)
+    last = score_epoch(stack.lane(params, 0), run, given, 2)
+    final, arrays = score_final(run, given, last, (1, X))
+    shown = arrays["samples"]
+    assert [shown[n].dtype for n in ("true", "reconstruction", "prior")] == [np.uint8] * 3
+    for name in ("reconstruction", "prior"):
+        assert shown[name][:, :3].tolist() == [[0, 255, 128]] * len(shown[name])
+    np.testing.assert_array_equal(shown["true"], (given.test[:100] * 255).round().byte().numpy())
+    assert np.isfinite([final[n] for n in ("L1_test", "LK_test", "LK_se")]).all()
+
+
+def test_shrinking_the_pixels_raises_the_density_by_their_logarithm() -> None:
+    """p(x) of x / s is s^X times that of x: what division by the maximum does to a bound."""
+    run, s = run_of(), 2.0
+    net = small.net(replace(run, model=replace(run.hierarchy, var_floor=0.0)))
+    x = small.real()
+    px = Normal(small.real(seed=1), small.real(seed=2) + 0.1)
+    shrunk = Normal(px.mu / s, px.var / s**2)
+    gain = log_observation(net, x / s, shrunk, 1) - log_observation(net, x, px, 1)
+    torch.testing.assert_close(gain, torch.full_like(gain, X * np.log(s)))
