@@ -11,7 +11,10 @@ from commands import LVAE, QUICK, one_line, quick_run
 from filelock import FileLock
 
 from repro.cli import run
+from repro.experiments import EXPERIMENTS, ON_REQUEST
 from repro.profiles import profile, runs
+
+MAIN = [e for e in EXPERIMENTS if e not in ON_REQUEST]
 
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict]:
@@ -29,8 +32,8 @@ def test_list_has_the_keys_of_the_contract(local, capsys):
     assert row["predicted_seconds"] > 0
 
 
-def test_list_shows_every_run_of_the_profile(local, capsys):
-    assert list(listed(capsys)) == [r.id for r in runs(QUICK)]
+def test_list_shows_every_run_of_the_tables(local, capsys):
+    assert list(listed(capsys)) == [r.id for r in runs(QUICK, [*MAIN, "norb"])]
 
 
 def test_list_of_an_experiment_shows_only_its_runs(local, capsys):

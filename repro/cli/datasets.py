@@ -33,17 +33,17 @@ def data(
     action: Annotated[Action, typer.Argument(help="What to do.")] = Action.status,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Data sets. Default: all."),
+        typer.Argument(
+            metavar="NAME", help="Data sets. Default: all; `fetch` leaves out the large norb."
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Say where the data sets are, fetch what is missing, or verify every file's content."""
     if action is Action.fetch:
-        datasets.fetch(names, data_dir)
-        say("the data files are in place")
+        _say_verified("in place", datasets.fetch(names, data_dir))
     elif action is Action.verify:
-        datasets.verify(data_dir, names)
-        say("every data file has the right content")
+        _say_verified("verified", datasets.verify(data_dir, names))
     else:
         table = Table(
             "data set", "file", "state", "", title=f"data folder {datasets.directory(data_dir)}"
@@ -52,3 +52,10 @@ def data(
             shown = f"[{STYLES.get(f.state, 'dim')}]{f.state}"
             table.add_row(f.data_set, f.file, shown, f.detail)
         screen().print(table)
+
+
+def _say_verified(verb: str, found: list[datasets.FileStatus]) -> None:
+    """One line for each data set: what was compared with what is published."""
+    for name in dict.fromkeys(f.data_set for f in found):
+        details = {f.detail or "content" for f in found if f.data_set == name}
+        say(f"{name}: every data file {verb}; compared: {', '.join(sorted(details))}")

@@ -8,16 +8,20 @@ import typer
 from filelock import FileLock, Timeout
 from rich.table import Table
 
+from repro import data
 from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import in_words, print_json, say, screen
 from repro.config import Run, to_dict
 from repro.engine import predict
-from repro.experiments import cell_of, experiments_of
+from repro.experiments import EXPERIMENTS, UNLISTED, cell_of, experiments_of
 from repro.profiles import Profile, find_run, runs
 from repro.store import Record, Store
 
 FINISHED = ("done", "diverged")
-STYLES = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red"}
+STYLES = {
+    **{"done": "green", "running": "cyan", "failed": "red", "diverged": "red"},
+    "data missing": "yellow",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -67,8 +71,15 @@ def _locked(store: Store, profile: str, run_id: str) -> bool:
         return False
 
 
+def _state_here(store: Store, profile: str, run: Run) -> str:
+    """As `state`, but says where a missing Run could not be trained for want of its data."""
+    found = state(store, profile, run)
+    return "data missing" if found == "missing" and data.lacking(run.data.name) else found
+
+
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:
-    planned = runs(p, [experiment] if experiment else None)
+    listed = [e for e in EXPERIMENTS if e not in UNLISTED]
+    planned = runs(p, [experiment] if experiment else listed)
     cells = {cell_of(run) for run in planned}
     ids = {run.id for run in planned}
     extra = [
@@ -79,8 +90,9 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
             "run": run.id,
             "experiment": experiments_of(cell_of(run)),
             "profile": p.name,
-            "state": state(store, p.name, run),
+            "state": _state_here(store, p.name, run),
             "seed": run.seed,
+            "data": run.data.name,
             "variant": run.variant,
             "layers": run.model.depth,
             "labels": run.data.labels,
@@ -114,6 +126,8 @@ def list_runs(
         table.add_row(row["run"], shown, in_words(row["predicted_seconds"]), needed)
     screen().print(table)
     say(f"{sum(r['state'] in FINISHED for r in rows)} of {len(rows)} finished")
+    for name in sorted({r["data"] for r in rows if r["state"] == "data missing"}):
+        say(str(data.lacking(name)))
 
 
 def show(

@@ -6,16 +6,18 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro import data
 from repro.cli.listing import FINISHED, state
 from repro.cli.options import DataDir, ProfileToTrain, examples, profile_to_train
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import predict
-from repro.errors import MachineError, TrainingError
+from repro.errors import DataError, MachineError, TrainingError
 from repro.profiles import Profile, find_run, runs
 from repro.store import NAMED, Store
 
@@ -108,7 +110,12 @@ def train(
     store = Store(NAMED["runs"])
     wanted = runs(p, experiments, seeds)
     plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
+    lacking = _lacking(plan, data_dir)
+    if lacking and not dry_run:
+        raise DataError(lacking[0])
     _announce(plan, limit, every_run=dry_run)
+    for fault in lacking:
+        say(fault)
     _check_machine(plan, store, engine)
     if dry_run or not plan.todo:
         return
@@ -119,6 +126,12 @@ def train(
     again += ["--seeds", str(seeds)] if seeds else []
     again += ["--budget", budget] if budget else []
     _conclude(outcome, shlex.join(again))
+
+
+def _lacking(plan: Plan, data_dir: Path | None) -> list[str]:
+    """One line for each data set that training would neither find nor fetch."""
+    names = dict.fromkeys(run.data.name for run in plan.todo)
+    return [fault for name in names if (fault := data.lacking(name, data_dir))]
 
 
 def _announce(plan: Plan, limit: float | None, every_run: bool) -> None:

@@ -21,9 +21,10 @@ EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints inc
 COMPILED_SHARE = 0.6
 SCORING_SHARE = 0.4
 COMPILE_SECONDS = 100.0  # of one stack, cold
-IMAGES = {"mnist": (60_000, 10_000)}
+IMAGES = {"mnist": (60_000, 10_000), "norb": (24_300, 24_300)}
+PIXELS = {"mnist": 784, "norb": 1024}
 CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
-SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over 60,000 images, one lane at a time
+SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over MNIST, one lane at a time
 MOST_LANES = 12  # beyond it a CPU gains nothing, and a checkpoint grows with every lane
 COPIES = 4 + 1  # weights, gradients, two moments; and one more while a checkpoint is written
 UNITS_DECODED = 4  # a combinator keeps about this many times what a unit of the encoder does
@@ -43,7 +44,25 @@ def flops_per_second() -> float:
     return best
 
 
-def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
+def images_of(run: Run) -> tuple[int, int]:
+    """Training and test images: every copy counts."""
+    train, test = IMAGES.get(run.data.name, IMAGES["mnist"])
+    if run.model.family == "ladder" or run.hierarchy.observation == "bernoulli":
+        return train, test
+    return train * run.data.copies, test * run.data.test_copies
+
+
+def pixels_of(run: Run) -> int:
+    return PIXELS.get(run.data.name, PIXELS["mnist"])
+
+
+def _outputs(run: Run, pixels: int | None) -> tuple[int, int]:
+    """Pixels of an image, and units of the output: a Gaussian has a mean and a variance each."""
+    pixels = pixels or pixels_of(run)
+    return pixels, pixels * (2 if run.hierarchy.observation == "gaussian" else 1)
+
+
+def multiplications(run: Run, pixels: int | None = None) -> tuple[int, int]:
     """Multiply-adds of one image: through inference, and through the generative network.
 
     Of a Ladder network: through the encoder and through the decoder, once each.
@@ -54,7 +73,8 @@ def multiplications(run: Run, pixels: int = 784) -> tuple[int, int]:
         return up, down
     m = run.hierarchy
     z, w = m.latents, m.widths
-    up, down, below = 0, w[0] * (z[0] + w[0] + pixels), pixels
+    pixels, outputs = _outputs(run, pixels)
+    up, down, below = 0, w[0] * (z[0] + w[0] + outputs), pixels
     for i, units in enumerate(z):
         up += w[i] * (below + w[i] + 2 * units)
         below = w[i] if m.family == "lvae" and m.upward == "d" else units
@@ -87,14 +107,14 @@ def _rows(run: Run) -> tuple[int, int]:
     return noisy, noisy if run.ladder.cost_rows == "both" else unlabelled
 
 
-def lane_bytes(run: Run, pixels: int = 784) -> float:
+def lane_bytes(run: Run, pixels: int | None = None) -> float:
     """Memory that one lane takes while training."""
     if run.data.labels:
         noisy, decoded = _rows(run)
         values = sum(run.ladder.sizes) * (noisy + UNITS_DECODED * decoded)
         return 4.0 * (COPIES * weights(run) + ACTIVATIONS * values)
     m = run.hierarchy
-    outputs = 8 * sum(m.widths) + 4 * sum(m.latents) + pixels
+    outputs = 8 * sum(m.widths) + 4 * sum(m.latents) + _outputs(run, pixels)[1]
     samples = run.optim.mc_samples * run.optim.importance_samples
     activations = ACTIVATIONS * outputs * run.optim.batch * samples
     return 4.0 * (COPIES * sum(multiplications(run, pixels)) + activations)
@@ -102,8 +122,16 @@ def lane_bytes(run: Run, pixels: int = 784) -> float:
 
 def most_lanes(runs: list[Run]) -> int:
     """How many lanes of the largest of these Runs fit into a CPU job's memory."""
-    room = min(CPU_MEMORY, available_memory()) - SCORING_MEMORY
+    room = min(CPU_MEMORY, available_memory()) - max(map(scoring_bytes, runs))
     return max(1, min(MOST_LANES, int(room / max(map(lane_bytes, runs)))))
+
+
+def scoring_bytes(run: Run) -> float:
+    """Memory of the statistics pass, which the output of p(x|z_1) dominates."""
+    if run.model.family == "ladder":
+        return SCORING_MEMORY
+    usual = IMAGES["mnist"][0] * PIXELS["mnist"]
+    return SCORING_MEMORY * max(1.0, images_of(run)[0] * _outputs(run, None)[1] / usual)
 
 
 def available_memory() -> float:
@@ -118,7 +146,7 @@ def available_memory() -> float:
 
 def training_flops(run: Run) -> float:
     """Forward and backward: three products where the forward pass has one."""
-    rows, _ = IMAGES.get(run.data.name, IMAGES["mnist"])
+    rows, _ = images_of(run)
     rows -= (run.data.labels or 0) if run.data.pool == "rest" else 0
     steps = run.schedule.steps_per_epoch or rows // run.optim.batch
     return 6.0 * step_multiplications(run) * steps * run.schedule.epochs
@@ -127,7 +155,7 @@ def training_flops(run: Run) -> float:
 def scoring_flops(run: Run) -> float:
     """All evaluation epochs and the final L_K; of a Ladder network the classification."""
     e = run.evaluation
-    rows, tests = IMAGES.get(run.data.name, IMAGES["mnist"])
+    rows, tests = images_of(run)
     up, down = multiplications(run)
     if run.data.labels:
         costs = (e.train_images or rows) * step_multiplications(run) / run.optim.batch

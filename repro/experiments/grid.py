@@ -6,6 +6,7 @@ A `Cell` is one entry of a table or one curve of a figure, before seed and budge
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from repro.config import LATENTS, WIDTHS, Model, Run
 
@@ -30,6 +31,9 @@ class Variant:
     warmup: bool
 
 
+OBSERVATIONS: dict[str, dict[str, Any]] = {  # what a data set changes of the model
+    "norb": {"observation": "gaussian", "nonlinearity": "tanh"},
+}
 VARIANTS = {
     "vae": Variant("VAE", "vae", batch_norm=False, warmup=False),
     "vae_bn": Variant("VAE+BN", "vae", batch_norm=True, warmup=False),
@@ -62,4 +66,5 @@ def model(cell: Cell) -> Model:
         latents=LATENTS[: cell.depth],
         widths=WIDTHS[: cell.depth],
         batch_norm=v.batch_norm,
+        **OBSERVATIONS.get(cell.data, {}),
     )

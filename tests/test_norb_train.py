@@ -1,0 +1,219 @@
+"""small NORB from its files to a record: experiment, engine, command line, missing files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fixture_norb
+import numpy as np
+import pytest
+import small
+from commands import one_line
+
+from repro import data
+from repro.cli import run as repro
+from repro.config import Data
+from repro.engine import predict
+from repro.engine.local import Options, evaluate, train
+from repro.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
+from repro.experiments.grid import Cell
+from repro.models import MODELS
+from repro.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.store import Store
+from repro.targets import TARGETS
+
+PAIRS = 300  # doubled, enough for minibatches of 256
+PAPER = profile("paper")
+LVAE = "norb-lvae_bn_wu-L5-s1"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a small NORB, which is found there."""
+    folder = tmp_path / "data"
+    fixture_norb.fill(folder, fixture_norb.contents(PAIRS, PAIRS))
+    small_set = fixture_norb.small(train=PAIRS, test=PAIRS)
+    monkeypatch.setitem(data.DATA_SETS, "norb", small_set)
+    monkeypatch.setenv("REPRO_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))
+    return tmp_path / "data" / "norb"
+
+
+# The experiment
+
+
+def test_the_experiment_holds_the_column_of_table_2() -> None:
+    published = {c for t in TARGETS.values() if t.id.startswith("table2/norb/") for c in t.cells}
+    assert set(EXPERIMENTS["norb"]) == published
+    assert len(EXPERIMENTS["norb"]) == 19
+
+
+def test_it_is_trained_on_request_only() -> None:
+    assert "norb" in ON_REQUEST
+    for p in PROFILES.values():
+        assert {r.data.name for r in runs(p)} & {"norb"} == set()
+    assert {r.data.name for r in runs(PAPER, ["norb"])} == {"norb"}
+
+
+def test_its_models_are_gaussian_with_tanh_in_every_profile() -> None:
+    for p in PROFILES.values():
+        for cell in cells(["norb"]):
+            model = run_of(cell, p).hierarchy
+            assert (model.observation, model.nonlinearity) == ("gaussian", "tanh")
+
+
+def test_models_of_binary_images_are_as_they_were() -> None:
+    model = run_of(Cell("mnist", "lvae_bn_wu", 5), PAPER).hierarchy
+    assert (model.observation, model.nonlinearity) == ("bernoulli", "leaky_relu")
+
+
+def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200() -> None:
+    run = find_run(LVAE, PAPER)
+    assert (run.schedule.epochs, run.schedule.warmup_epochs) == (2000, 200)
+    assert run.data == Data("norb")
+    assert experiments_of(Cell("norb", "vae", 1))[0] == "norb"
+
+
+@pytest.mark.parametrize("variant", ["vae", "lvae_bn_wu"])
+def test_its_work_is_that_of_the_declared_layers(variant: str) -> None:
+    run = run_of(Cell("norb", variant, 3), PAPER)
+    layers = MODELS[run.model.family].layers(run.hierarchy, 1024)
+    assert predict.weights(run) == sum(d.fan_in * d.fan_out for d in layers)
+
+
+def test_every_copy_is_predicted() -> None:
+    run = find_run(LVAE, PAPER)
+    assert predict.images_of(run) == (48_600, 48_600)
+    once = replace(run, data=Data("norb", test_copies=1))
+    assert predict.images_of(once) == (48_600, 24_300)
+
+
+# Training
+
+
+def test_a_run_trains_from_the_files_to_a_record(files: Path, tmp_path: Path) -> None:
+    tiny = small.run(observation="gaussian", nonlinearity="tanh", scored=(1, 2))
+    run = replace(tiny, data=Data("norb"))
+    store = Store(tmp_path / "runs")
+    outcome = train([run], store, "tiny", Options(engine="eager", threads=1))
+    assert outcome.done == [run.id]
+    record = store.record("tiny", run.id)
+    record.verify()
+    assert record.env["data"]["name"] == "norb"
+    assert (record.final["LK_images"], len(record.arrays("pca")["labels"])) == (600, 600)
+    shown = record.arrays("samples")
+    assert shown["shape"].tolist() == [32, 32]
+    assert {shown[n].dtype for n in ("true", "reconstruction", "prior")} == {np.dtype(np.uint8)}
+    before = record.final["LK_test"]
+    evaluate([run.id], store, "tiny", Options(engine="eager", threads=1))
+    assert store.record("tiny", run.id).final["LK_test"] == before
+
+
+def test_training_raises_the_bound(files: Path, tmp_path: Path) -> None:
+    tiny = small.run("vae", 1, epochs=8, scored=(1, 8), observation="gaussian")
+    run = replace(tiny, data=Data("norb"))
+    store = Store(tmp_path / "runs")
+    train([run], store, "tiny", Options(engine="eager", threads=1))
+    bounds = store.record("tiny", run.id).curve()["L1_test"].dropna().tolist()
+    assert bounds[1] > bounds[0] + 100
+
+
+@pytest.mark.slow
+def test_the_smoke_profile_trains_through_the_command_line(
+    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 0
+    assert "4 Runs done" in capsys.readouterr().out
+    assert repro(["show", LVAE, "--profile", "smoke", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert np.isfinite([shown["final"][n] for n in ("L1_train", "L1_test", "LK_test")]).all()
+    assert repro(["list", "--experiment", "norb", "--profile", "smoke", "--json"]) == 0
+    assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"done"}
+    assert repro(["check", "--profile", "smoke", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    verdicts = {t["id"]: t["verdict"] for t in report["targets"]}
+    assert verdicts["table2/norb/64-32-16-8-4/lvae_bn_wu"] == "reduced protocol"
+
+
+# Without the files
+
+
+def test_listing_says_data_missing_with_the_remedy(
+    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["list", "--experiment", "norb", "--profile", "quick"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("data missing") == 4 + 1
+    assert "run `repro data fetch norb`, or put the files there" in out
+    assert str(no_files) in out
+
+
+def test_listing_without_a_name_shows_its_cells_too(
+    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["list", "--profile", "quick", "--json"]) == 0
+    states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert states[LVAE] == "data missing"
+    assert states["mnist-lvae_bn_wu-L5-s1"] == "missing"
+
+
+def test_listing_with_the_files_says_missing(
+    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["list", "--experiment", "norb", "--profile", "quick", "--json"]) == 0
+    assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"missing"}
+
+
+def test_training_says_it_in_one_line_and_exits_3(
+    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["train", "norb", "--profile", "quick"]) == 3
+    assert "norb: data missing" in one_line(capsys)
+    assert not local.root.exists()
+
+
+def test_the_folder_of_the_option_is_looked_into(
+    local: Store, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert repro(["train", "norb", "--profile", "quick", "--data-dir", str(elsewhere)]) == 3
+    assert str(elsewhere / "norb") in one_line(capsys)
+
+
+def test_a_dry_run_says_it_and_plans_all_the_same(
+    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["train", "norb", "--profile", "quick", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "predicted time here" in out
+    assert "norb: data missing" in out
+
+
+def test_damaged_files_stop_training_with_exit_3(
+    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files / "norb" / f"{fixture_norb.TEST_CAT}.gz"
+    path.write_bytes(path.read_bytes()[:-5])
+    assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 3
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{path}: truncated or damaged gzip" in err
+
+
+def test_data_status_names_each_file(no_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert repro(["data", "status", "norb"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("missing") == 4
+    assert "repro data fetch norb" in out
+
+
+def test_verifying_says_what_was_verified(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert repro(["data", "verify", "norb"]) == 0
+    assert "size and header" in capsys.readouterr().out
