@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from repro import data
+from repro.config import Data
 from repro.data import norb
+from repro.data.images import Images
 from repro.data.sources import DataSet
 
 TRAIN, TEST = 7, 5
@@ -51,3 +54,15 @@ def fill(folder: Path, made: Mapping[str, bytes] | None = None, suffix: str = ".
         packed = gzip.compress(content, 1) if suffix else content
         (own / f"{name}{suffix}").write_bytes(packed)
     return own
+
+
+SMALL = small()
+
+
+def load(folder: Path, options: Data | None = None) -> Images:
+    return data.load_set(SMALL, folder, options)
+
+
+def damaged(folder: Path, name: str, content: bytes, suffix: str = ".gz") -> Path:
+    """A data folder in which one file has this content; returns the file."""
+    return fill(folder, contents() | {name: content}, suffix) / f"{name}{suffix}"
