@@ -1,13 +1,18 @@
-"""Trains tiny Runs as its own process, to be killed: `trainee.py FOLDER [EVENT]`.
+"""Trains tiny Runs as its own process, to be killed: `trainee.py FOLDER [EVENT | --kills N]`.
 
-With EVENT it kills itself at that many steps, writes, renames and removals, writes half done.
+With EVENT it kills itself at that many steps, writes, renames and removals, writes half done. With
+--kills its forked children are killed, until there were N, and it says what they changed.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ from repro.engine.local import Options, train
 from repro.store import Store
 
 PROFILE = "tiny"
+MOST_EVENTS, MOST_SECONDS = 150, 1.5  # before a kill: a third of the whole training, about
 RUNS: list[Run] = [
     small.run("lvae", 3, epochs=3, scored=(1, 3)),
     small.run("lvae", 2, epochs=3, scored=(1, 3)),
@@ -59,8 +65,66 @@ def die_at(event: int) -> None:
     setattr(local, "step_function", lambda *a: ticking(make(*a)))  # noqa: B010
 
 
+def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | None:
+    """Train in a forked process that is killed at a random event, or after a random time.
+
+    Whether it was killed before it had finished; None where it failed.
+    """
+    child = os.fork()
+    if child == 0:
+        if by_event:
+            die_at(draw.randrange(1, MOST_EVENTS))
+        try:
+            train(RUNS, store, PROFILE, OPTIONS)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if not by_event:
+        time.sleep(draw.uniform(0, MOST_SECONDS))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    return False if os.WEXITSTATUS(status) == 0 else None
+
+
+def kill_often(folder: Path, kills: int) -> dict[str, Any]:
+    """Train from nothing to the end, killed on the way, until there were that many kills."""
+    whole, draw = Store(folder / "whole"), random.Random(0)
+    train(RUNS, whole, PROFILE, OPTIONS)
+    log: dict[str, Any] = {"at an event": 0, "at a time": 0, "trainings": 0, "differences": []}
+    while log["at an event"] + log["at a time"] < kills:
+        log["trainings"] += 1
+        store, killed, by_event = Store(folder / str(log["trainings"])), True, False
+        while killed:
+            by_event = not by_event
+            draw.random()  # a child draws from a copy
+            killed = killed_once(store, draw, by_event)
+            log["at an event" if by_event else "at a time"] += bool(killed)
+        log["differences"] += differences(store, whole) if killed is False else ["failed"]
+    return {"kills": log["at an event"] + log["at a time"], **log}
+
+
+def differences(ours: Store, expected: Store) -> list[str]:
+    """Files of records whose checksums differ; `env.json` holds times."""
+    found = []
+    for run in RUNS:
+        a, b = (store.record(PROFILE, run.id) for store in (ours, expected))
+        a.verify()
+        mine, theirs = (r.final["files"] for r in (a, b))
+        names = (mine.keys() | theirs.keys()) - {"env.json"}
+        found += [f"{run.id}/{n}" for n in sorted(names) if mine.get(n) != theirs.get(n)]
+        found += [] if {**a.final, "files": 0} == {**b.final, "files": 0} else [f"{run.id}/final"]
+    return found
+
+
 if __name__ == "__main__":
     setattr(local.data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
-    if len(sys.argv) > 2:
-        die_at(int(sys.argv[2]))
-    train(RUNS, Store(Path(sys.argv[1])), PROFILE, OPTIONS)
+    place = Path(sys.argv[1])
+    if "--kills" in sys.argv:
+        print(json.dumps(kill_often(place, int(sys.argv[-1]))))
+    else:
+        if len(sys.argv) > 2:
+            die_at(int(sys.argv[2]))
+        train(RUNS, Store(place), PROFILE, OPTIONS)

@@ -1,0 +1,30 @@
+"""Training killed at random moments, again and again, ends with the records of an unkilled one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trainee
+
+from repro.store import ROOT
+
+KILLS = 50
+
+pytestmark = pytest.mark.slow
+
+
+def test_fifty_kills_change_no_record(tmp_path: Path) -> None:
+    command = [sys.executable, trainee.__file__, str(tmp_path), "--kills", str(KILLS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    log = json.loads(done.stdout.splitlines()[-1])
+    print(log)
+    assert log["kills"] >= KILLS
+    assert log["kills"] == log["at an event"] + log["at a time"]
+    assert min(log["at an event"], log["at a time"]) >= KILLS // 4
+    assert log["trainings"] >= 3
+    assert log["differences"] == []
