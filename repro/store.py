@@ -27,6 +27,7 @@ from repro.errors import MachineError, RecordError
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"runs": ROOT / "runs", "results": ROOT / "results"}
 FINAL = "final.json"
+LARGEST_ARRAYS = 64 * 2**20  # bytes of one npz file, unpacked; a real one has less than 2 MiB
 
 Arrays = dict[str, np.ndarray]
 
@@ -56,9 +57,8 @@ class Record:
         """One of `per_image`, `kl_units`, `pca`, `samples`. Raises RecordError."""
         path = f"{name}.npz"
         try:
-            with np.load(io.BytesIO(self._bytes(path)), allow_pickle=False) as z:
-                return {k: z[k] for k in z.files}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as e:
+            return _plain_npz(self._bytes(path))
+        except (ValueError, OSError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as e:
             raise RecordError(f"{self.folder / path}: not a plain npz ({e})") from e
 
     def verify(self) -> None:
@@ -231,6 +231,16 @@ def _npz(content: Arrays) -> bytes:
     return buffer.getvalue()
 
 
+def _plain_npz(content: bytes) -> Arrays:
+    """Arrays without pickles, and without what only unpacks to more than a record may hold."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > LARGEST_ARRAYS:
+        raise ValueError(f"{size} bytes unpacked, at most {LARGEST_ARRAYS} expected")
+    with np.load(io.BytesIO(content), allow_pickle=False) as z:
+        return {k: z[k] for k in z.files}
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -241,7 +251,7 @@ def _read(path: Path) -> bytes:
 def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_read(path))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise RecordError(f"{path}: not JSON ({e}): remove the record and train again") from e
     if not isinstance(value, dict):
         raise RecordError(f"{path}: expected an object: remove the record and train again")

@@ -1,0 +1,257 @@
+"""Damaged files of every kind: a reader returns, or raises one of this project's errors.
+
+Damage is drawn from a fixed sequence, so a failure can be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import io
+import json
+import resource
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fixture_data
+import fixture_norb
+import fixture_store
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from repro import data
+from repro.config import to_dict
+from repro.data import idx
+from repro.engine.checkpoint import (
+    load_checkpoint,
+    load_header,
+    load_weights,
+    save_weights,
+)
+from repro.errors import ReproError
+from repro.profiles import profile, runs
+from repro.store import FINAL, Record, Store
+
+EXAMPLES = 150
+RUN = runs(profile("smoke"))[-1]
+SECONDS, MEGABYTES = 5.0, 256  # that reading one small damaged file may take
+
+fuzzed = functools.partial(
+    settings,
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, valid: bytes) -> bytes:
+    """`valid` cut off, with bytes replaced, inserted or left out, or no part of it at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=200))
+    content = bytearray(valid)
+    for _ in range(draw(st.integers(1, 3))):
+        # Headers are where damage tells most, so half of it is done there.
+        reach = len(content) if draw(st.booleans()) else min(len(content), 64)
+        at = draw(st.integers(0, max(0, reach - 1)))
+        way = draw(st.sampled_from(["cut", "replace", "insert", "drop"]))
+        length = draw(st.integers(1, 8))
+        if way == "cut":
+            del content[at:]
+        elif way == "drop":
+            del content[at : at + length]
+        else:
+            new = draw(st.binary(min_size=length, max_size=length))
+            content[at : at + length * (way == "replace")] = new
+    return bytes(content)
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Fails where the block takes long, or much memory, or raises what is not of this project."""
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with contextlib.suppress(ReproError):
+        yield
+    assert time.monotonic() - start < SECONDS
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
+
+
+@functools.cache
+def record() -> Record:
+    """A record of a Run, in a folder that lasts as long as this process."""
+    folder = Path(tempfile.mkdtemp())
+    return fixture_store.write(Store(folder), "smoke", RUN)
+
+
+def with_file(name: str, content: bytes, read: Callable[[Record], Any]) -> None:
+    """Read the record with one file replaced, its checksum put right."""
+    whole = record()
+    path, final = whole.folder / name, whole.folder / FINAL
+    before = path.read_bytes(), final.read_bytes()
+    try:
+        path.write_bytes(content)
+        if name != FINAL:
+            sums = {**whole.final["files"], name: hashlib.sha256(content).hexdigest()}
+            final.write_text(json.dumps({**whole.final, "files": sums}))
+        with bounded():
+            read(Store(whole.folder.parent.parent).record("smoke", whole.run.id))
+    finally:
+        path.write_bytes(before[0])
+        final.write_bytes(before[1])
+
+
+@pytest.mark.parametrize("name", ["run.json", "env.json", FINAL])
+def test_json_of_a_record(name: str) -> None:
+    @fuzzed()
+    @given(damaged((record().folder / name).read_bytes()))
+    def check(content: bytes) -> None:
+        with_file(name, content, lambda r: r.verify())
+
+    check()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@fuzzed()
+@given(st.sampled_from(sorted(to_dict(RUN))), st.text(max_size=8), JSON)
+def test_a_run_with_any_value_anywhere(part: str, field: str, value: Any) -> None:
+    plain = to_dict(RUN)
+    if isinstance(plain[part], dict) and field:
+        plain[part][sorted(plain[part])[len(field) % len(plain[part])]] = value
+    else:
+        plain[part] = value
+    with_file("run.json", json.dumps(plain).encode(), lambda r: r.run.hash)
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    with_file("env.json", b'{"a":' * 200_000, lambda r: r.env)
+    with_file("run.json", b"[" * 200_000, lambda r: r.run)
+
+
+def test_the_curve_of_a_record() -> None:
+    @fuzzed()
+    @given(damaged((record().folder / "curve.csv").read_bytes()))
+    def check(content: bytes) -> None:
+        with_file("curve.csv", content, lambda r: r.curve())
+
+    check()
+
+
+@pytest.mark.parametrize("name", ["per_image", "kl_units"])
+def test_arrays_of_a_record(name: str) -> None:
+    @fuzzed()
+    @given(damaged((record().folder / f"{name}.npz").read_bytes()))
+    def check(content: bytes) -> None:
+        with_file(f"{name}.npz", content, lambda r: r.arrays(name))
+
+    check()
+
+
+def npz(**content: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **content)
+    return buffer.getvalue()
+
+
+def test_an_array_that_claims_to_be_huge_is_refused() -> None:
+    buffer, archive = io.BytesIO(), io.BytesIO()
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    np.lib.format.write_array_header_1_0(buffer, claim)
+    with zipfile.ZipFile(archive, "w") as z:
+        z.writestr("L1.npy", buffer.getvalue())
+    with_file("per_image.npz", archive.getvalue(), lambda r: r.arrays("per_image"))
+
+
+def test_an_array_that_unpacks_to_gigabytes_is_refused() -> None:
+    bomb = npz(L1=np.zeros(2**28, np.uint8))
+    assert len(bomb) < 2**20
+    read: list[Any] = []
+    with_file("per_image.npz", bomb, lambda r: read.append(r.arrays("per_image")))
+    assert read == []
+
+
+def test_an_array_of_objects_is_refused() -> None:
+    content = npz(L1=np.array([{"a": 1}], dtype=object))
+    read: list[Any] = []
+    with_file("per_image.npz", content, lambda r: read.append(r.arrays("per_image")))
+    assert read == []
+
+
+@functools.cache
+def weights() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_weights(path, RUN, {"x.out.W": torch.zeros(1, 2, 3)})
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [load_weights, load_header, lambda path: load_checkpoint(path, torch.device("cpu"))],
+    ids=["weights", "header", "checkpoint"],
+)
+def test_safetensors(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+
+    @fuzzed()
+    @given(damaged(weights()))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with bounded():
+            read(path)
+
+    check()
+
+
+@fuzzed()
+@given(damaged(fixture_data.toy_contents()[fixture_data.IMAGES]))
+def test_idx(content: bytes) -> None:
+    with bounded():
+        idx.parse(content, (fixture_data.TRAIN, idx.SIDE, idx.SIDE), Path("images"))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_published_file_of_mnist_format(suffix: str, tmp_path: Path) -> None:
+    folder = fixture_data.fill(tmp_path, suffix=suffix)
+    path = folder / f"{fixture_data.IMAGES}{suffix}"
+
+    @fuzzed()
+    @given(damaged(path.read_bytes()))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with bounded():
+            data.load_set(fixture_data.toy(), tmp_path)
+
+    check()
+
+
+@pytest.mark.parametrize("name", [fixture_norb.TRAIN_DAT, fixture_norb.TRAIN_CAT])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_small_norb(name: str, suffix: str, tmp_path: Path) -> None:
+    valid = fixture_norb.contents()[name]
+
+    @fuzzed()
+    @given(damaged(gzip.compress(valid, 1) if suffix else valid))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with bounded():
+            fixture_norb.load(tmp_path)
+
+    path = fixture_norb.fill(tmp_path, suffix=suffix) / f"{name}{suffix}"
+    check()
