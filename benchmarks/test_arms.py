@@ -7,8 +7,8 @@ import functools
 import pytest
 
 from repro.bench.arms import Arm, Workload, arms
-from repro.bench.measure import waiter
-from repro.bench.operations import SCORE, Operations, flops, of_arm, of_products
+from repro.bench.measure import CONTESTS, waiter
+from repro.bench.operations import SCORE, Operations, of_products
 from repro.bench.suite import device_here
 from repro.engine.predict import has_compiler
 
@@ -20,12 +20,13 @@ CASES = [
     for arm in arms()
     for operation in OPERATIONS
     if arm.engine != "compiled" or (operation != SCORE and has_compiler())
+    if arm.model == "lvae" or operation != SCORE
 ]
 
 
 @functools.lru_cache(maxsize=1)
 def operations(arm: Arm) -> Operations:
-    return of_arm(arm, WORK, device_here())
+    return CONTESTS[arm.model].of_arm(arm, WORK, device_here())
 
 
 @functools.lru_cache(maxsize=1)
@@ -35,7 +36,7 @@ def products(depths: tuple[int, ...]) -> Operations:
 
 @pytest.mark.parametrize(("arm", "operation"), CASES)
 def test_arm(benchmark, arm, operation):
-    measured(benchmark, operations(arm)[operation], arm.depths, operation)
+    measured(benchmark, operations(arm)[operation], arm.depths, operation, arm.model)
 
 
 @pytest.mark.parametrize("operation", ["forward", "forward+backward", "L_K"])
@@ -45,14 +46,16 @@ def test_products_alone(benchmark, lanes, operation):
     measured(benchmark, products(depths)[operation], depths, operation)
 
 
-def measured(benchmark, operation, depths, name):
+def measured(benchmark, operation, depths, name, model="lvae"):
     wait = waiter(device_here())
 
     def timed():
         operation()
         wait()
 
-    benchmark.group = name
+    benchmark.group = f"{model} {name}"
     benchmark.pedantic(timed, rounds=ROUNDS.get(name, 5), warmup_rounds=1)
     benchmark.extra_info["lanes"] = len(depths)
-    benchmark.extra_info["flop_per_s"] = flops(depths, WORK)[name] / benchmark.stats["median"]
+    benchmark.extra_info["flop_per_s"] = (
+        CONTESTS[model].flops(depths, WORK)[name] / benchmark.stats["median"]
+    )

@@ -80,8 +80,9 @@ def _draw(bench: dict[str, Any]) -> Figure:
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:
-    """Lanes of one depth, trained by an engine of this project."""
-    return entry["engine"] != "plain" and len(set(entry["depths"])) == 1
+    """LVAE lanes of one depth, trained by an engine of this project."""
+    lvae = entry.get("model", "lvae") == "lvae"
+    return lvae and entry["engine"] != "plain" and len(set(entry["depths"])) == 1
 
 
 def speed(entry: dict[str, Any]) -> float:

@@ -34,6 +34,13 @@ def test_a_curve_is_the_measured_steps_of_equal_lanes(engine: str) -> None:
     assert points(throughput.draw(bench), engine) == expected
 
 
+def test_ladder_networks_are_not_drawn_among_the_lvaes() -> None:
+    bench = saved_bench()
+    ladder = {**bench["arms"][2], "arm": "ladder eager K=2", "lanes": 2, "model": "ladder"}
+    with_it = {**bench, "arms": [*bench["arms"], ladder]}
+    assert points(throughput.draw(with_it), "eager") == points(throughput.draw(bench), "eager")
+
+
 def test_the_products_alone_are_drawn_as_the_limit() -> None:
     assert points(throughput.draw(saved_bench()), "limit") == [(1, 50.0), (4, 50.0)]
 

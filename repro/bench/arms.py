@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from repro.config import LATENTS, WIDTHS
+from repro.config import LADDER_SIZES, LATENTS, WIDTHS
 from repro.errors import UsageError
 from repro.experiments.grid import MAX_DEPTH, Cell
 from repro.profiles import profile, run_of
@@ -16,6 +16,7 @@ Engine = Literal["plain", "eager", "compiled"]
 ENGINES: tuple[Engine, ...] = ("eager", "compiled")
 RAGGED = tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
 SINGLE = "eager single"
+LADDER_LANES: dict[Engine, tuple[int, ...]] = {"eager": (1,), "compiled": (1, 2, 4, 10)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Arm:
     name: str
     engine: Engine
     depths: tuple[int, ...]
+    model: Literal["lvae", "ladder"] = "lvae"
 
     @property
     def lanes(self) -> int:
@@ -39,6 +41,8 @@ class Workload:
     widths: tuple[int, ...] = WIDTHS
     pixels: int = 784
     batch: int = 256
+    ladder: tuple[int, ...] = LADDER_SIZES  # layers of the Ladder network, the pixels first
+    labelled: int = 100  # of its rows; as many are unlabelled
     images: int = 256  # of L_K: four chunks of 64 images, composed like those of an L_5000
     samples: int = 64
     warmup: int = 3
@@ -50,7 +54,10 @@ QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3)
 
 
 def arms(widest: int = 8) -> list[Arm]:
-    """The single model, then for each engine K = 1, 2, 4, ... lanes and the ragged stacks."""
+    """The single model, then for each engine K = 1, 2, 4, ... lanes and the ragged stacks.
+
+    Ladder networks come last.
+    """
     found = [Arm(SINGLE, "plain", (MAX_DEPTH,))]
     for engine in ENGINES:
         for K in (2**i for i in range(widest.bit_length())):
@@ -59,7 +66,18 @@ def arms(widest: int = 8) -> list[Arm]:
         found.append(Arm(f"{engine} {name}", engine, RAGGED))
         three = tuple(d for d in RAGGED for _ in range(3))
         found.append(Arm(f"{engine} 3x {name}", engine, three))
-    return found
+    return [*found, *ladder_arms()]
+
+
+def ladder_arms() -> list[Arm]:
+    """The single Ladder network, then stacks of some lanes, up to the ten seeds of a table."""
+    depth = len(LADDER_SIZES) - 1
+    stacks = [
+        Arm(f"ladder {engine} K={K}", engine, (depth,) * K, "ladder")
+        for engine, widths in LADDER_LANES.items()
+        for K in widths
+    ]
+    return [Arm("ladder single", "plain", (depth,), "ladder"), *stacks]
 
 
 def quick_arms() -> list[Arm]:

@@ -13,26 +13,35 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from repro.bench import ladders, operations
 from repro.bench.arms import Arm, Workload
 from repro.bench.memory import HighWater
-from repro.bench.operations import (
-    SCORE,
-    STEP,
-    Operation,
-    Operations,
-    flops,
-    of_arm,
-    of_plain,
-    of_products,
-)
+from repro.bench.operations import SCORE, STEP, Operation, Operations
 from repro.engine.memory import keep_freed_memory
 
 MEASURED_STEPS = 3  # of memory
 Times = dict[str, list[float]]
+
+
+class Contest(NamedTuple):
+    """Who takes part for one kind of model, and how much work each operation is."""
+
+    of_arm: Callable[[Arm, Workload, torch.device], Operations]
+    of_plain: Callable[[int, Workload, torch.device], Operations]
+    of_products: Callable[[tuple[int, ...], Workload, torch.device], Operations]
+    flops: Callable[[tuple[int, ...], Workload], dict[str, int]]
+
+
+CONTESTS = {
+    "lvae": Contest(
+        operations.of_arm, operations.of_plain, operations.of_products, operations.flops
+    ),
+    "ladder": Contest(ladders.of_arm, ladders.of_plain, ladders.of_products, ladders.flops),
+}
 
 
 def waiter(device: torch.device) -> Callable[[], None]:
@@ -68,7 +77,8 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
     the ratio within a repeat, so they are not quite the ratio of the two medians.
     """
     wait, memory = waiter(device), HighWater(device)
-    ops = of_arm(arm, work, device)
+    contest = CONTESTS[arm.model]
+    ops = contest.of_arm(arm, work, device)
     first = seconds_of(ops[STEP], wait)  # compiles what the other operations run, too
     memory.restart()
     for _ in range(MEASURED_STEPS):
@@ -76,10 +86,11 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
     wait()
     peak = memory.read()
     times = _all_times(arm, ops, work, device)
-    count = flops(arm.depths, work)
+    count = contest.flops(arm.depths, work)
     return {
         "arm": arm.name,
         "engine": arm.engine,
+        "model": arm.model,
         "depths": list(arm.depths),
         "lanes": arm.lanes,
         "compile_seconds": _rounded(first) if arm.engine == "compiled" else 0.0,
@@ -95,9 +106,11 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
 
 def _all_times(arm: Arm, ops: Operations, work: Workload, device: torch.device) -> dict[str, Times]:
     """Times of each operation of the arm, of its products and of one single model per depth."""
-    rivals = {"matmul": of_products(arm.depths, work, device)}
+    kind = CONTESTS[arm.model]
+    rivals = {"matmul": kind.of_products(arm.depths, work, device)}
     if arm.engine != "plain":
-        rivals |= {f"single {d}": of_plain(d, work, device) for d in sorted(set(arm.depths))}
+        depths = sorted(set(arm.depths))
+        rivals |= {f"single {d}": kind.of_plain(d, work, device) for d in depths}
     times = {}
     for name, op in ops.items():
         repeats = work.scoring_repeats if name == SCORE else work.repeats
@@ -113,10 +126,11 @@ def rates(times: Times, arm: Arm, operation: str, work: Workload, flops: int) ->
     """
     seconds = median(times["arm"])
     scoring = operation == SCORE
+    rows = 2 * work.labelled if arm.model == "ladder" else work.batch
     found: dict[str, Any] = {
         "seconds": seconds,
         "spread": _spread(times["arm"]),
-        "images_per_s": arm.lanes * (work.images if scoring else work.batch) / seconds,
+        "images_per_s": arm.lanes * (work.images if scoring else rows) / seconds,
         "flop_per_s": flops / seconds,
         "ratio_to_single": _ratio(times["arm"], _singles(times, arm)),
         "ratio_to_matmul": _ratio(times["arm"], times["matmul"]),
