@@ -23,7 +23,8 @@ class Combinator(NamedTuple):
     """`combine(z, u, a)`, how many parameters a unit has, and where they begin.
 
     ones: which begin at 1, the others at 0. swapped: the same when z and u exchange their roles;
-    empty where they cannot. biases: which stay 0 when all others begin at random.
+    empty where they cannot. biases: which stay 0 when all others begin at random. lateral: which
+    begin at 1 so that z_hat = z although more of `ones` would be; empty where there is no such way.
     """
 
     combine: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,6 +32,7 @@ class Combinator(NamedTuple):
     ones: tuple[int, ...] = ()
     swapped: tuple[int, ...] = ()
     biases: tuple[int, ...] = ()
+    lateral: tuple[int, ...] = ()
 
 
 def gauss(z: Tensor, u: Tensor, a: Tensor) -> Tensor:
@@ -75,7 +77,7 @@ def linear(z: Tensor, u: Tensor, a: Tensor) -> Tensor:
 
 COMBINATORS = {
     "gauss": Combinator(gauss, 10, ones=(1, 6), biases=(2, 4, 7, 9)),
-    "sig": Combinator(sig, 9, ones=(1, 4, 6), swapped=(2, 4, 7), biases=(0, 5)),
+    "sig": Combinator(sig, 9, ones=(1, 4, 6), swapped=(2, 4, 7), biases=(0, 5), lateral=(1, 6)),
     "g2": Combinator(g2, 7, ones=(1, 3, 5), swapped=(2, 3, 6), biases=(0, 4)),
     "g3": Combinator(g3, 4, ones=(1,), swapped=(2,), biases=(0,)),
     "g4": Combinator(g4, 8, ones=(0, 1, 3, 4), biases=(6, 7)),

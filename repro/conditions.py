@@ -97,7 +97,23 @@ def _of_ladder(run: Run) -> list[tuple[bool, str]]:
             _real_valued_defaults(run),
             "data.copies and the like are of real-valued images: leave out",
         ),
+        (
+            m.combinator_init != "lateral" or m.combinator == "sig",
+            f"combinator_init 'lateral' is of 'sig' only, not of {m.combinator!r}: use 'ones'",
+        ),
+        (
+            m.estimate_scale == "clean" or m.joined,
+            "model.estimate_scale 'noisy' needs one statistic for all rows: use it with joined",
+        ),
+        (
+            m.passed_down == "raw" or m.estimate_norm,
+            "model.passed_down 'normalised' needs estimate_norm: use 'raw' without",
+        ),
         (labels >= 2, f"data.labels is {run.data.labels}: say how many images are labelled"),
+        (
+            run.data.label_order == "random" or not run.data.balanced,
+            "data.label_order 'file' takes the first images whatever their class: not balanced",
+        ),
         (
             not run.data.balanced or labels % classes == 0,
             f"data.labels {labels} is not divisible by {classes}, the number of classes:"

@@ -31,6 +31,8 @@ class Data:
     labels: int | None = None  # training images whose class a Ladder network is told
     balanced: bool = True  # equally many of each class, unless every image is labelled
     pool: Literal["all", "rest"] = "all"  # unlabelled images: all of them; kzky: the others
+    label_order: Literal["random", "file"] = "random"  # parmesan: the file's first are labelled
+    first_images: int | None = None  # of the file, the others are unused; parmesan: 50,000
     # Of real-valued images: the defaults are the code's at the time of the paper.
     resample: Literal["bicubic", "box"] = "bicubic"  # small NORB: 96x96 to 32x32
     copies: Literal[1, 2] = 2  # training images, each with its own dequantisation
@@ -78,20 +80,27 @@ class Ladder:
     decoder: Literal["full", "top", "none"] = "full"  # the Gamma model estimates the top alone
     combinator: Literal["gauss", "sig", "g2", "g3", "g4", "linear", "mlp", "amlp"] = "gauss"
     combinator_hidden: tuple[int, ...] = ()  # widths of an MLP combinator
-    combinator_init: Literal["ones", "swapped", "random"] = "ones"  # Pezeshki: published, Rev, Rand
-    combinator_std: float = (
-        0.025  # of a random beginning; a value that was tried, not the tuned one
-    )
+    # Published, Pezeshki's RevInit and RandInit; parmesan's, whose z_hat begins as z.
+    combinator_init: Literal["ones", "swapped", "random", "lateral"] = "ones"
+    combinator_std: float = 0.025  # of a random beginning; a value that was tried, not the tuned
     combinator_shared: bool = False  # one for all units of a layer; the paper has one a unit
     lateral: bool = True  # whether combinators are given z; Pezeshki's NoLateral: 0 instead
     top_input: Literal["softmax", "logits"] = "softmax"  # what u_L is made of; kzky: logits
     estimate_norm: bool = True  # estimates on the scale of the clean z; never at layer 0
-    weight_init: Literal["normal", "uniform"] = "normal"  # variance 1 / fan-in; kzky: uniform
+    # Variance 1 / fan-in; kzky: uniform; Lasagne: uniform of variance 2 / (fan-in + fan-out).
+    weight_init: Literal["normal", "uniform", "glorot"] = "normal"
     beta_init: float = 0.0  # kzky: 1
     gamma_init: Literal["one", "uniform"] = "one"  # kzky: uniform of unit variance
     batch_norm_eps: float = 1e-10
     dead_var: float = 1e-10  # a unit of less clean variance keeps its scale in the cost
     test_var: Literal["unbiased", "biased"] = "unbiased"  # of the statistics that predict
+    leaky_slope: float = 0.0  # of the hidden layers; 0: ReLU; parmesan: 0.01
+    gammas: Literal["top", "all", "none"] = "top"  # parmesan: all layers; Lasagne: none
+    affine: Literal["shift_first", "scale_first"] = "shift_first"  # parmesan: gamma z + beta
+    vertical_affine: bool = False  # parmesan: each u is scaled and shifted once normalised
+    joined: bool = False  # both halves normalised together; parmesan, Lasagne, Pezeshki's code
+    estimate_scale: Literal["clean", "noisy"] = "clean"  # path of the statistics; parmesan: noisy
+    passed_down: Literal["raw", "normalised"] = "raw"  # z_hat as V sees it; Lasagne: normalised
 
     @property
     def depth(self) -> int:
@@ -154,12 +163,17 @@ class Evaluation:
 ADDED: dict[str, dict[str, Any]] = {
     "data": {
         **{"labels": None, "balanced": True, "pool": "all"},
+        **{"label_order": "random", "first_images": None},
         **{"resample": "bicubic", "copies": 2, "test_copies": 2},
         **{"dequantise": True, "divide_by": "grey_scale"},
     },
     "model": {"nonlinearity": "leaky_relu"},
     "schedule": {"decay_from": None},
     "evaluation": {"statistics": "full"},
+    "ladder": {  # the model of a Ladder network
+        **{"leaky_slope": 0.0, "gammas": "top", "affine": "shift_first", "vertical_affine": False},
+        **{"joined": False, "estimate_scale": "clean", "passed_down": "raw"},
+    },
 }
 
 
@@ -193,10 +207,11 @@ class Run:
         Fields of ADDED are left out at their default, so that Runs older than them keep theirs.
         """
         plain = to_dict(self)
+        parts = {**plain, self.model.family: plain["model"]}
         for part, fields in ADDED.items():
             for name, default in fields.items():
-                if name in plain[part] and plain[part][name] == default:
-                    del plain[part][name]
+                if name in parts.get(part, {}) and parts[part][name] == default:
+                    del parts[part][name]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -9,49 +9,50 @@ from statistics import fmean, stdev
 
 from layout import Table, main, protocol
 
-from repro.experiments import label_of
+from repro.experiments import EXPERIMENTS, Cell, label_of
+from repro.experiments.ladder import EVERY
 from repro.measures import metric
 from repro.profiles import Profile, profile, run_of
 from repro.store import Record, Store
 from repro.targets import TARGETS, TEST_IMAGES, Target
 
-PREFIX = "ladder/"
 COLUMNS = (
     *("labels", "model", "published", "sd (published)", "source"),
     *("ours", "sd (ours)", "s.e. (images)", "seeds"),
 )
 # Confidence of a target, as this table says it.
 SOURCES = {"published": "read", "from memory": "from memory"}
+QUOTED = "quoted: validation"
 
 
 def build(store: Store, profile_name: str) -> Table:
     """One row per published number; errors in percent. Raises UsageError, RecordError."""
     p = profile(profile_name)
-    targets = [t for name, t in TARGETS.items() if name.startswith(PREFIX)]
-    targets.sort(key=lambda t: cell_labels(t))
-    found = {t.id: records(store, p, t) for t in targets}
-    rows = tuple((*published(t), *ours(found[t.id])) for t in targets)
+    cells = sorted(EXPERIMENTS["ladder"], key=lambda c: (c.labels, list(EVERY).index(c.variant)))
+    found = {c: records(store, p, c) for c in cells}
+    rows = tuple((*published(c), *ours(found[c])) for c in cells)
     title = f"Ladder networks{protocol(p)}"
     return Table(title, caption(p, list(found.values())), COLUMNS, rows)
 
 
-def cell_labels(target: Target) -> int:
-    return target.cells[0].labels
+def target_of(cell: Cell) -> Target:
+    return TARGETS[f"ladder/{cell.variant}/{cell.labels}"]
 
 
-def records(store: Store, p: Profile, target: Target) -> list[Record]:
+def records(store: Store, p: Profile, cell: Cell) -> list[Record]:
     """The records of a row's Run in this profile, diverged ones too, by seed."""
-    run = run_of(target.cells[0], p)
+    run = run_of(cell, p)
     same = [r for r in store.records(p.name) if r.run == replace(run, seed=r.run.seed)]
     return sorted(same, key=lambda r: r.run.seed)
 
 
-def published(target: Target) -> tuple[str, ...]:
-    """A port's README gives "around 98%", so one digit of its error is all there is."""
-    cell = target.cells[0]
+def published(cell: Cell) -> tuple[str, ...]:
+    """kzky's README gives "around 98%", so one digit of its error is all there is."""
+    target = target_of(cell)
     sd = "" if target.sd is None else f"{target.sd:.2f}"
-    paper = f"{target.paper:.2f}" if sd else f"{target.paper:.0f}"
-    return f"{cell.labels:,}", label_of(cell), paper, sd, SOURCES[target.confidence]
+    paper = f"{target.paper:.2f}" if sd else f"{target.paper:g}"
+    source = QUOTED if target.quoted_from else SOURCES[target.confidence]
+    return f"{cell.labels:,}", label_of(cell), paper, sd, source
 
 
 def ours(found: Sequence[Record]) -> tuple[str, ...]:
@@ -71,12 +72,15 @@ def caption(p: Profile, found: Sequence[Sequence[Record]]) -> str:
     diverged = [r for rows in found for r in rows if r.diverged]
     lost = "".join(f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
     run = sum(any(not r.diverged for r in rows) for rows in found)
+    departures = " ".join(v.departure for v in EVERY.values() if v.departure)
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
-        " epoch. Published: mean and standard deviation (sd) over 10 seeds; kzky's is one run of"
-        " a port. Source: numbers from memory were recalled, not read, and are weak targets. Ours:"
+        " epoch. Published: mean and standard deviation (sd) over 10 seeds; a port's is one run."
+        " Source: numbers from memory were recalled, not read, and are weak targets; the Lasagne"
+        " port's is an error on validation images of another split, quoted and no target. Ours:"
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
-        " its own balanced draw of labels; s.e.: of one seed's error over test images."
+        " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
+        f" the file. {departures} s.e.: of one seed's error over test images."
         f" Profile {p.name} ({p.ladder.summary}). {run} of {len(found)} rows were run.{lost}"
     )
 

@@ -16,8 +16,10 @@ from repro.models.ladder_network import LadderNet
 Array = np.ndarray
 
 
-def batch_norm(h: Array) -> Array:
-    return (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-10)
+def batch_norm(h: Array, like: Array | None = None) -> Array:
+    """h by its own statistics, or by those of `like`."""
+    like = h if like is None else like
+    return (h - like.mean(0)) / np.sqrt(like.var(0) + 1e-10)
 
 
 def gauss(z: Array, u: Array, a: Array) -> Array:
@@ -37,6 +39,13 @@ class Reference:
     def of(cls, net: LadderNet) -> Reference:
         return cls(net.model, {name: p[0].numpy() for name, p in net.params.items()})
 
+    def affine(self, name: str, h: Array) -> Array:
+        """A layer's scale and shift; `name` is a prefix of parameters."""
+        beta, gamma = self.params[f"{name}.beta"], self.params.get(f"{name}.gamma", 1.0)
+        if self.model.affine == "shift_first" and name.startswith("f"):
+            return gamma * (h + beta)
+        return gamma * h + beta
+
     def encode(self, x: Array, eps: list[Array] | None) -> tuple[list[Array], list[Array], Array]:
         """z_0..z_L, the products of layers 1..L, and the logits, of rows normalised together."""
         std, L = self.model.noise, self.model.depth
@@ -46,28 +55,30 @@ class Reference:
             products.append(h @ self.params[f"f{i}.W"])
             noise = 0 if eps is None else std[i] * eps[i]
             z.append(batch_norm(products[-1]) + noise)
-            h = z[-1] + self.params[f"f{i}.beta"]
-            h = np.maximum(h, 0) if i < L else self.params[f"f{L}.gamma"] * h
+            h = self.affine(f"f{i}", z[-1])
+            h = np.where(h > 0, h, self.model.leaky_slope * h) if i < L else h
         return z, products, h
 
     def supervised(self, x: Array, y: Array, eps: list[Array]) -> float:
-        """Cross-entropy of the corrupted path."""
+        """Cross-entropy of the corrupted path; the first rows of `x` have a class."""
         _, _, logits = self.encode(x, eps)
-        return float(-log_softmax(logits, 1)[np.arange(len(y)), y].mean())
+        return float(-log_softmax(logits[: len(y)], 1)[np.arange(len(y)), y].mean())
 
-    def denoising(self, x: Array, eps: list[Array]) -> dict[int, float]:
-        """C_i of every estimated layer, of rows normalised together."""
+    def denoising(self, x: Array, eps: list[Array], rows: slice = slice(None)) -> dict[int, float]:
+        """C_i of every estimated layer and some rows, of rows normalised together."""
         z, products, _ = self.encode(x, None)
-        noisy, _, logits = self.encode(x, eps)
+        noisy, noisy_products, logits = self.encode(x, eps)
+        if self.model.estimate_scale == "noisy":
+            products = noisy_products
         costs = {}
-        z_hat = softmax(logits, 1) if self.model.top_input == "softmax" else logits
+        logits = logits[rows]
+        down = softmax(logits, 1) if self.model.top_input == "softmax" else logits
         for i in reversed(self.model.estimated):
-            below = f"g{i}.V" in self.params
-            u = batch_norm(z_hat @ self.params[f"g{i}.V"] if below else z_hat)
-            z_hat = gauss(noisy[i] * self.model.lateral, u, self.params[f"g{i}.a"])
-            compared = z_hat
-            if i and self.model.estimate_norm:
-                product = products[i - 1]
-                compared = (z_hat - product.mean(0)) / np.sqrt(product.var(0) + 1e-10)
-            costs[i] = float(((z[i] - compared) ** 2).mean())
+            u = batch_norm(down @ self.params[f"g{i}.V"] if f"g{i}.V" in self.params else down)
+            u = self.affine(f"g{i}", u) if self.model.vertical_affine else u
+            z_hat = gauss(noisy[i][rows] * self.model.lateral, u, self.params[f"g{i}.a"])
+            scaled = i and self.model.estimate_norm
+            compared = batch_norm(z_hat, products[i - 1]) if scaled else z_hat
+            down = compared if self.model.passed_down == "normalised" else z_hat
+            costs[i] = float(((z[i][rows] - compared) ** 2).mean())
         return costs

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from repro.config import Data, Evaluation, Ladder, Optim, Run, Schedule
 from repro.data.images import Images as Raw
-from repro.models.ladder_network import LadderNet, initial_value, parameters
+from repro.models.ladder_network import Cost, LadderNet, cost, initial_value, parameters
 from repro.score import Images
 
 SIZES = (19, 13, 7, 5)
@@ -34,6 +35,30 @@ def top_only(**fields: Any) -> Ladder:
 
 def baseline(**fields: Any) -> Ladder:
     return model(decoder="none", cost_weights=(0.0,) * 4, **fields)
+
+
+# As they are trained, beside small sizes.
+VARIANTS = [
+    pytest.param(model(), id="full"),
+    pytest.param(model(cost_rows="both", top_input="logits"), id="kzky"),
+    pytest.param(top_only(), id="gamma"),
+    pytest.param(baseline(), id="baseline"),
+    pytest.param(
+        model(combinator="amlp", combinator_hidden=(2, 2), combinator_init="random"),
+        id="amlp",
+    ),
+    pytest.param(
+        model(
+            **{"combinator": "sig", "combinator_init": "lateral", "leaky_slope": 0.01},
+            **{"gammas": "all", "affine": "scale_first", "vertical_affine": True},
+            **{"joined": True, "estimate_scale": "noisy"},
+        ),
+        id="parmesan",
+    ),
+    pytest.param(
+        model(combinator="sig", gammas="none", joined=True, passed_down="normalised"), id="lasagne"
+    ),
+]
 
 
 def net(ladder: Ladder | None = None, K: int = 1, spread: float = 0.3) -> LadderNet:
@@ -61,6 +86,13 @@ def noise(K: int = 1, R: int = ROWS, seed: int = 9) -> list[Tensor]:
     """Standard normal draws, one [K, R, M_i] a layer."""
     g = torch.Generator().manual_seed(seed)
     return [torch.randn(K, R, n, generator=g, dtype=torch.float64) for n in SIZES]
+
+
+def costs(ladder: LadderNet, x: Tensor | None = None, eps: Sequence[Tensor] | None = None) -> Cost:
+    """Of a minibatch of `pixels`, `classes` and `noise`, as far as none is given."""
+    K = ladder.params["f1.W"].shape[0]
+    x = pixels(K) if x is None else x
+    return cost(ladder, x, classes(K), eps or noise(K))
 
 
 def lane(ladder: LadderNet, k: int) -> LadderNet:

@@ -94,6 +94,12 @@ def test_the_order_is_new_in_every_epoch() -> None:
     assert pool(first) != pool(second)
 
 
+def test_the_order_belongs_to_the_seed() -> None:
+    """In the released code every seed sees the images in one order; here it is a seed's own."""
+    one, other = (epoch_of(feed_of(small.run(s), images=numbered())) for s in (1, 2))
+    assert pool(one) != pool(other)
+
+
 def test_labels_are_the_classes_of_their_images() -> None:
     images = numbered()
     for batch in epoch_of(feed_of(small.run(labels=85), images=images)):

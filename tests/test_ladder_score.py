@@ -65,9 +65,10 @@ def test_the_error_does_not_depend_on_the_size_of_chunks(
     assert scored(small.run(labels=85)).predicted.tolist() == whole.predicted.tolist()
 
 
-def test_the_test_set_s_own_statistics_are_not_used() -> None:
-    """Classified one by one, images get the class they get together."""
-    run, images = small.run(), small.images()
+@pytest.mark.parametrize("noise", [0.3, 0.0])
+def test_the_test_set_s_own_statistics_are_not_used(noise: float) -> None:
+    """Classified one by one, images get the class they get together, by a noiseless model too."""
+    run, images = small.run(ladder=small.model(noise=(noise,) * 4)), small.images()
     together = scored(run).predicted
     for i in range(7):
         one = copy.copy(images)

@@ -15,7 +15,7 @@ from repro import profiles
 from repro.cli.drawing import script
 from repro.config import Run
 from repro.errors import RecordError, UsageError
-from repro.experiments.ladder import cell
+from repro.experiments.ladder import EVERY, cell
 from repro.store import ROOT, Store
 from repro.targets import TARGETS
 
@@ -54,8 +54,8 @@ def three(store: Store) -> Store:
 def test_every_published_number_has_a_row(store: Store) -> None:
     found = {(r[LABELS], float(r[PUBLISHED])) for r in build(store).rows}
     targets = [t for n, t in TARGETS.items() if n.startswith("ladder/")]
-    assert found == {(f"{t.cells[0].labels:,}", t.paper) for t in targets}
-    assert len(build(store).rows) == len(targets) == 15
+    assert found == {(f"{int(t.id.split('/')[2]):,}", t.paper) for t in targets}
+    assert len(build(store).rows) == len(targets) == 17
 
 
 def test_a_row_without_a_record_says_not_run(store: Store) -> None:
@@ -66,6 +66,22 @@ def test_numbers_from_memory_say_so(store: Store) -> None:
     recalled = {r[MODEL] for r in build(store).rows if r[SOURCE] == "from memory"}
     assert "Ladder, full" not in recalled
     assert len(recalled) == 3
+
+
+def test_an_error_of_validation_images_is_shown_as_quoted(store: Store) -> None:
+    found = row(build(store), "60,000", "Lasagne port, 784-500-10")
+    assert found[PUBLISHED : SOURCE + 1] == ("2.75", "", "quoted: validation")
+    assert "on validation images of another split, quoted and no target" in build(store).caption
+
+
+def test_what_a_run_cannot_hold_of_a_port_is_said(store: Store) -> None:
+    assert EVERY["parmesan"].departure in build(store).caption
+    assert EVERY["lasagne"].departure in build(store).caption
+
+
+def test_a_port_s_number_has_its_own_digits(store: Store) -> None:
+    models = ("kzky's port, as its code ran", "parmesan's port")
+    assert [row(build(store), model=m)[PUBLISHED] for m in models] == ["2", "1.25"]
 
 
 def test_errors_are_averaged_over_seeds(three: Store) -> None:
@@ -109,7 +125,7 @@ def test_a_record_of_another_configuration_is_not_shown(store: Store) -> None:
 
 
 def test_the_caption_counts_the_rows_that_were_run(three: Store) -> None:
-    assert "1 of 15 rows were run." in build(three).caption
+    assert "1 of 17 rows were run." in build(three).caption
 
 
 @pytest.mark.parametrize("profile", ["smoke", "quick", "reduced"])

@@ -29,9 +29,14 @@ def split(data: Data, classes: Bytes, order: Rows) -> Split:
 
     Balanced: the first n / C of each class; where every image is labelled, or the draw is not
     balanced, the first n. The pool is all images, labelled ones included, or the rest, in the same
-    order. Raises UsageError where there are too few images.
+    order. `label_order` and `first_images` replace the order by the file's, and leave images out.
+    Raises UsageError where there are too few images.
     """
     n, N = data.labels or 0, len(classes)
+    if data.first_images is not None:
+        order, N = _of_first(data, order), data.first_images
+    if data.label_order == "file":
+        order = np.sort(order)
     if n > N:
         raise UsageError(f"{n} labels, but {data.name} has {N} training images: ask for fewer")
     labelled = order[:n]
@@ -39,6 +44,16 @@ def split(data: Data, classes: Bytes, order: Rows) -> Split:
         labelled = _balanced(data, classes, order)
     pool = order if data.pool == "all" else order[~np.isin(order, labelled)]
     return Split(labelled, pool)
+
+
+def _of_first(data: Data, order: Rows) -> Rows:
+    first, N = data.first_images or 0, len(order)
+    if first > N:
+        raise UsageError(
+            f"the first {first} images are asked for, but {data.name} has {N} training images:"
+            " ask for fewer"
+        )
+    return order[order < first]
 
 
 def _balanced(data: Data, classes: Bytes, order: Rows) -> Rows:

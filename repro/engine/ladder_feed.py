@@ -34,7 +34,8 @@ class LadderFeed:
         first = stack.runs[0]
         self.splits = [split_of(run, images.train_labels) for run in stack.runs]
         self.labelled = first.labelled_batch
-        self.unlabelled = first.optim.batch if first.ladder.costly else 0  # else nothing reads them
+        read = first.ladder.costly or first.ladder.joined  # else nothing reads unlabelled rows
+        self.unlabelled = first.optim.batch if read else 0
         self.steps = steps_of(first, len(self.splits[0].pool))
 
     def block(self, epoch: int, first: int) -> Iterator[LadderBatch]:

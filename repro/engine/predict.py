@@ -96,13 +96,13 @@ def step_multiplications(run: Run) -> float:
     if not run.data.labels:
         return float((up + down) * run.optim.batch)
     noisy, decoded = _rows(run)
-    clean = decoded if max(run.ladder.costly, default=0) else 0
+    clean = (noisy if run.ladder.joined else decoded) if max(run.ladder.costly, default=0) else 0
     return float((noisy + clean) * up + decoded * down)
 
 
 def _rows(run: Run) -> tuple[int, int]:
     """Of a Ladder network's minibatch: rows of the corrupted path, and those that are decoded."""
-    unlabelled = run.optim.batch if run.ladder.costly else 0
+    unlabelled = run.optim.batch if run.ladder.costly or run.ladder.joined else 0
     noisy = run.labelled_batch + unlabelled
     return noisy, noisy if run.ladder.cost_rows == "both" else unlabelled
 
@@ -146,7 +146,7 @@ def available_memory() -> float:
 
 def training_flops(run: Run) -> float:
     """Forward and backward: three products where the forward pass has one."""
-    rows, _ = images_of(run)
+    rows = run.data.first_images or images_of(run)[0]
     rows -= (run.data.labels or 0) if run.data.pool == "rest" else 0
     steps = run.schedule.steps_per_epoch or rows // run.optim.batch
     return 6.0 * step_multiplications(run) * steps * run.schedule.epochs

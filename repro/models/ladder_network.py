@@ -69,24 +69,32 @@ class Cost(NamedTuple):
 def parameters(model: Ladder) -> Iterator[Parameter]:
     """Encoder f1..fL from the data upward, then the decoder's g_i, in the order of sizes.
 
-    A ReLU layer has no gamma; no product has a bias, which batch norm would cancel.
+    A ReLU layer needs no gamma; no product has a bias, which batch norm would cancel.
     """
-    m, L, uniform = model.sizes, model.depth, model.weight_init == "uniform"
-    for i in range(1, L + 1):
-        yield _weight(f"f{i}.W", m[i - 1], m[i], uniform)
-        yield Parameter(f"f{i}.beta", (m[i],), torch.tensor(model.beta_init), torch.zeros(()))
+    m, L = model.sizes, model.depth
     drawn = float(model.gamma_init == "uniform")
-    yield Parameter(f"f{L}.gamma", (m[L],), torch.tensor(1 - drawn), torch.tensor(drawn), True)
+    scaled = {"top": (L,), "all": range(1, L + 1), "none": ()}[model.gammas]
+    for i in range(1, L + 1):
+        yield _weight(model, f"f{i}.W", m[i - 1], m[i])
+        yield Parameter(f"f{i}.beta", (m[i],), torch.tensor(model.beta_init), torch.zeros(()))
+        if i in scaled:
+            std = torch.tensor(drawn)
+            yield Parameter(f"f{i}.gamma", (m[i],), torch.tensor(1 - drawn), std, True)
     for i in model.estimated:
         if i < L:
-            yield _weight(f"g{i}.V", m[i + 1], m[i], uniform)
+            yield _weight(model, f"g{i}.V", m[i + 1], m[i])
+        if model.vertical_affine:
+            yield Parameter(f"g{i}.beta", (m[i],), torch.zeros(()), torch.zeros(()))
+            yield Parameter(f"g{i}.gamma", (m[i],), torch.ones(()), torch.zeros(()))
         g = _combinator(model)
         units = 1 if model.combinator_shared else m[i]
         yield Parameter(f"g{i}.a", (g.size, units), *_beginning(model, g))
 
 
-def _weight(name: str, fan_in: int, fan_out: int, uniform: bool) -> Parameter:
-    std = torch.tensor(1 / math.sqrt(fan_in))
+def _weight(model: Ladder, name: str, fan_in: int, fan_out: int) -> Parameter:
+    glorot = model.weight_init == "glorot"
+    std = torch.tensor(1 / math.sqrt((fan_in + fan_out) / 2 if glorot else fan_in))
+    uniform = model.weight_init != "normal"
     return Parameter(name, (fan_in, fan_out), torch.zeros(()), std, uniform)
 
 
@@ -101,7 +109,8 @@ def _beginning(model: Ladder, g: Combinator) -> tuple[Tensor, Tensor]:
         std[:] = model.combinator_std
         std[list(g.biases)] = 0
     else:
-        start[list(g.ones if model.combinator_init == "ones" else g.swapped)] = 1
+        ones = {"ones": g.ones, "swapped": g.swapped, "lateral": g.lateral}
+        start[list(ones[model.combinator_init])] = 1
     return start, std
 
 
@@ -151,52 +160,70 @@ def encode(
 
 
 def activate(net: LadderNet, i: int, z: Tensor) -> Tensor:
-    """h_i = relu(z + beta); at the top the logits gamma (z + beta): added first, then scaled."""
-    shifted = z + net.params[f"f{i}.beta"].unsqueeze(1)
-    if i < net.model.depth:
-        return F.relu(shifted)
-    return net.params[f"f{i}.gamma"].unsqueeze(1) * shifted
+    """h_i = relu(z + beta); at the top the logits gamma (z + beta): added first, then scaled.
+
+    Ports differ in which layers have a gamma (`gammas`), the order (`affine`), and the slope.
+    """
+    model, beta = net.model, net.params[f"f{i}.beta"].unsqueeze(1)
+    gamma = net.params.get(f"f{i}.gamma")
+    if gamma is None:
+        h = z + beta
+    elif model.affine == "shift_first":
+        h = gamma.unsqueeze(1) * (z + beta)
+    else:
+        h = gamma.unsqueeze(1) * z + beta
+    if i == model.depth:
+        return h
+    return F.leaky_relu(h, model.leaky_slope) if model.leaky_slope else F.relu(h)
 
 
-def decode(net: LadderNet, z: Sequence[Tensor], logits: Tensor) -> dict[int, Tensor]:
+def decode(
+    net: LadderNet, z: Sequence[Tensor], logits: Tensor, scale: Path | None = None
+) -> dict[int, Tensor]:
     """Estimates z_hat_i [K, R, M_i] of the clean z_i, from one half's rows of the corrupted path.
 
-    What goes down is the raw z_hat; u is always normalised by its own rows' statistics.
+    What goes down is the raw z_hat, or as `passed_down` says z_hat by the statistics of `scale`; u
+    is always normalised by its own rows' statistics.
     """
     model, params, rows = net.model, net.params, (logits.shape[1],)
     g, z_hat = _combinator(model), dict[int, Tensor]()
     above = torch.softmax(logits, -1) if model.top_input == "softmax" else logits
     for i in reversed(model.estimated):
-        v = above if i == model.depth else torch.bmm(z_hat[i + 1], params[f"g{i}.V"])
+        v = above if i == model.depth else torch.bmm(above, params[f"g{i}.V"])
         u, _ = normalise(v, rows, model.batch_norm_eps)
+        if model.vertical_affine:
+            u = params[f"g{i}.gamma"].unsqueeze(1) * u + params[f"g{i}.beta"].unsqueeze(1)
         lateral = z[i] if model.lateral else torch.zeros_like(u)
-        z_hat[i] = g.combine(lateral, u, params[f"g{i}.a"])
+        z_hat[i] = above = g.combine(lateral, u, params[f"g{i}.a"])
+        if model.passed_down == "normalised" and scale is not None:
+            above = on_scale_of(model, scale, i, above)
     return z_hat
 
 
-def denoising(net: LadderNet, x: Tensor, noisy: Path, layers: Sequence[int]) -> list[Tensor]:
+def denoising(net: LadderNet, clean: Path, noisy: Path, layers: Sequence[int]) -> list[Tensor]:
     """C_i [K] of each of `layers`: mean square of z_i minus its estimate on z_i's own scale.
 
-    x: [K, R, M_0], rows of one half; noisy: their corrupted path. No gradient is stopped: it flows
-    through the clean z_i and their statistics as well.
+    clean, noisy: both paths of one half's rows. No gradient is stopped: it flows through the clean
+    z_i and their statistics as well.
     """
-    clean = encode(net, x, (x.shape[1],), top=max(layers))
-    z_hat = decode(net, noisy.z, noisy.h)
+    scale = clean if net.model.estimate_scale == "clean" else noisy
+    z_hat = decode(net, noisy.z, noisy.h, scale)
     return [
-        (clean.z[i] - on_scale_of(net.model, clean, i, z_hat[i])).square().mean((1, 2))
+        (clean.z[i] - on_scale_of(net.model, scale, i, z_hat[i])).square().mean((1, 2))
         for i in layers
     ]
 
 
-def on_scale_of(model: Ladder, clean: Path, i: int, z_hat: Tensor) -> Tensor:
-    """z_hat_i as it is compared with z_i: centred by the clean product's mean, over its deviation.
+def on_scale_of(model: Ladder, path: Path, i: int, z_hat: Tensor) -> Tensor:
+    """z_hat_i as it is compared with z_i: centred by the path's product's mean, over its deviation.
 
-    The deviation is a square root; the first version of the released code divided by the variance.
-    At layer 0 nothing was normalised, and nothing is.
+    The product is the one before normalisation: statistics of a normalised z, as the Lasagne port
+    took them, would change nothing. The deviation is a square root; the first version of the
+    released code divided by the variance. At layer 0 nothing was normalised, and nothing is.
     """
     if i == 0 or not model.estimate_norm:
         return z_hat
-    mean, var = clean.seen[i - 1]
+    mean, var = path.seen[i - 1]
     scale = torch.rsqrt((var + model.batch_norm_eps).where(var > model.dead_var, 1))
     return (z_hat - mean) * scale
 
@@ -211,20 +238,31 @@ def cost(
     """Both costs of a minibatch; denoising ones of `layers`, by default those with lambda > 0.
 
     x: [K, R, M_0] in [0, 1], the labelled rows first; y: [K, B] their classes; eps: one [K, R, M_i]
-    a layer. The halves are normalised apart. Cross-entropy is of the corrupted path; denoising is
-    of the unlabelled rows, or of both halves, each at full weight (`cost_rows`).
+    a layer. The halves are normalised apart, unless `joined`. Cross-entropy is of the corrupted
+    path; denoising is of the unlabelled rows, or of both halves, each at full weight (`cost_rows`).
     """
     model, B, R = net.model, y.shape[1], x.shape[1]
     layers = model.costly if layers is None else layers
-    noisy = encode(net, x, (B, R - B) if R > B else (B,), eps)
+    noisy = encode(net, x, (B, R - B) if R > B and not model.joined else (R,), eps)
     log_h = F.log_softmax(noisy.h[:, :B], -1)
     supervised = -log_h.gather(-1, y.unsqueeze(-1)).mean((1, 2))
     if not layers:
         return Cost(supervised, {})
     halves = (slice(0, B), slice(B, R))[0 if model.cost_rows == "both" else 1 :]
-    costs = [denoising(net, x[:, rows], noisy.rows(rows), layers) for rows in halves]
+    costs = [
+        denoising(net, _clean(net, x, rows, layers), noisy.rows(rows), layers) for rows in halves
+    ]
     total = (torch.stack(parts).sum(0) for parts in zip(*costs, strict=True))
     return Cost(supervised, dict(zip(layers, total, strict=True)))
+
+
+def _clean(net: LadderNet, x: Tensor, rows: slice, layers: Sequence[int]) -> Path:
+    """The clean path of one half's rows, as far up as a cost or the decoder reads it."""
+    top = net.model.depth if net.model.passed_down == "normalised" else max(layers)
+    if net.model.joined:
+        return encode(net, x, (x.shape[1],), top=top).rows(rows)
+    half = x[:, rows]
+    return encode(net, half, (half.shape[1],), top=top)
 
 
 def statistics(net: LadderNet, chunks: Iterable[Tensor], B: int) -> list[Moments]:
