@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 import torch
+from bench_counts import RATES, recorded
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.bench import operations, plain, suite
@@ -31,9 +29,6 @@ TINY = Workload(
     warmup=1, repeats=2, scoring_repeats=2,
 )  # fmt: skip
 UNIFORM, RAGGED = (3, 3), (3, 3, 2)
-RATES = {
-    *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
-}
 
 
 def double(batch: Minibatch) -> Minibatch:
@@ -123,29 +118,6 @@ def test_the_plain_bound_averages_importance_weights_of_fresh_draws() -> None:
     torch.manual_seed(1)
     weights = torch.stack([model.eval()(x).exp() for _ in range(7)])
     torch.testing.assert_close(bound, weights.mean(0).log())
-
-
-class Recorder(TorchDispatchMode):
-    """Counts matrix products by (lanes, rows, inner, columns)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.products: Counter[tuple[int, ...]] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in ("mm", "addmm", "matmul", "mv")
-        if name in ("bmm", "baddbmm"):
-            a, b = args[-2:] if name == "bmm" else args[1:3]
-            self.products[(*a.shape, b.shape[2])] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def recorded(op: Callable[[], object]) -> Counter[tuple[int, ...]]:
-    op()  # whatever is prepared once is prepared
-    with Recorder() as recorder:
-        op()
-    return recorder.products
 
 
 @pytest.mark.parametrize("operation", [FORWARD, BOTH, STEP, SCORE])
@@ -290,7 +262,7 @@ def test_quick_compiles_one_arm() -> None:
 
 def test_arms_are_chosen_by_pattern() -> None:
     names = [arm.name for arm in select(arms(), ["*K=2", SINGLE])]
-    assert names == [SINGLE, "eager K=2", "compiled K=2"]
+    assert names == [SINGLE, "eager K=2", "compiled K=2", "ladder compiled K=2"]
 
 
 def test_an_unknown_arm_is_wrong_usage() -> None:

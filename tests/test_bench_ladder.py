@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_bench import CPU, RATES, recorded
+from bench_counts import RATES, recorded
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.bench import ladders, plain_ladder
@@ -22,6 +22,7 @@ from repro.stack import Stack
 
 torch.set_num_threads(1)  # products this small are slower on two
 
+CPU = torch.device("cpu")
 TINY = Workload(ladder=(19, 13, 7, 5), labelled=15, warmup=1, repeats=2)
 DEPTHS = (3, 3)
 OPERATIONS = (FORWARD, BOTH, STEP)

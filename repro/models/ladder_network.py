@@ -73,11 +73,11 @@ def parameters(model: Ladder) -> Iterator[Parameter]:
     """
     m, L = model.sizes, model.depth
     drawn = float(model.gamma_init == "uniform")
-    scaled = {"top": (L,), "all": range(1, L + 1), "none": ()}[model.gammas]
+    gammas: dict[str, Sequence[int]] = {"top": (L,), "all": range(1, L + 1), "none": ()}
     for i in range(1, L + 1):
         yield _weight(model, f"f{i}.W", m[i - 1], m[i])
         yield Parameter(f"f{i}.beta", (m[i],), torch.tensor(model.beta_init), torch.zeros(()))
-        if i in scaled:
+        if i in gammas[model.gammas]:
             std = torch.tensor(drawn)
             yield Parameter(f"f{i}.gamma", (m[i],), torch.tensor(1 - drawn), std, True)
     for i in model.estimated:
