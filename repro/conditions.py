@@ -60,6 +60,10 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
             " needs each sample's own weight: use 'mc'",
         ),
         (run.data.labels is None, "data.labels is of Ladder networks only: leave it out"),
+        (
+            run.data.label_order == "random" and run.data.first_images is None,
+            "data.label_order and first_images are of Ladder networks only: leave them out",
+        ),
     ]
 
 

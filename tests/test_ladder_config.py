@@ -220,3 +220,10 @@ def test_a_hierarchy_is_told_no_labels() -> None:
     run = find_run("mnist-vae-L3-s1", PAPER)
     with refused(UsageError, "data.labels is of Ladder networks only"):
         replace(run, data=replace(run.data, labels=100))
+
+
+@pytest.mark.parametrize("data", [{"first_images": 50_000}, {"label_order": "file"}])
+def test_a_hierarchy_trains_on_all_images(data: dict[str, Any]) -> None:
+    run = find_run("mnist-vae-L3-s1", PAPER)
+    with refused(UsageError, "label_order and first_images are of Ladder networks only"):
+        replace(run, data=replace(run.data, **data))
