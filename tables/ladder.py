@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -32,7 +32,7 @@ def build(store: Store, profile_name: str) -> Table:
     found = {c: records(store, p, c) for c in cells}
     rows = tuple((*published(c), *ours(found[c])) for c in cells)
     title = f"Ladder networks{protocol(p)}"
-    return Table(title, caption(p, list(found.values())), COLUMNS, rows)
+    return Table(title, caption(p, found), COLUMNS, rows)
 
 
 def target_of(cell: Cell) -> Target:
@@ -67,12 +67,15 @@ def ours(found: Sequence[Record]) -> tuple[str, ...]:
     return f"{fmean(errors):.2f}", spread, f"{se:.2f}", str(len(done))
 
 
-def caption(p: Profile, found: Sequence[Sequence[Record]]) -> str:
+def caption(p: Profile, found: Mapping[Cell, Sequence[Record]]) -> str:
+    """What a port's Run cannot hold of it is said beside its number."""
     images = p.ladder.test_images or TEST_IMAGES["mnist"]
-    diverged = [r for rows in found for r in rows if r.diverged]
+    diverged = [r for rows in found.values() for r in rows if r.diverged]
     lost = "".join(f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
-    run = sum(any(not r.diverged for r in rows) for rows in found)
-    departures = " ".join(v.departure for v in EVERY.values() if v.departure)
+    run = [c for c, rows in found.items() if any(not r.diverged for r in rows)]
+    departures = "".join(
+        f" {EVERY[c.variant].departure}" for c in run if EVERY[c.variant].departure
+    )
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
         " epoch. Published: mean and standard deviation (sd) over 10 seeds; a port's is one run."
@@ -80,8 +83,8 @@ def caption(p: Profile, found: Sequence[Sequence[Record]]) -> str:
         " port's is an error on validation images of another split, quoted and no target. Ours:"
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
-        f" the file. {departures} s.e.: of one seed's error over test images."
-        f" Profile {p.name} ({p.ladder.summary}). {run} of {len(found)} rows were run.{lost}"
+        f" the file.{departures} s.e.: of one seed's error over test images."
+        f" Profile {p.name} ({p.ladder.summary}). {len(run)} of {len(found)} rows were run.{lost}"
     )
 
 

@@ -74,9 +74,14 @@ def test_an_error_of_validation_images_is_shown_as_quoted(store: Store) -> None:
     assert "on validation images of another split, quoted and no target" in build(store).caption
 
 
-def test_what_a_run_cannot_hold_of_a_port_is_said(store: Store) -> None:
-    assert EVERY["parmesan"].departure in build(store).caption
-    assert EVERY["lasagne"].departure in build(store).caption
+@pytest.mark.parametrize(("variant", "labels"), [("parmesan", 100), ("lasagne", 60_000)])
+def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(
+    store: Store, variant: str, labels: int
+) -> None:
+    departure = EVERY[variant].departure
+    assert departure not in build(store).caption
+    fixture_store.write(store, "paper", run_of(variant, labels))
+    assert departure in build(store).caption
 
 
 def test_a_port_s_number_has_its_own_digits(store: Store) -> None:

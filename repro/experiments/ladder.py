@@ -112,13 +112,13 @@ VARIANTS: dict[str, Variant] = {
     "baseline": Variant(
         "supervised baseline", {"decoder": "none", "cost_weights": _top(0), "noise": _noise(0.5)}
     ),
-    "kzky_readme": Variant("kzky's port, as its README says", _KZKY_MODEL, **_KZKY),
     # 1000/784 and 10/1000 were divided as integers: the cost of layer 1 is off.
     "kzky": Variant(
         "kzky's port, as its code ran",
         {**_KZKY_MODEL, "cost_weights": _costs(784, 0, 0.1)},
         **_KZKY,
     ),
+    "kzky_readme": Variant("kzky's port, as its README says", _KZKY_MODEL, **_KZKY),
     "parmesan": _PARMESAN,
     "lasagne": _LASAGNE,
 }
