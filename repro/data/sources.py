@@ -116,7 +116,7 @@ class Stream:
     Never reads more than the expected size and one byte. Its methods raise DamageError, OSError.
     """
 
-    def __init__(self, file: File, raw: IO[bytes]) -> None:
+    def __init__(self, file: File, raw: IO[bytes] | gzip.GzipFile) -> None:
         self._file, self._raw = file, raw
         self._taken, self._hash = 0, hashlib.sha256()
         header = self.take(len(file.header))
