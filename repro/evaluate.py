@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,9 +18,34 @@ from repro.models import MODELS
 from repro.objectives import total_kl, unit_kl
 
 ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
+FEWEST_ROWS = 64
 
+T = TypeVar("T")
 Noise = Callable[[str, int, tuple[int, ...]], Tensor]
 """(purpose, chunk number, shape) -> standard normal draws; makes every draw repeatable."""
+
+
+def _tell_nobody(line: str) -> None:
+    pass
+
+
+@dataclass
+class Room:
+    """Rows of one chunk of a scoring pass: they bound its memory, and they name its draws."""
+
+    rows: int = ROWS
+    notice: Callable[[str], None] = _tell_nobody
+
+    def fitting(self, measure: Callable[[int], T]) -> T:
+        """measure(rows), from the start with half of them whenever the device's memory is out."""
+        while True:
+            try:
+                return measure(self.rows)
+            except torch.cuda.OutOfMemoryError:
+                if self.rows < 2 * FEWEST_ROWS:
+                    raise
+            self.rows //= 2
+            self.notice(f"scoring: out of device memory; in chunks of {self.rows} rows now")
 
 
 class Bounds(NamedTuple):
@@ -87,14 +112,14 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
     return total
 
 
-def bounds(net: Net, x: Tensor, noise: Noise, purpose: str) -> Bounds:
+def bounds(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Bounds:
     """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}."""
     parts, sizes = [], []
-    for i, rows in _chunks(x.shape[1], ROWS):
-        eps = _eps(net, noise, purpose, i, 1, rows.stop - rows.start)
-        out = MODELS[net.model.family].infer(net, x[:, rows], eps)
+    for i, at in _chunks(x.shape[1], rows):
+        eps = _eps(net, noise, purpose, i, 1, at.stop - at.start)
+        out = MODELS[net.model.family].infer(net, x[:, at], eps)
         parts.append(_bounds(net, out))
-        sizes.append(rows.stop - rows.start)
+        sizes.append(at.stop - at.start)
     kl = [torch.stack(layer, -1) for layer in zip(*(p.kl for p in parts), strict=True)]
     share = kl[0].new_tensor(sizes) / x.shape[1]
     return Bounds(torch.cat([p.L1 for p in parts], 1), [layer @ share for layer in kl])

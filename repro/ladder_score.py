@@ -22,7 +22,6 @@ from repro.log import LaneLog
 from repro.models.ladder_network import LadderNet, cost, predict, statistics
 from repro.score import Arrays, Images
 
-ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
 PERCENT = 100.0
 VERTICAL = (-2.0, 0.0, 2.0)  # values of u for which combinators are saved
 PIXEL_RANGE, LATENT_RANGE, POINTS = (-0.5, 1.5), (-3.0, 3.0), 61
@@ -73,10 +72,7 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     fresh noise. The released code also averages the statistics anew before its final evaluation.
     """
     told, pool = (_shuffled(run, part, epoch) for part in split_of(run, images.train_labels))
-    seen = statistics(net, _labelled(run, images, told), run.labelled_batch)
-    x = images.test[: run.evaluation.test_images]
-    parts = [predict(net, grey(part, run), seen)[0] for part in torch.split(x, ROWS)]
-    logits = torch.cat(parts)
+    logits = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
     costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
     mean = torch.stack(costs).mean(0).tolist()
     return LadderScore(
@@ -89,6 +85,13 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     )
 
 
+def _logits(net: LadderNet, run: Run, images: Images, told: np.ndarray, rows: int) -> Tensor:
+    """Of test images, [M, M_L], in chunks of about `rows` images."""
+    seen = statistics(net, _labelled(run, images, told, rows), run.labelled_batch)
+    x = images.test[: run.evaluation.test_images]
+    return torch.cat([predict(net, grey(part, run), seen)[0] for part in torch.split(x, rows)])
+
+
 def grey(images: Tensor, run: Run) -> Tensor:
     """Bytes [N, X] as one lane of pixels in [0, 1], [1, N, X]."""
     return images.float().unsqueeze(0) / run.data.grey_scale
@@ -98,11 +101,11 @@ def _shuffled(run: Run, rows: np.ndarray, epoch: int) -> np.ndarray:
     return np.take(rows, streams.permutation(len(rows), run.seed, "score/order", epoch).numpy())
 
 
-def _labelled(run: Run, images: Images, told: np.ndarray) -> Iterator[Tensor]:
+def _labelled(run: Run, images: Images, told: np.ndarray, rows: int) -> Iterator[Tensor]:
     """All labelled images, in chunks of whole minibatches."""
     B = run.labelled_batch
-    for rows in torch.split(torch.from_numpy(told), B * max(1, ROWS // B)):
-        yield grey(images.train[rows.to(images.train.device)], run)
+    for part in torch.split(torch.from_numpy(told), B * max(1, rows // B)):
+        yield grey(images.train[part.to(images.train.device)], run)
 
 
 def _minibatches(run: Run, told: np.ndarray, pool: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

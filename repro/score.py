@@ -14,6 +14,7 @@ from repro import streams
 from repro.config import Run
 from repro.evaluate import (
     Noise,
+    Room,
     bounds,
     importance_bound,
     latents,
@@ -39,13 +40,14 @@ class Images:
 
     train [N, X]: grey values as bytes. test [M, X]: the one binarised test set; grey values for
     Ladder networks. For a Gaussian p(x|z_1) both are real values. Their classes: test_labels [M],
-    train_labels [N].
+    train_labels [N]. room: how many rows of them are scored at once.
     """
 
     train: Tensor
     test: Tensor
     test_labels: np.ndarray
     train_labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+    room: Room = field(default_factory=Room)
 
 
 @dataclass
@@ -90,7 +92,7 @@ def noise_of(run: Run, epoch: int, device: torch.device) -> Noise:
 @torch.no_grad()
 def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
-    noise = noise_of(run, epoch, images.train.device)
+    noise, room = noise_of(run, epoch, images.train.device), images.room
     x = _training_set(run, images.train, epoch)
     if run.hierarchy.batch_norm and run.evaluation.statistics == "full":
         seen, train = statistics_pass(net, x, noise)
@@ -98,9 +100,9 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     else:
         if run.hierarchy.batch_norm:
             net = fold(net, minibatch_statistics(net, x, noise, run.optim.batch))
-        train = bounds(net, x, noise, "train")
+        train = room.fitting(lambda rows: bounds(net, x, noise, "train", rows))
     x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
-    test = bounds(net, x_test, noise, "test")
+    test = room.fitting(lambda rows: bounds(net, x_test, noise, "test", rows))
     kl_train, kl_test = (torch.cat([k[0] for k in b.kl]).cpu().numpy() for b in (train, test))
     return EpochScore(float(train.L1.mean(dtype=torch.float64)), test.L1[0], kl_train, kl_test, net)
 
@@ -129,7 +131,7 @@ def score_final(
     noise = noise_of(run, run.schedule.epochs, images.train.device)
     x = images.test.float().unsqueeze(0)
     K, n = run.evaluation.importance_samples, run.evaluation.lk_images
-    sums = importance_bound(last.net, x[:, :n], noise, K)
+    sums = images.room.fitting(lambda rows: importance_bound(last.net, x[:, :n], noise, K, rows))
     LK = sums.bound()[0].double()
     layers = np.split(last.kl_test, np.cumsum(run.hierarchy.latents)[:-1])
     final = {

@@ -96,12 +96,16 @@ class Stack:
     def net(self, params: Params) -> Net:
         return Net(self.hierarchy, self.lanes, params)
 
+    def part(self, params: Params, lanes: slice) -> Params:
+        """What some lanes have of a stack's parameters: views."""
+        models = [run.model for run in self.runs[lanes]]
+        own = {n: p[lanes] for n, p in params.items() if lanes.start < p.shape[0]}
+        unused = all(isinstance(m, Model) and not m.batch_norm for m in models)
+        return {n: p for n, p in own.items() if not (unused and n.endswith(".gamma"))}
+
     def own(self, params: Params, k: int) -> Params:
         """What lane k has of a stack's parameters: views, K = 1."""
-        model = self.runs[k].model
-        own = {n: p[k : k + 1] for n, p in params.items() if k < p.shape[0]}
-        unused = isinstance(model, Model) and not model.batch_norm
-        return {n: p for n, p in own.items() if not (unused and n.endswith(".gamma"))}
+        return self.part(params, slice(k, k + 1))
 
     def lane(self, params: Params, k: int) -> Net:
         """Lane k of a stack of hierarchies on its own."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from repro.engine.minibatch import BLOCK, Batches
-from repro.engine.step import State
+from repro.engine.state import State
 from repro.log import LaneLog, Log, Row
 from repro.score import kl_names
 from repro.stack import Stack

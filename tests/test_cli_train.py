@@ -66,6 +66,15 @@ def test_options_reach_the_engine(local, engine, tmp_path):
     assert [r.seed for r in asked] == [1, 2]
     assert options.budget_seconds == 1500
     assert (options.engine, options.threads, options.data_dir) == ("eager", 1, tmp_path)
+    assert (options.float32, options.scoring_rows) == (False, None)
+
+
+def test_precision_and_chunk_size_reach_the_engine(full, local, engine):
+    more = ["--float32", "--rows", "512", "--profile", "quick"]
+    assert run(["train", "--seeds", "2", *more]) == 0
+    assert run(["evaluate", *more]) == 0
+    for *_, options in engine.calls:
+        assert (options.float32, options.scoring_rows) == (True, 512)
 
 
 def test_an_ended_budget_says_what_is_left_and_how_to_continue(local, engine, capsys):
@@ -107,6 +116,21 @@ def test_compiling_without_a_compiler_is_a_machine_error(local, engine, capsys, 
     monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
     assert run(["train", "--profile", "quick", "--engine", "compiled"]) == 3
     assert "install g++" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["captured", "graph"])
+def test_capturing_without_a_device_is_a_machine_error(name, local, engine, capsys, monkeypatch):
+    monkeypatch.setattr(training, "has_cuda", lambda: False)
+    assert run(["train", "--profile", "quick", "--engine", name]) == 3
+    assert f"--engine {name}: no CUDA device found: use compiled" in capsys.readouterr().err
+    assert engine.calls == []
+
+
+def test_a_graph_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
+    monkeypatch.setattr(training, "has_cuda", lambda: True)
+    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    assert run(["train", "--profile", "quick", "--engine", "graph"]) == 3
+    assert "install g++, or use captured" in capsys.readouterr().err
 
 
 def test_evaluate_takes_every_finished_run(local, engine):

@@ -14,7 +14,7 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
 from repro.config import Optim
-from repro.engine import compiler, local
+from repro.engine import compiler, local, stopping
 from repro.engine.checkpoint import load_checkpoint, save_checkpoint
 from repro.engine.feed import Feed
 from repro.engine.local import Options, train
@@ -137,7 +137,7 @@ def test_a_budget_spent_while_scoring_leaves_the_rest_unfinished(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(local.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: clock[0])
 
     def pass_time() -> None:
         clock[0] = 100.0

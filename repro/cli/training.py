@@ -13,7 +13,7 @@ import typer
 
 from repro import data
 from repro.cli.listing import FINISHED, state
-from repro.cli.options import DataDir, ProfileToTrain, examples, profile_to_train
+from repro.cli.options import DataDir, ProfileToTrain, examples, has_cuda, profile_to_train
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import predict
@@ -32,13 +32,30 @@ class Engine(StrEnum):
     auto = "auto"
     eager = "eager"
     compiled = "compiled"
+    captured = "captured"
+    graph = "graph"
 
 
+COMPILING, CUDA_ALONE = (Engine.compiled, Engine.graph), (Engine.captured, Engine.graph)
 EngineOption = Annotated[
-    Engine, typer.Option("--engine", help="How steps run; auto takes the quicker one.")
+    Engine,
+    typer.Option("--engine", help="How steps run; auto takes the quickest. Graphs need CUDA."),
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
+]
+Float32 = Annotated[
+    bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
+]
+Rows = Annotated[
+    int | None,
+    typer.Option(
+        "--rows",
+        min=64,
+        metavar="N",
+        help="Rows of a scoring chunk, images times samples: bounds its memory.",
+        show_default=False,
+    ),
 ]
 
 
@@ -100,6 +117,8 @@ def train(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     threads: Threads = None,
+    float32: Float32 = False,
+    rows: Rows = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -121,10 +140,12 @@ def train(
         return
     from repro.engine.local import Options, train
 
-    outcome = train(plan.todo, store, p.name, Options(data_dir, limit, engine.value, threads))
+    options = Options(data_dir, limit, engine.value, threads, float32=float32, scoring_rows=rows)
+    outcome = train(plan.todo, store, p.name, options)
     again = ["repro", "train", *(experiments or []), "--profile", p.name]
     again += ["--seeds", str(seeds)] if seeds else []
     again += ["--budget", budget] if budget else []
+    again += ["--float32"] if float32 else []
     _conclude(outcome, shlex.join(again))
 
 
@@ -143,17 +164,25 @@ def _announce(plan: Plan, limit: float | None, every_run: bool) -> None:
     if plan.todo:
         total = in_words(predict.seconds(plan.todo))
         stop = f", stopping after {in_words(limit)}" if limit is not None else ""
-        say(f"predicted time here: {total}{stop}; disk: up to {plan.bytes / 1e6:.0f} MB")
+        where = "on this CPU alone" if has_cuda() else "here"
+        say(f"predicted time {where}: {total}{stop}; disk: up to {plan.bytes / 1e6:.0f} MB")
 
 
 def _check_machine(plan: Plan, store: Store, engine: Engine) -> None:
     """Say what is slower here than it could be. Raises MachineError where it cannot work."""
     if not plan.todo:
         return
-    if engine is Engine.compiled and not predict.has_compiler():
-        raise MachineError("--engine compiled: no C++ compiler found: install g++, or use eager")
+    if engine in CUDA_ALONE and not has_cuda():
+        raise MachineError(
+            f"--engine {engine.value}: no CUDA device found: use compiled, eager or auto"
+        )
+    if engine in COMPILING and not predict.has_compiler():
+        other = "captured" if engine is Engine.graph else "eager"
+        raise MachineError(
+            f"--engine {engine.value}: no C++ compiler found: install g++, or use {other}"
+        )
     if engine is Engine.auto and not predict.has_compiler():
-        say("no C++ compiler found: steps run eagerly; with g++ long Runs would be quicker")
+        say("no C++ compiler found: steps are not compiled; with g++ long Runs would be quicker")
     place = next(p for p in (store.root, *store.root.parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free < plan.bytes:
@@ -186,6 +215,8 @@ def evaluate(
     profile: ProfileToTrain = None,
     data_dir: DataDir = None,
     threads: Threads = None,
+    float32: Float32 = False,
+    rows: Rows = None,
 ) -> None:
     """Score finished Runs of runs/ again from their saved final weights."""
     p = profile_to_train(profile)
@@ -200,5 +231,6 @@ def evaluate(
         return
     from repro.engine.local import Options, evaluate
 
-    evaluate(ids, store, p.name, Options(data_dir, threads=threads))
+    options = Options(data_dir, threads=threads, float32=float32, scoring_rows=rows)
+    evaluate(ids, store, p.name, options)
     say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from repro.config import Run, from_dict, to_dict
-from repro.engine.step import State
+from repro.engine.state import State
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.log import LaneLog, Log
@@ -36,6 +36,7 @@ class Pinned:
     engine: str
     threads: int
     device: str
+    precision: str = "float32"  # of matrix products; checkpoints older than the choice had this
 
 
 def path_of(folder: Path, stack: Stack) -> Path:
@@ -62,8 +63,8 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
             for x in log.lanes
         ],
     }
-    contiguous = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
-    write_file(path, save(contiguous, {"checkpoint": json.dumps(header, allow_nan=False)}))
+    own = {n: _own(t) for n, t in tensors.items()}
+    write_file(path, save(own, {"checkpoint": json.dumps(header, allow_nan=False)}))
 
 
 def load_header(path: Path) -> tuple[list[Run], Pinned]:
@@ -94,6 +95,28 @@ def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     return State(params, m, v, t, sums, alive), Log(lanes, **header["log"])
 
 
+def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:
+    """The first `middle` lanes and the others as stacks; each gets its part of a checkpoint."""
+    halves = [Stack(stack.runs[:middle]), Stack(stack.runs[middle:])]
+    path = path_of(folder, stack)
+    if not path.exists():
+        return halves
+    _, pinned = load_header(path)
+    state, log = load_checkpoint(path, torch.device("cpu"))
+    for half, start in zip(halves, (0, middle), strict=True):
+        lanes = slice(start, start + len(half.runs))
+        part = dataclasses.replace(log, lanes=log.lanes[lanes])
+        save_checkpoint(path_of(folder, half), half, lanes_of(stack, state, lanes), part, pinned)
+    path.unlink()
+    return halves
+
+
+def lanes_of(stack: Stack, state: State, lanes: slice) -> State:
+    """The state of some lanes of a stack: views."""
+    params, m, v = (stack.part(p, lanes) for p in (state.params, state.m, state.v))
+    return State(params, m, v, state.t, state.sums[lanes], state.alive[lanes])
+
+
 _KL = ("kl_train", "kl_test")
 
 
@@ -105,8 +128,14 @@ def _declared(header: Header, params: Params) -> list[str]:
 
 def save_weights(path: Path, run: Run, params: Params) -> None:
     """Final weights of one lane, with its Run."""
-    content = {n: p.detach().cpu().contiguous() for n, p in params.items()}
+    content = {n: _own(p) for n, p in params.items()}
     write_file(path, save(content, {"run": json.dumps(to_dict(run))}))
+
+
+def _own(value: Tensor) -> Tensor:
+    """On the CPU, in storage of its own, as the file format asks for."""
+    value = value.detach().cpu().contiguous()
+    return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
 
 
 def load_weights(path: Path) -> tuple[Run, Params]:

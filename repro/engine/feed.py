@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repro import streams
 from repro.config import Run
-from repro.engine.minibatch import BLOCK, Minibatch, steps_of
+from repro.engine.minibatch import BLOCK, Minibatch, sent, steps_of
 from repro.stack import Stack
 
 __all__ = ["BLOCK", "Feed"]
@@ -29,11 +29,12 @@ class Feed:
         self.batch = first.optim.batch
         self.samples = first.optim.mc_samples * first.optim.importance_samples
         self.steps = steps_of(first, images.shape[0])
+        self._ordered: tuple[int, list[Tensor]] = (-1, [])  # an epoch, and the lanes' orders in it
 
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
         n = min(BLOCK, self.steps - first)
-        x = torch.stack([self._rows(run, epoch, first, n) for run in self.stack.runs], 1)
+        x = torch.stack([self._rows(k, epoch, first, n) for k in range(len(self.stack.runs))], 1)
         eps = self._noise(epoch, first, n)
         beta = self._per_lane([run.beta(epoch) for run in self.stack.runs])
         lr = self._per_lane([run.lr(epoch) for run in self.stack.runs])
@@ -41,13 +42,19 @@ class Feed:
             yield Minibatch(x[s], [e[s] for e in eps], beta, lr)
 
     def _per_lane(self, values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=self.dtype, device=self.images.device)
+        return sent(torch.tensor(values, dtype=self.dtype), self.images.device)
 
-    def _rows(self, run: Run, epoch: int, first: int, n: int) -> Tensor:
+    def _order(self, k: int, epoch: int) -> Tensor:
+        """Lane k's order of all rows; drawn once an epoch."""
+        if self._ordered[0] != epoch:
+            n, seeds = self.images.shape[0], (run.seed for run in self.stack.runs)
+            self._ordered = epoch, [streams.permutation(n, s, "order", epoch) for s in seeds]
+        return self._ordered[1][k]
+
+    def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
         """n minibatches of one lane, [n, B, X], in the epoch's order."""
-        rows = slice(first * self.batch, (first + n) * self.batch)
-        order = streams.permutation(self.images.shape[0], run.seed, "order", epoch)[rows]
-        x = self.images[order.to(self.images.device)]
+        run, rows = self.stack.runs[k], slice(first * self.batch, (first + n) * self.batch)
+        x = self.images[sent(self._order(k, epoch)[rows], self.images.device)]
         if run.hierarchy.observation == "bernoulli":
             x = self._binarised(x, run, epoch, first)
         return x.view(n, self.batch, -1)

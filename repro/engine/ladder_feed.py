@@ -15,7 +15,7 @@ from torch import Tensor
 from repro import streams
 from repro.config import Run
 from repro.data.labelled import Split, split
-from repro.engine.minibatch import BLOCK, LadderBatch, steps_of
+from repro.engine.minibatch import BLOCK, LadderBatch, sent, steps_of
 from repro.score import Images
 from repro.stack import Stack
 
@@ -37,15 +37,16 @@ class LadderFeed:
         read = first.ladder.costly or first.ladder.joined  # else nothing reads unlabelled rows
         self.unlabelled = first.optim.batch if read else 0
         self.steps = steps_of(first, len(self.splits[0].pool))
+        self._ordered: tuple[int, list[list[Tensor]]] = (-1, [])  # an epoch; orders in it
 
     def block(self, epoch: int, first: int) -> Iterator[LadderBatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
         n, device = min(BLOCK, self.steps - first), self.images.device
         rows = torch.stack([self._rows(k, epoch, first, n) for k in range(len(self.splits))], 1)
-        y = self.classes[rows[..., : self.labelled]].to(device)
-        x = self.images[rows.to(device)]
+        y = sent(self.classes[rows[..., : self.labelled]], device)
+        x = self.images[sent(rows, device)]
         lr = [run.lr(epoch) for run in self.stack.runs]
-        rate = torch.tensor(lr, dtype=self.dtype, device=device)
+        rate = sent(torch.tensor(lr, dtype=self.dtype), device)
         for s in range(n):
             yield LadderBatch(x[s], y[s], self._noise(epoch, first + s), rate)
 
@@ -56,10 +57,18 @@ class LadderFeed:
         minibatch hold the same images, as in the released code.
         """
         B, U = self.labelled, self.unlabelled
-        told, pool = (self._shuffled(k, part, epoch) for part in self.splits[k])
+        told, pool = self._orders(k, epoch)
         batch = torch.arange(first, first + n) % (len(told) // B)
         labelled = told.view(-1, B)[batch]
         return torch.cat([labelled, pool[first * U : (first + n) * U].view(n, U)], 1)
+
+    def _orders(self, k: int, epoch: int) -> list[Tensor]:
+        """Lane k's labelled images and its pool, as this epoch shows them; drawn once an epoch."""
+        if self._ordered[0] != epoch:
+            lanes = enumerate(self.splits)
+            orders = [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
+            self._ordered = epoch, orders
+        return self._ordered[1][k]
 
     def _shuffled(self, k: int, rows: np.ndarray, epoch: int) -> Tensor:
         order = streams.permutation(len(rows), self.stack.runs[k].seed, "order", epoch)

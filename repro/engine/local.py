@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,22 +13,26 @@ import torch
 from repro import data
 from repro import train as loop
 from repro.config import Run
-from repro.engine import checkpoint, predict
+from repro.engine import checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
+from repro.engine.graph import Blocks, Captured, captured_on
+from repro.engine.keeper import Keeper
 from repro.engine.locks import lock
 from repro.engine.memory import keep_freed_memory
-from repro.engine.progress import Progress
+from repro.engine.minibatch import Batches
+from repro.engine.progress import Progress, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
     note_failure,
-    now,
     record_lane,
     recorded,
     rescore,
     weights_path,
 )
-from repro.engine.step import State, fresh, step_function
+from repro.engine.step import CAPTURED, State, fresh, step_function
+from repro.engine.stopping import BudgetSpent, Stopper
 from repro.errors import MachineError, RecordError, ReproError
+from repro.evaluate import Room
 from repro.log import LaneLog, Log
 from repro.score import Images
 from repro.stack import Stack, pack
@@ -41,18 +42,16 @@ from repro.tasks import task_of
 CHECKPOINT_SECONDS = 30.0
 
 
-class BudgetSpent(Exception):  # noqa: N818 - a way to stop, not an error
-    """The time allowed is over; everything unfinished is in a checkpoint."""
-
-
 @dataclass(frozen=True)
 class Options:
     """How to train; none of it changes what a Run is."""
 
     data_dir: Path | None = None
     budget_seconds: float | None = None
-    engine: str = "auto"  # auto, eager or compiled
+    engine: str = "auto"  # auto, eager, compiled, captured or graph
     threads: int | None = None
+    float32: bool = False  # CUDA: matrix products in float32, not in TF32
+    scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
@@ -101,8 +100,8 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
             images, source = work.images(run)
             own = {n: p.to(work.device) for n, p in params.items()}
             last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
-            again = {**environment(work.device), "data": source, "finished": now()}
-            rescore(store, record, last, images, {**record.env, "evaluated_again": again})
+            env = {**environment(work.device), "precision": work.precision, "data": source}
+            rescore(store, record, last, images, env)
         outcome.done.append(run_id)
     return outcome
 
@@ -116,10 +115,13 @@ class _Work:
     options: Options
 
     def __post_init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device.here()
+        self.precision = device.precision_on(self.device, self.options.float32)
+        device.multiply_in(self.precision, self.device)
+        rows = self.options.scoring_rows or device.scoring_rows(self.device)
+        self.room = Room(rows, notice)
         self.folder = self.store.folder(self.profile)
-        self.started = time.monotonic()
-        self.interrupted = threading.Event()
+        self.stopper = Stopper(self.options.budget_seconds)
         if self.device.type == "cpu":
             keep_freed_memory()
         if self.options.threads:
@@ -145,7 +147,7 @@ class _Work:
             elif all(recorded(self.store, self.profile, run) for run in lanes):
                 path.unlink(missing_ok=True)  # killed after the last record
         left = [run for run in runs if run.hash in wanted]
-        rest = pack(left, predict.most_lanes(left)) if left else []
+        rest = pack(left, predict.most_lanes(left, device.memory(self.device))) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
 
@@ -157,30 +159,48 @@ class _Work:
             )
 
     def _choose(self, stack: Stack) -> Pinned:
-        engine = self.options.engine
-        if engine == "auto":
-            pays = predict.compiling_pays(list(stack.runs))
-            engine = "compiled" if pays and predict.has_compiler() else "eager"
-        return Pinned(engine, torch.get_num_threads(), self.device.type)
+        engine, compiles = self.options.engine, predict.has_compiler()
+        if engine == "auto" and self.device.type == "cuda":
+            engine = "graph" if compiles else "captured"
+        elif engine == "auto":
+            compiles = compiles and predict.compiling_pays(list(stack.runs))
+            engine = "compiled" if compiles else "eager"
+        return Pinned(engine, torch.get_num_threads(), self.device.type, self.precision)
 
     def train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
-        """One stack from start or checkpoint to its records."""
-        with self._locks(stack), self._interruptible():
+        """One stack from start or checkpoint to its records; in halves if it does not fit."""
+        too_large = False
+        with self._locks(stack), self.stopper.interruptible():
             try:
                 self._train_stack(stack, pinned, outcome)
             except (ReproError, BudgetSpent, KeyboardInterrupt):
                 raise
             except Exception as e:
-                reason = f"{type(e).__name__}: {e}".splitlines()[0]
-                for run in stack.runs:
-                    if recorded(self.store, self.profile, run):
-                        continue
-                    outcome.failed[run.id] = reason
-                    note_failure(self.folder, run, reason)
-                    _drop(outcome.unfinished, run.id)
+                too_large = device.is_out_of_memory(e) and len(stack.runs) > 1
+                if not too_large:
+                    self._note_failure(stack, f"{type(e).__name__}: {e}".splitlines()[0], outcome)
+            halves = self._split(stack) if too_large else []  # the attempt's tensors are gone
+        for half in halves:
+            self.train_stack(half, pinned, outcome)
+
+    def _split(self, stack: Stack) -> list[Stack]:
+        """Two stacks that continue where the checkpoint of `stack` stands."""
+        middle, K = len(stack.runs) // 2, len(stack.runs)
+        notice(f"{stack.runs[0].id} and {K - 1} more: out of device memory; in two stacks now")
+        device.free_cached(self.device)
+        return checkpoint.split(self.folder / ".checkpoints", stack, middle)
+
+    def _note_failure(self, stack: Stack, reason: str, outcome: Outcome) -> None:
+        for run in stack.runs:
+            if recorded(self.store, self.profile, run):
+                continue
+            outcome.failed[run.id] = reason
+            note_failure(self.folder, run, reason)
+            _drop(outcome.unfinished, run.id)
 
     def _train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
         torch.set_num_threads(pinned.threads)
+        device.multiply_in(pinned.precision, self.device)
         images, source = self.images(stack.runs[0])  # lanes may binarise them differently
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         self._sweep(stack, path)
@@ -190,15 +210,19 @@ class _Work:
             state = fresh(stack, images.train.shape[1], self.device, torch.float32)
             log = Log([LaneLog() for _ in stack.runs])
         task = task_of(stack.runs[0])
-        feed = task.feed(stack, images)
+        feed: Batches = task.feed(stack, images)
+        step: Callable[[State, Any], None] = step_function(stack, pinned.engine)
+        if pinned.engine in CAPTURED:
+            feed, step = Blocks(feed), Captured(step, captured_on(self.device))
         with Progress(stack, feed.steps, pinned.engine) as progress:
-            keeper = _Keeper(self, stack, state, log, pinned, path, progress)
+            seconds = self.options.checkpoint_seconds
+            keeper = Keeper(stack, state, log, pinned, path, progress, self.stopper, seconds)
             last = loop.train(
                 stack,
                 feed,
                 state,
                 log,
-                step_function(stack, pinned.engine),
+                step,
                 lambda k, epoch: task.score(
                     stack, state.params, k, self.images(stack.runs[k])[0], epoch
                 ),
@@ -206,12 +230,7 @@ class _Work:
             )
             keeper.save()
             progress.scoring()
-            env = {
-                **environment(self.device),
-                "engine": pinned.engine,
-                "stack_width": len(stack.runs),
-                "data": source,
-            }
+            env = self._environment(stack, pinned, source)
             for k, run in enumerate(stack.runs):
                 if recorded(self.store, self.profile, run):
                     _drop(outcome.unfinished, run.id)
@@ -223,7 +242,7 @@ class _Work:
                 (outcome.done if trained else outcome.diverged).append(run.id)
                 _drop(outcome.unfinished, run.id)
                 if k + 1 < len(stack.runs):
-                    self.stop_if_asked(keeper.save)
+                    self.stopper.stop_if_asked(keeper.save)
         path.unlink(missing_ok=True)
 
     def _sweep(self, stack: Stack, path: Path) -> None:
@@ -231,6 +250,15 @@ class _Work:
         for run in stack.runs:
             self.store.sweep(self.profile, run.id)
         sweep_files(path)
+
+    def _environment(self, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
+        return {
+            **environment(self.device),
+            "engine": pinned.engine,
+            "precision": pinned.precision,
+            "stack_width": len(stack.runs),
+            "data": source,
+        }
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance; read once."""
@@ -243,6 +271,7 @@ class _Work:
                 torch.from_numpy(ready.test).to(self.device),
                 ready.test_labels,
                 ready.train_labels,
+                self.room,
             )
             self._sources[key] = {
                 "name": raw.name,
@@ -258,64 +287,6 @@ class _Work:
             for run in stack.runs:
                 held.enter_context(lock(self.folder, run.id))
             yield
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C asks for a checkpoint, the second stops at once."""
-
-        def ask(number: int, frame: Any) -> None:
-            if self.interrupted.is_set():
-                raise KeyboardInterrupt
-            self.interrupted.set()
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def stop_if_asked(self, save: Callable[[], None]) -> None:
-        """Raises KeyboardInterrupt or BudgetSpent after saving."""
-        budget = self.options.budget_seconds
-        if self.interrupted.is_set():
-            save()
-            raise KeyboardInterrupt
-        if budget is not None and time.monotonic() - self.started > budget:
-            save()
-            raise BudgetSpent
-
-
-@dataclass
-class _Keeper:
-    """Saves a stack's state now and then, and stops it when asked."""
-
-    work: _Work
-    stack: Stack
-    state: State
-    log: Log
-    pinned: Pinned
-    path: Path
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self.counted = self.saved = time.monotonic()
-
-    def after_block(self) -> None:
-        now = time.monotonic()
-        self.log.seconds += now - self.counted
-        self.counted = now
-        self.progress.show(self.log, self.state)
-        if now - self.saved > self.work.options.checkpoint_seconds:
-            self.save()
-        self.work.stop_if_asked(self.save)
-
-    def save(self) -> None:
-        checkpoint.save_checkpoint(self.path, self.stack, self.state, self.log, self.pinned)
-        self.saved = time.monotonic()
 
 
 def _drop(names: list[str], name: str) -> None:

@@ -6,9 +6,10 @@ R rows, labelled and unlabelled, and M_i units of layer i.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from repro.config import Run
@@ -53,3 +54,19 @@ class Batches(Protocol):
 
     def block(self, epoch: int, first: int) -> Iterator[Any]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
+
+
+def each(change: Callable[..., Tensor], *batches: Any) -> Any:
+    """A minibatch whose every tensor is `change` of that tensor of each of `batches`."""
+    parts = [
+        [change(*tensors) for tensors in zip(*part, strict=True)]
+        if isinstance(part[0], list)
+        else change(*part)
+        for part in zip(*batches, strict=True)
+    ]
+    return type(batches[0])(*parts)
+
+
+def sent(value: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device, without waiting for what still runs there."""
+    return value if device.type == "cpu" else value.pin_memory().to(device, non_blocking=True)

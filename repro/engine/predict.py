@@ -26,6 +26,8 @@ PIXELS = {"mnist": 784, "norb": 1024}
 CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
 SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over MNIST, one lane at a time
 MOST_LANES = 12  # beyond it a CPU gains nothing, and a checkpoint grows with every lane
+MOST_LANES_CUDA = 32
+CUDA_SHARE = 0.8  # of a device's free memory that lanes may take
 COPIES = 4 + 1  # weights, gradients, two moments; and one more while a checkpoint is written
 UNITS_DECODED = 4  # a combinator keeps about this many times what a unit of the encoder does
 ACTIVATIONS = 6  # floats kept for each output of a dense layer: values, gradients, statistics
@@ -120,10 +122,13 @@ def lane_bytes(run: Run, pixels: int | None = None) -> float:
     return 4.0 * (COPIES * sum(multiplications(run, pixels)) + activations)
 
 
-def most_lanes(runs: list[Run]) -> int:
-    """How many lanes of the largest of these Runs fit into a CPU job's memory."""
-    room = min(CPU_MEMORY, available_memory()) - max(map(scoring_bytes, runs))
-    return max(1, min(MOST_LANES, int(room / max(map(lane_bytes, runs)))))
+def most_lanes(runs: list[Run], device_memory: float | None = None) -> int:
+    """How many lanes of the largest of these Runs fit into a CPU job's memory, or a device's."""
+    room, most = min(CPU_MEMORY, available_memory()), MOST_LANES
+    if device_memory is not None:
+        room, most = CUDA_SHARE * device_memory, MOST_LANES_CUDA
+    room -= max(map(scoring_bytes, runs))
+    return max(1, min(most, int(room / max(map(lane_bytes, runs)))))
 
 
 def scoring_bytes(run: Run) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from repro.engine.step import State
+from repro.engine.state import State
 from repro.log import Log
 from repro.stack import Stack
 from repro.tasks import task_of
@@ -66,3 +67,8 @@ class Progress:
     def scoring(self) -> None:
         """Training is over; what is measured once is next."""
         self.bar.update(self.shown, note=self.task.scoring(self.stack.runs[0]))
+
+
+def notice(line: str) -> None:
+    """Tell a person about something that was dealt with."""
+    print(line, file=sys.stderr)

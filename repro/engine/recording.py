@@ -50,17 +50,26 @@ def record_lane(
         save_weights(weights_path(folder, run), run, params)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
-    store.write(profile, run, {**env, "finished": now()}, final, curve, arrays)
+    store.write(profile, run, _finished(env, images), final, curve, arrays)
     (folder / ".failed" / f"{run.id}.json").unlink(missing_ok=True)
 
 
 def rescore(store: Store, record: Record, last: Score, images: Images, env: dict[str, Any]) -> None:
-    """Rewrite the final metrics of a record; its curve and what else training left stay."""
+    """Rewrite the final metrics of a record; its curve and what else training left stay.
+
+    env: where this was scored; it goes beside where the Run was trained.
+    """
     measured, arrays = task_of(record.run).final(record.run, images, last)
     kept = {Path(name).stem for name in record.final["files"] if name.endswith(".npz")}
     arrays |= {name: record.arrays(name) for name in kept - set(arrays)}
     final = {"state": "done", "diverged_at": None, **measured}
-    store.write(record.profile, record.run, env, final, record.curve(), arrays)
+    both = {**record.env, "evaluated_again": _finished(env, images)}
+    store.write(record.profile, record.run, both, final, record.curve(), arrays)
+
+
+def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
+    """With what is known after scoring only."""
+    return {**env, "scoring_rows": images.room.rows, "finished": now()}
 
 
 def weights_path(folder: Path, run: Run) -> Path:

@@ -6,47 +6,31 @@ An objective goes up, as bounds do. Shapes: K lanes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from repro.config import Optim
 from repro.engine.compiler import fresh_compiler
+from repro.engine.flat import update_flat
 from repro.engine.minibatch import LadderBatch, Minibatch
-from repro.layers import Params
+from repro.engine.state import State, Update, fresh
 from repro.stack import Stack
 from repro.tasks import Objective, task_of
 
-__all__ = ["Minibatch", "State", "fresh", "objective_of", "step", "step_function", "update_of"]
+__all__ = [
+    "CAPTURED",
+    "COMPILED",
+    "Minibatch",
+    "State",
+    "fresh",
+    "objective_of",
+    "step",
+    "step_function",
+    "update_of",
+]
 
-Update = Callable[["State", list[Tensor], Tensor, Tensor], None]
-
-
-@dataclass
-class State:
-    """What one step changes, in place."""
-
-    params: Params
-    m: Params  # Adam's moments
-    v: Params
-    t: Tensor  # updates done; float64 scalar, so that 1 - beta2^t keeps its digits
-    sums: Tensor  # [K] objective summed over the epoch's steps
-    alive: Tensor  # [K] bool: a diverged lane is frozen
-
-
-def fresh(stack: Stack, pixels: int, device: torch.device, dtype: torch.dtype) -> State:
-    """The state before the first step."""
-    params = {n: p.to(device, dtype) for n, p in stack.initial(pixels).items()}
-    K = len(stack.runs)
-    return State(
-        params,
-        {n: torch.zeros_like(p) for n, p in params.items()},
-        {n: torch.zeros_like(p) for n, p in params.items()},
-        torch.zeros((), dtype=torch.float64, device=device),
-        torch.zeros(K, dtype=torch.float64, device=device),
-        torch.ones(K, dtype=torch.bool, device=device),
-    )
+Rates = Callable[[Optim, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def objective_of(stack: Stack) -> Objective:
@@ -107,6 +91,7 @@ def step(
     optim: Optim,
     state: State,
     batch: Minibatch | LadderBatch,
+    rates: Rates = rate_and_eps,
 ) -> None:
     """One update of every lane; lanes share no number, so the sum of losses separates."""
     leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
@@ -115,17 +100,26 @@ def step(
     with torch.no_grad():
         state.t += 1
         state.sums += gain
-        update(state, list(grads), *rate_and_eps(optim, batch.lr, state.t))
+        update(state, list(grads), *rates(optim, batch.lr, state.t))
+
+
+COMPILED = ("compiled", "graph")  # engines whose body is compiled
+CAPTURED = ("captured", "graph")  # engines that record the body once and replay it
 
 
 def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
-    """The step of an engine, "eager" or "compiled": one body, compiled or not.
+    """The body of a step as an engine runs it: compiled or not, parameters apart or all at once.
 
     Of the compiled steps of a process the last one alone is at hand.
     """
     objective, update, optim = objective_of(stack), update_of(stack), stack.runs[0].optim
-    if engine == "compiled":
+    rates: Rates = rate_and_eps
+    if engine in COMPILED:
         fresh_compiler()
         objective = torch.compile(objective, dynamic=False)
         update = torch.compile(update, dynamic=False)
-    return lambda state, batch: step(objective, update, optim, state, batch)
+    if engine in CAPTURED:
+        update = update_flat(update)
+    if engine == "graph":  # elsewhere these few numbers are not worth it
+        rates = torch.compile(rate_and_eps, dynamic=False)
+    return lambda state, batch: step(objective, update, optim, state, batch, rates)

@@ -1,0 +1,57 @@
+"""The device that computes here, and how it multiplies matrices."""
+
+from __future__ import annotations
+
+import torch
+
+from repro.evaluate import ROWS
+
+TF32, FLOAT32 = "tf32", "float32"
+ROW_BYTES = 64 * 2**10  # of a row of a scoring pass: a few tensors as wide as the pixels
+MOST_ROWS = 2**18  # a device is busy with them; more would only take memory
+
+
+def here() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision_on(device: torch.device, full: bool) -> str:
+    """How matrix products are rounded: TF32 on CUDA unless `full`; a CPU knows float32 alone."""
+    return TF32 if device.type == "cuda" and not full else FLOAT32
+
+
+def multiply_in(precision: str, device: torch.device) -> None:
+    """From now on round matrix products so. Sums, and everything else, are float32 in both."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
+
+
+def is_out_of_memory(e: BaseException | None) -> bool:
+    """Whether the device's memory was out; an error of an abandoned recording may come on top."""
+    while e is not None:
+        if isinstance(e, torch.cuda.OutOfMemoryError):
+            return True
+        e = e.__cause__ or e.__context__
+    return False
+
+
+def memory(device: torch.device) -> float | None:
+    """Bytes that are free on a CUDA device."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def scoring_rows(device: torch.device) -> int:
+    """Rows of a scoring chunk: near a processor's cache, or a quarter of a device's memory.
+
+    A power of two of the whole memory, not of what is free now: rows name the draws.
+    """
+    if device.type == "cpu":
+        return ROWS
+    room = torch.cuda.get_device_properties(device).total_memory / 4 / ROW_BYTES
+    return min(MOST_ROWS, 1 << max(6, int(room).bit_length() - 1))
+
+
+def free_cached(device: torch.device) -> None:
+    """Give back what the allocator keeps."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

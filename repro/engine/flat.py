@@ -1,0 +1,66 @@
+"""Parameters and moments side by side, so that clipping and Adam are one pass over all of them.
+
+A step of many small parameters is bound on a device by how many kernels it starts, and most of the
+parameters are small. Shapes: K lanes (K_i have a parameter), P numbers of the deepest lane.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repro.engine.state import State, Update
+from repro.layers import Params
+
+ALIGNMENT = 64  # numbers; a parameter begins where fast products can read it
+
+
+def flatten(state: State) -> None:
+    """Move parameters and moments into one [K, P] each; the state's own become views of them."""
+    if state.flat is None:
+        params, m, v = ({"all": _moved(p)} for p in (state.params, state.m, state.v))
+        state.flat = State(params, m, v, state.t, state.sums, state.alive)
+
+
+def _moved(part: Params) -> Tensor:
+    K, names = max(p.shape[0] for p in part.values()), sorted(part, key=lambda n: -len(part[n]))
+    whole = part[names[0]].new_zeros(K, sum(map(_width, part.values())))
+    start = 0
+    for name in names:
+        p = part[name]
+        view = whole[: p.shape[0], start : start + p[0].numel()].view(p.shape)
+        part[name] = view.copy_(p)
+        start += _width(p)
+    return whole
+
+
+def _width(p: Tensor) -> int:
+    return -(-p[0].numel() // ALIGNMENT) * ALIGNMENT
+
+
+def update_flat(update: Update) -> Update:
+    """The same update, given all parameters of a flattened state as if they were one."""
+
+    def of(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
+        assert state.flat is not None, "flatten the state first"
+        update(state.flat, [gathered(grads)], rate, eps)
+
+    return of
+
+
+def gathered(grads: list[Tensor]) -> Tensor:
+    """Gradients [K_i, ...] of all parameters as one [K, P]; 0 where a lane has none.
+
+    They lie as `flatten` lays their parameters: those of most lanes first.
+    """
+    grads = sorted(grads, key=lambda g: -g.shape[0])
+    K = grads[0].shape[0]
+    nothing, blocks = grads[0].new_zeros(K, ALIGNMENT), []
+    for k, group in groupby(grads, key=lambda g: g.shape[0]):
+        parts = [p for g in group for p in (g.flatten(1), nothing[:k, : _width(g) - g[0].numel()])]
+        block = torch.cat(parts, 1)
+        blocks.append(block if k == K else F.pad(block, (0, 0, 0, K - k)))
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)

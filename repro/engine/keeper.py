@@ -1,0 +1,45 @@
+"""Between blocks: checkpoints, progress, stopping."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.engine import checkpoint
+from repro.engine.checkpoint import Pinned
+from repro.engine.progress import Progress
+from repro.engine.state import State
+from repro.engine.stopping import Stopper
+from repro.log import Log
+from repro.stack import Stack
+
+
+@dataclass
+class Keeper:
+    """Saves a stack's state every `seconds`, and stops it when asked."""
+
+    stack: Stack
+    state: State
+    log: Log
+    pinned: Pinned
+    path: Path
+    progress: Progress
+    stopper: Stopper
+    seconds: float
+
+    def __post_init__(self) -> None:
+        self.counted = self.saved = time.monotonic()
+
+    def after_block(self) -> None:
+        now = time.monotonic()
+        self.log.seconds += now - self.counted
+        self.counted = now
+        self.progress.show(self.log, self.state)
+        if now - self.saved > self.seconds:
+            self.save()
+        self.stopper.stop_if_asked(self.save)
+
+    def save(self) -> None:
+        checkpoint.save_checkpoint(self.path, self.stack, self.state, self.log, self.pinned)
+        self.saved = time.monotonic()

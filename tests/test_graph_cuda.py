@@ -1,0 +1,151 @@
+"""What only a CUDA device can show: graph = compiled = eager = single, resume, TF32, memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import ladder_small
+import pytest
+import small
+import torch
+from small_training import PROFILE, RUNS, assert_same
+from test_graph import STACKS, flat
+
+from repro.config import Run
+from repro.engine import device
+from repro.engine.feed import Feed
+from repro.engine.graph import Blocks, Captured, changed_by_a_step, record
+from repro.engine.ladder_feed import LadderFeed
+from repro.engine.local import Options, train
+from repro.engine.minibatch import Batches
+from repro.engine.step import CAPTURED, State, fresh, step_function
+from repro.score import Images
+from repro.stack import Stack
+from repro.store import Store
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+CUDA, STEPS = torch.device("cuda"), 10
+
+
+def prepared(runs: tuple[Run, ...], dtype: torch.dtype) -> tuple[Stack, State, Batches]:
+    stack = Stack(runs)
+    if runs[0].data.labels:
+        there = ladder_small.images()
+        images = Images(there.train.to(CUDA), there.test, there.test_labels, there.train_labels)
+        state = fresh(stack, ladder_small.SIZES[0], CUDA, dtype)
+        return stack, state, LadderFeed(stack, images, dtype)
+    grey = torch.from_numpy(small.grey()).to(CUDA)
+    return stack, fresh(stack, small.PIXELS, CUDA, dtype), Feed(stack, grey, dtype)
+
+
+def stepped(runs: tuple[Run, ...], engine: str, dtype: torch.dtype = torch.float64) -> State:
+    """The state after ten steps of an engine."""
+    stack, state, feed = prepared(runs, dtype)
+    step, batches = step_function(stack, engine), list(feed.block(1, 0))[:STEPS]
+    if engine in CAPTURED:
+        Captured(step, record)(state, batches)
+    else:
+        for batch in batches:
+            step(state, batch)
+    return state
+
+
+@pytest.mark.parametrize("engine", ["compiled", "captured", "graph"])
+@pytest.mark.parametrize("runs", STACKS)
+def test_ten_steps_are_ten_eager_ones(runs: tuple[Run, ...], engine: str) -> None:
+    ours, expected = stepped(runs, engine), stepped(runs, "eager")
+    for a, b in zip(changed_by_a_step(ours), changed_by_a_step(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_captured_steps_of_a_stack_are_those_of_its_lanes_alone(runs: tuple[Run, ...]) -> None:
+    together, stack = stepped(runs, "captured"), Stack(runs)
+    for k, run in enumerate(runs):
+        alone = stepped((run,), "captured").params
+        for name, p in stack.own(together.params, k).items():
+            torch.testing.assert_close(p, alone[name], rtol=1e-8, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_replays_are_the_same_to_the_last_bit(runs: tuple[Run, ...]) -> None:
+    a, b = (changed_by_a_step(stepped(runs, "captured", torch.float32)) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_no_block_after_the_first_waits_for_the_device(runs: tuple[Run, ...]) -> None:
+    stack, state, feed = prepared(runs, torch.float32)
+    captured = Captured(step_function(stack, "captured"), record)
+    for batches in Blocks(feed).block(1, 0):
+        captured(state, batches)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batches in Blocks(feed).block(2, 0):
+            captured(state, batches)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(t.isfinite().all() for t in flat((list(state.params.values()),)))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr("repro.data.load", small.raw)
+    return Store(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("engine", ["captured", "graph"])
+def test_a_continued_graph_ends_with_the_same_numbers(engine: str, store: Store) -> None:
+    options, other = Options(engine=engine), Store(store.root.parent / "other")
+    train(RUNS, store, PROFILE, options)
+    spent = dataclasses.replace(options, budget_seconds=0.0)
+    calls = 1
+    while train(RUNS, other, PROFILE, spent).unfinished:
+        calls += 1
+    assert calls > 4
+    for run in RUNS:
+        assert_same(store, other, run)
+
+
+def test_training_on_cuda_captures_and_multiplies_in_tf32(store: Store) -> None:
+    train(RUNS, store, PROFILE, Options())
+    env = store.record(PROFILE, RUNS[0].id).env
+    assert env["engine"] in CAPTURED
+    assert env["precision"] == "tf32"
+
+
+def test_tf32_rounds_products_and_float32_does_not() -> None:
+    a, b = (torch.randn(512, 512, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    exact, error = a.double() @ b.double(), {}
+    for precision in (device.TF32, device.FLOAT32):
+        device.multiply_in(precision, CUDA)
+        error[precision] = float(((a.to(CUDA) @ b.to(CUDA)).cpu().double() - exact).abs().max())
+    device.multiply_in(device.FLOAT32, CUDA)
+    assert error[device.FLOAT32] < 1e-3 < error[device.TF32] < 1
+
+
+def test_memory_that_is_really_out_splits_the_stack(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from repro.engine import local
+
+    make: Any = local.step_function
+
+    def hungry(stack: Stack, engine: str) -> Any:
+        step = make(stack, engine)
+
+        def taking(state: State, batch: Any) -> None:
+            if len(stack.runs) > 1:
+                torch.empty(2**50, dtype=torch.uint8, device=CUDA)
+            step(state, batch)
+
+        return taking
+
+    monkeypatch.setattr(local, "step_function", hungry)
+    assert sorted(train(RUNS, store, PROFILE, Options()).done) == sorted(r.id for r in RUNS)
+    assert "in two stacks now" in capsys.readouterr().err

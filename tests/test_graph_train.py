@@ -1,0 +1,294 @@
+"""Training with captured steps, precision of products, and what happens when memory is out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+import torch
+from fixture_data import refused
+from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted
+
+from repro import score
+from repro.engine import device, local, predict
+from repro.engine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
+from repro.engine.local import Options, Outcome, evaluate, train
+from repro.engine.step import State, fresh
+from repro.errors import MachineError
+from repro.evaluate import FEWEST_ROWS, Room, importance_bound
+from repro.log import LaneLog, Log
+from repro.stack import Stack
+from repro.store import Store
+
+EAGER = Options(engine="eager", threads=1)
+CAPTURED = Options(engine="captured", threads=1)
+THREE = [*RUNS, small.run("lvae", 2, seed=2, scored=(1, 2))]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store, and tiny images wherever a data set is loaded."""
+    monkeypatch.setattr("repro.data.load", small.raw)
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The records of THREE from one uninterrupted eager training."""
+    store = Store(tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.data.load", small.raw)
+        train(THREE, store, PROFILE, EAGER)
+    return store
+
+
+# Captured steps
+
+
+def test_captured_training_records_what_eager_training_does(store: Store, whole: Store) -> None:
+    train(THREE, store, PROFILE, CAPTURED)
+    for run in THREE:
+        ours, theirs = (s.record(PROFILE, run.id) for s in (store, whole))
+        assert ours.env["engine"] == "captured"
+        for name in ("L1_train", "L1_test", "LK_test"):
+            assert ours.final[name] == pytest.approx(theirs.final[name], abs=0.01)
+
+
+def test_captured_training_continues_to_the_same_numbers(store: Store) -> None:
+    """It is stopped after every block, and each continuation captures anew."""
+    other = Store(store.root.parent / "other")
+    train(THREE, other, PROFILE, CAPTURED)
+    spent, calls = dataclasses.replace(CAPTURED, budget_seconds=0.0), 0
+    while train(THREE, store, PROFILE, spent).unfinished:
+        (path,) = checkpoints(store)
+        assert load_header(path)[1].engine == "captured"
+        calls += 1
+    assert calls >= 4
+    for run in THREE:
+        assert_same(store, other, run)
+
+
+def chosen(store: Store, name: str, compiles: bool, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(predict, "has_compiler", lambda: compiles)
+    work = local._Work(store, PROFILE, Options())
+    work.device = torch.device(name)
+    return work._choose(Stack(tuple(RUNS))).engine
+
+
+@pytest.mark.parametrize(("compiles", "engine"), [(True, "graph"), (False, "captured")])
+def test_auto_captures_on_cuda(
+    compiles: bool, engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chosen(store, "cuda", compiles, monkeypatch) == engine
+
+
+def test_auto_never_captures_on_a_cpu(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(store, "cpu", True, monkeypatch) in ("eager", "compiled")
+
+
+def test_a_checkpoint_of_another_device_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    monkeypatch.setattr(
+        local.checkpoint, "load_header", lambda p: (RUNS, Pinned("graph", 1, "cuda", "tf32"))
+    )
+    with refused(MachineError, str(path), "was begun on cuda", "remove it"):
+        train(RUNS, store, PROFILE, EAGER)
+    assert path.exists()
+
+
+# Precision
+
+
+@pytest.fixture
+def rounding() -> Iterator[Callable[[], str]]:
+    before = torch.get_float32_matmul_precision()
+    yield torch.get_float32_matmul_precision
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(
+    ("where", "full", "precision"),
+    [("cuda", False, "tf32"), ("cuda", True, "float32"), ("cpu", False, "float32")],
+)
+def test_products_are_tf32_on_cuda_unless_float32_is_asked_for(
+    where: str, full: bool, precision: str
+) -> None:
+    assert device.precision_on(torch.device(where), full) == precision
+
+
+@pytest.mark.parametrize(("precision", "set_to"), [("tf32", "high"), ("float32", "highest")])
+def test_the_precision_is_that_of_torch(
+    precision: str, set_to: str, rounding: Callable[[], str]
+) -> None:
+    device.multiply_in(precision, torch.device("cuda"))
+    assert rounding() == set_to
+
+
+def test_a_cpu_s_products_are_left_alone(rounding: Callable[[], str]) -> None:
+    before = rounding()
+    device.multiply_in("tf32", small.CPU)
+    assert rounding() == before
+
+
+def test_the_record_says_how_products_were_rounded(store: Store) -> None:
+    train(RUNS[1:], store, PROFILE, Options(engine="eager", threads=1, float32=True))
+    assert store.record(PROFILE, RUNS[1].id).env["precision"] == "float32"
+
+
+def state_of(stack: Stack) -> tuple[State, Log]:
+    """A state of which every number differs."""
+    state = fresh(stack, small.PIXELS, small.CPU, torch.float32)
+    for n, part in enumerate((state.params, state.m, state.v)):
+        for p in part.values():
+            p += torch.arange(p.numel()).view(p.shape) + n
+    state.sums += torch.arange(len(stack.runs))
+    return state, Log([LaneLog() for _ in stack.runs], epoch=1, step=26)
+
+
+def test_a_checkpoint_pins_the_precision(tmp_path: Path) -> None:
+    stack, pinned = Stack(tuple(THREE)), Pinned("graph", 1, "cuda", "tf32")
+    save_checkpoint(tmp_path / "c", stack, *state_of(stack), pinned)
+    assert load_header(tmp_path / "c")[1] == pinned
+
+
+def test_a_checkpoint_older_than_the_choice_multiplied_in_float32(tmp_path: Path) -> None:
+    assert Pinned(**{"engine": "eager", "threads": 2, "device": "cuda"}).precision == "float32"
+
+
+# Memory
+
+
+def out_of_memory() -> torch.cuda.OutOfMemoryError:
+    return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmore than there is")
+
+
+def too_wide(lanes: int, at: int = 1) -> Callable[[Stack, int], None]:
+    """Memory is out from step `at` on for stacks of more than so many lanes."""
+
+    def hook(stack: Stack, n: int) -> None:
+        if len(stack.runs) > lanes and n >= at:
+            raise out_of_memory()
+
+    return hook
+
+
+@pytest.mark.parametrize("options", [EAGER, CAPTURED], ids=lambda o: o.engine)
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_stack_too_large_for_the_device_trains_in_halves(
+    lanes: int, options: Options, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    hooked(monkeypatch, too_wide(lanes))
+    outcome = train(THREE, store, PROFILE, options)
+    assert sorted(outcome.done) == sorted(run.id for run in THREE)
+    assert (outcome.failed, outcome.unfinished) == ({}, [])
+    assert capsys.readouterr().err.count("out of device memory; in two stacks now") == 3 - lanes
+    for run in THREE:
+        ours, theirs = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))
+        assert ours == pytest.approx(theirs, abs=0.01)
+
+
+def test_the_halves_continue_from_the_checkpoint(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = hooked(monkeypatch, too_wide(2, at=60))
+    train(THREE, store, PROFILE, dataclasses.replace(EAGER, checkpoint_seconds=0.0))
+    assert steps == [60 + 2 * (104 - 52)]
+    assert checkpoints(store) == []
+    for run in THREE:
+        ours, theirs = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))
+        assert ours == pytest.approx(theirs, abs=0.01)
+
+
+@pytest.mark.parametrize("lanes", [slice(0, 1), slice(1, 3), slice(0, 2)], ids=str)
+def test_a_part_of_a_state_is_that_of_its_lanes(lanes: slice) -> None:
+    stack = Stack(tuple(THREE))
+    state, _ = state_of(stack)
+    part, half = lanes_of(stack, state, lanes), Stack(tuple(THREE[lanes]))
+    expected = fresh(half, small.PIXELS, small.CPU, torch.float32).params
+    assert {n: p.shape for n, p in part.params.items()} == {n: p.shape for n, p in expected.items()}
+    for n, p in part.v.items():
+        assert torch.equal(p, state.v[n][lanes]), n
+    assert torch.equal(part.sums, state.sums[lanes])
+
+
+def test_memory_that_was_out_is_seen_behind_the_error_of_an_abandoned_recording() -> None:
+    on_top = RuntimeError("capture ended")
+    assert not device.is_out_of_memory(on_top)
+    on_top.__context__ = out_of_memory()
+    assert device.is_out_of_memory(on_top)
+
+
+def test_one_lane_too_large_for_the_device_fails_with_the_reason(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooked(monkeypatch, too_wide(0))
+    outcome = train(RUNS[1:], store, PROFILE, EAGER)
+    reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate"
+    assert outcome == Outcome(failed={RUNS[1].id: reason})
+
+
+def test_scoring_halves_its_chunks_until_they_fit(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+
+    def scarce(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
+        seen.append(rows)
+        if rows > 1024:
+            raise out_of_memory()
+        return importance_bound(net, x, noise, samples, rows)
+
+    monkeypatch.setattr(score, "importance_bound", scarce)
+    outcome = train(RUNS, store, PROFILE, EAGER)
+    assert len(outcome.done) == 2
+    assert seen == [4096, 2048, 1024, 1024]  # the second lane begins where the first ended
+    notices = [x for x in capsys.readouterr().err.splitlines() if "out of device memory" in x]
+    assert [line.split()[-3:-1] for line in notices] == [["2048", "rows"], ["1024", "rows"]]
+    assert store.record(PROFILE, RUNS[1].id).env["scoring_rows"] == 1024
+
+
+def test_the_rows_of_a_chunk_bound_what_is_scored_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noted(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
+        seen.append(rows)
+        return importance_bound(net, x, noise, samples, rows)
+
+    monkeypatch.setattr(score, "importance_bound", noted)
+    few = dataclasses.replace(EAGER, scoring_rows=128)
+    train(RUNS[1:], store, PROFILE, few)
+    evaluate([RUNS[1].id], store, PROFILE, few)
+    assert seen == [128, 128]
+    env = store.record(PROFILE, RUNS[1].id).env
+    assert env["scoring_rows"] == env["evaluated_again"]["scoring_rows"] == 128
+
+
+def test_chunks_are_not_halved_for_ever() -> None:
+    def never(rows: int) -> None:
+        raise out_of_memory()
+
+    room = Room(4 * FEWEST_ROWS)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        room.fitting(never)
+    assert room.rows == FEWEST_ROWS
+
+
+def test_on_a_cpu_chunks_are_as_they_were() -> None:
+    assert device.scoring_rows(small.CPU) == Room().rows == 4096
+
+
+@pytest.mark.parametrize(("gibibytes", "lanes"), [(2, 1), (100, 32)])
+def test_lanes_are_as_many_as_the_device_s_memory_holds(gibibytes: int, lanes: int) -> None:
+    from repro.profiles import find_run, profile
+
+    run = find_run("mnist-lvae_bn_wu-L5-s1", profile("paper"))
+    assert predict.most_lanes([run], gibibytes * 2.0**30) == lanes
