@@ -1,4 +1,7 @@
-"""Throughput of training against the number of lanes, from what `repro bench --json` saved."""
+"""Throughput of training, and how near that comes to the device's limits, against lanes.
+
+Drawn from what `repro bench --json` saved.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ from style import (
 from repro.errors import RecordError, ReproError
 
 STEP = "step"
-LOOKS = {"eager": "vae_bn", "compiled": "lvae_bn_wu"}  # colour and marker of this variant
+LOOKS = {  # colour and marker of this variant
+    "eager": "vae_bn", "compiled": "lvae_bn_wu", "graph": "vae_bn_wu", "captured": "vae",
+}  # fmt: skip
 OTHER = "vae_bn_wu"
 
 Points = list[tuple[int, float]]
@@ -47,7 +52,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def draw(bench: dict[str, Any]) -> Figure:
-    """Model-steps a second against K, a curve per engine. Raises RecordError."""
+    """Model-steps a second against K, and the share of the roofline reached where it is known.
+
+    A curve per engine. Raises RecordError.
+    """
     try:
         with matplotlib.rc_context(LOOK):
             return _draw(bench)
@@ -56,10 +64,13 @@ def draw(bench: dict[str, Any]) -> Figure:
 
 
 def _draw(bench: dict[str, Any]) -> Figure:
-    fig = Figure(figsize=(PANEL, 3.6))
-    ax = fig.subplots()
     measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
     stacks = [entry for entry in measured if is_uniform_stack(entry)]
+    near = [entry for entry in stacks if "roofline" in entry]
+    fig = Figure(figsize=(PANEL * (2 if near else 1), 3.6))
+    ax, *right = fig.subplots(1, 2 if near else 1, squeeze=False)[0]
+    for panel in right:
+        roofline(panel, near)
     for engine in dict.fromkeys(entry["engine"] for entry in stacks):
         curve(ax, engine, [entry for entry in stacks if entry["engine"] == engine])
     limit(ax, stacks, bench["matmul"])
@@ -75,8 +86,24 @@ def _draw(bench: dict[str, Any]) -> Figure:
     else:
         scale(ax, sorted({entry["lanes"] for entry in stacks}) or [1])
         fig.legend(loc="outside upper center", ncols=2)
-    caption(fig, bench, stacks)
+    caption(fig, bench, stacks, bool(near))
     return fig
+
+
+def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
+    """Share of the bound reached, a curve per engine."""
+    for engine in dict.fromkeys(entry["engine"] for entry in entries):
+        look = LOOKS.get(engine, OTHER)
+        points = [
+            (e["lanes"], 100 * float(e["roofline"]["fraction"]))
+            for e in entries
+            if e["engine"] == engine
+        ]
+        plot(ax, points, COLOURS[look], "", marker=MARKERS[look], gid=f"{engine} roofline")
+    lane_axis(ax, sorted({entry["lanes"] for entry in entries}))
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("number of lanes K")
+    ax.set_ylabel("share of the roofline [%]")
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:
@@ -111,17 +138,23 @@ def plot(ax: Axes, points: Points, colour: str, label: str, **look: Any) -> None
 
 
 def scale(ax: Axes, lanes: list[int]) -> None:
-    ax.set_xscale("log", base=2)
+    lane_axis(ax, lanes)
     ax.set_yscale("log")
-    ax.set_xlim(lanes[0] / 1.2, lanes[-1] * 1.2)
-    ax.set_xticks(lanes, [str(K) for K in lanes])
-    ax.set_xticks([], minor=True)
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6)))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def caption(fig: Figure, bench: dict[str, Any], stacks: list[dict[str, Any]]) -> None:
+def lane_axis(ax: Axes, lanes: list[int]) -> None:
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(lanes[0] / 1.2, lanes[-1] * 1.2)
+    ax.set_xticks(lanes, [str(K) for K in lanes])
+    ax.set_xticks([], minor=True)
+
+
+def caption(
+    fig: Figure, bench: dict[str, Any], stacks: list[dict[str, Any]], with_roofline: bool
+) -> None:
     depths = ", ".join(sorted({str(d) for e in stacks for d in e["depths"]}))
     missing = [
         f"{e['arm']} ({e.get('absent', 'failed')})"
@@ -134,6 +167,7 @@ def caption(fig: Figure, bench: dict[str, Any], stacks: list[dict[str, Any]]) ->
         f" {bench['device']}, {bench['threads']} threads, torch {bench['torch']},"
         f" {bench['date'][:10]}; medians of {bench['repeats']} repeats."
     )
+    text += f" Right: {bench['roofline']}." if with_roofline else ""
     text += f" Not measured: {', '.join(missing)}." if missing else ""
     lines = wrapped(text, fig.get_size_inches()[0] - 2 * MARGIN)
     fig.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, color="#333333", x=0.02, ha="left")

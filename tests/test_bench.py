@@ -11,7 +11,7 @@ from bench_counts import RATES, recorded
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.bench import operations, plain, suite
+from repro.bench import operations, plain, roofline, suite
 from repro.bench.arms import SINGLE, Arm, Workload, arms, quick_arms, select, stack_of
 from repro.bench.measure import in_turn, measure, rates
 from repro.bench.memory import HighWater
@@ -26,6 +26,7 @@ torch.set_num_threads(1)  # products this small are slower on two
 CPU = torch.device("cpu")
 TINY = Workload(
     latents=(5, 3, 2), widths=(13, 11, 7), pixels=19, batch=17, images=131, samples=67,
+    all_images=73, all_samples=5, ladder=(19, 13, 7, 5), labelled=15,
     warmup=1, repeats=2, scoring_repeats=2,
 )  # fmt: skip
 UNIFORM, RAGGED = (3, 3), (3, 3, 2)
@@ -175,8 +176,15 @@ def test_scoring_is_a_share_of_the_rate_of_products() -> None:
     assert found["images_per_s"] == TINY.images / 2
 
 
+@pytest.fixture
+def slow_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that take no time to measure."""
+    limits = roofline.Limits(1e6, 1e5)
+    monkeypatch.setattr(roofline, "limits", lambda device, seconds_of: limits)
+
+
 @pytest.mark.parametrize("arm", [Arm(SINGLE, "plain", (3,)), Arm("ragged", "eager", RAGGED)])
-def test_every_operation_has_its_numbers(arm: Arm) -> None:
+def test_every_operation_has_its_numbers(arm: Arm, slow_device: None) -> None:
     entry = measure(arm, TINY, CPU)
     for name in (FORWARD, BOTH, STEP):
         assert set(entry["operations"][name]) == {*RATES, "model_steps_per_s"}
@@ -185,7 +193,7 @@ def test_every_operation_has_its_numbers(arm: Arm) -> None:
     assert all(v > 0 for o in entry["operations"].values() for k, v in o.items() if k != "spread")
 
 
-def test_the_single_model_is_its_own_reference() -> None:
+def test_the_single_model_is_its_own_reference(slow_device: None) -> None:
     entry = measure(Arm(SINGLE, "plain", (3,)), TINY, CPU)
     assert {o["ratio_to_single"] for o in entry["operations"].values()} == {1.0}
 

@@ -181,3 +181,29 @@ def test_a_quick_benchmark_measures_the_arms_it_is_asked_for() -> None:
     assert set(arms.split(",")) <= set(found)
     assert found["compiled K=1"]["compile_seconds"] > 1
     assert set(found["eager K=4"]["operations"]) == {"forward", "forward+backward", "step", "L_K"}
+
+
+def test_formula_and_counts_are_printed_with_the_share_of_the_roofline(
+    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {
+        "flops": 12_000_000_000, "parameters": 1_859_424, "activations": 2_345_678,
+        "bytes": 78_267_000, "flop_per_s": 3e11, "bytes_per_s": 1e10,
+        "bound_seconds": 0.04, "fraction": 0.33,
+    }  # fmt: skip
+    measured["roofline"] = "roofline: bound = max(FLOPs / rate, bytes / bandwidth)"
+    measured["arms"][-2]["roofline"] = found
+    run(["bench"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert measured["roofline"] in out
+    assert "1.2e+10 FLOP at 3e+11/s; 1,859,424 parameters and 2,345,678 activations" in out
+    assert "7.827e+07 bytes at 1e+10/s; bound 40 ms, reached 33%" in out
+
+
+def test_an_arm_without_a_single_model_is_compared_by_its_products(
+    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del step_of(measured, "compiled K=4")["ratio_to_single"]
+    step_of(measured, "compiled K=4")["ratio_to_matmul"] *= 2
+    assert run(["bench", "--compare", str(saved)]) == 1
+    assert capsys.readouterr().err.count("worse") == 1

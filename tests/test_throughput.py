@@ -98,3 +98,27 @@ def test_a_benchmark_without_speeds_is_a_record_error() -> None:
     del step_of(bench, SINGLE)["model_steps_per_s"]
     with pytest.raises(RecordError, match="lacks 'model_steps_per_s'"):
         throughput.draw(bench)
+
+
+def test_the_share_of_the_roofline_is_drawn_beside_where_it_is_known() -> None:
+    bench = saved_bench()
+    shares = {"compiled K=1": 0.1, "compiled K=4": 0.4, "eager K=1": 0.05}
+    for entry in bench["arms"]:
+        if entry["arm"] in shares:
+            entry["roofline"] = {"fraction": shares[entry["arm"]]}
+    figure = throughput.draw({**bench, "roofline": "roofline: bound = what was counted"})
+    lines = {line.get_gid(): line for line in figure.axes[1].lines}
+    assert [list(v) for v in lines["compiled roofline"].get_data()] == [[1, 4], [10.0, 40.0]]
+    assert set(lines) == {"compiled roofline", "eager roofline"}
+    assert "roofline: bound = what was counted." in " ".join(figure.get_supxlabel().split())
+
+
+def test_without_a_roofline_there_is_one_panel() -> None:
+    assert len(throughput.draw(saved_bench()).axes) == 1
+
+
+def test_ladder_networks_are_no_point_of_the_lvae_s_curve() -> None:
+    bench = saved_bench()
+    ladder = {**next(e for e in bench["arms"] if e["arm"] == "compiled K=1"), "model": "ladder"}
+    bench["arms"].append({**ladder, "arm": "compiled ladder K=1"})
+    assert len(points(throughput.draw(bench), "compiled")) == 2

@@ -6,31 +6,43 @@ import fnmatch
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from repro.config import LADDER_SIZES, LATENTS, WIDTHS
+from repro.config import LADDER_SIZES, LATENTS, WIDTHS, Run
+from repro.engine.step import CAPTURED
 from repro.errors import UsageError
-from repro.experiments.grid import MAX_DEPTH, Cell
+from repro.evaluate import ROWS
+from repro.experiments.grid import MAX_DEPTH, Cell, grid
 from repro.profiles import profile, run_of
 from repro.stack import Stack
 
-Engine = Literal["plain", "eager", "compiled"]
+Engine = Literal["plain", "eager", "compiled", "captured", "graph"]
 ENGINES: tuple[Engine, ...] = ("eager", "compiled")
 RAGGED = tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
 SINGLE = "eager single"
+WIDEST, WIDEST_CUDA = 8, 512
 LADDER_LANES: dict[Engine, tuple[int, ...]] = {"eager": (1,), "compiled": (1, 2, 4, 10)}
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train: an engine, and the depth of each lane, deepest first."""
+    """One way to train: an engine, and the depth of each lane, deepest first.
+
+    model: lanes of an LVAE with those depths, Ladder networks, or all stacks of the MNIST grid.
+    """
 
     name: str
     engine: Engine
     depths: tuple[int, ...]
-    model: Literal["lvae", "ladder"] = "lvae"
+    model: Literal["lvae", "ladder", "mnist"] = "lvae"
+    scoring: bool = False  # nothing but L_K, with as many images and samples as published
 
     @property
     def lanes(self) -> int:
         return len(self.depths)
+
+    @property
+    def needs_cuda(self) -> bool:
+        """Captured steps, and a scoring that would take a CPU hours."""
+        return self.engine in CAPTURED or self.scoring
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,9 @@ class Workload:
     labelled: int = 100  # of its rows; as many are unlabelled
     images: int = 256  # of L_K: four chunks of 64 images, composed like those of an L_5000
     samples: int = 64
+    rows: int = ROWS  # of a chunk of L_K
+    all_images: int = 10_000  # of an arm that is about scoring alone
+    all_samples: int = 5_000
     warmup: int = 3
     repeats: int = 15
     scoring_repeats: int = 5
@@ -53,7 +68,7 @@ class Workload:
 QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3)
 
 
-def arms(widest: int = 8) -> list[Arm]:
+def arms(widest: int = WIDEST) -> list[Arm]:
     """The single model, then for each engine K = 1, 2, 4, ... lanes and the ragged stacks.
 
     Ladder networks come last.
@@ -80,9 +95,31 @@ def ladder_arms() -> list[Arm]:
     return [Arm("ladder single", "plain", (depth,), "ladder"), *stacks]
 
 
-def quick_arms() -> list[Arm]:
-    """Four arms: only one of them has to be compiled."""
-    return select(arms(), [SINGLE, "eager K=1", "eager K=4", "compiled K=4"])
+def cuda_arms(widest: int = WIDEST_CUDA) -> list[Arm]:
+    """What a CUDA device is asked: each engine once, then graphs up to its memory."""
+    engines: tuple[Engine, ...] = ("eager", "compiled", "captured")
+    found = [Arm(SINGLE, "plain", (MAX_DEPTH,))]
+    found += [Arm(f"{engine} K=1", engine, (MAX_DEPTH,)) for engine in engines]
+    for K in (2**i for i in range(widest.bit_length())):
+        found.append(Arm(f"graph K={K}", "graph", (MAX_DEPTH,) * K))
+    found.append(Arm(f"graph {'-'.join(map(str, RAGGED))}", "graph", RAGGED))
+    depths = tuple(sorted((cell.depth for cell in grid("mnist")), reverse=True))
+    found.append(Arm("graph MNIST grid", "graph", depths, "mnist"))
+    single, *_ = ladder_arms()
+    found.append(single)
+    found += [Arm(f"ladder graph K={K}", "graph", single.depths * K, "ladder") for K in (1, 10)]
+    return [*found, Arm("L_5000", "eager", (MAX_DEPTH,), scoring=True)]
+
+
+def known_arms() -> list[Arm]:
+    """Every arm that can be asked for, here or elsewhere."""
+    return list({arm.name: arm for arm in (*arms(), *cuda_arms())}.values())
+
+
+def quick_arms(cuda: bool = False) -> list[Arm]:
+    """Four arms: only one of them has to be compiled. On CUDA a fifth."""
+    names = [SINGLE, "eager K=1", "eager K=4", "compiled K=4"]
+    return select(known_arms(), names + (["graph K=4"] if cuda else []))
 
 
 def select(known: list[Arm], patterns: list[str]) -> list[Arm]:
@@ -96,10 +133,12 @@ def select(known: list[Arm], patterns: list[str]) -> list[Arm]:
 
 def stack_of(depths: tuple[int, ...], work: Workload) -> Stack:
     """LVAE+BN lanes of those depths, with the workload's sizes."""
-    runs = []
-    for seed, depth in enumerate(depths, start=1):
-        run = run_of(Cell("mnist", "lvae_bn_wu", depth), profile("paper"), seed)
-        latents, widths = work.latents[:depth], work.widths[:depth]
-        model = replace(run.hierarchy, latents=latents, widths=widths)
-        runs.append(replace(run, model=model, optim=replace(run.optim, batch=work.batch)))
-    return Stack(tuple(runs))
+    cells = [Cell("mnist", "lvae_bn_wu", depth) for depth in depths]
+    return Stack(tuple(run_for(cell, work, seed) for seed, cell in enumerate(cells, start=1)))
+
+
+def run_for(cell: Cell, work: Workload, seed: int = 1) -> Run:
+    """The published Run of a cell, with the workload's sizes."""
+    run, depth = run_of(cell, profile("paper"), seed), cell.depth
+    model = replace(run.hierarchy, latents=work.latents[:depth], widths=work.widths[:depth])
+    return replace(run, model=model, optim=replace(run.optim, batch=work.batch))

@@ -11,7 +11,7 @@ from typing import Any
 from repro.errors import RecordError
 
 TOLERANCE = 0.15
-RATIOS = ("ratio_to_single", "ratio_to_matmul")  # of times: lower is better
+PRODUCTS, SINGLE = "ratio_to_matmul", "ratio_to_single"  # of times: lower is better
 CONDITIONS = ("device", "threads", "torch", "batch")
 
 Key = tuple[str, str, str]  # arm, operation, ratio
@@ -58,7 +58,7 @@ def load(path: Path) -> dict[str, Any]:
         for entry in content["arms"]:
             str(entry["arm"])
             for operation in entry.get("operations", {}).values():
-                if not all(float(operation[ratio]) > 0 for ratio in RATIOS):
+                if not all(value > 0 for value in _ratios_of(operation).values()):
                     raise ValueError(f"a ratio of {entry['arm']} is not positive")
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): name a saved benchmark") from e
@@ -86,8 +86,14 @@ def compare(ours: dict[str, Any], saved: dict[str, Any]) -> Comparison:
 def _ratios(bench: dict[str, Any]) -> Iterator[tuple[Key, float]]:
     for entry in bench["arms"]:
         for operation, numbers in entry.get("operations", {}).items():
-            for ratio in RATIOS:
-                yield (entry["arm"], operation, ratio), float(numbers[ratio])
+            for ratio, value in _ratios_of(numbers).items():
+                yield (entry["arm"], operation, ratio), value
+
+
+def _ratios_of(operation: dict[str, Any]) -> dict[str, float]:
+    """Whole grids and Ladder networks have no single model to be held against."""
+    names = (SINGLE, PRODUCTS) if SINGLE in operation else (PRODUCTS,)
+    return {name: float(operation[name]) for name in names}
 
 
 def _without(one: dict[Key, float], other: dict[Key, float]) -> list[str]:

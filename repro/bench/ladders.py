@@ -13,10 +13,10 @@ import torch
 from repro import streams
 from repro.bench import plain_ladder
 from repro.bench.arms import Arm, Workload
-from repro.bench.operations import BOTH, DTYPE, FORWARD, STEP, Operations, binary
+from repro.bench.operations import BOTH, DTYPE, FORWARD, STEP, Operations, binary, of_training
 from repro.bench.products import Layer, Products
 from repro.engine.minibatch import LadderBatch
-from repro.engine.step import fresh, objective_of, step_function
+from repro.engine.step import fresh
 from repro.experiments import ladder
 from repro.profiles import profile, run_of
 from repro.stack import Stack
@@ -55,17 +55,7 @@ def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
         return of_plain(arm.depths[0], work, device)
     stack = stack_of(arm.depths, work)
     state, batch = fresh(stack, work.ladder[0], device, DTYPE), minibatch(stack, work, device)
-    objective, step = objective_of(stack), step_function(stack, arm.engine)
-    if arm.engine == "compiled":
-        objective = torch.compile(objective, dynamic=False)
-    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
-    return {
-        FORWARD: lambda: objective(leaves, batch),
-        BOTH: lambda: torch.autograd.grad(
-            -objective(leaves, batch).sum(), list(leaves.values()), materialize_grads=True
-        ),
-        STEP: lambda: step(state, batch),
-    }
+    return of_training(arm, stack, state, batch)
 
 
 def of_plain(depth: int, work: Workload, device: torch.device) -> Operations:

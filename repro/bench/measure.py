@@ -12,36 +12,61 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 import torch
 
-from repro.bench import ladders, operations
-from repro.bench.arms import Arm, Workload
+from repro.bench import grids, ladders, operations, roofline
+from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.memory import HighWater
-from repro.bench.operations import SCORE, STEP, Operation, Operations
+from repro.bench.operations import SCORE, STEP, Operation, Operations, per_call, training_layers
+from repro.bench.roofline import Counts
+from repro.engine.device import multiply_in, precision_on, scoring_rows
 from repro.engine.memory import keep_freed_memory
+from repro.engine.step import COMPILED
 
 MEASURED_STEPS = 3  # of memory
 Times = dict[str, list[float]]
 
 
 class Contest(NamedTuple):
-    """Who takes part for one kind of model, and how much work each operation is."""
+    """Who takes part for one kind of model, and how much work each operation and a step is."""
 
     of_arm: Callable[[Arm, Workload, torch.device], Operations]
-    of_plain: Callable[[int, Workload, torch.device], Operations]
+    of_plain: Callable[[int, Workload, torch.device], Operations] | None
     of_products: Callable[[tuple[int, ...], Workload, torch.device], Operations]
     flops: Callable[[tuple[int, ...], Workload], dict[str, int]]
+    counts: Callable[[tuple[int, ...], Workload], Counts]
 
 
-CONTESTS = {
-    "lvae": Contest(
-        operations.of_arm, operations.of_plain, operations.of_products, operations.flops
-    ),
-    "ladder": Contest(ladders.of_arm, ladders.of_plain, ladders.of_products, ladders.flops),
-}
+def lvae_counts(depths: tuple[int, ...], work: Workload) -> Counts:
+    """What a step of a stack of LVAEs cannot do without."""
+    stacks = [stack_of(depths, work)]
+    return roofline.counts(stacks, training_layers(stacks, work), work.pixels)
+
+
+def grid_counts(depths: tuple[int, ...], work: Workload) -> Counts:
+    """The same for the stacks of the MNIST grid."""
+    stacks = grids.stacks_of(depths, work)
+    return roofline.counts(stacks, training_layers(stacks, work), work.pixels)
+
+
+def ladder_counts(depths: tuple[int, ...], work: Workload) -> Counts:
+    """The same for a stack of Ladder networks."""
+    stacks = [ladders.stack_of(depths, work)]
+    return roofline.counts(stacks, ladders.layers_of(depths, work), work.ladder[0])
+
+
+LVAES = Contest(
+    operations.of_arm, operations.of_plain, operations.of_products, operations.flops, lvae_counts
+)
+LADDERS = Contest(
+    ladders.of_arm, ladders.of_plain, ladders.of_products, ladders.flops, ladder_counts
+)
+GRIDS = Contest(grids.of_arm, None, grids.of_products, grids.flops, grid_counts)
+CONTESTS = {"lvae": LVAES, "ladder": LADDERS, "mnist": GRIDS}
 
 
 def waiter(device: torch.device) -> Callable[[], None]:
@@ -78,11 +103,13 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
     """
     wait, memory = waiter(device), HighWater(device)
     contest = CONTESTS[arm.model]
+    work = scored(arm, work)
     ops = contest.of_arm(arm, work, device)
-    first = seconds_of(ops[STEP], wait)  # compiles what the other operations run, too
+    chief = ops.get(STEP) or ops[SCORE]
+    first = seconds_of(chief, wait)  # compiles what the other operations run, too
     memory.restart()
     for _ in range(MEASURED_STEPS):
-        ops[STEP]()
+        chief()
     wait()
     peak = memory.read()
     times = _all_times(arm, ops, work, device)
@@ -93,7 +120,7 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
         "model": arm.model,
         "depths": list(arm.depths),
         "lanes": arm.lanes,
-        "compile_seconds": _rounded(first) if arm.engine == "compiled" else 0.0,
+        "compile_seconds": _rounded(first) if arm.engine in COMPILED else 0.0,
         "memory_bytes": peak,
         "memory": memory.how,
         "operations": {n: rates(t, arm, n, work, count[n]) for n, t in times.items()},
@@ -101,21 +128,42 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
             n: {"seconds": _rounded(s := median(t["matmul"])), "flop_per_s": _rounded(count[n] / s)}
             for n, t in times.items()
         },
+        **_roofline(arm, work, times, device),
     }
+
+
+def scored(arm: Arm, work: Workload) -> Workload:
+    """The workload of an arm: one that is about scoring has all images and samples."""
+    if not arm.scoring:
+        return work
+    return replace(work, images=work.all_images, samples=work.all_samples)
+
+
+def _roofline(
+    arm: Arm, work: Workload, times: dict[str, Times], device: torch.device
+) -> dict[str, Any]:
+    """How near a step comes to what the device was just measured to allow."""
+    if STEP not in times:
+        return {}
+    wait, count = waiter(device), CONTESTS[arm.model].counts(arm.depths, work)
+    limit = roofline.limits(device, lambda op: seconds_of(op, wait))
+    reached = roofline.share(count, limit, median(times[STEP]["arm"]))
+    return {"roofline": {n: v if isinstance(v, int) else _rounded(v) for n, v in reached.items()}}
 
 
 def _all_times(arm: Arm, ops: Operations, work: Workload, device: torch.device) -> dict[str, Times]:
     """Times of each operation of the arm, of its products and of one single model per depth."""
     kind = CONTESTS[arm.model]
     rivals = {"matmul": kind.of_products(arm.depths, work, device)}
-    if arm.engine != "plain":
+    if arm.engine != "plain" and kind.of_plain is not None:
         depths = sorted(set(arm.depths))
         rivals |= {f"single {d}": kind.of_plain(d, work, device) for d in depths}
     times = {}
     for name, op in ops.items():
         repeats = work.scoring_repeats if name == SCORE else work.repeats
         contest = {"arm": op, **{rival: its[name] for rival, its in rivals.items()}}
-        times[name] = in_turn(contest, work.warmup, repeats, waiter(device))
+        found = in_turn(contest, work.warmup, repeats, waiter(device))
+        times[name] = {**found, "arm": [t / per_call(arm) for t in found["arm"]]}
     return times
 
 
@@ -132,9 +180,10 @@ def rates(times: Times, arm: Arm, operation: str, work: Workload, flops: int) ->
         "spread": _spread(times["arm"]),
         "images_per_s": arm.lanes * (work.images if scoring else rows) / seconds,
         "flop_per_s": flops / seconds,
-        "ratio_to_single": _ratio(times["arm"], _singles(times, arm)),
         "ratio_to_matmul": _ratio(times["arm"], times["matmul"]),
     }
+    if CONTESTS[arm.model].of_plain is not None:
+        found["ratio_to_single"] = _ratio(times["arm"], _singles(times, arm))
     if scoring:
         found["share_of_matmul_rate"] = 1 / found["ratio_to_matmul"]
     else:
@@ -176,9 +225,11 @@ def main(argument: str) -> None:
     given = json.loads(argument)
     torch.set_num_threads(given["threads"])
     device = torch.device(given["device"])
+    multiply_in(precision_on(device, full=False), device)
     if device.type == "cpu":  # as training does; the single model gains by it as well
         keep_freed_memory()
     arm, work = Arm(**_frozen(given["arm"])), Workload(**_frozen(given["work"]))
+    work = replace(work, rows=scoring_rows(device))
     print(json.dumps(measure(arm, work, device)))
 
 

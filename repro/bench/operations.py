@@ -14,8 +14,18 @@ from torch import Tensor
 from repro import streams
 from repro.bench import plain
 from repro.bench.arms import Arm, Workload, stack_of
-from repro.bench.products import Products, layers_of, scoring_chunks
-from repro.engine.step import Minibatch, State, fresh, objective_of, step_function
+from repro.bench.products import Layer, Products, layers_of, scoring_chunks
+from repro.engine.graph import Body, Captured, captured_on
+from repro.engine.minibatch import BLOCK, LadderBatch
+from repro.engine.step import (
+    CAPTURED,
+    COMPILED,
+    Minibatch,
+    State,
+    fresh,
+    objective_of,
+    step_function,
+)
 from repro.evaluate import importance_bound, statistics_pass
 from repro.layers import Net, fold
 from repro.score import noise_of
@@ -46,26 +56,57 @@ def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch:
     return Minibatch(binary(K, work.batch, work.pixels, device), eps, torch.ones_like(lr), lr)
 
 
+def per_call(arm: Arm) -> int:
+    """How often a call of one of the arm's operations does it: captured ones a block at once."""
+    return BLOCK if arm.engine in CAPTURED else 1
+
+
 def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
     """The operations of an arm; a compiled one compiles when first called."""
     if arm.engine == "plain":
         return of_plain(arm.depths[0], work, device)
     stack = stack_of(arm.depths, work)
     state, batch = fresh(stack, work.pixels, device, DTYPE), minibatch(stack, work, device)
-    objective, step = objective_of(stack), step_function(stack, arm.engine)
-    if arm.engine == "compiled":
-        objective = torch.compile(objective, dynamic=False)
-    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
-    ops: Operations = {
-        FORWARD: lambda: objective(leaves, batch),
-        BOTH: lambda: torch.autograd.grad(
-            -objective(leaves, batch).sum(), list(leaves.values()), materialize_grads=True
-        ),
-        STEP: lambda: step(state, batch),
-    }
+    if arm.scoring:
+        return {SCORE: _scoring(stack, state, work, device)}
+    ops = of_training(arm, stack, state, batch)
     if arm.engine == "eager":  # scoring has one engine
         ops[SCORE] = _scoring(stack, state, work, device)
     return ops
+
+
+def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderBatch) -> Operations:
+    """Forward, forward+backward and step of a stack, as the arm's engine runs them."""
+    objective, step = objective_of(stack), step_function(stack, arm.engine)
+    if arm.engine in COMPILED:
+        objective = torch.compile(objective, dynamic=False)
+    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
+
+    def forward() -> None:
+        objective(leaves, batch)
+
+    def both() -> None:
+        gain = objective(leaves, batch)
+        torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
+
+    if arm.engine not in CAPTURED:
+        return {FORWARD: forward, BOTH: both, STEP: lambda: step(state, batch)}
+    device, block = state.t.device, [batch] * BLOCK
+    captured = Captured(step, captured_on(device))
+    bodies = {FORWARD: _replayed(forward, device), BOTH: _replayed(both, device)}
+    return {**bodies, STEP: lambda: captured(state, block)}
+
+
+def _replayed(body: Body, device: torch.device) -> Operation:
+    """As many calls of `body` as a block has steps, captured when first called."""
+    capture = functools.cache(lambda: captured_on(device)(body))
+
+    def replay() -> None:
+        call = capture()
+        for _ in range(BLOCK):
+            call()
+
+    return replay
 
 
 def _scoring(stack: Stack, state: State, work: Workload, device: torch.device) -> Operation:
@@ -81,7 +122,7 @@ def _scoring(stack: Stack, state: State, work: Workload, device: torch.device) -
 
     @torch.no_grad()
     def score() -> Tensor:
-        return importance_bound(*inputs(), noise, work.samples).bound()
+        return importance_bound(*inputs(), noise, work.samples, work.rows).bound()
 
     return score
 
@@ -104,30 +145,42 @@ def of_plain(depth: int, work: Workload, device: torch.device) -> Operations:
 
 def of_products(depths: tuple[int, ...], work: Workload, device: torch.device) -> Operations:
     """The matrix products that the operations of a stack are made of, alone."""
-    stack = stack_of(depths, work)
-    training = Products(layers_of(stack, work.pixels, work.batch), device, DTYPE)
-    chunks = scoring_chunks(work.images, work.samples)
-    scoring = {
-        chunk: Products(layers_of(stack, work.pixels, *chunk), device, DTYPE, training=False)
-        for chunk in set(chunks)
-    }
+    return products_of([stack_of(depths, work)], work, device)
+
+
+def products_of(stacks: list[Stack], work: Workload, device: torch.device) -> Operations:
+    """The same for several stacks, one after the other."""
+    training = Products(training_layers(stacks, work), device, DTYPE)
+    passes = scoring_layers(stacks, work)
+    scoring = {key: Products(key, device, DTYPE, training=False) for key in set(passes)}
 
     def score() -> None:
-        for chunk in chunks:
-            scoring[chunk].forward()
+        for key in passes:
+            scoring[key].forward()
 
     return {FORWARD: training.forward, BOTH: training.both, STEP: training.both, SCORE: score}
 
 
+def training_layers(stacks: list[Stack], work: Workload) -> list[Layer]:
+    """The dense layers of one step of stacks of hierarchies."""
+    return [layer for stack in stacks for layer in layers_of(stack, work.pixels, work.batch)]
+
+
+def scoring_layers(stacks: list[Stack], work: Workload) -> list[tuple[Layer, ...]]:
+    """The dense layers of each pass of L_K."""
+    chunks = scoring_chunks(work.images, work.samples, work.rows)
+    return [tuple(layers_of(s, work.pixels, *chunk)) for s in stacks for chunk in chunks]
+
+
 def flops(depths: tuple[int, ...], work: Workload) -> dict[str, int]:
     """Operations counted in the products alone, a multiply-add as two."""
-    stack = stack_of(depths, work)
-    training = layers_of(stack, work.pixels, work.batch)
+    return flops_of([stack_of(depths, work)], work)
+
+
+def flops_of(stacks: list[Stack], work: Workload) -> dict[str, int]:
+    """The same for several stacks."""
+    training, passes = training_layers(stacks, work), scoring_layers(stacks, work)
     forward = sum(layer.forward_flops for layer in training)
     both = forward + sum(layer.backward_flops for layer in training)
-    score = sum(
-        layer.forward_flops
-        for chunk in scoring_chunks(work.images, work.samples)
-        for layer in layers_of(stack, work.pixels, *chunk)
-    )
+    score = sum(layer.forward_flops for key in passes for layer in key)
     return {FORWARD: forward, BOTH: both, STEP: both, SCORE: score}

@@ -14,7 +14,8 @@ from torch import Tensor
 from repro.evaluate import ROWS
 from repro.stack import Stack
 
-UPWARD = "d"  # names of the LVAE's deterministic layers, which see each image once
+BOTTOM = {"lvae": "d1.a", "vae": "q1.a"}  # the layer that reads images
+ONCE = {"lvae": "d", "vae": "q1."}  # names of layers that see each image once, not each sample
 
 
 class Layer(NamedTuple):
@@ -36,14 +37,15 @@ class Layer(NamedTuple):
 
 
 def layers_of(stack: Stack, pixels: int, images: int, samples: int = 1) -> list[Layer]:
-    """The products of one pass of an LVAE stack over `images` with `samples` draws each."""
+    """The products of one pass of a stack of VAEs or LVAEs over `images` with `samples` draws."""
+    family = stack.hierarchy.family
     return [
         Layer(
             stack.lanes.at(dense.layer),
-            images * (1 if dense.name.startswith(UPWARD) else samples),
+            images * (1 if dense.name.startswith(ONCE[family]) else samples),
             dense.fan_in,
             dense.fan_out,
-            reads_data=dense.name == f"{UPWARD}1.a",
+            reads_data=dense.name == BOTTOM[family],
         )
         for dense in stack.dense_layers(pixels)
     ]

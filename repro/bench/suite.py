@@ -13,12 +13,13 @@ import torch
 
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import task
+from repro.bench.roofline import FORMULA
+from repro.engine.device import here, precision_on
 from repro.engine.predict import has_compiler
 from repro.engine.provenance import environment
+from repro.engine.step import COMPILED
 
-
-def device_here() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__
 
 
 def bench(
@@ -29,21 +30,23 @@ def bench(
     An arm that cannot run here has `absent` with the reason instead of numbers, one that broke
     has `failed`.
     """
-    device, threads = device_here(), threads or torch.get_num_threads()
+    device, threads = here(), threads or torch.get_num_threads()
     found = []
     for arm in arms:
         starting(arm)
         found.append(_entry(arm, work, device, threads))
     if device.type != "cuda":
         found.append({"arm": "cuda", "absent": "no CUDA device"})
-    here = environment(device)
+    place = environment(device)
     return {
-        "device": here["device"],
+        "device": place["device"],
         "threads": threads,
-        "torch": here["versions"]["torch"],
+        "torch": place["versions"]["torch"],
+        "precision": precision_on(device, full=False),
+        "roofline": FORMULA,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": here["commit"],
-        "dirty": here["dirty"],
+        "commit": place["commit"],
+        "dirty": place["dirty"],
         "reference": SINGLE,
         "batch": work.batch,
         "repeats": work.repeats,
@@ -55,12 +58,16 @@ def bench(
 
 
 def _entry(arm: Arm, work: Workload, device: torch.device, threads: int) -> dict[str, Any]:
-    if arm.engine == "compiled" and device.type == "cpu" and not has_compiler():
+    if arm.needs_cuda and device.type != "cuda":
+        return {"arm": arm.name, "absent": "no CUDA device"}
+    if arm.engine in COMPILED and not has_compiler():
         return {"arm": arm.name, "absent": "no C++ compiler: install g++"}
     command = [sys.executable, "-m", "repro.bench.measure", task(arm, work, device.type, threads)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        if OUT_OF_MEMORY in lines[-1]:
+            return {"arm": arm.name, "absent": "more than the device's memory holds"}
         return {"arm": arm.name, "failed": lines[-1]}
     entry: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return entry

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from repro.bench.compare import Comparison
 
 FAILED = 1
-WIDEST_CPU, WIDEST_CUDA = 8, 16
 
 
 def register(app: typer.Typer) -> None:
@@ -63,18 +62,19 @@ def bench(
     """Measure forward, backward, step and L_K of single models and stacks.
 
     All arms take about 20 minutes on two CPU cores, most of them compiling. With a CUDA device
-    they run there.
+    they run there, and graphs of one to hundreds of lanes with them.
     """
     from repro.bench import compare as comparing
     from repro.bench import suite
-    from repro.bench.arms import QUICK, Workload, quick_arms, select
-    from repro.bench.arms import arms as all_arms
+    from repro.bench.arms import QUICK, Workload, cuda_arms, known_arms, quick_arms, select
+    from repro.bench.arms import arms as cpu_arms
+    from repro.engine.device import here
 
     saved = comparing.load(compare) if compare else None
-    widest = WIDEST_CUDA if suite.device_here().type == "cuda" else WIDEST_CPU
-    chosen = quick_arms() if quick else all_arms(widest)
+    on_cuda = here().type == "cuda"
+    chosen = quick_arms(on_cuda) if quick else cuda_arms() if on_cuda else cpu_arms()
     if arms is not None:
-        chosen = select(all_arms(widest), [p.strip() for p in arms.split(",")])
+        chosen = select(known_arms(), [p.strip() for p in arms.split(",")])
     with _progress(len(chosen)) as starting:
         result = suite.bench(chosen, QUICK if quick else Workload(), threads, starting)
     comparison = comparing.compare(result, saved) if saved else None
@@ -114,6 +114,7 @@ def _print(result: dict[str, Any], comparison: Comparison | None) -> None:
     for entry in result["arms"]:
         if "absent" in entry:
             say(f"{entry['arm']}: absent: {entry['absent']}")
+    _print_roofline(result)
     if comparison is None:
         return
     for condition in comparison.conditions:
@@ -123,15 +124,31 @@ def _print(result: dict[str, Any], comparison: Comparison | None) -> None:
             say(f"only {where}: {'; '.join(names)}")
 
 
+def _print_roofline(result: dict[str, Any]) -> None:
+    """The formula, and what it is computed from for each arm."""
+    counted = [entry for entry in result["arms"] if "roofline" in entry]
+    if counted:
+        say(result["roofline"])
+    for entry in counted:
+        r = entry["roofline"]
+        say(
+            f"  {entry['arm']}: {r['flops']:.4g} FLOP at {r['flop_per_s']:.3g}/s;"
+            f" {r['parameters']:,} parameters and {r['activations']:,} activations,"
+            f" {r['bytes']:.4g} bytes at {r['bytes_per_s']:.3g}/s;"
+            f" bound {1e3 * r['bound_seconds']:.3g} ms, reached {100 * r['fraction']:.0f}%"
+        )
+
+
 def as_table(result: dict[str, Any]) -> Table:
     """One row an operation. Ratios are of times, per lane where against the single model."""
     table = Table(
         title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
         f" {result['date']}",
         caption="medians; spread: quartile distance over median. x single: against as many single"
-        " models written as usual; x products: against the matrix products alone, in turn",
+        " models written as usual; x products: against the matrix products alone, in turn;"
+        " roofline: share reached of the bound below",
     )
-    names = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|MB|compiled in s"
+    names = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|roofline|MB|compiled in s"
     for name in ("arm", "operation"):
         table.add_column(name)
     for name in names.split("|"):
@@ -157,12 +174,18 @@ def _add_arm(table: Table, entry: dict[str, Any]) -> None:
             "" if steps is None else f"{steps:.1f}",
             f"{o['images_per_s']:,.0f}",
             f"{o['flop_per_s'] / 1e9:.1f}",
-            f"{o['ratio_to_single']:.2f}",
+            f"{o['ratio_to_single']:.2f}" if "ratio_to_single" in o else "",
             f"{o['ratio_to_matmul']:.2f}",
+            f"{100 * entry['roofline']['fraction']:.0f}%" if on_roofline(entry, name) else "",
             *once[1:],
         )
         once = ("", "", "")
     table.add_section()
+
+
+def on_roofline(entry: dict[str, Any], operation: str) -> bool:
+    """Whether the bound is that of this operation: a training step's."""
+    return operation == "step" and "roofline" in entry
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""The operations of `operations.py` for all configurations of MNIST, stacked as in training."""
+
+from __future__ import annotations
+
+import torch
+
+from repro.bench.arms import Arm, Workload, run_for
+from repro.bench.operations import (
+    DTYPE,
+    Operation,
+    Operations,
+    flops_of,
+    minibatch,
+    of_training,
+    products_of,
+)
+from repro.engine.step import fresh
+from repro.experiments.grid import grid
+from repro.stack import Stack, pack
+
+
+def stacks_of(depths: tuple[int, ...], work: Workload) -> list[Stack]:
+    """Every cell of the grid whose depth is among those."""
+    cells = [cell for cell in grid("mnist") if cell.depth in depths]
+    return pack([run_for(cell, work) for cell in cells], len(cells))
+
+
+def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
+    """The operations of an arm; its stacks take turns within each, as they do in a training."""
+    parts = [_of_stack(arm, stack, work, device) for stack in stacks_of(arm.depths, work)]
+    return {name: _in_turn([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Operations:
+    state = fresh(stack, work.pixels, device, DTYPE)
+    return of_training(arm, stack, state, minibatch(stack, work, device))
+
+
+def _in_turn(ops: list[Operation]) -> Operation:
+    def all_of_them() -> None:
+        for op in ops:
+            op()
+
+    return all_of_them
+
+
+def of_products(depths: tuple[int, ...], work: Workload, device: torch.device) -> Operations:
+    """The matrix products that the operations of the grid are made of, alone."""
+    return products_of(stacks_of(depths, work), work, device)
+
+
+def flops(depths: tuple[int, ...], work: Workload) -> dict[str, int]:
+    """Operations counted in the products alone, a multiply-add as two."""
+    return flops_of(stacks_of(depths, work), work)
