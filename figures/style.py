@@ -26,6 +26,7 @@ from matplotlib.textpath import text_to_path
 
 from repro.errors import ReproError
 from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
+from repro.measures import PUBLISHED, data_version
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
 from repro.store import Record, Store, open_store, write_file
@@ -41,8 +42,9 @@ COLOURS = {
     "vae_bn": "#56b4e9",
     "vae_bn_wu": "#0072b2",
     "lvae_bn_wu": "#d55e00",
+    "lvae_wu": "#cc79a7",
 }
-MARKERS = {"vae": "s", "vae_bn": "^", "vae_bn_wu": "D", "lvae_bn_wu": "o"}
+MARKERS = {"vae": "s", "vae_bn": "^", "vae_bn_wu": "D", "lvae_bn_wu": "o", "lvae_wu": "v"}
 MUTED = "#666666"
 LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a literal
     "font.family": "STIXGeneral",
@@ -165,7 +167,8 @@ def add_caption(fig: Figure, text: str, profile: str, seeds: Iterable[Seeds]) ->
     protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
     number, _, rest = text.partition(". ")
     summary = p.ladder.summary if any(s.cell.labels for s in seeds) else p.summary
-    whole = f"{number}{protocol}. {rest} Profile {p.name} ({summary}). {seed_note(seeds)}"
+    rest += f"{data_note(seeds)} Profile {p.name} ({summary}). {seed_note(seeds)}"
+    whole = f"{number}{protocol}. {rest}"
     width, height = fig.get_size_inches()
     lines = wrapped(whole, width - 2 * MARGIN)
     room = (len(lines) * CAPTION_SIZE * 1.25 + 6) / 72
@@ -197,6 +200,13 @@ def wrapped(text: str, inches: float) -> list[str]:
         else:
             lines[-1] = longer
     return lines
+
+
+def data_note(seeds: Iterable[Seeds]) -> str:
+    """A sentence for Runs on another version of a data set than the paper's."""
+    found = {(s.cell.data, data_version(r)) for s in seeds for r in s.done}
+    other = sorted(f"{version} {name.upper()}" for name, version in found if version != PUBLISHED)
+    return f" Trained on {', '.join(other)}: other data than the paper's." if other else ""
 
 
 def seed_note(seeds: list[Seeds]) -> str:

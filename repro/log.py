@@ -28,6 +28,7 @@ class Log:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    data: str = ""  # hash of the data it was begun on
 
     @property
     def any_alive(self) -> bool:

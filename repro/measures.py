@@ -15,7 +15,13 @@ from repro.errors import RecordError
 from repro.store import FINAL, Record
 from repro.targets import ACTIVE_NATS, COLLAPSED_NATS
 
+PUBLISHED = "published"  # the version of a data set that the paper used
 PCA_STEPS = 511  # projections are saved in this many steps between their low and high
+
+
+def data_version(record: Record) -> str:
+    """Which version of its data set a Run was trained on; records older than that name none."""
+    return str(record.env.get("data", {}).get("version", PUBLISHED))
 
 
 def metric(record: Record, name: str) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from repro.claims import Claim
 from repro.experiments import Cell, cell_of, cells
-from repro.measures import metric
+from repro.measures import PUBLISHED, data_version, metric
 from repro.profiles import Profile, run_of
 from repro.store import Record
 from repro.targets import Target
@@ -77,6 +77,14 @@ def _is_asked_for(record: Record, budget: Profile | None) -> bool:
     return record.run.hash == run_of(cell, budget, record.run.seed).hash
 
 
+def _other_data(target: Target, record: Record) -> str:
+    """What is different about a record's data, or empty."""
+    if (version := data_version(record)) != PUBLISHED:
+        return f"{version} data"
+    scale = record.run.data.grey_scale
+    return "" if target.grey_scale in (None, scale) else f"grey scale /{scale}"
+
+
 def _choose(records: Sequence[Record], budget: Profile | None) -> _Chosen:
     """The Runs the profile asks for; only where there is none, the others, with a note."""
     asked = [r for r in records if _is_asked_for(r, budget)]
@@ -88,7 +96,8 @@ def _choose(records: Sequence[Record], budget: Profile | None) -> _Chosen:
         notes.append("another configuration than the profile's Run")
     if diverged := [r for r in chosen if r.diverged]:
         notes.append(f"diverged, not counted: {_ids(diverged)}")
-    protocol = bool(asked) and budget is not None and budget.published_protocol
+    versions = {v for r in chosen if (v := data_version(r)) != PUBLISHED}
+    protocol = bool(asked) and budget is not None and budget.published_protocol and not versions
     return _Chosen(chosen, protocol, tuple(notes))
 
 
@@ -114,7 +123,7 @@ def target_result(target: Target, books: Books, budget: Profile | None) -> Targe
 def _judge(target: Target, records: Sequence[Record], budget: Profile | None) -> TargetResult:
     if not records:
         return TargetResult(target, "not run")
-    same = [r for r in records if target.grey_scale in (None, r.run.data.grey_scale)]
+    same = [r for r in records if not _other_data(target, r)]
     chosen = _choose(same or records, budget)
     values = [metric(r, target.metric) for r in chosen.done]
     seeds = len(values)
@@ -124,7 +133,7 @@ def _judge(target: Target, records: Sequence[Record], budget: Profile | None) ->
     scoring = sorted({s for r in chosen.done if (s := _other_scoring(target, r))})
     notes = [*scoring, *chosen.notes]
     if other := [r for r in records if r not in same]:
-        notes.append(f"grey scale /{other[0].run.data.grey_scale}: {_ids(other)}")
+        notes.append(f"{_other_data(target, other[0])}: {_ids(other)}")
     if not same:
         verdict = "other data"
     elif scoring or not chosen.protocol:
@@ -180,6 +189,8 @@ def claim_result(claim: Claim, books: Books, budget: Profile | None) -> ClaimRes
     records = [r for chosen in found.values() for r in chosen.done]
     if lacking := [r for r in records if not set(claim.files) <= set(r.final.get("files", {}))]:
         return ClaimResult(claim, "not run", f"no {', '.join(claim.files)} in {_ids(lacking)}")
+    versions = {data_version(r) for r in records} - {PUBLISHED}
+    notes += [f"on {v} data, not the published set" for v in sorted(versions)]
     holds, evidence = claim.test(lambda cell: found[cell].done)
     seeds = min(len(chosen.done) for chosen in found.values())
     evidence = "; ".join((evidence, f"seeds: {seeds}", *notes))

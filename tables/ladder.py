@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import fmean, stdev
 
-from layout import Table, main, protocol
+from layout import Table, main, protocol, records_of
 
 from repro.experiments import EXPERIMENTS, Cell, label_of
 from repro.experiments.ladder import EVERY
 from repro.measures import metric
-from repro.profiles import Profile, profile, run_of
+from repro.profiles import Profile, profile
 from repro.store import Record, Store
 from repro.targets import TARGETS, TEST_IMAGES, Target
 
@@ -29,7 +28,8 @@ def build(store: Store, profile_name: str) -> Table:
     """One row per published number; errors in percent. Raises UsageError, RecordError."""
     p = profile(profile_name)
     cells = sorted(EXPERIMENTS["ladder"], key=lambda c: (c.labels, list(EVERY).index(c.variant)))
-    found = {c: records(store, p, c) for c in cells}
+    records = store.records(p.name)
+    found = {c: records_of(c, records, p) for c in cells}
     rows = tuple((*published(c), *ours(found[c])) for c in cells)
     title = f"Ladder networks{protocol(p)}"
     return Table(title, caption(p, found), COLUMNS, rows)
@@ -37,13 +37,6 @@ def build(store: Store, profile_name: str) -> Table:
 
 def target_of(cell: Cell) -> Target:
     return TARGETS[f"ladder/{cell.variant}/{cell.labels}"]
-
-
-def records(store: Store, p: Profile, cell: Cell) -> list[Record]:
-    """The records of a row's Run in this profile, diverged ones too, by seed."""
-    run = run_of(cell, p)
-    same = [r for r in store.records(p.name) if r.run == replace(run, seed=r.run.seed)]
-    return sorted(same, key=lambda r: r.run.seed)
 
 
 def published(cell: Cell) -> tuple[str, ...]:

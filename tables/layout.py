@@ -13,12 +13,14 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from repro.errors import ReproError
-from repro.profiles import Profile
+from repro.experiments import Cell
+from repro.measures import PUBLISHED, data_version
+from repro.profiles import Profile, run_of
 from repro.store import Record, Store, open_store, write_file
 
 HERE = Path(__file__).resolve().parent
@@ -117,6 +119,20 @@ def seed_note(done: list[Record], diverged: list[Record]) -> str:
     count = f"{len(done)} seed{'s' if len(done) > 1 else ''}." if done else "No finished Run."
     lost = (f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
     return count + "".join(lost)
+
+
+def records_of(cell: Cell, records: list[Record], p: Profile) -> list[Record]:
+    """Of a profile's records those of a cell's Run, diverged ones too, by seed."""
+    run = run_of(cell, p)
+    same = [r for r in records if r.run == replace(run, seed=r.run.seed)]
+    return sorted(same, key=lambda r: r.run.seed)
+
+
+def other_data(done: list[Record]) -> str:
+    """A sentence for Runs on another version of a data set than the paper's."""
+    found = {(r.env["data"]["name"], data_version(r)) for r in done}
+    other = sorted(f"{version} {name.upper()}" for name, version in found if version != PUBLISHED)
+    return f" Ours is on {', '.join(other)}: other data than the paper's." if other else ""
 
 
 def save(table: Table, stem: Path) -> list[Path]:

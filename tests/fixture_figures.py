@@ -24,7 +24,8 @@ from repro.store import ROOT, Store
 sys.path.insert(0, str(ROOT / "figures"))
 style: Any = importlib.import_module("style")
 
-NAMES = ("figure2", "figure3", "figure4", "figure5", "figure6", "figure9")
+NAMES = tuple(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10))
+DATA = {"figure8": "omniglot", "figure10": "omniglot"}
 LABELS = [v.label for v in VARIANTS.values()]
 
 
@@ -35,24 +36,38 @@ def draw(name: str, store: Store, profile: str = "quick") -> Figure:
     return figure
 
 
-def run_of(variant: str, depth: int = 5, profile: str = "quick", seed: int = 1) -> Run:
-    return profiles.run_of(Cell("mnist", variant, depth), profiles.profile(profile), seed)
+def data_of(name: str) -> str:
+    """The data set that a figure shows."""
+    return DATA.get(name, "mnist")
 
 
-def others(variant: str) -> list[Run]:
+def run_of(
+    variant: str, depth: int = 5, profile: str = "quick", seed: int = 1, data: str = "mnist"
+) -> Run:
+    return profiles.run_of(Cell(data, variant, depth), profiles.profile(profile), seed)
+
+
+def others(variant: str, data: str = "mnist") -> list[Run]:
     """The 5-layer Runs of quick without one variant."""
-    return [run_of(v) for v in VARIANTS if v != variant]
+    return [run_of(v, data=data) for v in VARIANTS if v != variant]
+
+
+def build(root: Path, profile: str = "quick", seeds: int = 1) -> Store:
+    """A store with a finished record of every Run that a figure shows."""
+    p = profiles.profile(profile)
+    runs = [*profiles.runs(p, seeds=seeds), *profiles.runs(p, ["figure7", "figure8"], seeds)]
+    return fixture_store.build(root, profile, runs=runs)
 
 
 @pytest.fixture(scope="module")
 def quick_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fixture_store.build(tmp_path_factory.mktemp("quick"))
+    return build(tmp_path_factory.mktemp("quick"))
 
 
 @pytest.fixture(scope="module")
 def reduced_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Every configuration with two seeds."""
-    return fixture_store.build(tmp_path_factory.mktemp("reduced"), "reduced", seeds=2)
+    return build(tmp_path_factory.mktemp("reduced"), "reduced", seeds=2)
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ import pytest
 from check_records import write
 
 from repro.check import check
-from repro.claims import CLAIMS, LVAE, VAE
+from repro.claims import CLAIMS
+from repro.claims.claim import LVAE, VAE
+from repro.claims.other_sets import OMNIGLOT_LVAE
 from repro.config import Data, Run
 from repro.errors import RecordError
 from repro.experiments.grid import Cell
 from repro.profiles import PROFILES, run_of
-from repro.store import Store
+from repro.store import Record, Store
 from repro.targets import VAES
 from repro.verdicts import ClaimResult, TargetResult
 
@@ -118,6 +120,52 @@ def test_a_seed_with_another_grey_scale_does_not_count_and_is_named(tmp_path: Pa
     assert "grey scale /255: mnist-lvae_bn_wu-L5-s2" in result.note
 
 
+def rebuilt(root: Path, *seeds: int, profile: str = "paper") -> None:
+    """Records of the OMNIGLOT LVAE on the set rebuilt from the originals."""
+    for seed in seeds:
+        record = write(root, OMNIGLOT_LVAE, profile, seed=seed, LK_test=-102.11, LK_images=8_115)
+        env = record.env | {"data": {"hash": "1" * 64, "version": "rebuilt"}}
+        arrays = {Path(n).stem: record.arrays(Path(n).stem) for n in files_of(record)}
+        Store(root).write(profile, record.run, env, record.final, record.curve(), arrays)
+
+
+def files_of(record: Record) -> list[str]:
+    return [name for name in record.final["files"] if name.endswith(".npz")]
+
+
+@pytest.mark.parametrize("profile", ["paper", "quick"])
+def test_a_record_on_a_rebuilt_data_set_is_other_data(tmp_path: Path, profile: str) -> None:
+    rebuilt(tmp_path, 1, 2, 3, profile=profile)
+    result = target(tmp_path, "table2/omniglot/64-32-16-8-4/lvae_bn_wu", profile)
+    assert result.verdict == "other data"
+    assert "rebuilt data: omniglot-lvae_bn_wu-L5-s1" in result.note
+
+
+def test_a_seed_on_a_rebuilt_data_set_does_not_count_beside_one_on_the_published(
+    tmp_path: Path,
+) -> None:
+    rebuilt(tmp_path, 2)
+    write(tmp_path, OMNIGLOT_LVAE, seed=1, LK_test=-102.3, LK_images=8_070)
+    result = target(tmp_path, "table2/omniglot/64-32-16-8-4/lvae_bn_wu")
+    assert (result.verdict, result.ours, result.seeds) == ("one seed", -102.3, 1)
+
+
+def test_omniglot_with_grey_values_over_256_is_other_data(tmp_path: Path) -> None:
+    run = run_of(OMNIGLOT_LVAE, PAPER)
+    other = replace(run, data=replace(run.data, grey_scale=256))
+    write(tmp_path, OMNIGLOT_LVAE, run=other, LK_images=8_070)
+    assert target(tmp_path, "table2/omniglot/64-32-16-8-4/lvae_bn_wu").verdict == "other data"
+
+
+def test_a_claim_on_a_rebuilt_data_set_does_not_count_as_the_published_protocol(
+    tmp_path: Path,
+) -> None:
+    rebuilt(tmp_path, 1)
+    result = claim(tmp_path, "omniglot/train_test_gap")
+    assert result.verdict == "reduced protocol"
+    assert "on rebuilt data, not the published set" in result.evidence
+
+
 def test_another_configuration_than_the_profiles_run_is_reduced_protocol(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         write(tmp_path, LVAE, run=longer(run_of(LVAE, PAPER, seed)), LK_test=-82.12)
@@ -146,8 +194,11 @@ def test_another_scoring_of_l_k_is_reduced_protocol(
     assert (result.verdict, result.note) == ("reduced protocol", note)
 
 
-def test_a_cell_without_a_run_in_any_experiment_is_reduced_protocol(tmp_path: Path) -> None:
-    cell = Cell("omniglot", "lvae_bn_wu", 5)
+def test_a_cell_without_a_run_in_any_experiment_is_reduced_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.verdicts.cells", list)
+    cell = OMNIGLOT_LVAE
     write(tmp_path, cell, LK_images=8_070, LK_test=-102.11)
     name = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
     assert target(tmp_path, name).verdict == "reduced protocol"

@@ -11,7 +11,8 @@ from check_records import write
 from rich.console import Console
 
 from repro.check import Report, as_json, as_table, check, strict_failures, summary
-from repro.claims import CLAIMS, LVAE, VAE
+from repro.claims import CLAIMS
+from repro.claims.claim import LVAE, VAE
 from repro.store import Store
 from repro.targets import TARGETS
 from repro.verdicts import TargetResult

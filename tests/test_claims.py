@@ -12,9 +12,12 @@ import pytest
 from check_records import pca, write
 
 from repro import measures
-from repro.claims import CLAIMS, DEEPEST, LVAE, OMNIGLOT_LVAE, VAE, VAE_BN, VAE_BN_WU, depths
+from repro.claims import CLAIMS
+from repro.claims.bounds import LVAE_BY_DEPTH, LVAE_WU_BY_DEPTH
+from repro.claims.claim import DEEPEST, LVAE, VAE, VAE_BN, VAE_BN_WU
+from repro.claims.other_sets import OMNIGLOT, OMNIGLOT_LVAE
 from repro.errors import RecordError
-from repro.experiments.grid import VARIANTS, Cell
+from repro.experiments.grid import VARIANTS, Cell, column
 from repro.store import Record
 
 VAE_KL = [20.0, 3.0, 0.05, 0.02, 0.01]
@@ -31,7 +34,7 @@ def holds(root: Path, claim: str, contents: dict[Cell, dict[str, Any]]) -> bool:
 
 
 def by_depth(variant: str, values: Sequence[float]) -> dict[Cell, dict[str, Any]]:
-    return {c: {"L1_test": v} for c, v in zip(depths(variant), values, strict=True)}
+    return {c: {"L1_test": v} for c, v in zip(column("mnist", variant), values, strict=True)}
 
 
 def gaps(vae: float, lvae: float) -> dict[Cell, dict[str, Any]]:
@@ -243,6 +246,32 @@ def test_norb_gains_beyond_three_layers_are_recognised(
     assert holds(tmp_path, "norb/no_gain_beyond_three_layers", norb(deepest)) is expected
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((-115.0, -110.0, -108.0, -107.9), True),
+        ((-115.0, -110.0, -107.9, -108.0), False),
+        ((-110.0, -110.0, -108.0, -107.0), False),
+    ],
+)
+def test_the_order_of_the_variants_on_omniglot_is_recognised(
+    tmp_path: Path, values: Sequence[float], expected: bool
+) -> None:
+    contents = {c: {"LK_test": v} for c, v in zip(OMNIGLOT, values, strict=True)}
+    assert holds(tmp_path, "omniglot/order_of_variants", contents) is expected
+
+
+@pytest.mark.parametrize(("worst", "expected"), [(-90.0, True), (-88.9, False)])
+def test_a_very_poor_lvae_without_batch_norm_is_recognised(
+    tmp_path: Path, worst: float, expected: bool
+) -> None:
+    contents = {c: {"L1_test": -86.0} for c in LVAE_BY_DEPTH}
+    contents |= {c: {"L1_test": -100.0} for c in LVAE_WU_BY_DEPTH}
+    contents[LVAE_WU_BY_DEPTH[1]] = {"L1_test": worst}
+    claim = "mnist/lvae_without_batch_norm_is_very_poor"
+    assert holds(tmp_path, claim, contents) is expected
+
+
 def test_several_seeds_count_by_their_mean(tmp_path: Path) -> None:
     records = [
         write(tmp_path, LVAE, seed=seed, kl_layers=[*LVAE_KL[:4], top])
@@ -277,4 +306,4 @@ def test_a_curve_without_evaluations_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_claim_of_the_mnist_text_is_there() -> None:
-    assert len([c for c in CLAIMS if c.startswith("mnist/")]) == 11
+    assert len([c for c in CLAIMS if c.startswith("mnist/")]) == 12

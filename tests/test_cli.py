@@ -97,7 +97,7 @@ def test_durations_are_said_in_a_fitting_unit(duration, expected):
 
 
 def test_data_status_names_every_file(capsys, data_dir):
-    assert run(["data", "--data-dir", str(data_dir)]) == 0
+    assert run(["data", "status", "mnist", "--data-dir", str(data_dir)]) == 0
     out = capsys.readouterr().out
     assert out.count("ubyte") >= 4
     assert out.count("ok") == 4
@@ -125,7 +125,7 @@ def program(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
         ["show", LVAE, "--profile", "quick"],
         ["check", "--profile", "quick"],
         ["tables", "--profile", "quick"],
-        ["data", "status"],
+        ["data", "status", "mnist"],
         ["train", "--help"],
     ],
     ids=lambda a: a[0],

@@ -46,6 +46,14 @@ def test_publish_shows_every_run_in_the_readme(full, readme):
     assert "no reproduction" in text
 
 
+def test_the_readme_has_table_2_and_figures_of_omniglot_where_there_are_runs(full, readme):
+    assert "figure8.png" not in publishing.results_block(full)
+    fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot"]))
+    block = publishing.results_block(full)
+    assert all(part in block for part in ("**Table 2", "figure8.png", "figure10.png"))
+    assert "figure7.png" not in block
+
+
 def test_publish_keeps_the_rest_of_the_readme(full, readme):
     assert run(["publish", "--profile", "quick"]) == 0
     lines = readme.read_text(encoding="utf-8").splitlines()

@@ -10,6 +10,7 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro.cli import run, training
+from repro.experiments.grid import VARIANTS
 from repro.profiles import runs
 
 
@@ -51,6 +52,26 @@ def test_only_what_is_not_finished_is_trained(local, engine):
     ((asked, store, name, _),) = engine.calls
     assert [r.id for r in asked] == [r.id for r in runs(QUICK) if r.id not in (LVAE, VAE)]
     assert (store.root, name) == (local.root, "quick")
+
+
+def test_without_a_name_only_mnist_is_trained(local, engine):
+    assert run(["train", "--profile", "quick"]) == 0
+    ((asked, _, _, _),) = engine.calls
+    assert {r.data.name for r in asked} == {"mnist"}
+
+
+@pytest.mark.parametrize("name", ["omniglot", "figure8"])
+def test_an_experiment_of_omniglot_trains_its_four_deepest_variants_in_quick(local, engine, name):
+    assert run(["train", name, "--profile", "quick"]) == 0
+    ((asked, _, _, _),) = engine.calls
+    assert [r.id for r in asked] == [f"omniglot-{v}-L5-s1" for v in VARIANTS]
+
+
+def test_table_2_is_trained_as_far_as_there_are_data(local, engine, capsys, tmp_path):
+    assert run(["train", "table2", "--profile", "quick", "--data-dir", str(tmp_path)]) == 0
+    ((asked, _, _, _),) = engine.calls
+    assert [r.id for r in asked] == [f"omniglot-{v}-L5-s1" for v in VARIANTS]
+    assert "norb: data missing" in capsys.readouterr().out
 
 
 def test_when_all_is_finished_nothing_is_trained(full, engine):

@@ -10,7 +10,7 @@ import pytest
 from check_records import write
 
 from repro.check import Comparison, Difference, compare
-from repro.claims import LVAE, VAE
+from repro.claims.claim import LVAE, VAE
 from repro.compare import SEED_SD_NATS, seed_sd
 from repro.profiles import PROFILES, run_of
 from repro.store import Arrays, Store

@@ -124,7 +124,9 @@ def test_changed_byte_is_reported_with_both_hashes_and_the_remedy(tmp_path: Path
     changed = content[:-1] + bytes([content[-1] ^ 1])
     path = fill(tmp_path, toy_contents() | {IMAGES: changed}) / f"{IMAGES}.gz"
     expected, actual = (hashlib.sha256(c).hexdigest() for c in (content, changed))
-    with refused(DataError, str(path), expected, actual, "delete it and run `repro data fetch`"):
+    with refused(
+        DataError, str(path), expected, actual, "delete it and run `repro data fetch toy`"
+    ):
         data.load_set(toy(), tmp_path)
 
 
@@ -238,7 +240,7 @@ def test_status_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_verify_passes_the_published_files(data_dir: Path) -> None:
-    assert data.verify(data_dir) == data.status(data_dir, ["mnist"])
+    assert data.verify(data_dir, ["mnist"]) == data.status(data_dir, ["mnist"])
 
 
 def test_verify_names_the_damaged_file(tmp_path: Path) -> None:

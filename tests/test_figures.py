@@ -19,6 +19,7 @@ from fixture_figures import (
     LABELS,
     NAMES,
     caption,
+    data_of,
     draw,
     legend_labels,
     others,
@@ -33,6 +34,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from repro.errors import UsageError
+from repro.experiments.grid import VARIANTS
 from repro.store import ROOT, Store
 
 quick_store = fixture_figures.quick_store
@@ -74,18 +76,19 @@ def test_two_seeds_are_counted(name: str, reduced_store: Store) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_diverged_run_is_said_with_its_epoch(name: str, tmp_path: Path) -> None:
-    store = fixture_store.build(tmp_path, runs=others("lvae_bn_wu"))
-    fixture_store.diverge(store, "quick", run_of("lvae_bn_wu"), epoch=3)
+    data = data_of(name)
+    store = fixture_store.build(tmp_path, runs=others("lvae_bn_wu", data))
+    fixture_store.diverge(store, "quick", run_of("lvae_bn_wu", data=data), epoch=3)
     figure = draw(name, store)
     assert any("diverged at epoch 3" in t for t in legend_labels(figure) + texts(figure))
-    assert "mnist-lvae_bn_wu-L5-s1 diverged at epoch 3." in caption(figure)
+    assert f"{data}-lvae_bn_wu-L5-s1 diverged at epoch 3." in caption(figure)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_record_of_another_configuration_is_not_drawn(name: str, empty_store: Store) -> None:
-    run = run_of("lvae_bn_wu")
+    run = run_of("lvae_bn_wu", data=data_of(name))
     fixture_store.write(empty_store, "quick", replace(run, optim=replace(run.optim, lr=0.01)))
-    assert "mnist-lvae_bn_wu-L5-s1 is of another configuration" in caption(draw(name, empty_store))
+    assert f"{run.id} is of another configuration" in caption(draw(name, empty_store))
 
 
 @pytest.mark.parametrize("profile", ["quick", "reduced", "empty"])
@@ -133,9 +136,8 @@ def test_a_variant_has_one_colour_in_all_figures(name: str, quick_store: Store) 
     for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
         colour = handle.get_color() if isinstance(handle, Line2D) else handle.get_facecolor()
         shown[text.get_text()] = to_hex(colour)
-    assert {label: shown[label] for label in LABELS} == dict(
-        zip(LABELS, style.COLOURS.values(), strict=True)
-    )
+    expected = {v.label: style.COLOURS[name] for name, v in VARIANTS.items()}
+    assert {label: shown[label] for label in LABELS} == expected
 
 
 # Files and command line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from small_training import (
 )
 
 from repro.config import Run
+from repro.data import Images
 from repro.engine import checkpoint
 from repro.engine.checkpoint import load_checkpoint, load_header, path_of
 from repro.engine.local import Options, Outcome, evaluate, train
@@ -89,7 +91,8 @@ def test_the_record_says_how_it_was_made(store: Store) -> None:
     train(RUNS, store, PROFILE, OPTIONS)
     env = store.record(PROFILE, RUNS[0].id).env
     assert (env["engine"], env["threads"], env["stack_width"]) == ("eager", 1, 2)
-    assert env["data"] == {"name": "tiny", "source": "made here", "hash": "none"}
+    source = {"version": "published", "source": "made here", "hash": "none"}
+    assert env["data"] == {"name": "tiny", **source}
     assert env["wall_seconds"] > 0
 
 
@@ -240,6 +243,29 @@ def test_evaluating_weights_of_another_configuration_is_refused(store: Store) ->
     path = weights_path(store.folder(PROFILE), RUNS[1])
     checkpoint.save_weights(path, other, checkpoint.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
+        evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
+
+
+def other_version(*_: object) -> Images:
+    return dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
+
+
+def test_a_run_begun_on_one_version_of_its_data_does_not_continue_on_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    monkeypatch.setattr("repro.data.load", other_version)
+    with refused(RecordError, str(path), "other tiny data than the rebuilt set"):
+        train(RUNS, store, PROFILE, OPTIONS)
+    assert path.exists()
+
+
+def test_a_run_is_not_scored_again_on_another_version_of_its_data(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(RUNS[1:], store, PROFILE, OPTIONS)
+    monkeypatch.setattr("repro.data.load", other_version)
+    with refused(RecordError, RUNS[1].id, "--data-dir"):
         evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
 
 

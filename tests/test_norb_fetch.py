@@ -15,7 +15,6 @@ from repro import data
 from repro.config import Data
 from repro.data import sources
 from repro.data.mnist import MNIST
-from repro.data.sources import REMEDY
 from repro.errors import DataError
 
 
@@ -131,7 +130,3 @@ def test_fetching_everything_leaves_it_out(
         monkeypatch.setenv("REPRO_MIRRORS", mirror.url)
         data.fetch(data_dir=tmp_path)
         assert mirror.seen == []
-
-
-def test_idx_files_keep_their_remedy() -> None:
-    assert f"delete it and run `{MNIST.fetch_command}`" == REMEDY

@@ -24,7 +24,7 @@ class Action(StrEnum):
 def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
-            "repro data", "repro data fetch mnist", "repro data verify --data-dir /mnt/sets"
+            "repro data", "repro data fetch omniglot", "repro data verify --data-dir /mnt/sets"
         )
     )(data)
 
@@ -34,7 +34,8 @@ def data(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME", help="Data sets. Default: all; `fetch` leaves out the large norb."
+            metavar="NAME",
+            help="Data sets. Default: all; to fetch, mnist; to verify, those that are there.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -57,5 +58,8 @@ def data(
 def _say_verified(verb: str, found: list[datasets.FileStatus]) -> None:
     """One line for each data set: what was compared with what is published."""
     for name in dict.fromkeys(f.data_set for f in found):
-        details = {f.detail or "content" for f in found if f.data_set == name}
-        say(f"{name}: every data file {verb}; compared: {', '.join(sorted(details))}")
+        mine = [f for f in found if f.data_set == name]
+        details = {f.detail or "content" for f in mine if f.state == "ok"}
+        unused = ", ".join(f.file for f in mine if f.state != "ok")
+        without = f" without {unused}" if unused else ""
+        say(f"{name}: every data file {verb}{without}; compared: {', '.join(sorted(details))}")

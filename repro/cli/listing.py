@@ -111,7 +111,10 @@ def list_runs(
     store: StoreToRead = "runs",
     as_json: AsJson = False,
 ) -> None:
-    """Every Run with its state and the time that training it alone would take here."""
+    """Every Run with its state and the time that training it alone would take here.
+
+    Without --experiment: what the paper's tables and figures need.
+    """
     opened, p = to_read(store, profile)
     rows = _rows(opened, p, experiment)
     if as_json:

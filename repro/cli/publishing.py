@@ -12,13 +12,13 @@ from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
 from repro.errors import MachineError, RecordError
-from repro.experiments import cell_of
+from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.ablations import choice_of
 from repro.profiles import Profile, find_run, profile, runs
 from repro.store import NAMED, ROOT, Record, Store, write_file
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "figure9")
+FIGURES = tuple(f"figure{n}" for n in range(2, 11))
 
 
 def register(app: typer.Typer) -> None:
@@ -85,12 +85,30 @@ def results_block(store: Store) -> str:
     lines = [
         _headline(store, p),
         script("tables", "table1").build(store, p.name).markdown().strip(),
+        *_table2(store, p),
         _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
         *_ablations(store, p),
         *_ladders(store, p, base),
-        *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in FIGURES),
+        *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in _figures(store, p)),
     ]
     return "\n\n".join(lines)
+
+
+def _table2(store: Store, p: Profile) -> list[str]:
+    """Where there is a Run of it."""
+    if not _any(store, p, "table2"):
+        return []
+    return [script("tables", "table2").build(store, p.name).markdown().strip()]
+
+
+def _figures(store: Store, p: Profile) -> list[str]:
+    """Those of what is trained by default, and others where there is a Run for them alone."""
+    return [f for f in FIGURES if f in DEFAULT or _any(store, p, f)]
+
+
+def _any(store: Store, p: Profile, experiment: str) -> bool:
+    own = set(EXPERIMENTS[experiment]) - set(cells(list(DEFAULT)))
+    return any(cell_of(r.run) in own for r in store.records(p.name))
 
 
 def with_block(readme: Path, block: str) -> str:

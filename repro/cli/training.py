@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -129,11 +129,13 @@ def train(
     store = Store(NAMED["runs"])
     wanted = runs(p, experiments, seeds)
     plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
-    lacking = _lacking(plan, data_dir)
-    if lacking and not dry_run:
-        raise DataError(lacking[0])
+    if lacking := _lacking(plan, data_dir):
+        able = replace(plan, runs=[run for run in wanted if run.data.name not in lacking])
+        if not (able.todo or dry_run):
+            raise DataError(next(iter(lacking.values())))
+        plan = plan if dry_run else able
     _announce(plan, limit, every_run=dry_run)
-    for fault in lacking:
+    for fault in lacking.values():
         say(fault)
     _check_machine(plan, store, engine)
     if dry_run or not plan.todo:
@@ -149,10 +151,10 @@ def train(
     _conclude(outcome, shlex.join(again))
 
 
-def _lacking(plan: Plan, data_dir: Path | None) -> list[str]:
-    """One line for each data set that training would neither find nor fetch."""
+def _lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
+    """One line for each data set that training would neither find nor fetch; the others go on."""
     names = dict.fromkeys(run.data.name for run in plan.todo)
-    return [fault for name in names if (fault := data.lacking(name, data_dir))]
+    return {name: fault for name in names if (fault := data.lacking(name, data_dir))}
 
 
 def _announce(plan: Plan, limit: float | None, every_run: bool) -> None:

@@ -13,8 +13,9 @@ from repro.data import mirrors, sources
 from repro.data.images import Images, binarise
 from repro.data.mnist import MNIST
 from repro.data.norb import NORB
+from repro.data.omniglot import OMNIGLOT
 from repro.data.sources import DataSet, FileStatus, directory
-from repro.errors import DataError, UsageError
+from repro.errors import DataError, MachineError, UsageError
 
 __all__ = [
     "DATA_SETS",
@@ -30,7 +31,8 @@ __all__ = [
     "verify",
 ]
 
-DATA_SETS = {"mnist": MNIST, "norb": NORB}
+DATA_SETS = {d.name: d for d in (MNIST, OMNIGLOT, NORB)}
+FIRST = ("mnist",)  # what is fetched unless another is asked for
 
 
 def load(data: Data, data_dir: Path | None = None) -> Images:
@@ -45,13 +47,18 @@ def load(data: Data, data_dir: Path | None = None) -> Images:
 
 
 def load_set(data_set: DataSet, data_dir: Path | None = None, data: Data | None = None) -> Images:
-    """As `load`, for a data set that need not be in the table."""
+    """As `load`, for a data set that need not be in the table.
+
+    Of several versions, the first that the folder holds whole; nothing is fetched then, so that
+    a Run's data do not depend on the network.
+    """
     folder = directory(data_dir) / data_set.name
     if fault := _lacking(data_set, data_dir):
         raise DataError(fault)
-    hosts = _complete(data_set, folder)
+    whole = next((v for v in data_set.versions if not v.missing(folder)), None)
+    version, hosts = (whole, []) if whole else _best(data_set, folder)
     source = ", ".join(hosts) or sources.LOCAL
-    return data_set.decode(data_set, data or Data(data_set.name), folder, source)
+    return version.decode(version, data or Data(data_set.name), folder, source)
 
 
 def lacking(name: str, data_dir: Path | None = None) -> str | None:
@@ -69,34 +76,36 @@ def status(data_dir: Path | None = None, names: Iterable[str] | None = None) -> 
 
 
 def fetch(names: Iterable[str] | None = None, data_dir: Path | None = None) -> list[FileStatus]:
-    """Fetch what is missing of the named data sets and verify them.
+    """Fetch what is missing of the named data sets (default: FIRST) and verify them.
 
-    Default: all but those that are fetched on request. Never overwrites a file. Raises as `load`.
+    Of several versions, the best that can be had. Never overwrites a file. Raises as `load`.
     """
-    names = list(names or (d.name for d in DATA_SETS.values() if not d.on_request))
+    names = list(names or FIRST)
     for data_set in _named(names):
-        _complete(data_set, directory(data_dir) / data_set.name)
+        _best(data_set, directory(data_dir) / data_set.name)
     return verify(data_dir, names)
 
 
 def verify(data_dir: Path | None = None, names: Iterable[str] | None = None) -> list[FileStatus]:
     """As `status`, but raises DataError for the first file that is damaged or missing.
 
-    By default, a data set that is fetched on request may be missing altogether.
+    Default: FIRST, and every other data set that the folder holds a file of.
     """
-    wanted = names or [
-        n for n, d in DATA_SETS.items() if not (d.on_request and _absent(d, data_dir))
-    ]
-    found = status(data_dir, wanted)
+    found = status(data_dir, names or _begun(directory(data_dir)))
     for s in found:
-        if s.state != "ok":
+        if s.state in ("damaged", "missing"):
             fault = "missing: " if s.state == "missing" else ""
             raise DataError(f"{s.path}: {fault}{s.detail}")
     return found
 
 
-def _absent(data_set: DataSet, data_dir: Path | None) -> bool:
-    return len(data_set.missing(directory(data_dir) / data_set.name)) == len(data_set.files)
+def _begun(folder: Path) -> list[str]:
+    """FIRST, and the data sets of which a file is there."""
+    return [n for n, d in DATA_SETS.items() if n in FIRST or _holds_any(d, folder / n)]
+
+
+def _holds_any(data_set: DataSet, folder: Path) -> bool:
+    return any(len(v.missing(folder)) < len(v.files) for v in data_set.versions)
 
 
 def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
@@ -109,8 +118,17 @@ def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
     )
 
 
-def _complete(data_set: DataSet, folder: Path) -> list[str]:
-    return mirrors.download(data_set, folder) if data_set.missing(folder) else []
+def _best(data_set: DataSet, folder: Path) -> tuple[DataSet, list[str]]:
+    """The first version that is there or can be fetched, and the hosts it came from."""
+    faults: list[str] = []
+    for version in data_set.versions:
+        try:
+            return version, mirrors.download(version, folder) if version.missing(folder) else []
+        except (DataError, MachineError) as e:
+            faults.append(str(e))
+            if version is data_set.versions[-1]:
+                raise type(e)("; ".join(faults)) from e
+    raise AssertionError("a data set has a version")
 
 
 def _named(names: Iterable[str] | None) -> list[DataSet]:

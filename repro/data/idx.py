@@ -10,8 +10,7 @@ import numpy as np
 
 from repro.config import Data
 from repro.data.images import Bytes, Images
-from repro.data.sources import REMEDY, DataSet, File, read
-from repro.errors import DataError
+from repro.data.sources import DamageError, DataSet, File, blaming, read
 
 SIDE = 28
 CLASSES = 10
@@ -28,8 +27,8 @@ def header(shape: tuple[int, ...]) -> bytes:
     return bytes((0, 0, 8, len(shape))) + np.array(shape, ">u4").tobytes()
 
 
-def parse(content: bytes, shape: tuple[int, ...], path: Path) -> Bytes:
-    """The array of an idx file, which must have this shape. Raises DataError naming `path`."""
+def parse(content: bytes, shape: tuple[int, ...]) -> Bytes:
+    """The array of an idx file, which must have this shape. Raises DamageError."""
     expected = header(shape)
     start, size = len(expected), len(expected) + math.prod(shape)
     if len(content) < start:
@@ -43,7 +42,7 @@ def parse(content: bytes, shape: tuple[int, ...], path: Path) -> Bytes:
         problem = f"{len(content)} bytes, expected {size}"
     else:
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
-    raise DataError(f"{path}: {problem}: {REMEDY}")
+    raise DamageError(problem)
 
 
 def data_set(
@@ -64,10 +63,12 @@ def _decode(
     shapes: list[tuple[int, ...]], which: DataSet, _: Data, folder: Path, source: str
 ) -> Images:
     contents = read(which, folder, source)
-    arrays = [parse(*p) for p in zip(contents.files, shapes, contents.paths, strict=True)]
-    for labels, path in zip(arrays[1::2], contents.paths[1::2], strict=True):
-        if labels.max() >= CLASSES:
-            raise DataError(f"{path}: label {labels.max()}, expected 0..{CLASSES - 1}: {REMEDY}")
+    arrays = []
+    for content, shape, path in zip(contents.files, shapes, contents.paths, strict=True):
+        with blaming(path, which):
+            arrays.append(parse(content, shape))
+            if len(shape) == 1 and arrays[-1].max() >= CLASSES:
+                raise DamageError(f"label {arrays[-1].max()}, expected 0..{CLASSES - 1}")
     return Images(
         name=which.name,
         train=arrays[0].reshape(-1, SIDE * SIDE),

@@ -23,6 +23,7 @@ class Images:
     training and scoring read them, the test set may be binary, or both sets real-valued.
     train_labels [N], test_labels [M]: classes, never used in training.
     source: "local folder" or the hosts it was fetched from. content_hash: see `Contents`.
+    version: "published", or what else than the paper's own data this is.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Images:
     shape: tuple[int, int]
     source: str
     content_hash: str
+    version: str = "published"
 
 
 def binarise(images: Bytes, grey_scale: int, seed: int) -> Bytes:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -22,7 +22,6 @@ from repro.store import ROOT
 
 FOLDER_VARIABLE = "REPRO_DATA"
 LOCAL = "local folder"
-REMEDY = "delete it and run `repro data fetch`"
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
 MARGIN = 1 << 20  # an incompressible file grows a little in its container
@@ -34,21 +33,24 @@ class DamageError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One published file; `name`, `size` (bytes) and `sha256` are of the decompressed content.
+    """One published file; `name`, `size` (bytes) and `digest` are of the decompressed content.
 
-    Where no hash is published (None), size and `header`, its first bytes, are verified;
-    `describe` puts a header into words.
+    The digest is its SHA-256, or what `identify` makes of the whole content, whose `size` is then
+    only the most that is read. Where none is published (None), size and `header`, its first bytes,
+    are verified; `describe` puts a header into words. packed: published as .gz.
     """
 
     name: str
     size: int
-    sha256: str | None
+    digest: str | None
     header: bytes = b""
     describe: Callable[[bytes], str] = bytes.hex
+    identify: Callable[[bytes], str] | None = None
+    packed: bool = True
 
     @property
     def published(self) -> str:
-        return f"{self.name}.gz"
+        return f"{self.name}.gz" if self.packed else self.name
 
     def locate(self, folder: Path) -> Path | None:
         """The file in a folder, as published or unpacked; None where there is none."""
@@ -72,6 +74,8 @@ class DataSet:
 
     decode(data set, options, folder, source) reads the files and raises DataError.
     `on_request`: large, so fetched where it is named, and never by training.
+    instead: another version, for where this one can be had nowhere. A version that is not the
+    one the paper used says so in its Images, and a record's verdict is then "other data".
     """
 
     name: str
@@ -79,6 +83,12 @@ class DataSet:
     mirrors: tuple[str, ...]
     decode: Callable[[DataSet, Data, Path, str], Images]
     on_request: bool = False
+    instead: DataSet | None = None
+
+    @property
+    def versions(self) -> tuple[DataSet, ...]:
+        """This one, then those that may take its place."""
+        return (self, *(self.instead.versions if self.instead else ()))
 
     @property
     def size(self) -> int:
@@ -87,7 +97,7 @@ class DataSet:
 
     @property
     def fetch_command(self) -> str:
-        return f"repro data fetch {self.name}" if self.on_request else "repro data fetch"
+        return f"repro data fetch {self.name}"
 
     def missing(self, folder: Path) -> list[File]:
         return [f for f in self.files if f.locate(folder) is None]
@@ -100,7 +110,7 @@ class FileStatus:
     data_set: str
     file: str
     path: Path
-    state: Literal["ok", "missing", "damaged"]
+    state: Literal["ok", "missing", "damaged", "not needed"]
     detail: str
 
 
@@ -144,7 +154,7 @@ class Stream:
             raise DamageError(
                 f"too large, more than the expected {self._file.size} bytes of content"
             )
-        actual, expected = self._hash.hexdigest(), self._file.sha256
+        actual, expected = self._hash.hexdigest(), self._file.digest
         if expected is not None and actual != expected:
             raise DamageError(f"content has sha256 {actual}, expected {expected}")
         return actual
@@ -170,14 +180,30 @@ def opened(file: File, path: Path) -> Iterator[Stream]:
 
 def content(file: File, path: Path) -> bytes:
     """The verified content of a small file. Raises DamageError, OSError."""
+    if file.identify:
+        return _identified(file, path, file.identify)
     with opened(file, path) as stream:
         read = file.header + stream.take(file.size - len(file.header))
         stream.end()
     return read
 
 
+def _identified(file: File, path: Path, identify: Callable[[bytes], str]) -> bytes:
+    with path.open("rb") as raw:
+        read = raw.read(file.size + 1)
+    if len(read) > file.size:
+        raise DamageError(f"too large, more than {file.size} bytes")
+    actual = identify(read)
+    if actual != file.digest:
+        raise DamageError(f"content hashes to {actual}, expected {file.digest}")
+    return read
+
+
 def check(file: File, path: Path) -> None:
     """Verify a file in little memory, whatever its size. Raises DamageError, OSError."""
+    if file.identify:
+        content(file, path)
+        return
     with opened(file, path) as stream:
         for _ in stream.rest():
             pass
@@ -185,8 +211,18 @@ def check(file: File, path: Path) -> None:
 
 
 def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
-    """The state of every file, without changing or fetching anything."""
-    return [_status(data_set, file, folder) for file in data_set.files]
+    """The state of every file of every version, without changing or fetching anything.
+
+    What is missing of one version is not needed where another is there whole.
+    """
+    whole = any(not version.missing(folder) for version in data_set.versions)
+    found = [_status(v, file, folder) for v in data_set.versions for file in v.files]
+    return [_not_needed(s, data_set) if whole and s.state == "missing" else s for s in found]
+
+
+def _not_needed(status: FileStatus, data_set: DataSet) -> FileStatus:
+    detail = f"another version is there; `{data_set.fetch_command}` looks for this"
+    return replace(status, state="not needed", detail=detail)
 
 
 def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
@@ -196,14 +232,14 @@ def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
     for file, path in zip(data_set.files, paths, strict=True):
         with blaming(path, data_set):
             files.append(content(file, path))
-    hashes = [file.sha256 or "" for file in data_set.files]
+    hashes = [file.digest or "" for file in data_set.files]
     return Contents(tuple(files), paths, source, content_hash(data_set, hashes))
 
 
 def content_hash(data_set: DataSet, hashes: Iterable[str]) -> str:
-    """SHA-256 over one line "name sha256" a file."""
+    """SHA-256 over one line "name digest" a file."""
     names = (file.name for file in data_set.files)
-    lines = "".join(f"{name} {sha256}\n" for name, sha256 in zip(names, hashes, strict=True))
+    lines = "".join(f"{name} {digest}\n" for name, digest in zip(names, hashes, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -229,5 +265,5 @@ def _status(data_set: DataSet, file: File, folder: Path) -> FileStatus:
     except DataError as e:
         fault = str(e).removeprefix(f"{path}: ")
         return FileStatus(data_set.name, file.name, path, "damaged", fault)
-    verified = "" if file.sha256 else "size and header; its authors publish no hash"
+    verified = "" if file.digest else "size and header; its authors publish no hash"
     return FileStatus(data_set.name, file.name, path, "ok", verified)

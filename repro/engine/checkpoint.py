@@ -57,7 +57,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
     header = {
         "runs": [to_dict(run) for run in stack.runs],
         "pinned": dataclasses.asdict(pinned),
-        "log": {"epoch": log.epoch, "step": log.step, "seconds": log.seconds},
+        "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data")},
         "lanes": [
             {"rows": x.rows, "kl_epochs": x.kl_epochs, "diverged_at": x.diverged_at}
             for x in log.lanes

@@ -26,6 +26,7 @@ from repro.engine.recording import (
     note_failure,
     record_lane,
     recorded,
+    refuse_other_data,
     rescore,
     weights_path,
 )
@@ -98,6 +99,7 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
             raise RecordError(f"{path}: weights of another configuration of {run_id}: train again")
         with lock(store.folder(profile), run_id):
             images, source = work.images(run)
+            refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
             own = {n: p.to(work.device) for n, p in params.items()}
             last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
             env = {**environment(work.device), "precision": work.precision, "data": source}
@@ -206,9 +208,10 @@ class _Work:
         self._sweep(stack, path)
         if path.exists():
             state, log = checkpoint.load_checkpoint(path, self.device)
+            refuse_other_data(log.data, source, path)
         else:
             state = fresh(stack, images.train.shape[1], self.device, torch.float32)
-            log = Log([LaneLog() for _ in stack.runs])
+            log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)
         step: Callable[[State, Any], None] = step_function(stack, pinned.engine)
@@ -275,6 +278,7 @@ class _Work:
             )
             self._sources[key] = {
                 "name": raw.name,
+                "version": raw.version,
                 "source": raw.source,
                 "hash": raw.content_hash,
             }

@@ -30,6 +30,15 @@ def recorded(store: Store, profile: str, run: Run) -> bool:
     return record is not None
 
 
+def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) -> None:
+    """Raises RecordError when a Run was begun on another version of its data than `source`."""
+    if begun and begun != source["hash"]:
+        raise RecordError(
+            f"{where}: begun on other {source['name']} data than the {source['version']} set here:"
+            " point --data-dir at those, or move it away and train again"
+        )
+
+
 def record_lane(
     store: Store,
     profile: str,

@@ -23,7 +23,7 @@ from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score
 from repro.stack import Stack
 from repro.tasks.task import Objective, Task
 
-SHAPES = {"mnist": (28, 28), "norb": (32, 32)}
+SHAPES = {"mnist": (28, 28), "omniglot": (28, 28), "norb": (32, 32)}
 
 
 def objective(stack: Stack) -> Objective:

@@ -1,0 +1,30 @@
+"""Figure 7: Figure 3 with the LVAE that has no batch norm."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from by_depth import bounds_by_depth
+from figure3 import FIGURE as FIGURE3
+from matplotlib.figure import Figure
+from style import journal, main
+
+from repro.store import Store
+
+FIGURE = replace(
+    FIGURE3,
+    experiment="figure7",
+    text="Figure 7. Bounds against depth, MNIST, higher is better, with the LVAE without batch"
+    " norm; whether the paper warmed it up is not said, here it is.",
+)
+
+
+@journal
+def draw(store: Store, profile: str) -> Figure:
+    """Three panels, one curve per variant. Raises UsageError, RecordError."""
+    return bounds_by_depth(FIGURE, store, profile)
+
+
+if __name__ == "__main__":
+    sys.exit(main(draw, __file__))

@@ -1,0 +1,12 @@
+"""Statements of the paper as predicates over records, with their thresholds. No torch.
+
+Bounds and KL terms are in nats per example; several seeds of a Run count by their mean.
+The thresholds were fixed before any long Run was looked at: the paper gives none.
+"""
+
+from repro.claims import bounds, layers, other_sets
+from repro.claims.claim import Claim
+
+__all__ = ["CLAIMS", "Claim"]
+
+CLAIMS: dict[str, Claim] = {c.id: c for c in (*bounds.CLAIMS, *layers.CLAIMS, *other_sets.CLAIMS)}

@@ -1,0 +1,160 @@
+"""OMNIGLOT (Lake, Salakhutdinov and Tenenbaum): 1,623 characters, each by 20 drawers; MIT licence.
+
+Two versions under one name. The paper used the 28x28 images of Burda et al., `chardata.mat`.
+Where that file is not to be had, the images are rebuilt from the 105x105 originals: another
+down-scaling, and 45 test images more, so that results on them are called other data.
+
+Grey values are bytes, the share of ink in 255ths: both versions hold probabilities of ink from 0 to
+1, so a Bernoulli draw is at byte/255, and full ink is certain. (Rounding to bytes moves a
+probability of `chardata.mat` by at most 1/510.) "Classes" are the 50 alphabets.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro.config import Data
+from repro.data import originals
+from repro.data.images import Bytes, Images
+from repro.data.sources import Contents, DamageError, DataSet, File, blaming, read
+
+SIDE, ALPHABETS = 28, 50
+TRAIN_DRAWERS = 15  # drawers 1 to 15 train, 16 to 20 test
+MAT_BYTES = 1 << 25  # the most that is read; its size is not stated anywhere
+ARCHIVE_BYTES = 1 << 24
+
+
+def git_blob(content: bytes) -> str:
+    """The name that git gives a content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def chardata(which: DataSet, _: Data, folder: Path, source: str) -> Images:
+    """The images of `chardata.mat`, whose columns are images in column-major order.
+
+    Raises DataError where it is no such file.
+    """
+    contents = read(which, folder, source)
+    with blaming(contents.paths[0], which):
+        train, test = (_of_mat(contents.files[0], prefix) for prefix in ("", "test"))
+    return _images(which, contents, train, test, "published")
+
+
+def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
+    """28x28 images made of the originals, in the order of alphabet, character and drawer.
+
+    Raises DataError.
+    """
+    contents, parts = read(which, folder, source), []
+    for file, content, path in zip(which.files, contents.files, contents.paths, strict=True):
+        with blaming(path, which):
+            parts.append(originals.read(content, file.name.removesuffix(".zip")))
+    originals.read.cache_clear()
+    names = sorted(name for part in parts for name in part.alphabets)
+    labels = [np.array([names.index(a) for a in p.alphabets], np.uint8)[p.alphabet] for p in parts]
+    grey = np.concatenate([originals.scaled(p.pixels) for p in parts])
+    label, drawer = np.concatenate(labels), np.concatenate([p.drawer for p in parts])
+    train = drawer <= TRAIN_DRAWERS
+    return _images(
+        which, contents, (grey[train], label[train]), (grey[~train], label[~train]), "rebuilt"
+    )
+
+
+Labelled = tuple[Bytes, Bytes]
+
+
+def _images(
+    which: DataSet, contents: Contents, train: Labelled, test: Labelled, version: str
+) -> Images:
+    return Images(
+        name=which.name,
+        train=train[0],
+        train_labels=train[1],
+        test=test[0],
+        test_labels=test[1],
+        shape=(SIDE, SIDE),
+        source=contents.source,
+        content_hash=contents.content_hash,
+        version=version,
+    )
+
+
+def _of_mat(content: bytes, prefix: str) -> Labelled:
+    """Grey values [N, 784], row by row, and alphabets [N] of one part. Raises DamageError."""
+    from scipy.io import loadmat
+
+    names = [f"{prefix}data", f"{prefix}target"]
+    try:
+        found = loadmat(io.BytesIO(content), variable_names=names)
+    except Exception as e:  # whatever a damaged file makes scipy raise
+        raise DamageError(f"no readable .mat file ({type(e).__name__})") from e
+    share, one_hot = (_matrix(found, n, rows) for n, rows in zip(names, (784, 50), strict=True))
+    if share.shape[1] != one_hot.shape[1]:
+        raise DamageError(f"{share.shape[1]} images, but {one_hot.shape[1]} alphabets")
+    if not (share.min() >= 0 and share.max() <= 1):
+        raise DamageError(f"{names[0]} lies in [{share.min():g}, {share.max():g}], not in [0, 1]")
+    images = np.rint(255 * share).astype(np.uint8).T.reshape(-1, SIDE, SIDE)
+    return images.transpose(0, 2, 1).reshape(-1, SIDE**2), one_hot.argmax(0).astype(np.uint8)
+
+
+def _matrix(found: dict[str, Any], name: str, rows: int) -> np.ndarray:
+    matrix = found.get(name)
+    if matrix is None or matrix.ndim != 2 or matrix.shape[0] != rows or not matrix.shape[1]:
+        shape = "missing" if matrix is None else f"of shape {matrix.shape}"
+        raise DamageError(f"{name} is {shape}, expected {rows} rows")
+    return np.asarray(matrix)
+
+
+def archive(name: str, digest: str) -> File:
+    """An archive of originals, known by its drawings: `name`.zip with the folder `name`."""
+    identify = functools.partial(_identify, top=name)
+    return File(f"{name}.zip", ARCHIVE_BYTES, digest, identify=identify, packed=False)
+
+
+def _identify(content: bytes, top: str) -> str:
+    return originals.digest(originals.read(content, top))
+
+
+REBUILT = DataSet(
+    name="omniglot",
+    files=(
+        archive(
+            "images_background",
+            "ca2b5898a0b3967f98fdccbef2426fb6297a8899d765df2fef878b1fd2cede6b",
+        ),
+        archive(
+            "images_evaluation",
+            "c89b35c94f43e0b3c2da2916b07927af3ada7145335cfe053cf1c439b336ae81",
+        ),
+    ),
+    mirrors=(
+        "https://github.com/brendenlake/omniglot/raw/master/python",
+        "https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
+    ),
+    decode=rebuilt,
+)
+
+OMNIGLOT = DataSet(
+    name="omniglot",
+    files=(
+        File(
+            "chardata.mat",
+            MAT_BYTES,
+            "016a3536ffe5e1d38e42563a18d7a78bfaf643ec",
+            identify=git_blob,
+            packed=False,
+        ),
+    ),
+    mirrors=(
+        "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT",
+        "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT",
+    ),
+    decode=chardata,
+    instead=REBUILT,
+)

@@ -1,0 +1,100 @@
+"""Table 2 from synthetic records: every cell, its place, and what is said of missing ones."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+
+from repro import profiles
+from repro.config import Run
+from repro.experiments.grid import VARIANTS, Cell
+from repro.store import ROOT, Store
+from repro.targets import TARGETS
+
+sys.path.insert(0, str(ROOT / "tables"))
+table2: Any = importlib.import_module("table2")
+
+
+def lvae(seed: int = 1, data: str = "omniglot") -> Run:
+    return profiles.run_of(Cell(data, "lvae_bn_wu", 5), profiles.profile("paper"), seed)
+
+
+def values(table: Any, whose: str) -> dict[str, str]:
+    """The cells of a table by target id."""
+    rows = {
+        f"table2/{row[0].lower()}/{row[1]}/{variant}": row[
+            table.columns.index(f"{v.label}, {whose}")
+        ]
+        for row in table.rows
+        for variant, v in VARIANTS.items()
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def test_every_published_number_stands_in_its_cell(tmp_path: Path) -> None:
+    published = values(table2.build(Store(tmp_path), "paper"), "published")
+    targets = {n: t.paper for n, t in TARGETS.items() if n.startswith("table2/")}
+    assert {name: float(value) for name, value in published.items()} == targets
+
+
+def test_a_cell_without_a_record_is_not_run(tmp_path: Path) -> None:
+    ours = values(table2.build(Store(tmp_path), "paper"), "ours")
+    assert (set(ours.values()), len(ours)) == ({"not run"}, 38)
+
+
+def test_a_record_stands_in_its_cell_alone(tmp_path: Path) -> None:
+    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_test=-102.34)
+    ours = values(table2.build(Store(tmp_path), "paper"), "ours")
+    assert [n for n, value in ours.items() if value != "not run"] == [
+        "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
+    ]
+    assert "-102.34" in ours.values()
+
+
+def test_seeds_are_averaged_with_their_spread(tmp_path: Path) -> None:
+    for seed, value in ((1, -102.0), (2, -102.2)):
+        fixture_store.write(Store(tmp_path), "paper", lvae(seed), LK_test=value)
+    ours = values(table2.build(Store(tmp_path), "paper"), "ours")
+    assert "-102.10 ± 0.14" in ours.values()
+
+
+def test_a_density_of_norb_has_no_decimals(tmp_path: Path) -> None:
+    fixture_store.write(Store(tmp_path), "paper", lvae(data="norb"), LK_test=3455.4)
+    assert "3455" in values(table2.build(Store(tmp_path), "paper"), "ours").values()
+
+
+def test_a_diverged_run_says_at_which_epoch(tmp_path: Path) -> None:
+    fixture_store.diverge(Store(tmp_path), "paper", lvae(), epoch=7)
+    table = table2.build(Store(tmp_path), "paper")
+    assert "diverged at epoch 7" in values(table, "ours").values()
+    assert "omniglot-lvae_bn_wu-L5-s1 diverged at epoch 7." in table.caption
+
+
+@pytest.mark.parametrize(("version", "said"), [("rebuilt", True), ("published", False)])
+def test_a_rebuilt_data_set_is_called_other_data(
+    version: str, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = fixture_store.environment()
+    data = {**env["data"], "version": version}
+    monkeypatch.setattr(fixture_store, "environment", lambda: {**env, "data": data})
+    fixture_store.write(Store(tmp_path), "paper", lvae())
+    caption = table2.build(Store(tmp_path), "paper").caption
+    assert ("Ours is on rebuilt OMNIGLOT: other data than the paper's." in caption) is said
+
+
+def test_a_reduced_profile_is_no_reproduction(tmp_path: Path) -> None:
+    title = table2.build(Store(tmp_path), "reduced").title
+    assert title == "Table 2 (reduced protocol, not a reproduction)"
+
+
+def test_the_caption_counts_cells_and_bounds_errors(tmp_path: Path) -> None:
+    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_se=0.312, LK_mc_error=0.021)
+    caption = table2.build(Store(tmp_path), "paper").caption
+    assert "over images at most 0.31" in caption
+    assert "importance samples at most 0.02" in caption
+    assert "1 of 38 cells were run." in caption
