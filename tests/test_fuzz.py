@@ -21,6 +21,7 @@ from typing import Any
 
 import fixture_data
 import fixture_norb
+import fixture_omniglot
 import fixture_store
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ from hypothesis import strategies as st
 
 from repro import data
 from repro.config import to_dict
-from repro.data import idx
+from repro.data import idx, originals
+from repro.data.sources import DamageError
 from repro.engine.checkpoint import (
     load_checkpoint,
     load_header,
@@ -222,8 +224,8 @@ def test_safetensors(read: Callable[[Path], Any], tmp_path: Path) -> None:
 @fuzzed()
 @given(damaged(fixture_data.toy_contents()[fixture_data.IMAGES]))
 def test_idx(content: bytes) -> None:
-    with bounded():
-        idx.parse(content, (fixture_data.TRAIN, idx.SIDE, idx.SIDE), Path("images"))
+    with bounded(), contextlib.suppress(DamageError):
+        idx.parse(content, (fixture_data.TRAIN, idx.SIDE, idx.SIDE))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -239,6 +241,22 @@ def test_a_published_file_of_mnist_format(suffix: str, tmp_path: Path) -> None:
             data.load_set(fixture_data.toy(), tmp_path)
 
     check()
+
+
+@fuzzed()
+@given(damaged(fixture_omniglot.archives()["images_evaluation.zip"]))
+def test_an_archive_of_omniglot(content: bytes) -> None:
+    with bounded(), contextlib.suppress(DamageError):
+        originals.read.__wrapped__(content, "images_evaluation")
+
+
+@fuzzed()
+@given(damaged(fixture_omniglot.png(fixture_omniglot.paper(0))))
+def test_a_drawing_of_omniglot(content: bytes) -> None:
+    name = fixture_omniglot.name_of("images_evaluation", "Bengali", 1, 1)
+    archive = fixture_omniglot.packed({name: content})
+    with bounded(), contextlib.suppress(DamageError), zipfile.ZipFile(io.BytesIO(archive)) as z:
+        originals.pixels(z, z.getinfo(name))
 
 
 @pytest.mark.parametrize("name", [fixture_norb.TRAIN_DAT, fixture_norb.TRAIN_CAT])

@@ -54,7 +54,7 @@ def read(content: bytes, top: str) -> Drawings:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _members(archive, top)
-            rows = [_pixels(archive, info) for _, info in members]
+            rows = [pixels(archive, info) for _, info in members]
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
         raise DamageError(f"truncated or damaged archive ({e})") from e
     keys = [key for key, _ in members]
@@ -143,7 +143,7 @@ def _refuse_gaps(keys: list[Key]) -> None:
         raise DamageError("holds no drawing")
 
 
-def _pixels(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
+def pixels(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
     """The bits of one drawing, [105, 14]. Raises DamageError."""
     from PIL import Image, UnidentifiedImageError
 
