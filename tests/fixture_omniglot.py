@@ -49,7 +49,20 @@ def drawn(top: str) -> Members:
         for alphabet in ALPHABETS[top]
         for character in range(1, CHARACTERS + 1)
     ]
-    return {name_of(top, *key): png(paper(i)) for i, key in enumerate(every)}
+    first = 1000 * TOPS.index(top)
+    return {name_of(top, *key): png(paper(first + i)) for i, key in enumerate(every)}
+
+
+@functools.cache
+def recognised() -> dict[bytes, tuple[str, int, int]]:
+    """Alphabet, character and drawer of each small image."""
+    found = {}
+    for top in TOPS:
+        d = originals.read(packed(drawn(top)), top)
+        for image, name in zip(originals.scaled(d.pixels), d.names(), strict=True):
+            alphabet, character, drawer = name.split("/")
+            found[image.tobytes()] = alphabet, int(character), int(drawer)
+    return found
 
 
 def packed(members: Members | list[tuple[str, bytes]]) -> bytes:

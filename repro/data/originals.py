@@ -43,6 +43,11 @@ class Drawings(NamedTuple):
     drawer: Bytes
     pixels: Bytes
 
+    def names(self) -> list[str]:
+        """One for each drawing: alphabet/character/drawer."""
+        columns = zip(self.alphabet, self.character, self.drawer, strict=True)
+        return [f"{self.alphabets[a]}/{c}/{d}" for a, c, d in columns]
+
 
 @functools.lru_cache(maxsize=2)  # an archive is decoded once to be verified and used
 def read(content: bytes, top: str) -> Drawings:
