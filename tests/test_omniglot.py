@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import fixture_omniglot as small
@@ -191,6 +193,14 @@ def test_a_member_that_lies_about_its_size_is_cut_off() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 21
+
+
+def test_a_member_packed_by_an_unusual_method_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(FIRST, png(paper(0)))
+    with pytest.raises(DamageError, match="unusual method"):
+        originals.read(out.getvalue(), TOPS[0])
 
 
 def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

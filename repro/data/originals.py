@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import PurePosixPath
@@ -28,6 +29,11 @@ MEMBER_BYTES = 4096  # of a drawing's file; the largest has 522
 NAME = re.compile(r"([^/\\]+)/character(\d\d)/\d{4}_(\d\d)\.png")
 LITTER = ("__MACOSX/", ".DS_Store")  # what packers leave in an archive
 BATCH = 2000  # drawings scaled at once
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+UNREADABLE = (  # what a damaged archive makes the standard library raise
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, OverflowError, NotImplementedError, RuntimeError),
+)
 
 
 class Drawings(NamedTuple):
@@ -60,7 +66,7 @@ def read(content: bytes, top: str) -> Drawings:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _members(archive, top)
             rows = [pixels(archive, info) for _, info in members]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+    except UNREADABLE as e:
         raise DamageError(f"truncated or damaged archive ({e})") from e
     keys = [key for key, _ in members]
     _refuse_gaps(keys)
@@ -130,6 +136,8 @@ def _key(info: zipfile.ZipInfo, top: str) -> Key | None:
     match = NAME.fullmatch(name.removeprefix(f"{top}/")) if name.startswith(f"{top}/") else None
     if match is None:
         raise DamageError(f"member {name!r} is no drawing: expected {top}/A/characterNN/ID_NN.png")
+    if info.compress_type not in PACKED or info.flag_bits & 1:
+        raise DamageError(f"member {name!r} is encrypted, or packed by an unusual method")
     if info.file_size > MEMBER_BYTES:
         raise DamageError(f"member {name!r} has {info.file_size} bytes, more than {MEMBER_BYTES}")
     return match[1], int(match[2]), int(match[3])
