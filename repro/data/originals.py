@@ -105,7 +105,8 @@ def _quarters() -> np.ndarray:
     i, j = np.arange(SMALL)[:, None], np.arange(SIDE)
     step = 4 * SIDE // SMALL  # 15
     overlap = np.minimum(4 * (j + 1), step * (i + 1)) - np.maximum(4 * j, step * i)
-    return np.maximum(overlap, 0)
+    quarters: np.ndarray = np.maximum(overlap, 0)
+    return quarters
 
 
 Key = tuple[str, int, int]
