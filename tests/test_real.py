@@ -15,6 +15,7 @@ from repro.config import Data, Run
 from repro.data.images import Images as Raw
 from repro.distributions import Normal
 from repro.engine.feed import Feed
+from repro.engine.step import fresh, step_function
 from repro.errors import DataError, UsageError
 from repro.evaluate import statistics_pass
 from repro.hierarchy import log_observation
@@ -179,6 +180,20 @@ def test_a_lane_is_shown_the_same_order_as_alone() -> None:
 def test_lanes_of_real_images_share_their_scale() -> None:
     with refused(UsageError, "cannot train in one stack"):
         Stack((run_of(), run_of(seed=2, grey_scale=255)))
+
+
+@pytest.mark.slow
+def test_an_epoch_of_compiled_steps_is_one_of_eager_ones() -> None:
+    stack, ends = Stack((run_of(1), run_of(2))), []
+    feed = Feed(stack, images(run_of()).train.double(), torch.float64)
+    for engine in ("eager", "compiled"):
+        state, step = fresh(stack, X, small.CPU, torch.float64), step_function(stack, engine)
+        for batch in feed.block(1, 0):
+            step(state, batch)
+        ends.append(state)
+    for name, p in ends[0].params.items():
+        torch.testing.assert_close(ends[1].params[name], p, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(ends[1].sums, ends[0].sums)
 
 
 def test_bounds_are_of_the_real_values_with_full_set_statistics() -> None:
