@@ -252,12 +252,20 @@ def test_without_a_compiler_compiled_arms_are_absent(monkeypatch: pytest.MonkeyP
 
 def test_arms_cover_both_engines_widths_and_ragged_stacks() -> None:
     lvae = [arm for arm in arms() if arm.model == "lvae"]
-    expected = {SINGLE} | {
+    expected = {SINGLE, "eager single, memory returned"} | {
         f"{engine} {rest}"
         for engine in ("eager", "compiled")
         for rest in ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
     }
     assert {arm.name for arm in lvae} == expected
+
+
+def test_one_single_model_alone_returns_its_memory_after_each_step() -> None:
+    returning = [arm for arm in arms() if not arm.keeps_memory]
+    assert [(arm.engine, arm.model) for arm in returning] == [
+        ("plain", "lvae"),
+        ("plain", "ladder"),
+    ]
 
 
 def test_the_widest_stack_is_chosen_by_the_caller() -> None:

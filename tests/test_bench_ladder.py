@@ -149,6 +149,7 @@ def test_arms_are_the_single_ladder_network_and_stacks_of_up_to_ten() -> None:
     found = [a.name for a in select(arms(), ["ladder*"])]
     assert found == [
         "ladder single",
+        "ladder single, memory returned",
         "ladder eager K=1",
         *(f"ladder compiled K={K}" for K in (1, 2, 4, 10)),
     ]

@@ -18,6 +18,7 @@ Engine = Literal["plain", "eager", "compiled", "captured", "graph"]
 ENGINES: tuple[Engine, ...] = ("eager", "compiled")
 RAGGED = tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
 SINGLE = "eager single"
+RETURNING = ", memory returned"  # each step, as C libraries do: how a model is usually run
 WIDEST, WIDEST_CUDA = 8, 512
 LADDER_LANES: dict[Engine, tuple[int, ...]] = {"eager": (1,), "compiled": (1, 2, 4, 10)}
 
@@ -34,6 +35,7 @@ class Arm:
     depths: tuple[int, ...]
     model: Literal["lvae", "ladder", "mnist"] = "lvae"
     scoring: bool = False  # nothing but L_K, with as many images and samples as published
+    keeps_memory: bool = True  # between steps, as training here does (engine/memory.py)
 
     @property
     def lanes(self) -> int:
@@ -73,7 +75,7 @@ def arms(widest: int = WIDEST) -> list[Arm]:
 
     Ladder networks come last.
     """
-    found = [Arm(SINGLE, "plain", (MAX_DEPTH,))]
+    found = _singles(SINGLE, (MAX_DEPTH,))
     for engine in ENGINES:
         for K in (2**i for i in range(widest.bit_length())):
             found.append(Arm(f"{engine} K={K}", engine, (MAX_DEPTH,) * K))
@@ -92,7 +94,15 @@ def ladder_arms() -> list[Arm]:
         for engine, widths in LADDER_LANES.items()
         for K in widths
     ]
-    return [Arm("ladder single", "plain", (depth,), "ladder"), *stacks]
+    return [*_singles("ladder single", (depth,), "ladder"), *stacks]
+
+
+def _singles(
+    name: str, depths: tuple[int, ...], model: Literal["lvae", "ladder"] = "lvae"
+) -> list[Arm]:
+    """The usual model with the memory management of this project, then with the usual one."""
+    arm = Arm(name, "plain", depths, model)
+    return [arm, replace(arm, name=name + RETURNING, keeps_memory=False)]
 
 
 def cuda_arms(widest: int = WIDEST_CUDA) -> list[Arm]:
@@ -105,7 +115,7 @@ def cuda_arms(widest: int = WIDEST_CUDA) -> list[Arm]:
     found.append(Arm(f"graph {'-'.join(map(str, RAGGED))}", "graph", RAGGED))
     depths = tuple(sorted((cell.depth for cell in grid("mnist")), reverse=True))
     found.append(Arm("graph MNIST grid", "graph", depths, "mnist"))
-    single, *_ = ladder_arms()
+    single = ladder_arms()[0]
     found.append(single)
     found += [Arm(f"ladder graph K={K}", "graph", single.depths * K, "ladder") for K in (1, 10)]
     return [*found, Arm("L_5000", "eager", (MAX_DEPTH,), scoring=True)]

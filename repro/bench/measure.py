@@ -226,9 +226,9 @@ def main(argument: str) -> None:
     torch.set_num_threads(given["threads"])
     device = torch.device(given["device"])
     multiply_in(precision_on(device, full=False), device)
-    if device.type == "cpu":  # as training does; the single model gains by it as well
-        keep_freed_memory()
     arm, work = Arm(**_frozen(given["arm"])), Workload(**_frozen(given["work"]))
+    if device.type == "cpu" and arm.keeps_memory:
+        keep_freed_memory()
     work = replace(work, rows=scoring_rows(device))
     print(json.dumps(measure(arm, work, device)))
 

@@ -61,7 +61,7 @@ def bench(
 ) -> None:
     """Measure forward, backward, step and L_K of single models and stacks.
 
-    All arms take about 20 minutes on two CPU cores, most of them compiling. With a CUDA device
+    All arms take about 15 minutes on two CPU cores, most of them compiling. With a CUDA device
     they run there, and graphs of one to hundreds of lanes with them.
     """
     from repro.bench import compare as comparing
