@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _unlike(ours: Record, reference: Record) -> str:
 
 
 def _same_but_seed(a: Record, b: Record) -> bool:
-    return not a.diverged and replace(a.run, seed=b.run.seed).hash == b.run.hash
+    return not a.diverged and a.run.with_seed(b.run.seed).hash == b.run.hash
 
 
 def _metrics(ours: Record, reference: Record) -> list[str]:

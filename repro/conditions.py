@@ -25,6 +25,20 @@ def conditions(run: Run) -> list[tuple[bool, str]]:
             f"schedule.decay_from is {s.decay_from}: give a share between 0 and 1",
         ),
         (
+            not s.stages or sum(stage.epochs for stage in s.stages) == s.epochs,
+            f"schedule.stages last {sum(stage.epochs for stage in s.stages)} of {s.epochs} epochs:"
+            " give every epoch its stage",
+        ),
+        (
+            not s.stages or (s.decay_from is None and min(x.epochs for x in s.stages) >= 1),
+            "schedule.stages: give each an epoch or more, and no schedule.decay_from beside them",
+        ),
+        (
+            run.start is None
+            or (run.start.model, run.start.data, run.start.seed) == (run.model, run.data, run.seed),
+            "start is of another model, data or seed: a Run goes on with its own",
+        ),
+        (
             bool(e.epochs) and max(e.epochs) == s.epochs and min(e.epochs) >= 1,
             f"evaluation.epochs must lie in 1..{s.epochs} and end with the last epoch",
         ),

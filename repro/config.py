@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 from repro.conditions import conditions
@@ -136,6 +137,14 @@ class Optim:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Part of a schedule: so many epochs at `factor` times the learning rate."""
+
+    epochs: int
+    factor: float
+
+
+@dataclass(frozen=True)
 class Schedule:
     """How long to train, and the warm-up of beta, eq. (20)."""
 
@@ -143,6 +152,7 @@ class Schedule:
     warmup_epochs: int = 0  # N_t; 0: beta = 1 throughout
     steps_per_epoch: int | None = None  # None: all full minibatches
     decay_from: float | None = None  # share of the epochs after which lr falls linearly to 0
+    stages: tuple[Stage, ...] = ()  # of lr, one after the other through all epochs; or just one
 
 
 @dataclass(frozen=True)
@@ -168,7 +178,7 @@ ADDED: dict[str, dict[str, Any]] = {
         **{"dequantise": True, "divide_by": "grey_scale"},
     },
     "model": {"nonlinearity": "leaky_relu"},
-    "schedule": {"decay_from": None},
+    "schedule": {"decay_from": None, "stages": []},
     "evaluation": {"statistics": "full"},
     "ladder": {  # the model of a Ladder network
         **{"leaky_slope": 0.0, "gammas": "top", "affine": "shift_first", "vertical_affine": False},
@@ -188,6 +198,7 @@ class Run:
     schedule: Schedule = field(default_factory=Schedule)
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = 1
+    start: Run | None = None  # whose weights and Adam moments it begins with; of the same seed
 
     def __post_init__(self) -> None:
         for ok, problem in conditions(self):
@@ -204,9 +215,13 @@ class Run:
     def hash(self) -> str:
         """SHA-256 of the canonical JSON: two Runs with one hash train the same thing.
 
-        Fields of ADDED are left out at their default, so that Runs older than them keep theirs.
+        Fields of ADDED are left out at their default, so that Runs older than them keep theirs;
+        so is `start`, which counts by its own hash.
         """
         plain = to_dict(self)
+        del plain["start"]
+        if self.start is not None:
+            plain["start"] = self.start.hash
         parts = {**plain, self.model.family: plain["model"]}
         for part, fields in ADDED.items():
             for name, default in fields.items():
@@ -231,17 +246,31 @@ class Run:
         """Labelled images of a minibatch: as many as unlabelled ones, where there are so many."""
         return min(self.optim.batch, self.data.labels or 0)
 
+    @property
+    def epochs_before(self) -> int:
+        """Epochs that its weights were trained for before its first: draws go on from there."""
+        return 0 if self.start is None else self.start.epochs_before + self.start.schedule.epochs
+
+    def with_seed(self, seed: int) -> Run:
+        """The same Run with another seed, and so is what it starts from."""
+        start = None if self.start is None else self.start.with_seed(seed)
+        return replace(self, seed=seed, start=start)
+
     def beta(self, epoch: int) -> float:
         """Warm-up weight of the KL in epoch 1, 2, ...: beta_e = min(1, (e - 1)/N_t), eq. (20)."""
         n_t = self.schedule.warmup_epochs
         return min(1.0, (epoch - 1) / n_t) if n_t else 1.0
 
     def lr(self, epoch: int) -> float:
-        """Learning rate of epoch 1, 2, ... of E: constant, then linear to 0.
+        """Learning rate of epoch 1, 2, ... of E: by stages, or constant, then linear to 0.
 
         Once k epochs are done and k > d E, it is lr (E - k)/(E - d E), d being `decay_from`.
         """
         E, d, done = self.schedule.epochs, self.schedule.decay_from, epoch - 1
+        if stages := self.schedule.stages:
+            ends = accumulate(stage.epochs for stage in stages)
+            factors = (s.factor for s, end in zip(stages, ends, strict=True) if done < end)
+            return self.optim.lr * next(factors)
         if d is None or done <= d * E:
             return self.optim.lr
         return self.optim.lr * (E - done) / (E - d * E)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.config import Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import DEFAULT, ablations, cells, ladder
+from repro.experiments import DEFAULT, ablations, cells, finetuning, ladder
 from repro.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
@@ -134,6 +134,8 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
         return ladder.run_of(cell, b.epochs, b.steps_per_epoch, b.test_images, seed)
     if ablations.choice_of(cell):
         return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
+    if cell.variant in finetuning.VARIANTS:
+        return finetuning.run_of(cell, run_of(finetuning.START, p, seed))
     schedule, evaluation = p.budget(cell.data)
     warm = schedule.warmup_epochs if EVERY[cell.variant].warmup else 0
     return Run(
@@ -164,5 +166,5 @@ def find_run(run_id: str, p: Profile) -> Run:
     for cell in cells():
         run = run_of(cell, p)
         if run.id.rpartition("-s")[0] == stem and seed.isdigit() and int(seed) >= 1:
-            return replace(run, seed=int(seed))
+            return run.with_seed(int(seed))
     raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")

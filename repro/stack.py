@@ -133,6 +133,7 @@ def kind(run: Run) -> Run:
         optim=replace(run.optim, lr=0.0),
         schedule=replace(run.schedule, warmup_epochs=0),
         evaluation=evaluation,
+        start=None if run.start is None else kind(run.start),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -40,7 +39,7 @@ def build(store: Store, profile_name: str) -> Table:
 def records(store: Store, p: Profile, cell: Cell) -> list[Record]:
     """The records of a cell's Run, diverged ones too, by seed."""
     run = run_of(cell, p)
-    same = [r for r in store.records(p.name) if r.run == replace(run, seed=r.run.seed)]
+    same = [r for r in store.records(p.name) if r.run == run.with_seed(r.run.seed)]
     return sorted(same, key=lambda r: r.run.seed)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import replace
 from statistics import fmean, stdev
 
 from layout import Table, bound, error, main, protocol, seed_note
@@ -48,7 +47,7 @@ def records(store: Store, p: Profile, target: Target) -> list[Record]:
     if target.cell is None:
         return []
     run = run_of(target.cell, p)
-    same = [r for r in store.records(p.name) if r.run == replace(run, seed=r.run.seed)]
+    same = [r for r in store.records(p.name) if r.run == run.with_seed(r.run.seed)]
     return sorted(same, key=lambda r: r.run.seed)
 
 

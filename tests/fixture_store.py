@@ -94,7 +94,7 @@ def generator(run: Run) -> np.random.Generator:
 
 def variant(run: Run) -> str:
     """The variant of the grid that a Run is an ablation of, or its own."""
-    return run.variant.partition("@")[0]
+    return run.variant.partition("@")[0].partition("_ft")[0]
 
 
 def lk_images(run: Run) -> int:

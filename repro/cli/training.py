@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repro.engine.local import Outcome
 
 RECORD_BYTES = 300_000  # the store's own limit for a record
-FLOATS = 7  # a weight, its two moments, old and new checkpoint side by side, final weights
+FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
 
 
 class Engine(StrEnum):

@@ -118,6 +118,7 @@ def lanes_of(stack: Stack, state: State, lanes: slice) -> State:
 
 
 _KL = ("kl_train", "kl_test")
+ADAM = "adam/"  # before the names of Adam's tensors in a file of weights
 
 
 def _declared(header: Header, params: Params) -> list[str]:
@@ -126,9 +127,10 @@ def _declared(header: Header, params: Params) -> list[str]:
     return [n for n in stack.names(pixels) if n in params]
 
 
-def save_weights(path: Path, run: Run, params: Params) -> None:
-    """Final weights of one lane, with its Run."""
-    content = {n: _own(p) for n, p in params.items()}
+def save_weights(path: Path, run: Run, params: Params, adam: Params | None = None) -> None:
+    """Final weights of one lane, with its Run; `adam`: what a Run that starts here needs too."""
+    tensors = {**params, **{ADAM + n: p for n, p in (adam or {}).items()}}
+    content = {n: _own(p) for n, p in tensors.items()}
     write_file(path, save(content, {"run": json.dumps(to_dict(run))}))
 
 
@@ -143,7 +145,19 @@ def load_weights(path: Path) -> tuple[Run, Params]:
     raw = _metadata(path).get("run")
     if raw is None:
         raise RecordError(f"{path}: holds no Run: train it again")
-    return from_dict(json.loads(raw), str(path)), _tensors(path)
+    params = {n: p for n, p in _tensors(path).items() if not n.startswith(ADAM)}
+    return from_dict(json.loads(raw), str(path)), params
+
+
+def load_adam(path: Path) -> Params:
+    """The moments and count of updates beside final weights. Raises RecordError."""
+    tensors = {n.removeprefix(ADAM): p for n, p in _tensors(path).items() if n.startswith(ADAM)}
+    if not tensors:
+        raise RecordError(
+            f"{path}: holds no Adam moments, which older versions did not save: move the Run's"
+            " record away to train it again"
+        )
+    return tensors
 
 
 def _metadata(path: Path) -> dict[str, str]:

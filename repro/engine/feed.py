@@ -33,13 +33,15 @@ class Feed:
 
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
-        n = min(BLOCK, self.steps - first)
-        x = torch.stack([self._rows(k, epoch, first, n) for k in range(len(self.stack.runs))], 1)
-        eps = self._noise(epoch, first, n)
+        n, at = min(BLOCK, self.steps - first), self.stack.runs[0].epochs_before + epoch
+        held = BLOCK if self.samples == 1 else 1  # steps whose noise is held: S times as much
+        x = torch.stack([self._rows(k, at, first, n) for k in range(len(self.stack.runs))], 1)
         beta = self._per_lane([run.beta(epoch) for run in self.stack.runs])
         lr = self._per_lane([run.lr(epoch) for run in self.stack.runs])
         for s in range(n):
-            yield Minibatch(x[s], [e[s] for e in eps], beta, lr)
+            if s % held == 0:
+                eps = self._noise(at, first + s, min(held, n - s))
+            yield Minibatch(x[s], [e[s % held] for e in eps], beta, lr)
 
     def _per_lane(self, values: list[float]) -> Tensor:
         return sent(torch.tensor(values, dtype=self.dtype), self.images.device)

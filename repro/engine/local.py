@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from repro.engine.minibatch import Batches
 from repro.engine.progress import Progress, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
+    Trained,
     note_failure,
     record_lane,
     recorded,
@@ -30,7 +31,8 @@ from repro.engine.recording import (
     rescore,
     weights_path,
 )
-from repro.engine.step import CAPTURED, State, fresh, step_function
+from repro.engine.starting import adam_of, begin, generations, obstacle, with_starts
+from repro.engine.step import CAPTURED, State, step_function
 from repro.engine.stopping import BudgetSpent, Stopper
 from repro.errors import MachineError, RecordError, ReproError
 from repro.evaluate import Room
@@ -69,17 +71,20 @@ class Outcome:
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
     """Train, score and record what the store lacks of `runs`; continue what was interrupted.
 
+    What a Run starts from is trained first where it is missing.
+
     A stack that fails is noted with its reason and does not stop the others. Raises
     MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
     """
-    missing = [run for run in runs if not recorded(store, profile, run)]
+    missing = with_starts(runs, lambda run: recorded(store, profile, run))
     outcome = Outcome(unfinished=[run.id for run in missing])
     if not missing:
         return outcome
     work = _Work(store, profile, options)
     try:
-        for stack, pinned in work.stacks(missing):
-            work.train_stack(stack, pinned, outcome)
+        for generation in generations(missing):
+            for stack, pinned in work.stacks(work.able(generation, outcome)):
+                work.train_stack(stack, pinned, outcome)
     except BudgetSpent:
         pass
     return outcome
@@ -131,6 +136,14 @@ class _Work:
         self._images: dict[Any, Images] = {}
         self._sources: dict[Any, Any] = {}
 
+    def able(self, runs: list[Run], outcome: Outcome) -> list[Run]:
+        """The Runs that can begin; of the others it is noted why they cannot."""
+        reasons = {run.id: obstacle(self.store, self.profile, run) for run in runs}
+        for run in runs:
+            if reason := reasons[run.id]:
+                self._note_failure([run], reason, outcome)
+        return [run for run in runs if not reasons[run.id]]
+
     def stacks(self, runs: list[Run]) -> list[tuple[Stack, Pinned]]:
         """Interrupted stacks as their checkpoints pin them, then the rest, longest first."""
         wanted = {run.hash for run in runs}
@@ -180,7 +193,8 @@ class _Work:
             except Exception as e:
                 too_large = device.is_out_of_memory(e) and len(stack.runs) > 1
                 if not too_large:
-                    self._note_failure(stack, f"{type(e).__name__}: {e}".splitlines()[0], outcome)
+                    reason = f"{type(e).__name__}: {e}".splitlines()[0]
+                    self._note_failure(stack.runs, reason, outcome)
             halves = self._split(stack) if too_large else []  # the attempt's tensors are gone
         for half in halves:
             self.train_stack(half, pinned, outcome)
@@ -192,8 +206,8 @@ class _Work:
         device.free_cached(self.device)
         return checkpoint.split(self.folder / ".checkpoints", stack, middle)
 
-    def _note_failure(self, stack: Stack, reason: str, outcome: Outcome) -> None:
-        for run in stack.runs:
+    def _note_failure(self, runs: Iterable[Run], reason: str, outcome: Outcome) -> None:
+        for run in runs:
             if recorded(self.store, self.profile, run):
                 continue
             outcome.failed[run.id] = reason
@@ -210,7 +224,7 @@ class _Work:
             state, log = checkpoint.load_checkpoint(path, self.device)
             refuse_other_data(log.data, source, path)
         else:
-            state = fresh(stack, images.train.shape[1], self.device, torch.float32)
+            state = begin(stack, self.folder, images.train.shape[1], self.device)
             log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)
@@ -239,7 +253,11 @@ class _Work:
                     _drop(outcome.unfinished, run.id)
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
-                trained = (stack.own(state.params, k), last[k]) if k in last else None
+                trained = (
+                    Trained(stack.own(state.params, k), adam_of(stack, state, k), last[k])
+                    if k in last
+                    else None
+                )
                 images, _ = self.images(run)
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)

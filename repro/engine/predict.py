@@ -96,10 +96,23 @@ def step_multiplications(run: Run) -> float:
     """Multiply-adds of one minibatch, forward."""
     up, down = multiplications(run)
     if not run.data.labels:
-        return float((up + down) * run.optim.batch)
+        once = _once_an_image(run)
+        samples = run.optim.mc_samples * run.optim.importance_samples
+        return float((once + samples * (up + down - once)) * run.optim.batch)
     noisy, decoded = _rows(run)
     clean = (noisy if run.ladder.joined else decoded) if max(run.ladder.costly, default=0) else 0
     return float((noisy + clean) * up + decoded * down)
+
+
+def _once_an_image(run: Run, pixels: int = 784) -> int:
+    """Multiply-adds that samples share: up to z_1, or of an LVAE the whole upward path."""
+    m, below, total = run.hierarchy, pixels, 0
+    for width, units in list(zip(m.widths, m.latents, strict=False))[
+        : m.depth if m.family == "lvae" else 1
+    ]:
+        total += width * (below + width + 2 * units)
+        below = width if m.upward == "d" else units
+    return total
 
 
 def _rows(run: Run) -> tuple[int, int]:

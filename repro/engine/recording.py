@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -39,12 +39,20 @@ def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) ->
         )
 
 
+class Trained(NamedTuple):
+    """What a lane ends with: parameters, Adam's moments and count of updates, its last score."""
+
+    params: Params
+    adam: Params
+    last: Score
+
+
 def record_lane(
     store: Store,
     profile: str,
     run: Run,
     lane: LaneLog,
-    trained: tuple[Params, Score] | None,
+    trained: Trained | None,
     images: Images,
     env: dict[str, Any],
 ) -> None:
@@ -53,10 +61,9 @@ def record_lane(
     final = {"state": "diverged", "diverged_at": lane.diverged_at, **task.unmeasured}
     arrays: dict[str, Arrays] = {}
     if trained is not None:
-        params, last = trained
-        measured, arrays = task.final(run, images, last)
+        measured, arrays = task.final(run, images, trained.last)
         final = {"state": "done", "diverged_at": None, **measured}
-        save_weights(weights_path(folder, run), run, params)
+        save_weights(weights_path(folder, run), run, trained.params, trained.adam)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
     store.write(profile, run, _finished(env, images), final, curve, arrays)

@@ -1,7 +1,7 @@
 """Experiments: lists of cells that one table or figure needs. Data only."""
 
 from repro.errors import UsageError
-from repro.experiments import ablations, grid, ladder, mnist, norb, omniglot
+from repro.experiments import ablations, finetuning, grid, ladder, mnist, norb, omniglot
 from repro.experiments.grid import Cell, cell_of
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
 
 EXPERIMENTS: dict[str, list[Cell]] = {
     **mnist.EXPERIMENTS,
+    **finetuning.EXPERIMENTS,
     "table2": [*omniglot.EXPERIMENTS["omniglot"], *norb.EXPERIMENTS["norb"]],
     **omniglot.EXPERIMENTS,
     **norb.EXPERIMENTS,
@@ -25,9 +26,12 @@ EXPERIMENTS: dict[str, list[Cell]] = {
     **ladder.EXPERIMENTS,
 }
 # Neither in the paper's tables nor in its figures: listed, and trained, where they are named.
-UNLISTED = (*ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
+UNLISTED = ("finetuning_mc10", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 # Trained where they are named: `repro train omniglot ladder`.
-ON_REQUEST = ("figure7", "table2", *omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED)
+ON_REQUEST = (
+    *("finetuning", "figure7", "table2"),
+    *(*omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED),
+)
 DEFAULT = tuple(name for name in EXPERIMENTS if name not in ON_REQUEST)
 
 
@@ -53,6 +57,8 @@ def label_of(cell: Cell) -> str:
     """A cell's variant as tables and figures write it."""
     if cell.labels:
         return ladder.EVERY[cell.variant].label
+    if cell.variant in finetuning.VARIANTS:
+        return finetuning.VARIANTS[cell.variant].label
     label = grid.EVERY[cell.variant.partition(ablations.MARK)[0]].label
     choice = ablations.choice_of(cell)
     return f"{label}, {choice.about}: {choice.instead}" if choice else label

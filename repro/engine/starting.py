@@ -1,0 +1,83 @@
+"""Runs that start where another ended: what is trained first, and with what a stack begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from repro.config import Run
+from repro.engine.checkpoint import load_adam, load_weights
+from repro.engine.recording import weights_path
+from repro.engine.step import State, fresh
+from repro.errors import RecordError
+from repro.layers import Params
+from repro.stack import Stack
+from repro.store import Store
+
+
+def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:
+    """The Runs that are not recorded, and before them what they start from, if that is not."""
+    wanted: dict[str, Run] = {}
+    for run in runs:
+        chain = []
+        link: Run | None = run
+        while link is not None and not recorded(link):
+            chain.append(link)
+            link = link.start
+        wanted |= {r.hash: r for r in reversed(chain) if r.hash not in wanted}
+    return list(wanted.values())
+
+
+def generations(runs: Sequence[Run]) -> list[list[Run]]:
+    """Groups of Runs: whatever a Run starts from is in an earlier group than its own."""
+    deepest = max((_links(run) for run in runs), default=0)
+    groups = [[run for run in runs if _links(run) == n] for n in range(deepest + 1)]
+    return [group for group in groups if group]
+
+
+def _links(run: Run) -> int:
+    return 0 if run.start is None else 1 + _links(run.start)
+
+
+def obstacle(store: Store, profile: str, run: Run) -> str | None:
+    """Why a Run cannot begin: what it starts from failed or diverged. None where it can."""
+    if run.start is None:
+        return None
+    record = store.find(profile, run.start.id)
+    if record is None:
+        return f"starts from {run.start.id}, which has failed: `repro train` it first"
+    return f"starts from {run.start.id}, which diverged" if record.diverged else None
+
+
+def begin(stack: Stack, folder: Path, pixels: int, device: torch.device) -> State:
+    """The state before the first step: initial values, or what each lane's `start` ended with.
+
+    Its weights, Adam's moments and the count of its updates. Raises RecordError where these
+    are missing, or were left by another configuration.
+    """
+    state = fresh(stack, pixels, device, torch.float32)
+    for k, run in enumerate(stack.runs):
+        if run.start is None:
+            continue
+        path = weights_path(folder, run.start)
+        saved, params = load_weights(path)
+        if saved.hash != run.start.hash:
+            raise RecordError(f"{path}: weights of another configuration: train it again")
+        adam = load_adam(path)
+        for part, values in (("params", params), ("m", _part(adam, "m")), ("v", _part(adam, "v"))):
+            for name, own in stack.own(getattr(state, part), k).items():
+                own.copy_(values[name])
+        state.t.copy_(adam["t"])  # lanes of a stack have started from equally many updates
+    return state
+
+
+def adam_of(stack: Stack, state: State, k: int) -> Params:
+    """Lane k's moments and the count of updates, as they are saved beside its weights."""
+    moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
+    return {"t": state.t, **{f"{p}/{n}": x for p, own in moments.items() for n, x in own.items()}}
+
+
+def _part(adam: Params, part: str) -> Params:
+    return {n.partition("/")[2]: x for n, x in adam.items() if n.startswith(f"{part}/")}

@@ -1,0 +1,272 @@
+"""Fine-tuning: a Run that starts where another ended, with its weights and Adam's moments."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+import small
+import torch
+from fixture_data import refused
+from small_training import PROFILE, assert_same, checkpoints, hooked, send
+
+from repro import profiles
+from repro.cli.drawing import script
+from repro.config import Run, Schedule, Stage, from_dict, to_dict
+from repro.engine import predict
+from repro.engine.checkpoint import load_adam, load_weights, save_weights
+from repro.engine.feed import Feed
+from repro.engine.local import Options, Outcome, train
+from repro.engine.recording import weights_path
+from repro.errors import RecordError, UsageError
+from repro.experiments import finetuning
+from repro.profiles import PROFILES, profile, runs
+from repro.stack import Stack
+from repro.store import Store
+
+OPTIONS = Options(engine="eager", threads=1)
+FT, IW10, MC10 = "lvae_bn_wu_ft", "lvae_bn_wu_ft_iw10", "lvae_bn_wu_ft_mc10"
+
+
+def run_of(variant: str, name: str = "paper", seed: int = 1) -> Run:
+    return profiles.run_of(finetuning.cell(variant), profile(name), seed)
+
+
+def tuned(start: Run, epochs: int = 2, **schedule: Any) -> Run:
+    """A tiny Run that goes on where `start` ends."""
+    evaluation = replace(start.evaluation, epochs=(epochs,))
+    part = Schedule(epochs, **schedule)
+    return replace(start, variant="tuned", schedule=part, evaluation=evaluation, start=start)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store, and tiny images wherever a data set is loaded."""
+    monkeypatch.setattr("repro.data.load", small.raw)
+    return Store(tmp_path / "runs")
+
+
+# The Run.
+
+
+@pytest.mark.parametrize(
+    ("epoch", "falls"), [(1, 0), (200, 0), (201, 1), (400, 1), (401, 2), (1801, 9), (2000, 9)]
+)
+def test_the_rate_falls_every_200_epochs(epoch: int, falls: int) -> None:
+    assert run_of(FT).lr(epoch) == pytest.approx(1e-3 * 0.75**falls)
+
+
+def test_a_shorter_fine_tuning_falls_over_the_same_shares_of_its_epochs() -> None:
+    assert [run_of(FT, "reduced").lr(e) for e in (1, 4, 5, 40)] == pytest.approx(
+        [1e-3, 1e-3, 0.75e-3, 0.75**9 * 1e-3]
+    )
+    assert [run_of(FT, "quick").lr(e) / 1e-3 for e in range(1, 6)] == pytest.approx(
+        [0.75**n for n in (0, 2, 4, 6, 8)]
+    )
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_it_lasts_as_long_as_the_training_before_it(name: str) -> None:
+    run = run_of(FT, name)
+    assert run.start == profiles.run_of(finetuning.START, profile(name))
+    assert run.schedule.epochs == run.start.schedule.epochs == run.epochs_before
+
+
+def test_beta_is_one_throughout() -> None:
+    assert {run_of(FT).beta(e) for e in range(1, 2001)} == {1.0}
+
+
+@pytest.mark.parametrize(("variant", "samples"), [(FT, (1, 1)), (IW10, (10, 10)), (MC10, (10, 1))])
+def test_samples_of_each_row(variant: str, samples: tuple[int, int]) -> None:
+    optim = run_of(variant).optim
+    assert (optim.mc_samples, optim.importance_samples) == samples
+
+
+def test_a_fine_tuned_run_survives_its_json() -> None:
+    run = run_of(IW10)
+    again = from_dict(to_dict(run))
+    assert (again, again.hash) == (run, run.hash)
+
+
+def test_what_a_run_starts_from_counts_in_its_hash() -> None:
+    run = run_of(FT)
+    assert run.start
+    other = replace(run.start, optim=replace(run.start.optim, lr=0.1))
+    hashes = {run.hash, replace(run, start=other).hash, replace(run, start=None).hash}
+    assert len(hashes) == 3
+
+
+def test_another_seed_starts_from_that_seed_s_run() -> None:
+    assert run_of(FT).with_seed(3) == run_of(FT, seed=3)
+    assert profiles.find_run(run_of(FT, seed=3).id, profile("paper")) == run_of(FT, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start": small.run(seed=2)}, "another model, data or seed"),
+        ({"start": small.run(depth=2)}, "another model, data or seed"),
+        ({"schedule": Schedule(2, stages=(Stage(1, 1.0),))}, "last 1 of 2 epochs"),
+        ({"schedule": Schedule(2, stages=(Stage(2, 1.0), Stage(0, 0.5)))}, "an epoch or more"),
+        (
+            {"schedule": Schedule(2, decay_from=0.5, stages=(Stage(2, 1.0),))},
+            "no schedule.decay_from",
+        ),
+    ],
+)
+def test_a_run_that_cannot_go_on_is_refused(changes: dict[str, Any], said: str) -> None:
+    with refused(UsageError, said):
+        replace(small.run(), **changes)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_fine_tuning_is_trained_only_where_it_is_named(name: str) -> None:
+    assert not [run.id for run in runs(profile(name)) if run.start]
+    named = {run.variant for run in runs(profile(name), ["finetuning"])}
+    assert named == {"lvae_bn_wu", FT, IW10}
+
+
+# Training.
+
+
+def test_going_on_is_the_same_as_not_having_stopped(store: Store) -> None:
+    """Weights, moments, count of updates and draws all go on, so no bit differs."""
+    first = small.run(warmup=0, epochs=2)
+    train([tuned(first, 3)], store, PROFILE, OPTIONS)
+    whole = small.run(warmup=0, epochs=5)
+    train([whole], Store(store.root / "whole"), PROFILE, OPTIONS)
+    ours = weights_path(store.folder(PROFILE), tuned(first, 3))
+    theirs = weights_path(Store(store.root / "whole").folder(PROFILE), whole)
+    for read in (lambda path: load_weights(path)[1], load_adam):
+        a, b = read(ours), read(theirs)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
+    first = small.run()
+    last = replace(tuned(tuned(first)), variant="tuned_again")
+    outcome = train([last, small.run(seed=2)], store, PROFILE, OPTIONS)
+    order = [run_id for run_id in outcome.done if run_id.endswith("s1")]
+    assert order == [first.id, tuned(first).id, last.id]
+    assert len(outcome.done) == 4
+
+
+def test_what_a_run_starts_from_is_not_trained_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = small.run()
+    train([first], store, PROFILE, OPTIONS)
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train([tuned(first)], store, PROFILE, OPTIONS).done == [tuned(first).id]
+    assert steps == [2 * small.BLOCKS * 26]
+
+
+def test_lanes_of_one_stack_start_from_their_own_weights(store: Store) -> None:
+    starts = [small.run(depth=3), small.run(depth=2, seed=2)]
+    lanes = [tuned(run) for run in starts]
+    train(lanes, store, PROFILE, OPTIONS)
+    assert store.record(PROFILE, lanes[1].id).env["stack_width"] == 2
+    for start, lane in zip(starts, lanes, strict=True):
+        alone = Store(store.root / lane.id)
+        train([lane], alone, PROFILE, OPTIONS)
+        ours, theirs = (s.record(PROFILE, lane.id).final["L1_test"] for s in (store, alone))
+        assert ours == pytest.approx(theirs, abs=0.01)
+        assert ours != store.record(PROFILE, start.id).final["L1_test"]
+
+
+@pytest.mark.parametrize("at", [1, 27, 60])
+def test_interrupted_fine_tuning_continues_to_the_same_numbers(
+    at: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = small.run()
+    run = tuned(first, 2, stages=(Stage(1, 1.0), Stage(1, 0.5)))
+    train([run], Store(store.root / "whole"), PROFILE, OPTIONS)
+    train([first], store, PROFILE, OPTIONS)
+    with monkeypatch.context() as patch:
+        hooked(patch, send(signal.SIGINT, at))
+        with pytest.raises(KeyboardInterrupt):
+            train([run], store, PROFILE, OPTIONS)
+    assert len(checkpoints(store)) == 1
+    train([run], store, PROFILE, OPTIONS)
+    assert_same(store, Store(store.root / "whole"), run)
+
+
+def test_a_run_whose_start_diverged_fails_with_that_reason(store: Store) -> None:
+    wild = small.run(batch_norm=False, optim={"lr": 1e30})
+    outcome = train([tuned(wild)], store, PROFILE, OPTIONS)
+    why = f"starts from {wild.id}, which diverged"
+    assert outcome == Outcome(diverged=[wild.id], failed={tuned(wild).id: why})
+    assert (store.folder(PROFILE) / ".failed" / f"{tuned(wild).id}.json").is_file()
+
+
+def test_a_run_whose_start_failed_fails_too_and_the_others_train(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(stack: Stack, n: int) -> None:
+        if stack.runs[0].seed == 1:
+            raise RuntimeError("no step")
+
+    first, other = small.run(), small.run("vae", seed=2)
+    hooked(monkeypatch, fail)
+    outcome = train([tuned(first), other], store, PROFILE, OPTIONS)
+    assert outcome.done == [other.id]
+    assert "which has failed" in outcome.failed[tuned(first).id]
+
+
+def test_weights_without_moments_are_read_but_nothing_starts_from_them(store: Store) -> None:
+    """Files of older versions hold weights alone."""
+    first = small.run()
+    train([first], store, PROFILE, OPTIONS)
+    path = weights_path(store.folder(PROFILE), first)
+    params = load_weights(path)[1]
+    save_weights(path, first, params)
+    assert load_weights(path)[1].keys() == params.keys()
+    with refused(RecordError, str(path), "no Adam moments", "train it again"):
+        train([tuned(first)], store, PROFILE, OPTIONS)
+
+
+def test_weights_of_another_configuration_start_nothing(store: Store) -> None:
+    first = small.run()
+    train([first], store, PROFILE, OPTIONS)
+    path = weights_path(store.folder(PROFILE), first)
+    save_weights(path, small.run(optim={"lr": 0.5}), load_weights(path)[1], load_adam(path))
+    with refused(RecordError, str(path), "another configuration"):
+        train([tuned(first)], store, PROFILE, OPTIONS)
+
+
+# Samples as one batched axis.
+
+
+def test_noise_of_many_samples_is_drawn_step_by_step() -> None:
+    run = small.run(optim={"mc_samples": 2, "importance_samples": 3})
+    feed = Feed(Stack((run,)), torch.from_numpy(small.grey()))
+    eps = [batch.eps[0] for batch in feed.block(1, 0)]
+    assert {tuple(e.shape) for e in eps} == {(1, 6, small.BATCH, small.LATENTS[0])}
+    assert all(not torch.equal(a, b) for a, b in pairwise(eps))
+
+
+def test_samples_multiply_only_what_follows_the_first_draw() -> None:
+    one, many = (small.run("lvae", optim={"mc_samples": n}) for n in (1, 10))
+    up, down = predict.multiplications(one)
+    assert predict.step_multiplications(one) == (up + down) * small.BATCH
+    assert predict.step_multiplications(many) == (up + 10 * down) * small.BATCH
+
+
+# Table 1, and the command.
+
+
+@pytest.mark.parametrize(
+    ("variant", "label"),
+    [(FT, "LVAE, 5-layer + finetuning"), (IW10, "LVAE, 5-layer + finetuning + IW=10")],
+)
+def test_table1_has_a_row_of_its_own_for_each(tmp_path: Path, variant: str, label: str) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "quick", run_of(variant, "quick"), LK_test=-98.765)
+    table = script("tables", "table1").build(store, "quick")
+    assert {row[0]: row[3] for row in table.rows if row[3] == "-98.77"} == {label: "-98.77"}
