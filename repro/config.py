@@ -60,6 +60,9 @@ class Model:
     var_floor: float = 1e-5  # added to variances inside log densities only
     mean_clip: float = 1e-5  # Bernoulli mean kept in [clip, 1 - clip]
     head_init: Literal["normal", "uniform"] = "normal"  # the released LVAE draws heads uniformly
+    variance: Literal["softplus", "exp"] = "softplus"  # eq. (12); IWAE: sigma = exp(linear)
+    init: Literal["code", "glorot"] = "code"  # of all weights; IWAE: Glorot uniform
+    output_bias: Literal["zero", "data"] = "zero"  # IWAE: the logit of the training mean
 
     @property
     def depth(self) -> int:
@@ -177,7 +180,10 @@ ADDED: dict[str, dict[str, Any]] = {
         **{"resample": "bicubic", "copies": 2, "test_copies": 2},
         **{"dequantise": True, "divide_by": "grey_scale"},
     },
-    "model": {"nonlinearity": "leaky_relu"},
+    "model": {
+        **{"nonlinearity": "leaky_relu", "variance": "softplus"},
+        **{"init": "code", "output_bias": "zero"},
+    },
     "schedule": {"decay_from": None, "stages": []},
     "evaluation": {"statistics": "full"},
     "ladder": {  # the model of a Ladder network

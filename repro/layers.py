@@ -44,6 +44,7 @@ class Dense:
     norm: bool
     heads: int = 1  # independent matrices side by side, for the initialiser's fan-out
     uniform: bool = False
+    var_bias: float = 1.0  # of the variance heads, where no batch norm cancels it
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,21 @@ class Net:
         return y
 
     def normal(self, name: str, d: Tensor) -> Normal:
-        """Gaussian heads, eqs. (11)-(12): mu linear, var softplus; fields [K, R, Z]."""
+        """Gaussian heads, eqs. (11)-(12): mu linear, var softplus; fields [K, R, Z].
+
+        IWAE: sigma = exp(linear).
+        """
         mu, var = self.dense(f"{name}.head", d, self.model.head_batch_norm).chunk(2, -1)
-        return Normal(mu, F.softplus(var))
+        return Normal(mu, F.softplus(var) if self.model.variance == "softplus" else (2 * var).exp())
 
 
-def mlp_layers(name: str, fan_in: int, width: int, layer: int) -> list[Dense]:
-    """The two hidden layers of `Net.mlp`; gain sqrt(2), as in the released code."""
-    gain = math.sqrt(2)
+def mlp_layers(model: Model, name: str, fan_in: int, width: int, layer: int) -> list[Dense]:
+    """The two hidden layers of `Net.mlp`; gain sqrt(2), as in the released code; Glorot: 1."""
+    glorot = model.init == "glorot"
+    gain = 1.0 if glorot else math.sqrt(2)
     return [
-        Dense(f"{name}.a", fan_in, width, layer, gain, norm=True),
-        Dense(f"{name}.b", width, width, layer, gain, norm=True),
+        Dense(f"{name}.a", fan_in, width, layer, gain, norm=True, uniform=glorot),
+        Dense(f"{name}.b", width, width, layer, gain, norm=True, uniform=glorot),
     ]
 
 
@@ -117,7 +122,8 @@ def normal_layer(model: Model, name: str, fan_in: int, units: int, layer: int) -
         gain=1.0,
         norm=model.head_batch_norm,
         heads=2,
-        uniform=model.head_init == "uniform",
+        uniform=model.head_init == "uniform" or model.init == "glorot",
+        var_bias=1.0 if model.variance == "softplus" else 0.0,
     )
 
 
@@ -128,11 +134,20 @@ def prior_layers(model: Model, pixels: int, widths: Sequence[int]) -> list[Dense
     """
     z, heads = model.latents, 2 if model.observation == "gaussian" else 1
     out = [
-        *mlp_layers("x", z[0], widths[0], 1),
-        Dense("x.out", widths[0], heads * pixels, 1, gain=1.0, norm=False, heads=heads),
+        *mlp_layers(model, "x", z[0], widths[0], 1),
+        Dense(
+            "x.out",
+            widths[0],
+            heads * pixels,
+            1,
+            gain=1.0,
+            norm=False,
+            heads=heads,
+            uniform=model.init == "glorot",
+        ),
     ]
     for i in range(1, model.depth):
-        out += mlp_layers(f"p{i}", z[i], widths[i], i + 1)
+        out += mlp_layers(model, f"p{i}", z[i], widths[i], i + 1)
         out.append(normal_layer(model, f"p{i}", widths[i], z[i - 1], i + 1))
     return out
 
@@ -146,12 +161,17 @@ def initial_value(dense: Dense, normalised: bool, draw: Tensor) -> Params:
     std = dense.gain * math.sqrt(2 / (dense.fan_in + dense.fan_out // dense.heads))
     beta = draw.new_zeros(dense.fan_out)
     if dense.heads == 2 and not normalised:
-        beta[dense.fan_out // 2 :] = 1
+        beta[dense.fan_out // 2 :] = dense.var_bias
     scale = std * math.sqrt(3) if dense.uniform else std
     value = {f"{dense.name}.W": draw * scale, f"{dense.name}.beta": beta}
     if dense.norm:
         value[f"{dense.name}.gamma"] = draw.new_ones(dense.fan_out)
     return value
+
+
+def output_bias(mean: Tensor) -> Tensor:
+    """Logit of the training pixels' mean [X], kept in [0.001, 0.999]: Burda et al. 2015."""
+    return torch.logit(mean.clamp(0.001, 0.999))
 
 
 def fold(net: Net, seen: dict[str, Moments]) -> Net:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.config import Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import DEFAULT, ablations, cells, finetuning, ladder
+from repro.experiments import DEFAULT, ablations, cells, finetuning, iwae, ladder
 from repro.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
@@ -49,7 +49,9 @@ class Profile:
 
     def holds(self, cell: Cell) -> bool:
         """Whether a cell is trained in this profile."""
-        return self.ladder.holds(cell) if cell.labels else cell.depth in self.depths
+        if cell.labels:
+            return self.ladder.holds(cell)
+        return cell.depth in self.depths or cell.variant in iwae.VARIANTS
 
     def seeds_of(self, cell: Cell) -> int:
         """How many seeds of a cell are trained unless another number is asked for."""
@@ -134,6 +136,9 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
         return ladder.run_of(cell, b.epochs, b.steps_per_epoch, b.test_images, seed)
     if ablations.choice_of(cell):
         return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
+    if cell.variant in iwae.VARIANTS:
+        published = PUBLISHED_EPOCHS[cell.data]
+        return iwae.run_of(cell, p.schedule, p.evaluation, published, seed)
     if cell.variant in finetuning.VARIANTS:
         return finetuning.run_of(cell, run_of(finetuning.START, p, seed))
     schedule, evaluation = p.budget(cell.data)

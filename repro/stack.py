@@ -16,7 +16,7 @@ from torch import Tensor
 from repro import streams
 from repro.config import Ladder, Model, Run
 from repro.errors import UsageError
-from repro.layers import Dense, Lanes, Net, Params, initial_value
+from repro.layers import Dense, Lanes, Net, Params, initial_value, output_bias
 from repro.models import MODELS, ladder_network
 
 
@@ -69,8 +69,17 @@ class Stack:
         layers = self.dense_layers(pixels)
         return [f"{d.name}.{part}" for d in layers for part in ("W", "beta", "gamma")]
 
-    def initial(self, pixels: int) -> Params:
-        """Fresh parameters, each lane from its own stream: name -> [K_i, ...]."""
+    @property
+    def begins_with_data(self) -> bool:
+        """Whether initial values depend on the training images."""
+        models = (run.model for run in self.runs)
+        return any(isinstance(m, Model) and m.output_bias == "data" for m in models)
+
+    def initial(self, pixels: int, mean_byte: Tensor | None = None) -> Params:
+        """Fresh parameters, each lane from its own stream: name -> [K_i, ...].
+
+        mean_byte [X]: of the training images, which `begins_with_data` asks for.
+        """
         if isinstance(self.model, Ladder):
             return self._initial_ladder(self.model)
         params: dict[str, list[Tensor]] = {}
@@ -80,7 +89,11 @@ class Stack:
                 shape = (dense.fan_in, dense.fan_out)
                 eps = draw(run.seed, f"init/{dense.name}", shape=shape)
                 normalised = dense.norm and run.hierarchy.batch_norm
-                for name, value in initial_value(dense, normalised, eps).items():
+                values = initial_value(dense, normalised, eps)
+                if dense.name == "x.out" and run.hierarchy.output_bias == "data":
+                    assert mean_byte is not None, f"{run.id} begins with the mean of its data"
+                    values["x.out.beta"] = output_bias(mean_byte / run.data.grey_scale)
+                for name, value in values.items():
                     params.setdefault(name, []).append(value)
         unused = set() if any(self.lanes.norm) else {n for n in params if n.endswith(".gamma")}
         return {n: torch.stack(lanes) for n, lanes in params.items() if n not in unused}

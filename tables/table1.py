@@ -76,6 +76,10 @@ def reason(target: Target, found: list[Record]) -> str:
 def caption(p: Profile, found: list[Record]) -> str:
     done = [r for r in found if not r.diverged]
     diverged = [r for r in found if r.diverged]
+    bytes_over_255 = sorted(r.run.id for r in done if r.run.data.grey_scale == 255)
+    other = (
+        f" Of byte/255, so of other data: {', '.join(bytes_over_255)}." if bytes_over_255 else ""
+    )
     images = p.evaluation.lk_images or TEST_IMAGES["mnist"]
     return (
         "Bounds on the log-likelihood of the MNIST test set, nats per example, higher is better;"
@@ -84,7 +88,7 @@ def caption(p: Profile, found: list[Record]) -> str:
         " the standard error (s.e.) over images and the Monte-Carlo (MC) error of the importance"
         " samples; L_1 on the test set. Quoted: the paper took the value from another paper, and"
         " no Run here answers it."
-        f" Profile {p.name} ({p.summary}). {seed_note(done, diverged)}"
+        f"{other} Profile {p.name} ({p.summary}). {seed_note(done, diverged)}"
     )
 
 

@@ -152,6 +152,8 @@ def _every_run(records: list[Record]) -> str:
         rows.append([f"`{record.run.id}`", *bounds, str(f["K"]), f"{f['LK_se']:.2f}", units])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
+    if other := [f"`{r.run.id}`" for r in records if r.run.data.grey_scale == 255]:
+        note += f" Of byte/255, so of other data and not comparable: {', '.join(other)}."
     return f"**Every published Run.** {note}\n\n{table}"
 
 

@@ -224,7 +224,7 @@ class _Work:
             state, log = checkpoint.load_checkpoint(path, self.device)
             refuse_other_data(log.data, source, path)
         else:
-            state = begin(stack, self.folder, images.train.shape[1], self.device)
+            state = begin(stack, self.folder, images.train, self.device)
             log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from repro.config import Run
 from repro.engine.checkpoint import load_adam, load_weights
@@ -51,13 +52,15 @@ def obstacle(store: Store, profile: str, run: Run) -> str | None:
     return f"starts from {run.start.id}, which diverged" if record.diverged else None
 
 
-def begin(stack: Stack, folder: Path, pixels: int, device: torch.device) -> State:
+def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> State:
     """The state before the first step: initial values, or what each lane's `start` ended with.
 
-    Its weights, Adam's moments and the count of its updates. Raises RecordError where these
-    are missing, or were left by another configuration.
+    Its weights, Adam's moments and the count of its updates. train: images [N, X]. Raises
+    RecordError where these are missing, or were left by another configuration.
     """
-    state = fresh(stack, pixels, device, torch.float32)
+    N, X = train.shape
+    mean_byte = train.sum(0).cpu() / N if stack.begins_with_data else None
+    state = fresh(stack, X, device, torch.float32, mean_byte)
     for k, run in enumerate(stack.runs):
         if run.start is None:
             continue

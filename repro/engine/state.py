@@ -29,9 +29,15 @@ Update = Callable[[State, list[Tensor], Tensor, Tensor], None]
 """(state, gradients of the negative objective, step size [K], epsilon): changes the state."""
 
 
-def fresh(stack: Stack, pixels: int, device: torch.device, dtype: torch.dtype) -> State:
-    """The state before the first step."""
-    params = {n: p.to(device, dtype) for n, p in stack.initial(pixels).items()}
+def fresh(
+    stack: Stack,
+    pixels: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    mean_byte: Tensor | None = None,
+) -> State:
+    """The state before the first step; see `Stack.initial`."""
+    params = {n: p.to(device, dtype) for n, p in stack.initial(pixels, mean_byte).items()}
     K = len(stack.runs)
     return State(
         params,

@@ -1,7 +1,7 @@
 """Experiments: lists of cells that one table or figure needs. Data only."""
 
 from repro.errors import UsageError
-from repro.experiments import ablations, finetuning, grid, ladder, mnist, norb, omniglot
+from repro.experiments import ablations, finetuning, grid, iwae, ladder, mnist, norb, omniglot
 from repro.experiments.grid import Cell, cell_of
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
 EXPERIMENTS: dict[str, list[Cell]] = {
     **mnist.EXPERIMENTS,
     **finetuning.EXPERIMENTS,
+    **iwae.EXPERIMENTS,
     "table2": [*omniglot.EXPERIMENTS["omniglot"], *norb.EXPERIMENTS["norb"]],
     **omniglot.EXPERIMENTS,
     **norb.EXPERIMENTS,
@@ -29,7 +30,7 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 UNLISTED = ("finetuning_mc10", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 # Trained where they are named: `repro train omniglot ladder`.
 ON_REQUEST = (
-    *("finetuning", "figure7", "table2"),
+    *("finetuning", "iwae", "figure7", "table2"),
     *(*omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED),
 )
 DEFAULT = tuple(name for name in EXPERIMENTS if name not in ON_REQUEST)
@@ -59,6 +60,8 @@ def label_of(cell: Cell) -> str:
         return ladder.EVERY[cell.variant].label
     if cell.variant in finetuning.VARIANTS:
         return finetuning.VARIANTS[cell.variant].label
+    if cell.variant in iwae.VARIANTS:
+        return iwae.VARIANTS[cell.variant].label
     label = grid.EVERY[cell.variant.partition(ablations.MARK)[0]].label
     choice = ablations.choice_of(cell)
     return f"{label}, {choice.about}: {choice.instead}" if choice else label

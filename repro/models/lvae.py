@@ -33,12 +33,12 @@ def layers(model: Model, pixels: int) -> list[Dense]:
     below = (pixels, *(widths if model.upward == "d" else z))
     out = []
     for i in range(1, model.depth + 1):
-        out += mlp_layers(f"d{i}", below[i - 1], widths[i - 1], i)
+        out += mlp_layers(model, f"d{i}", below[i - 1], widths[i - 1], i)
         out.append(normal_layer(model, f"d{i}", widths[i - 1], z[i - 1], i))
     if model.shared:
         return out + prior_layers(model, pixels, widths)
     for i in range(1, model.depth):
-        out += mlp_layers(f"r{i}", z[i], widths[i], i + 1)
+        out += mlp_layers(model, f"r{i}", z[i], widths[i], i + 1)
         out.append(normal_layer(model, f"r{i}", widths[i], z[i - 1], i + 1))
     return out + prior_layers(model, pixels, (widths[0], *widths[:-1]))
 

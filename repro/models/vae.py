@@ -20,7 +20,7 @@ def layers(model: Model, pixels: int) -> list[Dense]:
     below = (pixels, *model.latents)
     out = []
     for i, (z, width) in enumerate(zip(model.latents, model.widths, strict=False), start=1):
-        out += mlp_layers(f"q{i}", below[i - 1], width, i)
+        out += mlp_layers(model, f"q{i}", below[i - 1], width, i)
         out.append(normal_layer(model, f"q{i}", width, z, i))
     return out + prior_layers(model, pixels, model.widths)
 

@@ -1,0 +1,80 @@
+"""IWAE with two stochastic layers, Table 1: Burda et al. 2015 (arXiv:1509.00519).
+
+A VAE with tanh MLPs and sigma = exp(linear), trained with the bound of k importance samples,
+eq. (6). The optimiser and shuffling are the paper's. Their released code differs (beta1 0.99,
+gradients summed over the minibatch, second moments that start at 1, the first 59,600 images
+unshuffled, equal draws for equal shapes): documented here, not copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from repro.config import Data, Evaluation, Model, Optim, Run, Schedule, Stage
+from repro.experiments.grid import Cell
+
+LATENTS, WIDTHS = (100, 50), (200, 100)
+BATCH = 20
+LENGTHS = tuple(3**i for i in range(8))  # epochs of each stage
+FACTORS = (1.0, 0.72, 0.52, 0.37, 0.27, 0.19, 0.14, 0.1)  # of the learning rate 1e-3
+EPOCHS = sum(LENGTHS)  # 3,280
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Its label, and importance samples of a training step."""
+
+    label: str
+    k: int
+
+
+VARIANTS = {"iwae_k1": Variant("IWAE, IW=1", 1), "iwae_k50": Variant("IWAE, IW=50", 50)}
+
+
+def cell(variant: str) -> Cell:
+    return Cell("mnist", variant, len(LATENTS))
+
+
+EXPERIMENTS: dict[str, list[Cell]] = {"iwae": [cell(variant) for variant in VARIANTS]}
+
+
+def run_of(
+    cell: Cell, schedule: Schedule, evaluation: Evaluation, published_epochs: int, seed: int
+) -> Run:
+    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`.
+
+    Evaluation epochs keep their shares too.
+    """
+    E = max(1, round(EPOCHS * schedule.epochs / published_epochs))
+    scored = {max(1, round(e * E / schedule.epochs)) for e in evaluation.epochs}
+    return Run(
+        variant=cell.variant,
+        data=Data(cell.data, grey_scale=255),
+        model=Model(
+            family="vae",
+            latents=LATENTS,
+            widths=WIDTHS,
+            nonlinearity="tanh",
+            variance="exp",
+            init="glorot",
+            output_bias="data",
+            var_floor=0.0,
+        ),
+        optim=Optim(
+            batch=BATCH,
+            clip_norm=None,
+            clip_value=None,
+            importance_samples=VARIANTS[cell.variant].k,
+        ),
+        schedule=Schedule(E, steps_per_epoch=schedule.steps_per_epoch, stages=stages(E)),
+        evaluation=replace(evaluation, epochs=tuple(sorted(scored))),
+        seed=seed,
+    )
+
+
+def stages(E: int) -> tuple[Stage, ...]:
+    """The published stages, shrunk to E epochs: each epoch has the rate at its share of EPOCHS."""
+    of_epoch = [factor for factor, n in zip(FACTORS, LENGTHS, strict=True) for _ in range(n)]
+    shrunk = groupby(of_epoch[e * EPOCHS // E] for e in range(E))
+    return tuple(Stage(len(list(epochs)), factor) for factor, epochs in shrunk)

@@ -1,0 +1,236 @@
+"""IWAE with two stochastic layers: sizes, initial values, bound, schedule, and its rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import numpy as np
+import pytest
+import small
+import torch
+from numpy.testing import assert_allclose
+from scipy.special import expit, logsumexp
+from scipy.stats import bernoulli, norm
+
+from repro import profiles
+from repro.cli.drawing import script
+from repro.cli.publishing import results_block
+from repro.config import Data, Run, from_dict, to_dict
+from repro.engine.starting import begin
+from repro.experiments import iwae
+from repro.layers import Net
+from repro.objectives import bound
+from repro.profiles import PROFILES, find_run, profile, runs
+from repro.stack import Stack
+from repro.store import Store
+from repro.targets import TARGETS
+
+IWAE: dict[str, Any] = {
+    "nonlinearity": "tanh",
+    "variance": "exp",
+    "init": "glorot",
+    "output_bias": "data",
+    "var_floor": 0.0,
+    "batch_norm": False,
+}
+
+
+def run_of(variant: str = "iwae_k50", name: str = "paper", seed: int = 1) -> Run:
+    return profiles.run_of(iwae.cell(variant), profile(name), seed)
+
+
+def tiny(k: int = 3, **fields: Any) -> Run:
+    return small.run("vae", 2, optim={"importance_samples": k}, **{**IWAE, **fields})
+
+
+def params(run: Run) -> dict[str, torch.Tensor]:
+    mean = torch.linspace(0, 255, small.PIXELS)
+    return Stack((run,)).initial(small.PIXELS, mean)
+
+
+# The model.
+
+
+def test_layers_are_those_of_the_paper() -> None:
+    layers = Stack((run_of(),)).dense_layers(784)
+    assert [(d.name, d.fan_in, d.fan_out) for d in layers] == [
+        *[("q1.a", 784, 200), ("q1.b", 200, 200), ("q1.head", 200, 200)],
+        *[("q2.a", 100, 100), ("q2.b", 100, 100), ("q2.head", 100, 100)],
+        *[("x.a", 100, 200), ("x.b", 200, 200), ("x.out", 200, 784)],
+        *[("p1.a", 50, 100), ("p1.b", 100, 100), ("p1.head", 100, 200)],
+    ]
+
+
+@pytest.mark.parametrize("name", ["q1.a", "q1.b", "q1.head", "p1.head", "x.out"])
+def test_weights_are_glorot_uniform(name: str) -> None:
+    """Uniform within sqrt(6 / (in + out)), each head by itself."""
+    W = Stack((run_of(),)).initial(784, torch.zeros(784))[f"{name}.W"][0]
+    fan_out = W.shape[1] // (2 if name.endswith("head") else 1)
+    edge = math.sqrt(6 / (W.shape[0] + fan_out))
+    assert 0.98 * edge < float(W.abs().max()) <= edge
+    assert float(W.std()) == pytest.approx(edge / math.sqrt(3), rel=0.03)
+
+
+def test_biases_begin_at_zero_but_the_output_s() -> None:
+    biased = {n for n, p in params(tiny()).items() if n.endswith(".beta") and p.any()}
+    assert biased == {"x.out.beta"}
+
+
+def test_the_output_bias_is_the_logit_of_the_clipped_training_mean() -> None:
+    ours = params(replace(tiny(), data=Data(grey_scale=255)))["x.out.beta"][0]
+    mean = np.clip(np.linspace(0, 1, small.PIXELS), 0.001, 0.999)
+    assert_allclose(ours.numpy(), np.log(mean / (1 - mean)), rtol=1e-4, atol=1e-5)
+
+
+def test_training_begins_with_the_mean_of_its_images(tmp_path: Path) -> None:
+    run, train = tiny(), torch.from_numpy(small.grey())
+    state = begin(Stack((run,)), tmp_path, train, small.CPU)
+    mean = (train.double().mean(0) / run.data.grey_scale).clamp(0.001, 0.999)
+    torch.testing.assert_close(
+        state.params["x.out.beta"][0].double().sigmoid(), mean, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_initial_values_without_the_mean_are_refused() -> None:
+    with pytest.raises(AssertionError, match="begins with the mean of its data"):
+        Stack((tiny(),)).initial(small.PIXELS)
+
+
+def test_other_models_begin_without_data() -> None:
+    stack = Stack((small.run(),))
+    ours, theirs = stack.initial(19), stack.initial(19, torch.full((19,), 99.0))
+    assert all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def moved(run: Run) -> Net:
+    """Its network in float64, every parameter moved at random."""
+    g = torch.Generator().manual_seed(3)
+    drawn = {n: (p + 0.3 * torch.randn(p.shape, generator=g)).double() for n, p in
+             params(run).items()}  # fmt: skip
+    return Stack((run,)).net(drawn)
+
+
+def reference(net: Net, x: np.ndarray, eps: list[np.ndarray], k: int) -> float:
+    """L_k of images [B, X] with noise [k, B, Z_i], one sample and one image at a time."""
+    P = {n: p[0].numpy() for n, p in net.params.items()}
+
+    def dense(name: str, y: np.ndarray) -> np.ndarray:
+        return np.asarray(y @ P[f"{name}.W"] + P[f"{name}.beta"])
+
+    def gauss(name: str, y: np.ndarray) -> Any:
+        h = dense(f"{name}.head", np.tanh(dense(f"{name}.b", np.tanh(dense(f"{name}.a", y)))))
+        mu, log_sigma = np.split(h, 2)
+        return norm(mu, np.exp(log_sigma))
+
+    per_image = []
+    for b, image in enumerate(x):
+        log_w = []
+        for s in range(k):
+            q1 = gauss("q1", image)
+            z1 = q1.mean() + q1.std() * eps[0][s, b]
+            q2 = gauss("q2", z1)
+            z2 = q2.mean() + q2.std() * eps[1][s, b]
+            d = np.tanh(dense("x.b", np.tanh(dense("x.a", z1))))
+            log_p = norm.logpdf(z2).sum() + gauss("p1", z2).logpdf(z1).sum()
+            log_p += bernoulli.logpmf(image, expit(dense("x.out", d))).sum()
+            log_w.append(log_p - q1.logpdf(z1).sum() - q2.logpdf(z2).sum())
+        per_image.append(logsumexp(log_w) - math.log(k))
+    return float(np.mean(per_image))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_bound_is_that_of_plain_numpy(k: int) -> None:
+    run = tiny(k)
+    net, x = moved(run), small.bits(B=4)
+    eps = small.eps(net, S=k, B=4)
+    ours = bound(net, small.infer(net, x, eps), torch.ones(1), run.optim)
+    expected = reference(net, x[0].numpy(), [e[0].numpy() for e in eps], k)
+    assert float(ours) == pytest.approx(expected, rel=1e-9)
+
+
+# The Run.
+
+
+def test_eight_stages_of_three_to_the_i_epochs() -> None:
+    stages = run_of().schedule.stages
+    assert [stage.epochs for stage in stages] == [1, 3, 9, 27, 81, 243, 729, 2187]
+    assert run_of().schedule.epochs == 3280
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [
+        *[(1, 10), (2, 7.2), (4, 7.2), (5, 5.2), (14, 3.7), (41, 2.7), (122, 1.9), (365, 1.4)],
+        *[(1093, 1.4), (1094, 1.0), (3280, 1.0)],
+    ],
+)
+def test_the_rate_of_each_stage(epoch: int, rate: float) -> None:
+    assert run_of().lr(epoch) == pytest.approx(rate * 1e-4)
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("smoke", 3), ("quick", 8), ("reduced", 66)])
+def test_a_smaller_profile_has_its_share_of_the_epochs(name: str, epochs: int) -> None:
+    run = run_of(name=name)
+    assert run.schedule.epochs == run.evaluation.epochs[-1] == epochs
+    assert (run.lr(1), run.lr(epochs)) == pytest.approx((1e-3, 1e-4))
+
+
+def test_the_optimiser_is_the_paper_s() -> None:
+    o = run_of().optim
+    assert (o.batch, o.beta1, o.beta2, o.eps) == (20, 0.9, 0.999, 1e-4)
+    assert (o.clip_norm, o.clip_value, o.mc_samples) == (None, None, 1)
+    assert [run_of(v).optim.importance_samples for v in iwae.VARIANTS] == [1, 50]
+
+
+def test_pixels_are_bytes_over_255() -> None:
+    assert run_of().data.grey_scale == 255
+
+
+def test_its_json_and_its_name_lead_back_to_the_run() -> None:
+    run = run_of(seed=2)
+    assert from_dict(to_dict(run)) == run
+    assert find_run("mnist-iwae_k50-L2-s2", profile("paper")) == run
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_it_is_trained_in_every_profile_but_only_where_it_is_named(name: str) -> None:
+    p = profile(name)
+    assert not [run.id for run in runs(p) if "iwae" in run.id]
+    assert {run.variant for run in runs(p, ["iwae"])} == {"iwae_k1", "iwae_k50"}
+
+
+# Table 1.
+
+
+def record(store: Store, **final: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for table in (fixture_store.L1, fixture_store.KL):
+            patch.setitem(table, "iwae_k50", table["vae"])
+        fixture_store.write(store, "quick", run_of(name="quick"), **final)
+
+
+def test_quoted_and_own_values_stand_side_by_side(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    record(store, LK_test=-98.765)
+    rows = {row[0]: row for row in script("tables", "table1").build(store, "quick").rows}
+    ours = rows["IWAE, 2-layer + IW=50"]
+    assert ours[1:4] == ("Burda et al. 2015", "-82.90", "-98.77")
+    assert rows["IWAE, 2-layer + IW=1"][3] == "quoted"
+
+
+def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    record(store)
+    caption = script("tables", "table1").build(store, "quick").caption
+    assert "Of byte/255, so of other data: mnist-iwae_k50-L2-s1." in caption
+    assert "not comparable: `mnist-iwae_k50-L2-s1`" in results_block(store)
+
+
+def test_its_target_asks_for_its_own_grey_scale_and_samples() -> None:
+    t = TARGETS["table1/iwae_k50"]
+    assert (t.paper, t.grey_scale, t.K, t.images) == (-82.90, 255, 5000, 10_000)
+    assert t.cell == iwae.cell("iwae_k50")
