@@ -69,6 +69,10 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
             "model.shared and model.upward are choices of the LVAE: leave their defaults",
         ),
         (
+            m.output_bias == "zero" or m.observation == "bernoulli",
+            "model.output_bias 'data' is the logit of a mean: of a Bernoulli p(x|z_1) only",
+        ),
+        (
             o.kl == "mc" or o.importance_samples == 1,
             f"optim.kl 'closed' with {o.importance_samples} importance samples is no bound: eq. (6)"
             " needs each sample's own weight: use 'mc'",
