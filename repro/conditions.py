@@ -96,6 +96,7 @@ def _of_ladder(run: Run) -> list[tuple[bool, str]]:
     layers, classes = len(m.sizes), m.sizes[-1] if m.sizes else 1
     is_mlp = m.combinator in ("mlp", "amlp")
     return [
+        (run.start is None, "start is of hierarchies only: a Ladder network begins afresh"),
         (layers >= 2 and min(m.sizes) > 0, "model.sizes: give the pixels and at least one layer"),
         (
             len(m.noise) == len(m.cost_weights) == layers,
