@@ -107,9 +107,8 @@ def step_multiplications(run: Run) -> float:
 def _once_an_image(run: Run, pixels: int = 784) -> int:
     """Multiply-adds that samples share: up to z_1, or of an LVAE the whole upward path."""
     m, below, total = run.hierarchy, pixels, 0
-    for width, units in list(zip(m.widths, m.latents, strict=False))[
-        : m.depth if m.family == "lvae" else 1
-    ]:
+    shared = m.depth if m.family == "lvae" else 1
+    for width, units in zip(m.widths[:shared], m.latents[:shared], strict=True):
         total += width * (below + width + 2 * units)
         below = width if m.upward == "d" else units
     return total
