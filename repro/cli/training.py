@@ -22,7 +22,7 @@ from repro.profiles import Profile, find_run, runs
 from repro.store import NAMED, Store
 
 if TYPE_CHECKING:
-    from repro.engine.local import Outcome
+    from repro.engine.outcome import Outcome
 
 RECORD_BYTES = 300_000  # the store's own limit for a record
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end

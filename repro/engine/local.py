@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from repro.engine.keeper import Keeper
 from repro.engine.locks import lock
 from repro.engine.memory import keep_freed_memory
 from repro.engine.minibatch import Batches
+from repro.engine.outcome import Outcome
 from repro.engine.progress import Progress, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
-    Trained,
     note_failure,
     record_lane,
     recorded,
@@ -31,7 +31,7 @@ from repro.engine.recording import (
     rescore,
     weights_path,
 )
-from repro.engine.starting import adam_of, begin, generations, obstacle, with_starts
+from repro.engine.starting import begin, ended, generations, obstacle, with_starts
 from repro.engine.step import CAPTURED, State, step_function
 from repro.engine.stopping import BudgetSpent, Stopper
 from repro.errors import MachineError, RecordError, ReproError
@@ -56,16 +56,6 @@ class Options:
     float32: bool = False  # CUDA: matrix products in float32, not in TF32
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
-
-
-@dataclass
-class Outcome:
-    """Run ids by what became of them."""
-
-    done: list[str] = field(default_factory=list)
-    diverged: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    unfinished: list[str] = field(default_factory=list)
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -212,7 +202,7 @@ class _Work:
                 continue
             outcome.failed[run.id] = reason
             note_failure(self.folder, run, reason)
-            _drop(outcome.unfinished, run.id)
+            outcome.settle(run.id)
 
     def _train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
         torch.set_num_threads(pinned.threads)
@@ -250,18 +240,14 @@ class _Work:
             env = self._environment(stack, pinned, source)
             for k, run in enumerate(stack.runs):
                 if recorded(self.store, self.profile, run):
-                    _drop(outcome.unfinished, run.id)
+                    outcome.settle(run.id)
                     continue
                 env["wall_seconds"] = round(log.seconds, 1)
-                trained = (
-                    Trained(stack.own(state.params, k), adam_of(stack, state, k), last[k])
-                    if k in last
-                    else None
-                )
+                trained = ended(stack, state, k, last.get(k))
                 images, _ = self.images(run)
                 record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
                 (outcome.done if trained else outcome.diverged).append(run.id)
-                _drop(outcome.unfinished, run.id)
+                outcome.settle(run.id)
                 if k + 1 < len(stack.runs):
                     self.stopper.stop_if_asked(keeper.save)
         path.unlink(missing_ok=True)
@@ -309,8 +295,3 @@ class _Work:
             for run in stack.runs:
                 held.enter_context(lock(self.folder, run.id))
             yield
-
-
-def _drop(names: list[str], name: str) -> None:
-    if name in names:
-        names.remove(name)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from repro.config import Run
 from repro.engine.checkpoint import load_adam, load_weights
-from repro.engine.recording import weights_path
+from repro.engine.recording import Trained, weights_path
 from repro.engine.step import State, fresh
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.stack import Stack
 from repro.store import Store
+from repro.tasks import Score
 
 
 def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:
@@ -76,10 +77,13 @@ def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> St
     return state
 
 
-def adam_of(stack: Stack, state: State, k: int) -> Params:
-    """Lane k's moments and the count of updates, as they are saved beside its weights."""
+def ended(stack: Stack, state: State, k: int, last: Score | None) -> Trained | None:
+    """What lane k ends with, for its record and for Runs that start there; None: it diverged."""
+    if last is None:
+        return None
     moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
-    return {"t": state.t, **{f"{p}/{n}": x for p, own in moments.items() for n, x in own.items()}}
+    adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
+    return Trained(stack.own(state.params, k), {"t": state.t, **adam}, last)
 
 
 def _part(adam: Params, part: str) -> Params:
