@@ -14,6 +14,7 @@ from repro.cli.terminal import say
 from repro.errors import MachineError, RecordError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.ablations import choice_of
+from repro.experiments.grid import GREY_SCALES
 from repro.profiles import Profile, find_run, profile, runs
 from repro.store import NAMED, ROOT, Record, Store, write_file
 
@@ -152,8 +153,9 @@ def _every_run(records: list[Record]) -> str:
         rows.append([f"`{record.run.id}`", *bounds, str(f["K"]), f"{f['LK_se']:.2f}", units])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
-    if other := [f"`{r.run.id}`" for r in records if r.run.data.grey_scale == 255]:
-        note += f" Of byte/255, so of other data and not comparable: {', '.join(other)}."
+    others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
+    if shown := ", ".join(f"`{run.id}`" for run in others):
+        note += f" On another grey scale, so of other data and not comparable: {shown}."
     return f"**Every published Run.** {note}\n\n{table}"
 
 
