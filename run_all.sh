@@ -13,16 +13,17 @@ usage: ./run_all.sh [--profile P] [--seeds N] [--budget T] [--data-dir D]
        ./run_all.sh --cached [--profile P]
        ./run_all.sh test [PYTEST ARGUMENT...]
 
-Sets up .venv, gets the data, trains what runs/ lacks, draws tables and figures, and holds
-the results against the published numbers. Run it again to continue where it was stopped.
+Sets up .venv, gets the data, trains what runs/ lacks, draws tables and figures, holds the
+results against the published numbers, and writes a report of all of it, an HTML page. Run
+it again to continue where it was stopped.
 
   --profile P   smoke (seconds), quick (minutes), reduced (hours on a CPU) or paper (the
                 published protocol). Default: paper with a CUDA device, else quick.
   --seeds N     seeds 1..N of every Run
   --budget T    stop training cleanly after 90s, 25m or 1.5h; the same command continues
   --data-dir D  folder of the data sets (default: $REPRO_DATA, else data/)
-  --cached      no training, no network: tables, figures and check from results/, drawn
-                into runs/cached/P/
+  --cached      no training, no network: tables, figures, check and report from results/,
+                drawn into runs/cached/
   test          set up, then linter, type checker and tests
 
 environment: PYTHON      the Python (3.11 to 3.13) that .venv is made from
@@ -150,7 +151,7 @@ test_all() {
 }
 
 draw_and_check() {
-  local store=$1 out=$2
+  local store=$1 out=$2 report=$3
   repro tables --store "$store" --profile "$profile" --out "$out/tables"
   repro figures --store "$store" --profile "$profile" --out "$out/figures"
   if [ "$store" = runs ] && ls results/"$profile"/*/final.json >/dev/null 2>&1; then
@@ -158,16 +159,17 @@ draw_and_check() {
   else
     repro check --store "$store" --profile "$profile"
   fi
-  printf '\nrecords  %s/%s/\ntables   %s/tables/\nfigures  %s/figures/\n' \
-    "$store" "$profile" "$out" "$out"
+  repro report --store "$store" --out "$report"
+  printf '\nrecords  %s/%s/\ntables   %s/tables/\nfigures  %s/figures/\nreport   %s\n' \
+    "$store" "$profile" "$out" "$out" "$report"
 }
 
 cached() {
   profile=${profile:-$(ask 'options.to_read("results", None)[1].name')}
   ls results/"$profile"/*/final.json >/dev/null 2>&1 ||
     die 3 "results/ holds no record of profile $profile: run without --cached, or choose another --profile"
-  echo "Profile $profile from results/: tables, figures and check; no training, no network."
-  draw_and_check results "runs/cached/$profile"
+  echo "Profile $profile from results/: tables, figures, check, report; no training, no network."
+  draw_and_check results "runs/cached/$profile" runs/cached/report.html
 }
 
 reproduce() {
@@ -177,7 +179,7 @@ reproduce() {
   [ -z "$seeds" ] || train+=(--seeds "$seeds")
   [ -z "$budget" ] || train+=(--budget "$budget")
   [ -z "$data_dir" ] || data=(--data-dir "$data_dir")
-  echo "To do: get the data, train what runs/ lacks, evaluate, draw tables and figures, check."
+  echo "To do: get the data, train what runs/ lacks, evaluate, draw tables and figures, check, report."
   repro train "${train[@]}" --dry-run
   repro data fetch ${data[@]+"${data[@]}"}
   repro train "${train[@]}" ${data[@]+"${data[@]}"} || status=$?
@@ -185,7 +187,7 @@ reproduce() {
   0 | 4) ;; # the table says which Runs diverged, so it is drawn all the same
   *) exit "$status" ;;
   esac
-  draw_and_check runs "runs/$profile"
+  draw_and_check runs "runs/$profile" runs/report.html
   exit "$status"
 }
 

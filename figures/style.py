@@ -170,6 +170,7 @@ def add_caption(fig: Figure, text: str, profile: str, seeds: Iterable[Seeds]) ->
     rest += f"{data_note(seeds)} Profile {p.name} ({summary}). {seed_note(seeds)}"
     whole = f"{number}{protocol}. {rest}"
     width, height = fig.get_size_inches()
+    fig.set_label(whole)
     lines = wrapped(whole, width - 2 * MARGIN)
     room = (len(lines) * CAPTION_SIZE * 1.25 + 6) / 72
     fig.set_size_inches(width, height + room)
@@ -234,9 +235,13 @@ def as_math(text: str) -> str:
 
 
 def save(fig: Figure, stem: Path) -> list[Path]:
-    """Write PNG (200 dpi) and PDF, without dates in them. Raises MachineError."""
+    """Write PNG (200 dpi, its caption as Description) and PDF, without dates in them.
+
+    Raises MachineError.
+    """
     written = []
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+    described = {"Software": None, "Description": str(fig.get_label()) or None}
+    for suffix, metadata in ((".png", described), (".pdf", {"CreationDate": None})):
         content = io.BytesIO()
         with matplotlib.rc_context(LOOK):
             fig.savefig(content, format=suffix[1:], dpi=DPI, metadata=metadata)

@@ -169,6 +169,7 @@ def caption(
     )
     text += f" Right: {bench['roofline']}." if with_roofline else ""
     text += f" Not measured: {', '.join(missing)}." if missing else ""
+    fig.set_label(text)
     lines = wrapped(text, fig.get_size_inches()[0] - 2 * MARGIN)
     fig.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, color="#333333", x=0.02, ha="left")
 

@@ -122,6 +122,11 @@ class Store:
         found = [r for r in self.records(profile) if r.run.id.rpartition("-s")[0] == stem]
         return sorted((r for r in found if not r.diverged), key=lambda r: r.run.seed)
 
+    def failures(self, profile: str) -> dict[str, str]:
+        """Why each Run failed that has no record yet, by run id."""
+        notes = sorted(self.folder(profile, ".failed").glob("*.json"))
+        return {note.stem: _reason(note) for note in notes}
+
     def write(
         self,
         profile: str,
@@ -246,6 +251,14 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): remove the record") from e
+
+
+def _reason(note: Path) -> str:
+    """What a failure's note says; a damaged one hides no other Run."""
+    try:
+        return str(_json(note).get("reason", "no reason noted"))
+    except RecordError as e:
+        return str(e)
 
 
 def _json(path: Path) -> dict[str, Any]:

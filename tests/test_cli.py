@@ -19,7 +19,7 @@ from repro.store import ROOT
 
 COMMANDS = (
     *("list", "show", "train", "evaluate", "publish"),
-    *("tables", "figures", "check", "bench", "data"),
+    *("tables", "figures", "check", "report", "bench", "data"),
 )
 
 

@@ -75,6 +75,7 @@ def test_smoke_goes_from_data_to_verdict_within_two_minutes(checkout, data_dir):
     assert {"table1.md", "table1.csv", "table1.tex"} <= names(store / "tables")
     assert {"figure2.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
     assert "reduced protocol" in done.stdout
+    assert "Profile smoke" in (checkout / "runs" / "report.html").read_text(encoding="utf-8")
 
 
 def names(folder: Path) -> set[str]:
@@ -97,6 +98,7 @@ def test_cached_draws_from_results_without_writing_there(checkout):
     drawn = checkout / "runs" / "cached" / "quick"
     assert "table1.md" in names(drawn / "tables")
     assert "figure5.png" in names(drawn / "figures")
+    assert "Profile quick" in (drawn.parent / "report.html").read_text(encoding="utf-8")
     assert snapshot(checkout / "results") == before
 
 
@@ -119,7 +121,7 @@ def test_the_end_shows_this_run_beside_the_reference(checkout):
     fixture_store.build(checkout / "runs", "quick")
     code = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
     done = subprocess.run(
-        ["bash", "-c", f"{code} draw_and_check runs runs/quick"],
+        ["bash", "-c", f"{code} draw_and_check runs runs/quick runs/report.html"],
         cwd=checkout, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 import typer
 
-from repro.cli import benching, checking, datasets, drawing, listing, publishing, training
+from repro.cli import (
+    benching,
+    checking,
+    datasets,
+    drawing,
+    listing,
+    publishing,
+    reporting,
+    training,
+)
 from repro.cli.terminal import complain
 from repro.errors import ReproError
 
@@ -23,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (listing, training, publishing, drawing, checking, benching, datasets):
+for _module in (listing, training, publishing, drawing, checking, reporting, benching, datasets):
     _module.register(app)
 
 

@@ -71,7 +71,7 @@ def _locked(store: Store, profile: str, run_id: str) -> bool:
         return False
 
 
-def _state_here(store: Store, profile: str, run: Run) -> str:
+def state_here(store: Store, profile: str, run: Run) -> str:
     """As `state`, but says where a missing Run could not be trained for want of its data."""
     found = state(store, profile, run)
     return "data missing" if found == "missing" and data.lacking(run.data.name) else found
@@ -90,7 +90,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
             "run": run.id,
             "experiment": experiments_of(cell_of(run)),
             "profile": p.name,
-            "state": _state_here(store, p.name, run),
+            "state": state_here(store, p.name, run),
             "seed": run.seed,
             "data": run.data.name,
             "variant": run.variant,

@@ -1,0 +1,137 @@
+"""`repro report`: the HTML page of what a store holds."""
+
+from __future__ import annotations
+
+import ast
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro import check as checks
+from repro.cli import listing
+from repro.cli.drawing import SHARED, render, script
+from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.terminal import say
+from repro.config import Run
+from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
+from repro.profiles import Profile, profile, runs
+from repro.report import commands, deviations, images, ledger, page, throughput
+from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
+from repro.store import NAMED, ROOT, Store, write_file
+
+NAME = "report.html"
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro report",
+            "repro report --store results --out report.html",
+            "repro report --profile paper",
+        )
+    )(report)
+
+
+def report(
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"Default: {NAME} in the store.", show_default=False),
+    ] = None,
+) -> None:
+    """Write one HTML page: verdicts, tables, figures, claims, every Run, where numbers come from.
+
+    It shows each profile that the store holds, or only --profile. It needs no network.
+    """
+    opened, p = to_read(store, profile)
+    names = [p.name] if profile else begun(opened) or [p.name]
+    path = out or opened.root / NAME
+    write_file(path, page.render(gather(opened, names)).encode())
+    say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def begun(store: Store) -> list[str]:
+    """The profiles of which a store holds a record or a failure, fullest first."""
+    return [n for n in BEST_FIRST if store.records(n) or store.failures(n)]
+
+
+def gather(store: Store, names: list[str]) -> Page:
+    """Everything that the page shows of these profiles. Raises RecordError."""
+    shown = tuple(part(store, profile(name)) for name in names)
+    return Page(name_of(store), shown, tuple(benches(store)), deviations.choices())
+
+
+def name_of(store: Store) -> str:
+    """How `--store` names it."""
+    return next((n for n, root in NAMED.items() if root == store.root), str(store.root))
+
+
+def part(store: Store, p: Profile) -> Part:
+    """One profile."""
+    found = checks.check(store, p.name)
+    source = Source(name_of(store), p, store.records(p.name))
+
+    def state_of(run: Run) -> str:
+        return listing.state_here(store, p.name, run)
+
+    with tempfile.TemporaryDirectory() as folder:
+        return Part(
+            profile=p,
+            report=found,
+            groups=source.groups(found),
+            claims=source.claims(found),
+            sheets=sheets(store, p, source, Path(folder)),
+            figures=figures(store, p, source, Path(folder)),
+            entries=ledger.entries(store, p, planned(store, p), state_of),
+            check=commands.checking(name_of(store), p),
+        )
+
+
+def planned(store: Store, p: Profile) -> list[Run]:
+    """What `repro list` lists, and every experiment beyond that which was begun."""
+    listed = [name for name in EXPERIMENTS if name not in UNLISTED]
+    usual = {cell for name in listed for cell in EXPERIMENTS[name]}
+    own = {cell_of(r.run) for r in store.records(p.name)} - usual
+    begun = [name for name in UNLISTED if own & set(EXPERIMENTS[name])]
+    return runs(p, [*listed, *begun])
+
+
+def sheets(store: Store, p: Profile, source: Source, folder: Path) -> tuple[Sheet, ...]:
+    """Every table that `repro tables` writes, the paper's own first."""
+    written = {path.stem for path in render("tables", store, p, folder)}
+    names = sorted(written, key=lambda name: (not name[-1].isdigit(), name))
+    return tuple(
+        Sheet(n, script("tables", n).build(store, p.name), source.drawn("tables", n)) for n in names
+    )
+
+
+def figures(store: Store, p: Profile, source: Source, folder: Path) -> tuple[Figure, ...]:
+    """Every figure that `repro figures` draws."""
+    drawn = [path for path in render("figures", store, p, folder) if path.suffix == ".png"]
+    return tuple(
+        Figure(path.stem, title(path.stem), images.inline(path), source.drawn("figures", path.stem))
+        for path in drawn
+    )
+
+
+def benches(store: Store) -> Iterator[Measured]:
+    """Every saved benchmark, drawn as `figures/throughput.py` draws it. Raises RecordError."""
+    for path in throughput.files(store):
+        file = path.relative_to(store.root)
+        bench = throughput.read(path, str(file))
+        drawn, style = script("figures", "throughput"), script("figures", SHARED["figures"])
+        with tempfile.TemporaryDirectory() as folder:
+            picture, _ = style.save(drawn.draw(drawn.read(path)), Path(folder) / path.stem)
+            image = images.inline(picture)
+        behind = Behind((f"python figures/throughput.py {Path(name_of(store)) / file}",))
+        yield Measured(bench, Figure(f"throughput-{path.stem}", title("throughput"), image, behind))
+
+
+def title(figure: str) -> str:
+    """What a figure's script says that it shows."""
+    source = (ROOT / "figures" / f"{figure}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or figure).splitlines()[0]

@@ -1,0 +1,178 @@
+"""What the page shows of a store, gathered from records, registries and verdicts. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from repro.check import ClaimResult, Report, TargetResult
+from repro.experiments import EXPERIMENTS, Cell, cell_of
+from repro.profiles import Profile
+from repro.report import commands
+from repro.report.deviations import Choice
+from repro.report.images import Image
+from repro.report.ledger import Entry
+from repro.report.throughput import Bench
+from repro.store import Record
+
+TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
+
+
+class Table(Protocol):
+    """What a script of `tables/` builds: plain text throughout."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def caption(self) -> str: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]: ...
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind something shown: how to make it again, and the records it came from."""
+
+    commands: tuple[str, ...]
+    records: tuple[Record, ...] = ()
+    not_run: bool = False  # its Runs are known, and none has a record
+
+
+@dataclass(frozen=True)
+class Target:
+    """A published number beside ours."""
+
+    result: TargetResult
+    behind: Behind
+
+    @property
+    def difference(self) -> float | None:
+        ours = self.result.ours
+        return None if ours is None else ours - self.result.target.paper
+
+
+@dataclass(frozen=True)
+class Group:
+    """The published numbers of one table or text of the paper."""
+
+    name: str
+    title: str
+    targets: tuple[Target, ...]
+
+    @property
+    def ran(self) -> bool:
+        return any(t.result.ours is not None or t.result.runs for t in self.targets)
+
+
+@dataclass(frozen=True)
+class Claim:
+    result: ClaimResult
+    behind: Behind
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as its script builds it."""
+
+    name: str
+    table: Table
+    behind: Behind
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as its script draws it; `title` says what it shows."""
+
+    name: str
+    title: str
+    image: Image
+    behind: Behind
+
+
+@dataclass(frozen=True)
+class Part:
+    """One profile of the store."""
+
+    profile: Profile
+    report: Report
+    groups: tuple[Group, ...]
+    claims: tuple[Claim, ...]
+    sheets: tuple[Sheet, ...]
+    figures: tuple[Figure, ...]
+    entries: tuple[Entry, ...]
+    check: str  # the command that prints the verdicts
+
+    @property
+    def counts(self) -> dict[str, Counter[str]]:
+        """Published numbers, claims and Runs by verdict or state."""
+        return {
+            "published numbers": Counter(r.verdict for r in self.report.targets),
+            "claims": Counter(r.verdict for r in self.report.claims),
+            "Runs": Counter(e.state for e in self.entries),
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A saved benchmark with its figure."""
+
+    bench: Bench
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page; parts are ordered fullest profile first."""
+
+    store: str
+    parts: tuple[Part, ...]
+    benches: tuple[Measured, ...]
+    choices: tuple[Choice, ...]
+
+
+class Source:
+    """Makes the entries of a part: knows its store's name, its profile and its records."""
+
+    def __init__(self, store: str, p: Profile, records: Sequence[Record]) -> None:
+        self.store, self.p, self.records = store, p, records
+
+    def groups(self, report: Report) -> tuple[Group, ...]:
+        """By the first word of a target's id: table1, text, ..."""
+        by_name: dict[str, list[Target]] = {}
+        for r in report.targets:
+            by_name.setdefault(r.target.id.partition("/")[0], []).append(self._target(r))
+        return tuple(Group(n, _title(n), tuple(ts)) for n, ts in by_name.items())
+
+    def _target(self, r: TargetResult) -> Target:
+        records = tuple(record for record in self.records if record.run.id in r.runs)
+        cells = tuple(dict.fromkeys(cell_of(record.run) for record in records)) or r.target.cells
+        return Target(r, Behind(commands.training(cells, self.p, records), records))
+
+    def claims(self, report: Report) -> tuple[Claim, ...]:
+        return tuple(Claim(r, self._of_cells(r.claim.cells)) for r in report.claims)
+
+    def drawn(self, folder: str, name: str) -> Behind:
+        """What stands behind a table or figure; its experiment has its name."""
+        cells = EXPERIMENTS.get(name, ())
+        trained = self._of_cells(cells)
+        draw = commands.drawing(folder, name, self.store, self.p)
+        not_run = bool(cells) and not trained.records
+        return Behind((*trained.commands, draw), trained.records, not_run)
+
+    def _of_cells(self, cells: Sequence[Cell]) -> Behind:
+        held = tuple(c for c in cells if self.p.holds(c)) or tuple(cells)
+        records = tuple(r for r in self.records if cell_of(r.run) in set(cells))
+        return Behind(commands.training(held, self.p, records), records)
+
+
+def _title(name: str) -> str:
+    """`table1` as the paper writes it."""
+    if name in TITLES:
+        return TITLES[name]
+    words = re.sub(r"(?<=[a-z])(?=\d)", " ", name.replace("_", " "))
+    return words[:1].upper() + words[1:]

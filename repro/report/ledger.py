@@ -1,0 +1,70 @@
+"""The run ledger: every Run that a profile plans or a store knows of, with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from repro.config import Run
+from repro.errors import UsageError
+from repro.profiles import Profile, find_run
+from repro.store import Record, Store
+
+LEGEND = {
+    "done": "trained and scored",
+    "running": "a process is training it now",
+    "missing": "planned, not begun or not finished",
+    "data missing": "planned; this machine lacks its data set",
+    "failed": "ended with an error, which is given",
+    "diverged": "its bound was no longer finite; recorded with the epoch",
+    "other configuration": "the record of this name is not the profile's Run",
+}
+
+StateOf = Callable[[Run], str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One Run of the ledger. `state` is a key of LEGEND; `reason` says why it is not done."""
+
+    id: str
+    state: str
+    reason: str = ""
+    record: Record | None = None
+
+
+def entries(
+    store: Store, p: Profile, planned: Iterable[Run], state_of: StateOf
+) -> tuple[Entry, ...]:
+    """Planned Runs first, then every other that the store holds a record or a failure of.
+
+    Raises RecordError for a damaged record.
+    """
+    asked = {run.id: run for run in planned}
+    records = {r.run.id: r for r in store.records(p.name)}
+    failures = store.failures(p.name)
+    states = {i: state_of(run) for i, run in asked.items()}
+    for i in dict.fromkeys((*records, *failures)):
+        if i not in states:
+            states[i] = _unplanned(i, p, records, state_of)
+    return tuple(
+        Entry(i, s, _why(i, s, records, failures), records.get(i)) for i, s in states.items()
+    )
+
+
+def _unplanned(run_id: str, p: Profile, records: Mapping[str, Record], state_of: StateOf) -> str:
+    """The state of a Run that nobody planned: held against what the profile would ask for."""
+    try:
+        return state_of(find_run(run_id, p))
+    except UsageError:  # of no known cell
+        return "other configuration" if run_id in records else "failed"
+
+
+def _why(
+    run_id: str, state: str, records: Mapping[str, Record], failures: Mapping[str, str]
+) -> str:
+    if state == "diverged":
+        return f"diverged at epoch {records[run_id].final.get('diverged_at')}"
+    if state == "failed":
+        return failures.get(run_id, "no reason noted")
+    return LEGEND[state] if state == "other configuration" else ""

@@ -1,0 +1,204 @@
+"""From content to HTML. Everything shown is escaped; nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from repro.report.content import Page
+from repro.report.ledger import LEGEND
+from repro.store import Record
+
+HERE = Path(__file__).parent
+SYMBOL = r"\b([A-Za-z])_(?:\{([^{}]+)\}|(\w+))"  # L_500, z_{i+1}
+MINUS = r"(?<![\w-])-(?=\d)|(?<= )-(?= )"  # before a number, or between two
+NUMBER = r"[-+]?[\d,]*\.?\d+"
+
+TONES = {  # how a verdict or state is coloured; its word is always written too
+    "good": ("reproduced", "better", "holds", "done"),
+    "fair": ("one seed", "running"),
+    "bad": ("short", "fails", "failed", "diverged"),
+    "reduced": ("reduced protocol", "other data", "other configuration"),
+    "none": ("not run", "missing", "data missing"),
+    "quoted": ("quoted",),
+}
+TONE_OF = {verdict: tone for tone, verdicts in TONES.items() for verdict in verdicts}
+VERDICTS = {
+    "reproduced": "within tolerance of the published value, mean of at least three seeds",
+    "one seed": "within tolerance, with fewer than three seeds",
+    "better": "beyond tolerance on the good side",
+    "short": "beyond tolerance on the bad side, or diverged for every seed",
+    "holds": "a claim whose predicate is met by Runs of the published protocol",
+    "fails": "a claim whose predicate is not met by them",
+    "reduced protocol": "trained or scored with less than the published protocol: shows that the"
+    " path works, reproduces nothing",
+    "other data": "another grey scale, or another version of the data, than the target's",
+    "quoted": "the paper took the number from another paper",
+    "not run": "no record answers it",
+}
+METRICS = {  # of final.json: heading, digits
+    "L1_train": ("L_1 train", 2),
+    "L1_test": ("L_1 test", 2),
+    "LK_test": ("L_K test", 2),
+    "K": ("K", 0),
+    "LK_se": ("s.e. (images)", 2),
+    "LK_mc_error": ("MC error", 3),
+    "error_percent": ("test error, %", 2),
+    "error_se": ("s.e. (images), points", 2),
+}
+
+
+class Segment(NamedTuple):
+    """A piece of a bar: `start` and `size` in the bar's own unit."""
+
+    name: str
+    tone: str
+    start: int
+    size: int
+
+
+def render(page: Page) -> str:
+    """The whole page."""
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    script = (HERE / "sort.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; img-src data:; style-src {_hash(style)};"
+            f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
+            verdicts=VERDICTS,
+            states=LEGEND,
+            headline=headline(page),
+        )
+    )
+
+
+def headline(page: Page) -> str:
+    """What the page amounts to, in one or two sentences."""
+    published = [p for p in page.parts if p.profile.published_protocol]
+    if not page.parts:
+        return "This store holds no Run yet."
+    if not published:
+        return (
+            "Every Run here was trained under a reduced protocol. Nothing on this page reproduces"
+            " a published number, and no claim counts as tested."
+        )
+    counts = [published[0].counts[name] for name in ("published numbers", "claims")]
+    said = (
+        f"{_listed(c)} of {c.total()} {n}"
+        for c, n in zip(counts, ("published numbers", "claims"), strict=True)
+    )
+    return f"Under the published protocol: {'; '.join(said)}."
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
+
+
+def _environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(
+        number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
+        numeric=numeric, breakable=breakable, duration=duration, moment=moment,
+    )  # fmt: skip
+    env.globals.update(metrics=metrics, versions=versions)
+    return env
+
+
+def _hash(inline: str) -> str:
+    """What a content security policy knows an inline style or script by."""
+    digest = hashlib.sha256(inline.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def number(value: float | None, digits: int = 2, sign: bool = False) -> str:
+    """With a true minus; a dash where there is none."""
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+
+
+def symbols(text: str) -> Markup:
+    """Escaped text whose subscripts and negative numbers are typeset."""
+    safe = re.sub(SYMBOL, r"<i>\1</i><sub>\2\3</sub>", str(escape(text)))
+    return Markup(re.sub(MINUS, "−", safe))
+
+
+def breakable(name: str, after: str = "-") -> Markup:
+    """A name that may be broken after these characters."""
+    return Markup(re.sub(f"([{re.escape(after)}])", r"\1<wbr>", str(escape(name))))
+
+
+def slug(text: str) -> str:
+    """An anchor: the same for the same text, whatever it holds."""
+    plain = re.sub(r"[^\w.-]+", "-", text)
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def tone(verdict: str) -> str:
+    return TONE_OF.get(verdict, "none")
+
+
+def bar(counts: Mapping[str, int]) -> Iterator[Segment]:
+    """Segments side by side, good verdicts first."""
+    order = {name: i for i, name in enumerate(TONE_OF)}
+    start = 0
+    for name in sorted(counts, key=lambda n: order.get(n, len(order))):
+        yield Segment(name, tone(name), start, counts[name])
+        start += counts[name]
+
+
+def sort_key(cell: str) -> str:
+    """A cell's number, without separators; empty for a word."""
+    return cell.replace(",", "") if re.fullmatch(NUMBER, cell) else ""
+
+
+def numeric(rows: Iterable[tuple[str, ...]], column: int) -> bool:
+    """Whether a column holds numbers, or nothing."""
+    cells = [row[column] for row in rows]
+    return not any(cells) or any(re.fullmatch(NUMBER, cell) for cell in cells)
+
+
+def duration(seconds: float | None) -> str:
+    if not isinstance(seconds, int | float):
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def moment(stamp: object) -> str:
+    """An ISO time stamp as people write it; anything else as it is."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\+00:00|Z)", str(stamp or "–"))
+    return f"{match[1]} {match[2]} UTC" if match else str(stamp or "–")
+
+
+def metrics(records: Iterable[Record]) -> dict[str, tuple[str, int]]:
+    """The metrics that any of these records holds."""
+    held = {name for r in records for name, value in r.final.items() if value is not None}
+    return {name: shown for name, shown in METRICS.items() if name in held}
+
+
+def versions(record: Record) -> str:
+    held = record.env.get("versions")
+    return ", ".join(f"{k} {v}" for k, v in held.items()) if isinstance(held, dict) else "–"

@@ -1,0 +1,45 @@
+"""Report pages of small stores, without drawing: figures have tests of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from page_reader import Html
+
+from repro.cli import reporting, run
+from repro.report import images
+from repro.report.content import Behind, Figure
+from repro.store import Store
+
+
+def undrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One grey square in place of every figure."""
+    square = tmp_path / "square.png"
+    PIL.Image.new("RGB", (4, 4), "grey").save(square)
+    drawn = (Figure("figure0", "Figure 0: a square.", images.inline(square), Behind(())),)
+    monkeypatch.setattr(reporting, "figures", lambda *_: drawn)
+
+
+def written(store: Store, *arguments: str) -> Html:
+    """What `repro report` writes of a store."""
+    out = store.root.parent / "page.html"
+    assert run(["report", "--store", str(store.root), "--out", str(out), *arguments]) == 0
+    return Html(out.read_text(encoding="utf-8"))
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """The JSON of another command."""
+    capsys.readouterr()
+    assert run([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def fail(store: Store, profile: str, run_id: str, reason: str) -> None:
+    """What a Run that broke leaves behind."""
+    note = store.folder(profile, ".failed") / f"{run_id}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"run": run_id, "reason": reason}), encoding="utf-8")

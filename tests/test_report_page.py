@@ -1,0 +1,206 @@
+"""The report page itself: safe with hostile records, whole without a network, packaged."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import fnmatch
+import hashlib
+import io
+import json
+import re
+import tomllib
+
+import fixture_bench
+import fixture_store
+import PIL.Image
+import pytest
+from commands import LVAE, one_line, quick_run
+from fixture_report import fail, undrawn, written
+
+from repro import config
+from repro.cli import run
+from repro.report import deviations, page
+from repro.report.images import FINER, inline
+from repro.store import ROOT
+
+# What the paper states and the released code agrees with: no deviation.
+STATED = {
+    *(
+        f"model.{name}"
+        for name in ("family", "latents", "widths", "observation", "batch_norm", "nonlinearity")
+    ),
+    *(f"optim.{name}" for name in ("batch", "beta1", "beta2")),
+    *(f"optim.{name}" for name in ("mc_samples", "importance_samples")),
+}
+HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> '{{ 7 * 7 }}"
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch, tmp_path):
+    undrawn(monkeypatch, tmp_path)
+
+
+def test_a_hostile_reason_is_shown_as_text(local):
+    fail(local, "quick", LVAE, HOSTILE)
+    html = written(local)
+    assert len(html.all("script")) == 1
+    assert not [i for i in html.all("img") if not i.attrs["src"].startswith("data:")]
+    assert HOSTILE in html.all("tr", data_run=LVAE)[0].text
+
+
+def test_a_hostile_environment_is_shown_as_text(local, monkeypatch):
+    clean = fixture_store.environment()
+    hostile = dict.fromkeys(("device", "engine", "commit", "finished"), HOSTILE)
+    hostile["data"] = {"name": HOSTILE, "source": HOSTILE, "hash": HOSTILE}
+    hostile["versions"] = {HOSTILE: HOSTILE}
+    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, **hostile})
+    fixture_store.write(local, "quick", quick_run())
+    html = written(local)
+    assert len(html.all("script")) == 1
+    assert not [i for i in html.all("img") if not i.attrs["src"].startswith("data:")]
+    assert HOSTILE in html.all("tr", id=f"quick-provenance-{LVAE}")[0].text
+
+
+def test_a_hostile_run_name_is_shown_as_text(local):
+    name = 'x"><img src=x onerror=alert(2)>'
+    fail(local, "quick", name, "broke")
+    (row,) = written(local).all("tr", data_run=name)
+    assert name in row.text
+
+
+def test_an_environment_that_says_nothing_is_shown(local, monkeypatch):
+    monkeypatch.setattr(fixture_store, "environment", lambda: {"data": {}})
+    fixture_store.write(local, "quick", quick_run())
+    (row,) = written(local).all("tr", id=f"quick-provenance-{LVAE}")
+    assert "unknown" in row.text
+
+
+def test_every_anchor_resolves_and_is_unique(full):
+    fail(full, "quick", "mnist vae <L5>", "broke")
+    html = written(full)
+    ids = [e.attrs["id"] for e in html.elements if "id" in e.attrs]
+    assert len(ids) == len(set(ids))
+    targets = {e.attrs["href"][1:] for e in html.all("a") if e.attrs["href"].startswith("#")}
+    assert targets
+    assert targets <= set(ids)
+    labels = {e.attrs["aria-labelledby"] for e in html.elements if "aria-labelledby" in e.attrs}
+    assert labels <= set(ids)
+
+
+def test_the_page_loads_nothing(full):
+    html = written(full)
+    assert html.loaded
+    assert all(address.startswith("data:") for address in html.loaded)
+    assert not re.search(r"url\(|@import", html.all("style")[0].text)
+
+
+def test_the_policy_forbids_every_other_script_and_address(full):
+    html = written(full)
+    (policy,) = html.all("meta", http_equiv="Content-Security-Policy")
+    said = policy.attrs["content"]
+    for tag in ("script", "style"):
+        digest = hashlib.sha256(html.all(tag)[0].text.encode()).digest()
+        assert f"{tag}-src 'sha256-{base64.b64encode(digest).decode()}'" in said
+    assert "default-src 'none'" in said
+    assert not [e for e in html.elements if "style" in e.attrs]
+
+
+def test_every_scrolling_region_can_be_reached_and_has_a_name(full):
+    regions = written(full).all("div", **{"class": "scroll"})
+    assert regions
+    assert all(r.attrs["tabindex"] == "0" and r.attrs["aria-label"] for r in regions)
+
+
+def test_every_figure_is_a_picture_with_a_description(full):
+    images = written(full).all("img")
+    assert images
+    for image in images:
+        kind, _, content = image.attrs["src"].partition(";base64,")
+        assert kind == "data:image/webp"
+        picture = PIL.Image.open(io.BytesIO(base64.b64decode(content)))
+        shown = [int(image.attrs[side]) for side in ("width", "height")]
+        assert shown == [round(n / FINER) for n in picture.size]
+        assert image.attrs["alt"]
+
+
+def test_a_line_drawing_keeps_every_pixel(tmp_path):
+    drawing = PIL.Image.new("RGB", (64, 64), "white")
+    drawing.paste((0, 114, 178), (8, 8, 56, 12))
+    drawing.save(tmp_path / "drawing.png")
+    content = inline(tmp_path / "drawing.png").uri.partition(",")[2]
+    again = PIL.Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+    assert again.tobytes() == drawing.tobytes()
+
+
+def test_a_saved_benchmark_is_shown(full):
+    saved = fixture_bench.saved_bench()
+    (full.root / "bench.json").write_text(json.dumps(saved))
+    text = written(full).within("throughput").source
+    assert saved["device"] in text
+    assert all(entry["arm"] in text for entry in saved["arms"])
+    assert "no CUDA device" in text
+
+
+def test_without_a_benchmark_the_page_says_so(full):
+    assert "No benchmark is saved" in written(full).within("throughput").source
+
+
+@pytest.mark.parametrize("content", ["{ not json", "[]", '{"arms": [{"arm": "x"}]}'])
+def test_a_damaged_benchmark_is_one_line(full, capsys, content):
+    (full.root / "bench.json").write_text(content)
+    assert run(["report", "--store", str(full.root)]) == 3
+    assert "bench.json" in one_line(capsys)
+
+
+@pytest.mark.parametrize("choice", deviations.choices(), ids=lambda c: c.topic)
+def test_a_deviation_is_held_by_something_that_exists(choice):
+    assert choice.fields or choice.place
+    assert tuple(name for name, _ in choice.defaults) == choice.fields
+    assert not choice.place or (ROOT / choice.place).is_file()
+
+
+def test_a_deviation_shows_the_default_of_its_field(full):
+    codes = [e.text for e in written(full).within("deviations").all("code")]
+    assert f"data.grey_scale = {config.Data().grey_scale}" in codes
+
+
+def test_no_choice_of_the_hierarchies_is_left_out_of_the_ledger():
+    told = {f for c in deviations.choices() for f in c.fields}
+    parts = {"model": config.Model, "optim": config.Optim}
+    names = {f"{n}.{f.name}" for n, part in parts.items() for f in dataclasses.fields(part)}
+    left_out = names - told - STATED
+    assert not left_out, f"{left_out}: say in {deviations.FILE.name} what paper and code do"
+
+
+def test_every_file_of_the_page_is_packaged():
+    raw = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = raw["tool"]["setuptools"]["package-data"]["repro.report"]
+    files = [p.name for p in page.HERE.iterdir() if p.is_file() and p.suffix != ".py"]
+    assert files
+    assert all(any(fnmatch.fnmatch(f, pattern) for pattern in patterns) for f in files)
+
+
+def test_every_table_script_is_on_the_page(full):
+    shown = {t.attrs["data-name"] for t in written(full).all("table", data_kind="table")}
+    assert shown == {p.stem for p in (ROOT / "tables").glob("*.py")} - {"layout"}
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("L_500 of -3.2", "<i>L</i><sub>500</sub> of −3.2"),
+        ("L_K - L_1", "<i>L</i><sub>K</sub> − <i>L</i><sub>1</sub>"),
+        ("z_{i+1} < 1", "<i>z</i><sub>i+1</sub> &lt; 1"),
+        ("lvae_bn_wu-L5", "lvae_bn_wu-L5"),
+    ],
+)
+def test_symbols_are_typeset_and_the_rest_is_escaped(text, html):
+    assert page.symbols(text) == html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-82.123, "−82.12"), (3492.0, "3,492.00"), (None, "–")]
+)
+def test_a_number_has_a_true_minus(value, text):
+    assert page.number(value) == text
