@@ -13,6 +13,7 @@ import json
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ from repro.errors import MachineError, RecordError
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"runs": ROOT / "runs", "results": ROOT / "results"}
 FINAL = "final.json"
+DAMAGED_NPZ = (
+    *(ValueError, OSError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 LARGEST_ARRAYS = 64 * 2**20  # bytes of one npz file, unpacked; a real one has less than 2 MiB
 
 Arrays = dict[str, np.ndarray]
@@ -58,7 +63,7 @@ class Record:
         path = f"{name}.npz"
         try:
             return _plain_npz(self._bytes(path))
-        except (ValueError, OSError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as e:
+        except DAMAGED_NPZ as e:
             raise RecordError(f"{self.folder / path}: not a plain npz ({e})") from e
 
     def verify(self) -> None:

@@ -15,6 +15,7 @@ from repro import profiles
 from repro.cli.drawing import script
 from repro.config import Run
 from repro.errors import RecordError, UsageError
+from repro.experiments import EXPERIMENTS
 from repro.experiments.ladder import EVERY, cell
 from repro.store import ROOT, Store
 from repro.targets import TARGETS
@@ -171,3 +172,11 @@ def test_both_scripts_called_ladder_run_on_their_own(store: Store, folder: str) 
 def test_the_two_scripts_called_ladder_are_told_apart() -> None:
     assert hasattr(script("tables", "ladder"), "build")
     assert hasattr(script("figures", "ladder"), "draw")
+
+
+def test_combinators_are_held_against_their_published_errors(tmp_path: Path) -> None:
+    table = script("tables", "combinators").build(Store(tmp_path), "paper")
+    rows = {row[1]: row for row in table.rows}
+    assert rows["AMLP [2, 2, 2]"][2:5] == ("1.00", "0.12", "read")  # 0.038 x sqrt(10)
+    assert rows["NoLateral"][2:5] == ("16.39", "1.83", "from memory")
+    assert len(rows) == len(EXPERIMENTS["combinators"])  # g4 has no published error, `full` has

@@ -142,11 +142,12 @@ def _own(value: Tensor) -> Tensor:
 
 def load_weights(path: Path) -> tuple[Run, Params]:
     """A Run and its final weights, one lane. Raises RecordError."""
-    raw = _metadata(path).get("run")
-    if raw is None:
-        raise RecordError(f"{path}: holds no Run: train it again")
+    try:
+        raw = json.loads(_metadata(path)["run"])
+    except (KeyError, ValueError, RecursionError) as e:
+        raise RecordError(f"{path}: holds no Run: train it again") from e
     params = {n: p for n, p in _tensors(path).items() if not n.startswith(ADAM)}
-    return from_dict(json.loads(raw), str(path)), params
+    return from_dict(raw, str(path)), params
 
 
 def load_adam(path: Path) -> Params:

@@ -1,0 +1,165 @@
+"""The paper's own numbers, and those that it quotes: Tables 1 and 2, and the text."""
+
+from __future__ import annotations
+
+from repro.experiments import finetuning, iwae
+from repro.experiments.grid import GREY_SCALES, MAX_DEPTH, Cell, grid
+from repro.targets.target import (
+    BURDA,
+    K_TEST,
+    MNIST_GREY_SCALE,
+    MNIST_NATS,
+    NORB_SHARE,
+    OMNIGLOT_NATS,
+    PAPER,
+    TEST_IMAGES,
+    Target,
+)
+
+
+def _mnist(
+    name: str, where: str, metric: str, paper: float, cells: tuple[Cell, ...] = (), note: str = ""
+) -> Target:
+    """One of the paper's own MNIST numbers."""
+    lk = metric == "LK_test"
+    return Target(
+        id=name,
+        source=f"{PAPER}, {where}",
+        metric=metric,
+        paper=paper,
+        tolerance=MNIST_NATS,
+        K=K_TEST if lk else None,
+        images=TEST_IMAGES["mnist"] if lk else None,
+        grey_scale=MNIST_GREY_SCALE,
+        cells=cells,
+        note=note,
+    )
+
+
+LVAE5 = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
+VAES = tuple(c for c in grid("mnist") if c.variant != "lvae_bn_wu")
+
+# id: (row as printed, value, quoted from, grey scale of that paper where known, what answers it)
+QUOTED_ROWS: dict[str, tuple[str, float, str, int | None, tuple[Cell, ...]]] = {
+    "vae_nf": ("VAE 1-layer + NF", -85.10, "Rezende & Mohamed 2015", None, ()),
+    "iwae_k1": ("IWAE, 2-layer + IW=1", -85.33, BURDA, 255, (iwae.cell("iwae_k1"),)),
+    "iwae_k50": ("IWAE, 2-layer + IW=50", -82.90, BURDA, 255, (iwae.cell("iwae_k50"),)),
+    "vae_vgp": ("VAE, 2-layer + VGP", -81.90, "Tran et al. 2015", None, ()),
+}
+
+
+def _table1() -> list[Target]:
+    quoted = [
+        Target(
+            id=f"table1/{name}",
+            source=f"{PAPER}, Table 1, row '{row}'",
+            metric="LK_test" if cells else "bound_test",
+            paper=value,
+            tolerance=MNIST_NATS,
+            quoted_from=origin,
+            K=K_TEST if cells else None,
+            images=TEST_IMAGES["mnist"] if cells else None,
+            grey_scale=grey_scale,
+            cells=cells,
+            note="bound as printed; split and binarisation not stated",
+        )
+        for name, (row, value, origin, grey_scale, cells) in QUOTED_ROWS.items()
+    ]
+    row = "Table 1, row 'LVAE, 5-layer"
+    tuned = "2,000 more epochs, lr x 0.75 every 200"
+    return [
+        *quoted,
+        _mnist("table1/lvae5", f"{row}'", "LK_test", -82.12, (LVAE5,)),
+        _mnist(
+            "table1/lvae5_finetuned",
+            f"{row} + finetuning'",
+            "LK_test",
+            -81.84,
+            (finetuning.cell("lvae_bn_wu_ft"),),
+            note=f"{tuned}; 1 or 10 Monte-Carlo samples: ambiguous in the paper",
+        ),
+        _mnist(
+            "table1/lvae5_finetuned_iw10",
+            f"{row} + finetuning + IW=10'",
+            "LK_test",
+            -81.74,
+            (finetuning.cell("lvae_bn_wu_ft_iw10"),),
+            note=f"{tuned}; 10 Monte-Carlo and 10 importance samples",
+        ),
+    ]
+
+
+def _text() -> list[Target]:
+    fig3b, fig3c = "section 3.1 and Fig. 3b", "section 3.1 and Fig. 3c"
+    vae3 = Cell("mnist", "vae_bn_wu", 3)
+    return [
+        _mnist("text/L1_test/lvae5", fig3b, "L1_test", -85.23, (LVAE5,)),
+        _mnist("text/L1_test/vae3", fig3b, "L1_test", -87.49, (vae3,), "best VAE score"),
+        _mnist("text/L5000_test/lvae5", fig3c, "LK_test", -82.12, (LVAE5,)),
+        _mnist(
+            "text/L5000_test/vae_best",
+            fig3c,
+            "LK_test",
+            -82.74,
+            VAES,
+            "best VAE score; variant and depth not stated: best over all",
+        ),
+        Target(
+            id="text/iwae_omniglot_k50",
+            source=f"{PAPER}, section 3.1",
+            metric="bound_test",
+            paper=-103.38,
+            tolerance=OMNIGLOT_NATS,
+            quoted_from=BURDA,
+            note="IWAE 100-50, k = 50",
+        ),
+    ]
+
+
+# Columns: VAE, VAE+BN, VAE+BN+WU, LVAE+BN+WU; rows: depths 1 to 5.
+TABLE2_VARIANTS = ("vae", "vae_bn", "vae_bn_wu", "lvae_bn_wu")
+TABLE2_ROWS = ("64", "64-32", "64-32-16", "64-32-16-8", "64-32-16-8-4")
+TABLE2: dict[str, tuple[tuple[float | None, ...], ...]] = {
+    "omniglot": (
+        (-111.21, -105.62, -104.51, None),
+        (-110.58, -105.51, -102.61, -102.63),
+        (-111.26, -106.09, -102.52, -102.18),
+        (-111.58, -105.66, -102.66, -102.21),
+        (-110.46, -105.45, -102.48, -102.11),
+    ),
+    "norb": (
+        (2741, 3198, 3338, None),
+        (2792, 3224, 3483, 3272),
+        (2786, 3235, 3492, 3519),
+        (2689, 3201, 3482, 3449),
+        (2654, 3198, 3422, 3455),
+    ),
+}
+TABLE2_NOTES = {
+    "omniglot": "on the 28x28 set of Burda et al.; a set rebuilt from the originals is other data",
+    "norb": "metric not stated, taken as L_5000; density of the rescaled data",
+}
+
+
+def _table2() -> list[Target]:
+    return [
+        Target(
+            id=f"table2/{data}/{TABLE2_ROWS[depth - 1]}/{variant}",
+            source=f"{PAPER}, Table 2, {data.upper()}, row '{TABLE2_ROWS[depth - 1]}'",
+            metric="LK_test",
+            paper=float(value),
+            tolerance=OMNIGLOT_NATS if data == "omniglot" else NORB_SHARE * abs(value),
+            K=K_TEST,
+            images=TEST_IMAGES.get(data),
+            grey_scale=GREY_SCALES[data],
+            cells=(Cell(data, variant, depth),),
+            note=TABLE2_NOTES[data],
+        )
+        for data, rows in TABLE2.items()
+        for depth, row in enumerate(rows, start=1)
+        for variant, value in zip(TABLE2_VARIANTS, row, strict=True)
+        if value is not None
+    ]
+
+
+TARGETS = [*_table1(), *_text(), *_table2()]
