@@ -54,7 +54,10 @@ def three(store: Store) -> Store:
 
 def test_every_published_number_has_a_row(store: Store) -> None:
     found = {(r[LABELS], float(r[PUBLISHED])) for r in build(store).rows}
-    targets = [t for n, t in TARGETS.items() if n.startswith("ladder/")]
+    cells = set(EXPERIMENTS["combinators"])
+    targets = [
+        t for n, t in TARGETS.items() if n.startswith("ladder/") and not cells & set(t.cells)
+    ]
     assert found == {(f"{int(t.id.split('/')[2]):,}", t.paper) for t in targets}
     assert len(build(store).rows) == len(targets) == 17
 

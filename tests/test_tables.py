@@ -193,7 +193,7 @@ def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
     written = layout.render_all(fill(Store(tmp_path), "one_seed"), "quick", tmp_path / "out")
     names = [
         f"{name}{suffix}"
-        for name in ("ablations", "ladder", "table1", "table2")
+        for name in ("ablations", "combinators", "ladder", "table1", "table2")
         for suffix in (".csv", ".md", ".tex")
     ]
     assert sorted(p.name for p in written) == names
