@@ -35,6 +35,15 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store, and tiny images wherever a data set is loaded."""
+    import small  # loads torch, which most tests do without
+
+    monkeypatch.setattr("repro.data.load", small.raw)
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
 def full(local: Store) -> Store:
     """`runs/` with a record of every Run of profile quick."""
     return fixture_store.build(local.root, "quick")

@@ -44,13 +44,6 @@ def tuned(start: Run, epochs: int = 2, **schedule: Any) -> Run:
     return replace(start, variant="tuned", schedule=part, evaluation=evaluation, start=start)
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty store, and tiny images wherever a data set is loaded."""
-    monkeypatch.setattr("repro.data.load", small.raw)
-    return Store(tmp_path / "runs")
-
-
 # The Run.
 
 

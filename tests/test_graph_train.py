@@ -29,13 +29,6 @@ CAPTURED = Options(engine="captured", threads=1)
 THREE = [*RUNS, small.run("lvae", 2, seed=2, scored=(1, 2))]
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty store, and tiny images wherever a data set is loaded."""
-    monkeypatch.setattr("repro.data.load", small.raw)
-    return Store(tmp_path / "runs")
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of THREE from one uninterrupted eager training."""

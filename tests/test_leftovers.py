@@ -24,13 +24,6 @@ from repro.stack import Stack
 from repro.store import Store, write_file
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty store, and tiny images wherever a data set is loaded."""
-    monkeypatch.setattr("repro.data.load", small.raw)
-    return Store(tmp_path / "runs")
-
-
 def test_half_written_files_of_a_killed_process_are_cleared_away(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

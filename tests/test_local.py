@@ -37,13 +37,6 @@ from repro.stack import Stack
 from repro.store import Store
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty store, and tiny images wherever a data set is loaded."""
-    monkeypatch.setattr("repro.data.load", small.raw)
-    return Store(tmp_path / "runs")
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of RUNS from one uninterrupted training."""
