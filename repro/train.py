@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from repro.engine.minibatch import BLOCK, Batches
@@ -22,12 +22,11 @@ def train(
     log: Log,
     step: Callable[[State, Any], None],
     score: Callable[[int, int], Score],
-    after_block: Callable[[], None],
-) -> dict[int, Score]:
+) -> Generator[None, None, dict[int, Score]]:
     """Train from where `log` stands to the last epoch; returns the final score of each lane.
 
-    score(k, epoch) measures lane k. after_block runs whenever `state` and `log` are consistent:
-    it may save them, and may raise to stop.
+    score(k, epoch) measures lane k. Yields after every block, whenever `state` and `log` are
+    consistent: there they may be saved, other stacks may have their turn, and training may end.
     """
     run = stack.runs[0]
     last: dict[int, Score] = {}
@@ -37,12 +36,12 @@ def train(
             for batch in feed.block(epoch, first):
                 step(state, batch)
             log.step = min(first + BLOCK, feed.steps)
-            after_block()
+            yield
         _close_epoch(stack, state, log, feed.steps)
         if epoch in run.evaluation.epochs:
             last = _score_lanes(state, log, epoch, score)
         log.epoch, log.step = epoch, 0
-        after_block()
+        yield
     if not last:  # continued after the last epoch
         last = {k: score(k, log.epoch) for k in _alive(log)}
     return {k: last[k] for k in _alive(log)}  # a lane may have diverged since it was scored

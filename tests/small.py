@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ BLOCKS = 2  # of an epoch of `raw`
 STEPS = 23  # full minibatches of `grey`, whose last, incomplete one is dropped
 CPU = torch.device("cpu")
 NOTHING: Mapping[str, Any] = {}
+T = TypeVar("T")
 
 torch.set_num_threads(1)  # products this small are slower on two: the threads wait for each other
 
@@ -129,3 +130,16 @@ def score(run: Run, L1: float = 0.0) -> EpochScore:
     """Stands in for a measurement where none is needed."""
     kl = np.zeros(sum(run.model.latents), np.float32)
     return EpochScore(L1, torch.full((3,), L1), kl, kl, Stack((run,)).net({}))
+
+
+def finished(
+    blocks: Generator[None, None, T], after_block: Callable[[], object] = lambda: None
+) -> T:
+    """What a training returns at its end."""
+    while True:
+        try:
+            next(blocks)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        after_block()

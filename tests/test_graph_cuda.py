@@ -149,3 +149,15 @@ def test_memory_that_is_really_out_splits_the_stack(
     monkeypatch.setattr(local, "step_function", hungry)
     assert sorted(train(RUNS, store, PROFILE, Options()).done) == sorted(r.id for r in RUNS)
     assert "in two stacks now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["captured", "graph"])
+def test_stacks_on_streams_of_their_own_record_what_they_do_one_after_the_other(
+    engine: str, store: Store
+) -> None:
+    apart = [small.run(family, 2, scored=(1, 2)) for family in ("lvae", "vae")]
+    other, one = Store(store.root.parent / "other"), Options(engine=engine, side_by_side=1)
+    assert train(apart, store, PROFILE, Options(engine=engine)).unfinished == []
+    train(apart, other, PROFILE, one)
+    for run in apart:
+        assert_same(store, other, run)

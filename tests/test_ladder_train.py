@@ -8,6 +8,7 @@ from typing import Any
 import ladder_small as small
 import pytest
 import torch
+from small import finished
 
 from repro.config import Ladder, Run
 from repro.engine.ladder_feed import LadderFeed
@@ -41,7 +42,7 @@ def trained(*runs: Run, dtype: torch.dtype = torch.float64) -> tuple[State, Log]
         own = {n: p.float() for n, p in state.params.items()}
         return score(stack, own, k, images, epoch)
 
-    loop(stack, feed, state, log, step_function(stack, "eager"), measure, lambda: None)
+    finished(loop(stack, feed, state, log, step_function(stack, "eager"), measure))
     return state, log
 
 
@@ -174,5 +175,5 @@ def test_a_score_that_is_not_finite_ends_the_lane() -> None:
         score.cross_entropy = math.inf
         return score
 
-    assert loop(stack, feed, state, log, step_function(stack, "eager"), bad, lambda: None) == {}
+    assert finished(loop(stack, feed, state, log, step_function(stack, "eager"), bad)) == {}
     assert log.lanes[0].diverged_at == 1

@@ -65,7 +65,7 @@ def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Trained]
     log = Log([LaneLog() for _ in runs])
     feed = Feed(stack, torch.from_numpy(small.grey()), torch.float64)
     step = step_function(stack, "eager")
-    train(stack, feed, state, log, step, lambda k, _: small.score(runs[k]), lambda: None)
+    small.finished(train(stack, feed, state, log, step, lambda k, _: small.score(runs[k])))
     return [lane_of(stack, state, log, k) for k in range(len(runs))]
 
 

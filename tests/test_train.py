@@ -43,15 +43,8 @@ class Loop:
         score: Callable[[int, int], EpochScore] | None = None,
         after_block: Callable[[], None] = lambda: None,
     ) -> dict[int, EpochScore]:
-        return train(
-            self.stack,
-            self.feed,
-            self.state,
-            self.log,
-            self.step,
-            score or self.score,
-            after_block,
-        )
+        blocks = train(self.stack, self.feed, self.state, self.log, self.step, score or self.score)
+        return small.finished(blocks, after_block)
 
     def step(self, state: State, batch: Minibatch) -> None:
         self.steps.append(batch)
@@ -147,7 +140,7 @@ def test_scoring_does_not_change_training() -> None:
         assert torch.equal(often.state.params[name], p)
 
 
-def test_after_block_sees_a_consistent_place_after_every_block() -> None:
+def test_the_place_is_consistent_after_every_block() -> None:
     loop = Loop((small.run(epochs=1),), small.grey(LONG))
     places: list[tuple[int, int, float]] = []
     loop.go(after_block=lambda: places.append((loop.log.epoch, loop.log.step, float(loop.state.t))))

@@ -19,6 +19,7 @@ from typing import Any
 
 import small
 
+from repro import data
 from repro.config import Run
 from repro.engine import local
 from repro.engine.local import Options, train
@@ -120,7 +121,7 @@ def differences(ours: Store, expected: Store) -> list[str]:
 
 
 if __name__ == "__main__":
-    setattr(local.data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
+    setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
     place = Path(sys.argv[1])
     if "--kills" in sys.argv:
         print(json.dumps(kill_often(place, int(sys.argv[-1]))))

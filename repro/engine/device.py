@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
+
 import torch
 
+from repro.engine.branches import Turn
 from repro.evaluate import ROWS
 
 TF32, FLOAT32 = "tf32", "float32"
@@ -55,3 +60,18 @@ def free_cached(device: torch.device) -> None:
     """Give back what the allocator keeps."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def turns(device: torch.device, n: int) -> list[Turn]:
+    """What n branches take their turns in: where several share a CUDA device, a stream each."""
+    if device.type != "cuda" or n == 1:
+        return [contextlib.nullcontext] * n
+    return [functools.partial(_on, torch.cuda.Stream()) for _ in range(n)]  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _on(stream: torch.cuda.Stream) -> Iterator[None]:
+    """Work is asked of `stream`, behind what has been asked of the current one."""
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        yield

@@ -27,7 +27,11 @@ def captured_on(device: torch.device) -> Capture:
 
 
 def record(body: Body) -> Body:
-    """A CUDA graph of `body`. Its warm-up changes what `body` changes, the recording does not."""
+    """A CUDA graph of `body`. Its warm-up changes what `body` changes, the recording does not.
+
+    Each is recorded on a stream of its own, as products keep one workspace a stream: graphs that
+    are replayed side by side must not share it. While one is recorded nothing else may run.
+    """
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     current = torch.cuda.current_stream()
     side.wait_stream(current)
@@ -35,7 +39,8 @@ def record(body: Body) -> Body:
         warm_up(body)
     current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph, stream=side):
         body()
     replay: Body = graph.replay
     return replay

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from repro.engine import checkpoint
 from repro.engine.checkpoint import Pinned
@@ -13,6 +15,8 @@ from repro.engine.state import State
 from repro.engine.stopping import Stopper
 from repro.log import Log
 from repro.stack import Stack
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -30,6 +34,21 @@ class Keeper:
 
     def __post_init__(self) -> None:
         self.counted = self.saved = time.monotonic()
+
+    def after_each(self, blocks: Generator[None, None, T]) -> Generator[None, None, T]:
+        """The same blocks, kept after each. Closed between two of them, it saves."""
+        while True:
+            try:
+                next(blocks)
+            except StopIteration as end:
+                last: T = end.value
+                return last
+            self.after_block()
+            try:
+                yield
+            except GeneratorExit:
+                self.save()
+                raise
 
     def after_block(self) -> None:
         now = time.monotonic()

@@ -1,48 +1,49 @@
-"""Trains Runs on this machine: stacks one after the other, locked, checkpointed, recorded."""
+"""Trains Runs on this machine: stacks, one by one or side by side, locked, kept, recorded."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import Progress as Bar
 
-from repro import data
 from repro import train as loop
 from repro.config import Run
-from repro.engine import checkpoint, device, predict
+from repro.engine import branches, checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
 from repro.engine.graph import Blocks, Captured, captured_on
 from repro.engine.keeper import Keeper
-from repro.engine.locks import lock
+from repro.engine.locks import lock, lock_all
 from repro.engine.memory import keep_freed_memory
 from repro.engine.minibatch import Batches
 from repro.engine.outcome import Outcome
-from repro.engine.progress import Progress, notice
+from repro.engine.progress import Progress, new_bar, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
     note_failure,
     record_lane,
     recorded,
     refuse_other_data,
+    refuse_other_device,
     rescore,
     weights_path,
 )
+from repro.engine.resident import Resident
 from repro.engine.starting import begin, ended, generations, obstacle, with_starts
 from repro.engine.step import CAPTURED, State, step_function
 from repro.engine.stopping import BudgetSpent, Stopper
-from repro.errors import MachineError, RecordError, ReproError
+from repro.errors import RecordError, ReproError
 from repro.evaluate import Room
 from repro.log import LaneLog, Log
-from repro.score import Images
 from repro.stack import Stack, pack
 from repro.store import Store, sweep_files
-from repro.tasks import task_of
+from repro.tasks import Score, task_of
 
 CHECKPOINT_SECONDS = 30.0
+Branch = tuple[Stack, Pinned]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Options:
     float32: bool = False  # CUDA: matrix products in float32, not in TF32
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -73,8 +75,9 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     work = _Work(store, profile, options)
     try:
         for generation in generations(missing):
-            for stack, pinned in work.stacks(work.able(generation, outcome)):
-                work.train_stack(stack, pinned, outcome)
+            stacks = work.stacks(work.able(generation, outcome))
+            for group in branches.grouped(stacks, work.together):
+                work.train_group(group, outcome)
     except BudgetSpent:
         pass
     return outcome
@@ -93,7 +96,7 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
         if run.hash != record.run.hash:
             raise RecordError(f"{path}: weights of another configuration of {run_id}: train again")
         with lock(store.folder(profile), run_id):
-            images, source = work.images(run)
+            images, source = work.data.images(run)
             refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
             own = {n: p.to(work.device) for n, p in params.items()}
             last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
@@ -116,15 +119,13 @@ class _Work:
         self.precision = device.precision_on(self.device, self.options.float32)
         device.multiply_in(self.precision, self.device)
         rows = self.options.scoring_rows or device.scoring_rows(self.device)
-        self.room = Room(rows, notice)
+        self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
         self.stopper = Stopper(self.options.budget_seconds)
         if self.device.type == "cpu":
             keep_freed_memory()
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
-        self._images: dict[Any, Images] = {}
-        self._sources: dict[Any, Any] = {}
 
     def able(self, runs: list[Run], outcome: Outcome) -> list[Run]:
         """The Runs that can begin; of the others it is noted why they cannot."""
@@ -134,10 +135,10 @@ class _Work:
                 self._note_failure([run], reason, outcome)
         return [run for run in runs if not reasons[run.id]]
 
-    def stacks(self, runs: list[Run]) -> list[tuple[Stack, Pinned]]:
+    def stacks(self, runs: list[Run]) -> list[Branch]:
         """Interrupted stacks as their checkpoints pin them, then the rest, longest first."""
         wanted = {run.hash for run in runs}
-        found: list[tuple[Stack, Pinned]] = []
+        found: list[Branch] = []
         for path in sorted((self.folder / ".checkpoints").glob("*.safetensors")):
             try:
                 lanes, pinned = checkpoint.load_header(path)
@@ -146,7 +147,7 @@ class _Work:
                     continue
                 raise
             if wanted & {run.hash for run in lanes}:
-                self._refuse_other_device(path, pinned)
+                refuse_other_device(pinned.device, self.device.type, path)
                 found.append((Stack(tuple(lanes)), pinned))
                 wanted -= {run.hash for run in lanes}
             elif all(recorded(self.store, self.profile, run) for run in lanes):
@@ -155,13 +156,6 @@ class _Work:
         rest = pack(left, predict.most_lanes(left, device.memory(self.device))) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
-
-    def _refuse_other_device(self, path: Path, pinned: Pinned) -> None:
-        if pinned.device != self.device.type:
-            raise MachineError(
-                f"{path}: was begun on {pinned.device}, and here training runs on"
-                f" {self.device.type}: continue it there, or remove it to begin again"
-            )
 
     def _choose(self, stack: Stack) -> Pinned:
         engine, compiles = self.options.engine, predict.has_compiler()
@@ -172,29 +166,58 @@ class _Work:
             engine = "compiled" if compiles else "eager"
         return Pinned(engine, torch.get_num_threads(), self.device.type, self.precision)
 
-    def train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
-        """One stack from start or checkpoint to its records; in halves if it does not fit."""
+    def together(self, group: list[Branch]) -> bool:
+        """Whether these stacks may train side by side: they run alike, and all have room."""
+        (_, first), *_ = group
+        most = self.options.side_by_side
+        if most is None:
+            several = self.device.type == "cuda" and first.engine in CAPTURED
+            most = branches.MOST if several else 1
+        if len(group) > most or any(pinned != first for _, pinned in group):
+            return False
+        runs = [run for stack, _ in group for run in stack.runs]
+        return predict.fit_together(runs, device.memory(self.device))
+
+    def train_group(self, group: list[Branch], outcome: Outcome) -> None:
+        """Stacks from start or checkpoint to their records; what does not fit alone, or in halves.
+
+        What stops one of them stops all, after each has saved its checkpoint.
+        """
+        bar, alone = new_bar(), len(group) == 1
+        trainings = [self._guarded(*branch, outcome, bar, alone) for branch in group]
+        with self.stopper.interruptible():
+            left = branches.side_by_side(trainings, device.turns(self.device, len(group)))
+        for (_, pinned), stacks in zip(group, left, strict=True):
+            for stack in stacks:
+                self.train_group([(stack, pinned)], outcome)
+
+    def _guarded(
+        self, stack: Stack, pinned: Pinned, outcome: Outcome, bar: Bar, alone: bool
+    ) -> Generator[None, None, list[Stack]]:
+        """A stack, locked, its failure noted; returns what is to be trained in its place."""
         too_large = False
-        with self._locks(stack), self.stopper.interruptible():
+        with lock_all(self.folder, [run.id for run in stack.runs]):
             try:
-                self._train_stack(stack, pinned, outcome)
+                yield from self._train_stack(stack, pinned, outcome, bar)
             except (ReproError, BudgetSpent, KeyboardInterrupt):
                 raise
             except Exception as e:
-                too_large = device.is_out_of_memory(e) and len(stack.runs) > 1
+                too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)
                 if not too_large:
                     reason = f"{type(e).__name__}: {e}".splitlines()[0]
                     self._note_failure(stack.runs, reason, outcome)
-            halves = self._split(stack) if too_large else []  # the attempt's tensors are gone
-        for half in halves:
-            self.train_stack(half, pinned, outcome)
+            # The attempt's tensors are gone.
+            return self._split(stack, alone) if too_large else []
 
-    def _split(self, stack: Stack) -> list[Stack]:
-        """Two stacks that continue where the checkpoint of `stack` stands."""
-        middle, K = len(stack.runs) // 2, len(stack.runs)
-        notice(f"{stack.runs[0].id} and {K - 1} more: out of device memory; in two stacks now")
+    def _split(self, stack: Stack, alone: bool) -> list[Stack]:
+        """What continues where the checkpoint of `stack` stands: two stacks, or it by itself."""
+        first, K = stack.runs[0].id, len(stack.runs)
+        name = f"{first} and {K - 1} more" if K > 1 else first
+        what = "in two stacks now" if alone else "alone after the others now"
+        notice(f"{name}: out of device memory; {what}")
         device.free_cached(self.device)
-        return checkpoint.split(self.folder / ".checkpoints", stack, middle)
+        halved = alone and checkpoint.split(self.folder / ".checkpoints", stack, K // 2)
+        return halved or [stack]
 
     def _note_failure(self, runs: Iterable[Run], reason: str, outcome: Outcome) -> None:
         for run in runs:
@@ -204,10 +227,12 @@ class _Work:
             note_failure(self.folder, run, reason)
             outcome.settle(run.id)
 
-    def _train_stack(self, stack: Stack, pinned: Pinned, outcome: Outcome) -> None:
+    def _train_stack(
+        self, stack: Stack, pinned: Pinned, outcome: Outcome, bar: Bar
+    ) -> Generator[None, None, None]:
         torch.set_num_threads(pinned.threads)
         device.multiply_in(pinned.precision, self.device)
-        images, source = self.images(stack.runs[0])  # lanes may binarise them differently
+        images, source = self.data.images(stack.runs[0])  # lanes may binarise them differently
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         self._sweep(stack, path)
         if path.exists():
@@ -221,36 +246,39 @@ class _Work:
         step: Callable[[State, Any], None] = step_function(stack, pinned.engine)
         if pinned.engine in CAPTURED:
             feed, step = Blocks(feed), Captured(step, captured_on(self.device))
-        with Progress(stack, feed.steps, pinned.engine) as progress:
+
+        def score(k: int, epoch: int) -> Score:
+            own, _ = self.data.images(stack.runs[k])
+            return task.score(stack, state.params, k, own, epoch)
+
+        with Progress(stack, feed.steps, pinned.engine, bar) as progress:
             seconds = self.options.checkpoint_seconds
             keeper = Keeper(stack, state, log, pinned, path, progress, self.stopper, seconds)
-            last = loop.train(
-                stack,
-                feed,
-                state,
-                log,
-                step,
-                lambda k, epoch: task.score(
-                    stack, state.params, k, self.images(stack.runs[k])[0], epoch
-                ),
-                keeper.after_block,
-            )
+            blocks = loop.train(stack, feed, state, log, step, score)
+            last = yield from keeper.after_each(blocks)
             keeper.save()
             progress.scoring()
-            env = self._environment(stack, pinned, source)
-            for k, run in enumerate(stack.runs):
-                if recorded(self.store, self.profile, run):
-                    outcome.settle(run.id)
-                    continue
-                env["wall_seconds"] = round(log.seconds, 1)
-                trained = ended(stack, state, k, last.get(k))
-                images, _ = self.images(run)
-                record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
-                (outcome.done if trained else outcome.diverged).append(run.id)
-                outcome.settle(run.id)
-                if k + 1 < len(stack.runs):
-                    self.stopper.stop_if_asked(keeper.save)
+            self._record(keeper, last, source, outcome)
         path.unlink(missing_ok=True)
+
+    def _record(
+        self, keeper: Keeper, last: dict[int, Score], source: Any, outcome: Outcome
+    ) -> None:
+        """Write the records of a trained stack that are not there yet."""
+        stack, log = keeper.stack, keeper.log
+        env = self._environment(stack, keeper.pinned, source)
+        for k, run in enumerate(stack.runs):
+            if recorded(self.store, self.profile, run):
+                outcome.settle(run.id)
+                continue
+            env["wall_seconds"] = round(log.seconds, 1)
+            trained = ended(stack, keeper.state, k, last.get(k))
+            images, _ = self.data.images(run)
+            record_lane(self.store, self.profile, run, log.lanes[k], trained, images, env)
+            (outcome.done if trained else outcome.diverged).append(run.id)
+            outcome.settle(run.id)
+            if k + 1 < len(stack.runs):
+                self.stopper.stop_if_asked(keeper.save)
 
     def _sweep(self, stack: Stack, path: Path) -> None:
         """Clear away what a killed process left of these Runs, which are locked."""
@@ -266,32 +294,3 @@ class _Work:
             "stack_width": len(stack.runs),
             "data": source,
         }
-
-    def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
-        """The data of a Run on the device, and its provenance; read once."""
-        key = run.data, getattr(run.model, "observation", None)
-        if key not in self._images:
-            raw = data.load(run.data, self.options.data_dir)
-            ready = task_of(run).images(run, raw)
-            self._images[key] = Images(
-                torch.from_numpy(ready.train).to(self.device),
-                torch.from_numpy(ready.test).to(self.device),
-                ready.test_labels,
-                ready.train_labels,
-                self.room,
-            )
-            self._sources[key] = {
-                "name": raw.name,
-                "version": raw.version,
-                "source": raw.source,
-                "hash": raw.content_hash,
-            }
-        return self._images[key], self._sources[key]
-
-    @contextlib.contextmanager
-    def _locks(self, stack: Stack) -> Iterator[None]:
-        """Every Run of the stack, or MachineError naming the one that is taken."""
-        with contextlib.ExitStack() as held:
-            for run in stack.runs:
-                held.enter_context(lock(self.folder, run.id))
-            yield

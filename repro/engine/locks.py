@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -29,3 +29,12 @@ def lock(folder: Path, run_id: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+@contextlib.contextmanager
+def lock_all(folder: Path, run_ids: Iterable[str]) -> Iterator[None]:
+    """Hold several Runs' locks, or raise MachineError naming the one that is taken."""
+    with contextlib.ExitStack() as held:
+        for run_id in run_ids:
+            held.enter_context(lock(folder, run_id))
+        yield

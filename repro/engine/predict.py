@@ -136,11 +136,22 @@ def lane_bytes(run: Run, pixels: int | None = None) -> float:
 
 def most_lanes(runs: list[Run], device_memory: float | None = None) -> int:
     """How many lanes of the largest of these Runs fit into a CPU job's memory, or a device's."""
-    room, most = min(CPU_MEMORY, available_memory()), MOST_LANES
-    if device_memory is not None:
-        room, most = CUDA_SHARE * device_memory, MOST_LANES_CUDA
-    room -= max(map(scoring_bytes, runs))
-    return max(1, min(most, int(room / max(map(lane_bytes, runs)))))
+    most = MOST_LANES if device_memory is None else MOST_LANES_CUDA
+    return max(1, min(most, int(_room(runs, device_memory) / max(map(lane_bytes, runs)))))
+
+
+def fit_together(runs: list[Run], device_memory: float | None = None) -> bool:
+    """Whether all these Runs, in whatever stacks, fit there at once, scored one at a time."""
+    return sum(map(lane_bytes, runs)) <= _room(runs, device_memory)
+
+
+def _room(runs: list[Run], device_memory: float | None) -> float:
+    """Bytes for lanes: what a CPU job may take, or a device's share, less what scoring takes."""
+    if device_memory is None:
+        room = min(CPU_MEMORY, available_memory())
+    else:
+        room = CUDA_SHARE * device_memory
+    return room - max(map(scoring_bytes, runs))
 
 
 def scoring_bytes(run: Run) -> float:

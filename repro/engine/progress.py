@@ -16,28 +16,33 @@ from repro.stack import Stack
 from repro.tasks import task_of
 
 
+def new_bar() -> Bar:
+    """Where stacks that train side by side show one line each; a terminal bears one at a time."""
+    console = Console(stderr=True)
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
 class Progress:
     """Epoch, objective of the first lane, images a second and time left."""
 
-    def __init__(self, stack: Stack, steps: int, engine: str) -> None:
+    def __init__(self, stack: Stack, steps: int, engine: str, bar: Bar) -> None:
         self.stack, self.steps, self.task = stack, steps, task_of(stack.runs[0])
         self.epochs = stack.runs[0].schedule.epochs
         self.rows = stack.runs[0].optim.batch * len(stack.runs)
-        self.console = Console(stderr=True)
+        self.bar, self.console = bar, bar.console
         self.name = f"{stack.runs[0].id}" + (
             f" and {len(stack.runs) - 1} more" if len(stack.runs) > 1 else ""
         )
         self.console.print(f"training {self.name} ({engine})", highlight=False)
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
         self.shown = self.bar.add_task(self.name, total=self.epochs * steps, note="")
         self.start: tuple[float, int] | None = None
         self.epoch = -1
@@ -49,7 +54,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        if len(self.bar.task_ids) == 1:
+            self.bar.stop()
+        self.bar.remove_task(self.shown)
 
     def show(self, log: Log, state: State) -> None:
         """Called after every block."""
@@ -61,7 +68,9 @@ class Progress:
         note = f"epoch {min(log.epoch + 1, self.epochs)}, {last}{rate:,.0f} images/s"
         self.bar.update(self.shown, completed=done, note=note)
         if log.epoch != self.epoch and not self.console.is_terminal and log.epoch:
-            self.console.print(f"  {log.epoch}/{self.epochs} epochs, {last}{rate:,.0f} images/s")
+            name = f"{self.name}: " if len(self.bar.task_ids) > 1 else ""
+            line = f"  {name}{log.epoch}/{self.epochs} epochs, {last}{rate:,.0f} images/s"
+            self.console.print(line, highlight=False, soft_wrap=True)
         self.epoch = log.epoch
 
     def scoring(self) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from repro.config import Run
 from repro.engine.checkpoint import save_weights
-from repro.errors import RecordError
+from repro.errors import MachineError, RecordError
 from repro.layers import Params
 from repro.log import LaneLog
 from repro.score import Arrays, Images
@@ -36,6 +36,15 @@ def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) ->
         raise RecordError(
             f"{where}: begun on other {source['name']} data than the {source['version']} set here:"
             " point --data-dir at those, or move it away and train again"
+        )
+
+
+def refuse_other_device(begun: str, here: str, where: Path) -> None:
+    """Raises MachineError when a checkpoint was begun on another kind of device than this one."""
+    if begun != here:
+        raise MachineError(
+            f"{where}: was begun on {begun}, and here training runs on"
+            f" {here}: continue it there, or remove it to begin again"
         )
 
 

@@ -1,0 +1,42 @@
+"""Data sets on the device, where every stack of a call reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro import data
+from repro.config import Run
+from repro.evaluate import Room
+from repro.score import Images
+from repro.tasks import task_of
+
+
+@dataclass
+class Resident:
+    """What has been read of `data_dir`, each data set once; `room`: how it is scored."""
+
+    data_dir: Path | None
+    device: torch.device
+    room: Room
+    _sets: dict[Any, tuple[Images, dict[str, Any]]] = field(default_factory=dict)
+
+    def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
+        """The data of a Run on the device, and its provenance. Raises DataError."""
+        key = run.data, getattr(run.model, "observation", None)
+        if key not in self._sets:
+            raw = data.load(run.data, self.data_dir)
+            ready = task_of(run).images(run, raw)
+            images = Images(
+                torch.from_numpy(ready.train).to(self.device),
+                torch.from_numpy(ready.test).to(self.device),
+                ready.test_labels,
+                ready.train_labels,
+                self.room,
+            )
+            source = {"name": raw.name, "version": raw.version, "source": raw.source}
+            self._sets[key] = images, {**source, "hash": raw.content_hash}
+        return self._sets[key]

@@ -1,0 +1,282 @@
+"""Stacks side by side: they take turns, and each ends as it would have alone."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Generator, Iterator
+from itertools import pairwise
+
+import pytest
+import small
+import torch
+from fixture_data import refused
+from small_training import (
+    BLOCKS,
+    EPOCHS,
+    PROFILE,
+    assert_same,
+    checkpoints,
+    hooked,
+    send,
+    strays,
+)
+
+from repro.engine import local, predict
+from repro.engine.branches import grouped, side_by_side
+from repro.engine.checkpoint import Pinned
+from repro.engine.local import Options, Outcome, train
+from repro.engine.locks import lock
+from repro.engine.stopping import BudgetSpent
+from repro.errors import MachineError
+from repro.stack import Stack
+from repro.store import Store
+
+APART = [small.run("lvae", 2, scored=(1, 2)), small.run("vae", 2, scored=(1, 2))]
+TURNS = Options(engine="captured", threads=1, side_by_side=2)
+NOTHING = contextlib.nullcontext
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The records of APART, trained one after the other."""
+    store = Store(tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.data.load", small.raw)
+        train(APART, store, PROFILE, Options(engine="captured", threads=1))
+    return store
+
+
+# Taking turns
+
+
+class Talking:
+    """Branches that write down what happens to them."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def branch(
+        self, name: str, turns: int, error: BaseException | None = None
+    ) -> Generator[None, None, str]:
+        try:
+            for i in range(turns):
+                self.heard.append(f"{name}{i + 1}")
+                yield
+        except GeneratorExit:
+            self.heard.append(f"{name} closed")
+            raise
+        if error:
+            raise error
+        return f"end of {name}"
+
+    @contextlib.contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        self.heard.append(f"<{name}")
+        yield
+        self.heard.append(f"{name}>")
+
+
+def test_turns_alternate_until_each_has_returned() -> None:
+    t = Talking()
+    returned = side_by_side([t.branch("a", 1), t.branch("b", 3)], [NOTHING] * 2)
+    assert t.heard == ["a1", "b1", "b2", "b3"]
+    assert returned == ["end of a", "end of b"]
+
+
+def test_every_turn_and_the_end_are_inside_their_own_context() -> None:
+    t = Talking()
+
+    def endless(name: str) -> Generator[None, None, str]:
+        return t.branch(name, 99)
+
+    contexts: list[Callable[[], contextlib.AbstractContextManager[None]]] = [
+        lambda: t.turn("a"),
+        lambda: t.turn("b"),
+    ]
+    with pytest.raises(BudgetSpent):
+        side_by_side([endless("a"), t.branch("b", 1, BudgetSpent())], contexts)
+    first = ["<a", "a1", "a>", "<b", "b1", "b>"]
+    assert t.heard[:6] == first
+    assert t.heard[-3:] == ["<a", "a closed", "a>"]
+
+
+@pytest.mark.parametrize("stop", [BudgetSpent, KeyboardInterrupt, MachineError])
+def test_what_stops_one_branch_closes_the_others_before_it_is_raised(
+    stop: type[BaseException],
+) -> None:
+    t = Talking()
+    three = [t.branch("a", 9), t.branch("b", 1, stop("now")), t.branch("c", 9)]
+    with pytest.raises(stop, match="now"):
+        side_by_side(three, [NOTHING] * 3)
+    assert sorted(t.heard[-2:]) == ["a closed", "c closed"]
+
+
+def test_a_branch_that_cannot_save_does_not_keep_the_others_from_it() -> None:
+    t = Talking()
+
+    def full() -> Generator[None, None, str]:
+        try:
+            while True:
+                yield
+        finally:
+            raise MachineError("disk full")
+
+    three = [t.branch("a", 9), full(), t.branch("c", 1, BudgetSpent())]
+    with pytest.raises(MachineError, match="disk full"):
+        side_by_side(three, [NOTHING] * 3)
+    assert t.heard[-1] == "a closed"
+
+
+def test_groups_are_neighbours_that_may_go_together() -> None:
+    assert grouped([3, 1, 1, 9, 2], lambda g: sum(g) <= 4) == [[3, 1], [1], [9], [2]]
+
+
+# Training
+
+
+def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[str] = []
+    hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
+    assert sorted(train(APART, store, PROFILE, TURNS).done) == sorted(r.id for r in APART)
+    assert {turns[0], turns[-1]} == {"lvae", "vae"}
+    changes = sum(a != b for a, b in pairwise(turns))
+    assert changes == 2 * EPOCHS * BLOCKS - 1
+    for run in APART:
+        assert_same(store, whole, run)
+
+
+def test_one_after_the_other_is_the_rule_on_a_cpu(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[str] = []
+    hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
+    train(APART, store, PROFILE, Options(engine="captured", threads=1))
+    assert sum(a != b for a, b in pairwise(turns)) == 1
+
+
+def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        spend = local.Stopper.stop_if_asked
+        asked = [0]
+
+        def spent(self: local.Stopper, save: Callable[[], None]) -> None:
+            asked[0] += 1
+            self.budget_seconds = 0.0 if asked[0] == 3 else None
+            spend(self, save)
+
+        patch.setattr(local.Stopper, "stop_if_asked", spent)
+        assert len(train(APART, store, PROFILE, TURNS).unfinished) == 2
+    assert len(checkpoints(store)) == 2
+    assert train(APART, store, PROFILE, TURNS).unfinished == []
+    for run in APART:
+        assert_same(store, whole, run)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbers(
+    times: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        hooked(patch, send(signal.SIGINT, 110, times))
+        with pytest.raises(KeyboardInterrupt):
+            train(APART, store, PROFILE, TURNS)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(checkpoints(store)) == 3 - times  # the second stops the one that works at once
+    for run in APART:
+        with lock(store.folder(PROFILE), run.id):
+            pass
+    train(APART, store, PROFILE, TURNS)
+    assert (checkpoints(store), strays(store)) == ([], [])
+    for run in APART:
+        assert_same(store, whole, run)
+
+
+def test_a_stack_that_fails_does_not_stop_the_one_beside_it(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(stack: Stack, n: int) -> None:
+        if stack.model.family == "vae" and n > 60:
+            raise ValueError("broken")
+
+    hooked(monkeypatch, fail)
+    outcome = train(APART, store, PROFILE, TURNS)
+    assert outcome == Outcome(done=[APART[0].id], failed={APART[1].id: "ValueError: broken"})
+    assert_same(store, whole, APART[0])
+
+
+def test_a_stack_that_finds_no_memory_beside_another_is_trained_alone_after_it(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries: list[str] = []
+
+    def hungry(stack: Stack, n: int) -> None:
+        if stack.model.family == "vae" and n < 100:
+            tries.append("vae")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    hooked(monkeypatch, hungry)
+    assert train(APART, store, PROFILE, TURNS).done == [run.id for run in APART]
+    assert tries == ["vae"]
+    assert f"{APART[1].id}: out of device memory; alone after" in capsys.readouterr().err
+    for run in APART:
+        assert_same(store, whole, run)
+
+
+def test_a_run_that_another_process_has_stops_all_and_saves_what_has_begun(store: Store) -> None:
+    with lock(store.folder(PROFILE), APART[1].id), refused(MachineError, APART[1].id):
+        train(APART, store, PROFILE, TURNS)
+    assert len(checkpoints(store)) == 1
+
+
+def test_lines_of_stacks_side_by_side_name_their_stack(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(APART, store, PROFILE, TURNS)
+    lines = capsys.readouterr().err.splitlines()
+    for run in APART:
+        assert any(line.startswith(f"  {run.id}: 1/{EPOCHS} epochs") for line in lines)
+
+
+# Which go together
+
+
+def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> local._Work:
+    """As on a CUDA device with that much memory."""
+    made = local._Work(store, PROFILE, Options())
+    made.device = torch.device("cuda")
+    patch.setattr(local.device, "memory", lambda _: memory)
+    return made
+
+
+def stacks(n: int, engine: str = "graph") -> list[tuple[Stack, Pinned]]:
+    return [(Stack((small.run(seed=i),)), Pinned(engine, 1, "cuda", "tf32")) for i in range(n)]
+
+
+def test_at_most_four_captured_stacks_go_side_by_side_on_cuda(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = work(store, monkeypatch).together
+    assert [together(stacks(n)) for n in (2, 4, 5)] == [True, True, False]
+    assert not together(stacks(2, "eager"))
+
+
+def test_stacks_of_unlike_engines_do_not_go_side_by_side(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = [*stacks(1), *stacks(1, "captured")]
+    assert not work(store, monkeypatch).together(mixed)
+
+
+def test_stacks_that_the_device_does_not_hold_at_once_do_not_go_side_by_side(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = small.run()
+    just = (predict.scoring_bytes(run) + 2 * predict.lane_bytes(run)) / predict.CUDA_SHARE
+    assert work(store, monkeypatch, just + 1).together(stacks(2))
+    assert not work(store, monkeypatch, just + 1).together(stacks(3))
