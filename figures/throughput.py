@@ -85,7 +85,8 @@ def _draw(bench: dict[str, Any]) -> Figure:
         ax.set_yticks([])
     else:
         scale(ax, sorted({entry["lanes"] for entry in stacks}) or [1])
-        fig.legend(loc="outside upper center", ncols=2)
+        if ax.get_legend_handles_labels()[0]:
+            fig.legend(loc="outside upper center", ncols=2)
     caption(fig, bench, stacks, bool(near))
     return fig
 
@@ -104,6 +105,12 @@ def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
     ax.set_ylim(bottom=0)
     ax.set_xlabel("number of lanes K")
     ax.set_ylabel("share of the roofline [%]")
+
+
+def has_curve(bench: dict[str, Any]) -> bool:
+    """Whether stacks of several widths were measured, so that there is something to draw."""
+    measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
+    return len({entry["lanes"] for entry in measured if is_uniform_stack(entry)}) > 1
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:

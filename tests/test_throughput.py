@@ -122,3 +122,10 @@ def test_ladder_networks_are_no_point_of_the_lvae_s_curve() -> None:
     ladder = {**next(e for e in bench["arms"] if e["arm"] == "compiled K=1"), "model": "ladder"}
     bench["arms"].append({**ladder, "arm": "compiled ladder K=1"})
     assert len(points(throughput.draw(bench), "compiled")) == 2
+
+
+def test_one_width_is_no_curve() -> None:
+    bench = saved_bench()
+    assert throughput.has_curve(bench)
+    few = [e for e in bench["arms"] if e.get("lanes", 1) == 1 or "operations" not in e]
+    assert not throughput.has_curve({**bench, "arms": few})

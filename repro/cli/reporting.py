@@ -119,13 +119,20 @@ def figures(store: Store, p: Profile, source: Source, folder: Path) -> tuple[Fig
 
 
 def benches(store: Store) -> Iterator[Measured]:
-    """Every saved benchmark, drawn as `figures/throughput.py` draws it. Raises RecordError."""
+    """Every saved benchmark, drawn by `figures/throughput.py` where it holds a curve.
+
+    Raises RecordError.
+    """
     for path in throughput.files(store):
         file = path.relative_to(store.root)
         bench = throughput.read(path, str(file))
         drawn, style = script("figures", "throughput"), script("figures", SHARED["figures"])
+        content = drawn.read(path)
+        if not drawn.has_curve(content):
+            yield Measured(bench, None)
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            picture, _ = style.save(drawn.draw(drawn.read(path)), Path(folder) / path.stem)
+            picture, _ = style.save(drawn.draw(content), Path(folder) / path.stem)
             image = images.inline(picture)
         behind = Behind((f"python figures/throughput.py {Path(name_of(store)) / file}",))
         yield Measured(bench, Figure(f"throughput-{path.stem}", title("throughput"), image, behind))

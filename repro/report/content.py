@@ -119,10 +119,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Measured:
-    """A saved benchmark with its figure."""
+    """A saved benchmark with its figure, where it holds a curve."""
 
     bench: Bench
-    figure: Figure
+    figure: Figure | None
 
 
 @dataclass(frozen=True)
