@@ -157,10 +157,15 @@ def script(name: str) -> Any:
     return sys.modules[key]
 
 
+def names() -> list[str]:
+    """Every table of this folder."""
+    return sorted(p.stem for p in HERE.glob("*.py") if p.stem != Path(__file__).stem)
+
+
 def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
     """Write every table of this folder. Raises UsageError, RecordError, MachineError."""
     written = []
-    for name in sorted(p.stem for p in HERE.glob("*.py") if p.stem != Path(__file__).stem):
+    for name in names():
         written += save(script(name).build(store, profile), out_dir / name)
     return written
 

@@ -43,6 +43,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(tmp_path / "runs")
 
 
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The records of `small_training.RUNS` from one uninterrupted training."""
+    import small
+    from small_training import OPTIONS, PROFILE, RUNS, train
+
+    store = Store(tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.data.load", small.raw)
+        train(RUNS, store, PROFILE, OPTIONS)
+    return store
+
+
 @pytest.fixture
 def full(local: Store) -> Store:
     """`runs/` with a record of every Run of profile quick."""

@@ -37,16 +37,6 @@ from repro.stack import Stack
 from repro.store import Store
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The records of RUNS from one uninterrupted training."""
-    store = Store(tmp_path_factory.mktemp("whole"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.data.load", small.raw)
-        train(RUNS, store, PROFILE, OPTIONS)
-    return store
-
-
 def test_training_records_every_run(store: Store) -> None:
     outcome = train(RUNS, store, PROFILE, OPTIONS)
     assert outcome == Outcome(done=[run.id for run in RUNS])

@@ -13,7 +13,6 @@ from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
 from repro.errors import MachineError, RecordError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
-from repro.experiments.ablations import choice_of
 from repro.experiments.grid import GREY_SCALES
 from repro.profiles import Profile, find_run, profile, runs
 from repro.store import NAMED, ROOT, Record, Store, write_file
@@ -86,20 +85,20 @@ def results_block(store: Store) -> str:
     lines = [
         _headline(store, p),
         script("tables", "table1").build(store, p.name).markdown().strip(),
-        *_table2(store, p),
+        *_on_request(store, p, "table2"),
         _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
-        *_ablations(store, p),
+        *_on_request(store, p, "ablations"),
         *_ladders(store, p, base),
         *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in _figures(store, p)),
     ]
     return "\n\n".join(lines)
 
 
-def _table2(store: Store, p: Profile) -> list[str]:
-    """Where there is a Run of it."""
-    if not _any(store, p, "table2"):
+def _on_request(store: Store, p: Profile, table: str) -> list[str]:
+    """A table with an experiment of its name, where there is a Run for it alone."""
+    if not _any(store, p, table):
         return []
-    return [script("tables", "table2").build(store, p.name).markdown().strip()]
+    return [script("tables", table).build(store, p.name).markdown().strip()]
 
 
 def _figures(store: Store, p: Profile) -> list[str]:
@@ -157,13 +156,6 @@ def _every_run(records: list[Record]) -> str:
     if shown := ", ".join(f"`{run.id}`" for run in others):
         note += f" On another grey scale, so of other data and not comparable: {shown}."
     return f"**Every published Run.** {note}\n\n{table}"
-
-
-def _ablations(store: Store, p: Profile) -> list[str]:
-    """Their table, where there are any."""
-    if not any(choice_of(cell_of(r.run)) for r in store.records(p.name)):
-        return []
-    return [script("tables", "ablations").build(store, p.name).markdown().strip()]
 
 
 def _ladders(store: Store, p: Profile, base: str) -> list[str]:

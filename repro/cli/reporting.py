@@ -84,7 +84,7 @@ def part(store: Store, p: Profile) -> Part:
             report=found,
             groups=source.groups(found),
             claims=source.claims(found),
-            sheets=sheets(store, p, source, Path(folder)),
+            sheets=sheets(store, p, source),
             figures=figures(store, p, source, Path(folder)),
             entries=ledger.entries(store, p, planned(store, p), state_of),
             check=commands.checking(name_of(store), p),
@@ -100,9 +100,9 @@ def planned(store: Store, p: Profile) -> list[Run]:
     return runs(p, [*listed, *begun])
 
 
-def sheets(store: Store, p: Profile, source: Source, folder: Path) -> tuple[Sheet, ...]:
+def sheets(store: Store, p: Profile, source: Source) -> tuple[Sheet, ...]:
     """Every table that `repro tables` writes, the paper's own first."""
-    written = {path.stem for path in render("tables", store, p, folder)}
+    written: list[str] = script("tables", SHARED["tables"]).names()
     names = sorted(written, key=lambda name: (not name[-1].isdigit(), name))
     return tuple(
         Sheet(n, script("tables", n).build(store, p.name), source.drawn("tables", n)) for n in names
