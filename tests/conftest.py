@@ -27,6 +27,14 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the environment says where data are; local servers are asked without a proxy."""
+    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+@pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """`runs/` and `results/` in a temporary folder; the first is returned, both are empty."""
     for name in stores.NAMED:

@@ -30,11 +30,7 @@ from repro.data.sources import DataSet
 from repro.errors import DataError, UsageError
 from repro.store import ROOT
 
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_mnist_loads_with_its_published_shape(data_dir: Path) -> None:

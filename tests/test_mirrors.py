@@ -39,12 +39,7 @@ from repro.data import idx
 from repro.errors import DataError, MachineError
 from repro.store import ROOT
 
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_missing_files_come_from_the_first_mirror(tmp_path: Path) -> None:

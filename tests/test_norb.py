@@ -34,10 +34,7 @@ from repro.errors import DataError
 SUFFIXES = ["", ".gz"]
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 # What is read

@@ -17,11 +17,7 @@ from repro.data import sources
 from repro.data.mnist import MNIST
 from repro.errors import DataError
 
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_status_says_what_the_verdict_rests_on(tmp_path: Path) -> None:

@@ -27,11 +27,7 @@ BACKGROUND = f"{TOPS[0]}.zip"
 FIRST = name_of(TOPS[0], "Armenian", 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_images_of_the_mat_file_are_turned_to_row_major(tmp_path: Path) -> None:

@@ -35,11 +35,7 @@ BACKGROUND = f"{TOPS[0]}.zip"
 FIRST = name_of(TOPS[0], "Armenian", 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPRO_DATA", "REPRO_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def refuse(members: small.Members | list[tuple[str, bytes]], *parts: str) -> None:
