@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib.util
 import io
 import re
 import sys
@@ -29,6 +28,7 @@ from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
 from repro.measures import PUBLISHED, data_version
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
+from repro.scripts import load
 from repro.store import Record, Store, open_store, write_file
 
 Draw = Callable[[Store, str], Figure]
@@ -252,17 +252,8 @@ def save(fig: Figure, stem: Path) -> list[Path]:
 
 
 def script(name: str) -> Any:
-    """A sibling by its path: both folders of scripts have a `ladder`. It may import this module."""
-    if str(HERE) not in sys.path:
-        sys.path.insert(0, str(HERE))
-    key = f"{HERE.name}.{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
-        assert spec is not None, "a path that ends with .py has a loader"
-        assert spec.loader is not None
-        sys.modules[key] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[key])
-    return sys.modules[key]
+    """A sibling of this module."""
+    return load(HERE, name)
 
 
 def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:

@@ -19,6 +19,7 @@ DATA_FLOOR = {
     "profiles",
     "targets",
     "store",
+    "scripts",
     "measures",
 }
 COMPUTE = {
