@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 SETUP_MB=2000
 VENV=.venv
 STAMP=$VENV/.set-up
+EXTRAS_STAMP=$VENV/.set-up-extras
 
 usage() {
   cat <<'EOF'
@@ -67,7 +68,7 @@ find_python() {
 
 fingerprint() {
   "$1" -c 'import hashlib, pathlib, sys
-names = "requirements.txt", "pyproject.toml"
+names = "requirements.txt", "requirements-extras.txt", "pyproject.toml"
 content = b"".join(pathlib.Path(n).read_bytes() for n in names) + sys.version.encode()
 print(hashlib.sha256(content).hexdigest())'
 }
@@ -109,7 +110,16 @@ set_up() {
   install "$(grep '^torch==' requirements.txt)"
   install -r requirements.txt
   install --no-deps --no-build-isolation -e .
+  rm -f "$EXTRAS_STAMP"
   fingerprint "$python" >"$STAMP"
+}
+
+set_up_extras() {
+  [ -z "${REPRO_VENV:-}" ] || return 0
+  cmp -s "$STAMP" "$EXTRAS_STAMP" || {
+    install -r requirements-extras.txt
+    cp "$STAMP" "$EXTRAS_STAMP"
+  }
 }
 
 repro() {
@@ -195,6 +205,7 @@ profile='' seeds='' budget='' data_dir='' mode=reproduce
 if [ "${1:-}" = test ]; then
   shift
   set_up
+  set_up_extras
   test_all "$@"
   exit
 fi

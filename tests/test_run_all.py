@@ -17,7 +17,8 @@ from repro.store import ROOT
 
 pytestmark = pytest.mark.slow
 
-COPIED = ("repro", "tables", "figures", "run_all.sh", "requirements.txt", "pyproject.toml")
+REQUIREMENTS = ("requirements.txt", "requirements-extras.txt")
+COPIED = ("repro", "tables", "figures", "run_all.sh", "pyproject.toml", *REQUIREMENTS)
 SMOKE_SECONDS = 120
 CACHED_SECONDS = 60
 
