@@ -18,6 +18,7 @@ from repro import streams
 from repro.combinators import combinator
 from repro.config import Run
 from repro.engine.ladder_feed import split_of
+from repro.layers import Moments
 from repro.log import LaneLog
 from repro.models.ladder_network import LadderNet, cost, predict, statistics
 from repro.score import Arrays, Images
@@ -29,7 +30,10 @@ PIXEL_RANGE, LATENT_RANGE, POINTS = (-0.5, 1.5), (-3.0, 3.0), 61
 
 @dataclass
 class LadderScore:
-    """Predicted classes [M] and true ones; costs before their lambda, by layer."""
+    """Predicted classes [M] and true ones; costs before their lambda, by layer.
+
+    seen: what the predictions were normalised by, by layer "1".."L".
+    """
 
     predicted: np.ndarray
     classes: np.ndarray
@@ -37,6 +41,7 @@ class LadderScore:
     denoising: dict[int, float]
     sure: bool  # every logit was finite
     net: LadderNet
+    seen: dict[str, Moments]
 
     @property
     def errors(self) -> int:
@@ -72,7 +77,7 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     fresh noise. The released code also averages the statistics anew before its final evaluation.
     """
     told, pool = (_shuffled(run, part, epoch) for part in split_of(run, images.train_labels))
-    logits = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
+    logits, seen = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
     costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
     mean = torch.stack(costs).mean(0).tolist()
     return LadderScore(
@@ -82,14 +87,18 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
         denoising=dict(zip(run.ladder.estimated, mean[1:], strict=True)),
         sure=bool(logits.isfinite().all()),
         net=net,
+        seen={str(i): moments for i, moments in enumerate(seen, start=1)},
     )
 
 
-def _logits(net: LadderNet, run: Run, images: Images, told: np.ndarray, rows: int) -> Tensor:
-    """Of test images, [M, M_L], in chunks of about `rows` images."""
+def _logits(
+    net: LadderNet, run: Run, images: Images, told: np.ndarray, rows: int
+) -> tuple[Tensor, list[Moments]]:
+    """Of test images, [M, M_L], in chunks of about `rows` images; and the statistics used."""
     seen = statistics(net, _labelled(run, images, told, rows), run.labelled_batch)
     x = images.test[: run.evaluation.test_images]
-    return torch.cat([predict(net, grey(part, run), seen)[0] for part in torch.split(x, rows)])
+    logits = [predict(net, grey(part, run), seen)[0] for part in torch.split(x, rows)]
+    return torch.cat(logits), seen
 
 
 def grey(images: Tensor, run: Run) -> Tensor:

@@ -23,7 +23,7 @@ from repro.evaluate import (
     statistics_pass,
 )
 from repro.hierarchy import generate
-from repro.layers import Net, fold
+from repro.layers import Moments, Net, fold
 from repro.log import LaneLog
 
 ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
@@ -52,13 +52,14 @@ class Images:
 
 @dataclass
 class EpochScore:
-    """L_1 means, KL per unit [ΣZ] of both sets, and the network that was scored."""
+    """L_1 means, KL per unit [ΣZ] of both sets; the scored network, and what is folded into it."""
 
     L1_train: float
     L1_test: Tensor  # [M]
     kl_train: np.ndarray
     kl_test: np.ndarray
     net: Net
+    seen: dict[str, Moments] = field(default_factory=dict)
 
     @property
     def finite(self) -> bool:
@@ -94,17 +95,20 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
     noise, room = noise_of(run, epoch, images.train.device), images.room
     x = _training_set(run, images.train, epoch)
+    seen: dict[str, Moments] = {}
     if run.hierarchy.batch_norm and run.evaluation.statistics == "full":
         seen, train = statistics_pass(net, x, noise)
         net = fold(net, seen)
     else:
         if run.hierarchy.batch_norm:
-            net = fold(net, minibatch_statistics(net, x, noise, run.optim.batch))
+            seen = minibatch_statistics(net, x, noise, run.optim.batch)
+            net = fold(net, seen)
         train = room.fitting(lambda rows: bounds(net, x, noise, "train", rows))
     x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
     test = room.fitting(lambda rows: bounds(net, x_test, noise, "test", rows))
     kl_train, kl_test = (torch.cat([k[0] for k in b.kl]).cpu().numpy() for b in (train, test))
-    return EpochScore(float(train.L1.mean(dtype=torch.float64)), test.L1[0], kl_train, kl_test, net)
+    L1_train = float(train.L1.mean(dtype=torch.float64))
+    return EpochScore(L1_train, test.L1[0], kl_train, kl_test, net, seen)
 
 
 def _training_set(run: Run, train: Tensor, epoch: int) -> Tensor:

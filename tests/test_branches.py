@@ -246,9 +246,9 @@ def test_lines_of_stacks_side_by_side_name_their_stack(
 # Which go together
 
 
-def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> local._Work:
+def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> local.Work:
     """As on a CUDA device with that much memory."""
-    made = local._Work(store, PROFILE, Options())
+    made = local.Work(store, PROFILE, Options())
     made.device = torch.device("cuda")
     patch.setattr(local.device, "memory", lambda _: memory)
     return made

@@ -9,7 +9,7 @@ import pytest
 
 from repro.cli import run
 from repro.engine.checkpoint import load_adam
-from repro.engine.recording import weights_path
+from repro.engine.weights import weights_path
 from repro.store import Store
 
 pytestmark = pytest.mark.slow

@@ -22,6 +22,7 @@ def outcome(**parts):
 def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """An engine that notes what it was asked for and answers with `engine.answer`."""
     from repro.engine import local as engine_local
+    from repro.engine import rescoring
 
     noted = SimpleNamespace(answer=outcome(), calls=[])
 
@@ -32,7 +33,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return noted.answer
 
     monkeypatch.setattr(engine_local, "train", note)
-    monkeypatch.setattr(engine_local, "evaluate", note)
+    monkeypatch.setattr(rescoring, "evaluate", note)
     return noted
 
 

@@ -19,10 +19,9 @@ from repro import profiles
 from repro.cli.drawing import script
 from repro.config import Run, Schedule, Stage, from_dict, to_dict
 from repro.engine import predict
-from repro.engine.checkpoint import load_adam, load_weights, save_weights
 from repro.engine.feed import Feed
 from repro.engine.local import Options, Outcome, train
-from repro.engine.recording import weights_path
+from repro.engine.weights import load_adam, load_weights, save_weights, weights_path
 from repro.errors import RecordError, UsageError
 from repro.experiments import finetuning
 from repro.profiles import PROFILES, profile, runs

@@ -33,12 +33,8 @@ from repro import data
 from repro.config import to_dict
 from repro.data import idx, originals
 from repro.data.sources import DamageError
-from repro.engine.checkpoint import (
-    load_checkpoint,
-    load_header,
-    load_weights,
-    save_weights,
-)
+from repro.engine.checkpoint import load_checkpoint, load_header
+from repro.engine.weights import load_statistics, load_weights, save_weights
 from repro.errors import ReproError
 from repro.profiles import profile, runs
 from repro.store import FINAL, Record, Store
@@ -206,8 +202,13 @@ def weights() -> bytes:
 
 @pytest.mark.parametrize(
     "read",
-    [load_weights, load_header, lambda path: load_checkpoint(path, torch.device("cpu"))],
-    ids=["weights", "header", "checkpoint"],
+    [
+        load_weights,
+        lambda path: load_statistics(path, RUN),
+        load_header,
+        lambda path: load_checkpoint(path, torch.device("cpu")),
+    ],
+    ids=["weights", "statistics", "header", "checkpoint"],
 )
 def test_safetensors(read: Callable[[Path], Any], tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"

@@ -16,7 +16,8 @@ from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, inte
 from repro import score
 from repro.engine import device, local, predict
 from repro.engine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
-from repro.engine.local import Options, Outcome, evaluate, train
+from repro.engine.local import Options, Outcome, train
+from repro.engine.rescoring import evaluate
 from repro.engine.step import State, fresh
 from repro.errors import MachineError
 from repro.evaluate import FEWEST_ROWS, Room, importance_bound
@@ -67,7 +68,7 @@ def test_captured_training_continues_to_the_same_numbers(store: Store) -> None:
 
 def chosen(store: Store, name: str, compiles: bool, patch: pytest.MonkeyPatch) -> str:
     patch.setattr(predict, "has_compiler", lambda: compiles)
-    work = local._Work(store, PROFILE, Options())
+    work = local.Work(store, PROFILE, Options())
     work.device = torch.device(name)
     return work._choose(Stack(tuple(RUNS))).engine
 

@@ -14,8 +14,9 @@ from numpy.testing import assert_array_equal
 
 from repro.config import Ladder, Run
 from repro.engine import local
-from repro.engine.local import Options, Outcome, evaluate, train
+from repro.engine.local import Options, Outcome, train
 from repro.engine.minibatch import LadderBatch
+from repro.engine.rescoring import evaluate
 from repro.engine.step import State
 from repro.errors import DataError, UsageError
 from repro.stack import Stack

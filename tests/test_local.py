@@ -28,10 +28,11 @@ from small_training import (
 
 from repro.config import Run
 from repro.data import Images
-from repro.engine import checkpoint
+from repro.engine import checkpoint, weights
 from repro.engine.checkpoint import load_checkpoint, load_header, path_of
-from repro.engine.local import Options, Outcome, evaluate, train
-from repro.engine.recording import weights_path
+from repro.engine.local import Options, Outcome, train
+from repro.engine.rescoring import evaluate
+from repro.engine.weights import weights_path
 from repro.errors import RecordError
 from repro.stack import Stack
 from repro.store import Store
@@ -224,7 +225,7 @@ def test_evaluating_weights_of_another_configuration_is_refused(store: Store) ->
     train(RUNS[1:], store, PROFILE, OPTIONS)
     other = small.run("lvae", 2, scored=(1, 2), optim={"lr": 0.5})
     path = weights_path(store.folder(PROFILE), RUNS[1])
-    checkpoint.save_weights(path, other, checkpoint.load_weights(path)[1])
+    weights.save_weights(path, other, weights.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
         evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
 

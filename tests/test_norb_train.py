@@ -16,7 +16,8 @@ from repro import data
 from repro.cli import run as repro
 from repro.config import Data
 from repro.engine import predict
-from repro.engine.local import Options, evaluate, train
+from repro.engine.local import Options, train
+from repro.engine.rescoring import evaluate
 from repro.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
 from repro.experiments.grid import Cell
 from repro.models import MODELS

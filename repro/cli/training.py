@@ -231,7 +231,8 @@ def evaluate(
     if not ids:
         say(f"no finished Run of profile {p.name} in {store.root}: `repro train` first")
         return
-    from repro.engine.local import Options, evaluate
+    from repro.engine.local import Options
+    from repro.engine.rescoring import evaluate
 
     options = Options(data_dir, threads=threads, float32=float32, scoring_rows=rows)
     evaluate(ids, store, p.name, options)

@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from repro.config import Run, from_dict, to_dict
 from repro.engine.state import State
+from repro.engine.tensors import metadata, tensors_of, write
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.log import LaneLog, Log
 from repro.stack import Stack
-from repro.store import write_file
 
 Header = dict[str, Any]
 
@@ -63,8 +61,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
             for x in log.lanes
         ],
     }
-    own = {n: _own(t) for n, t in tensors.items()}
-    write_file(path, save(own, {"checkpoint": json.dumps(header, allow_nan=False)}))
+    write(path, tensors, {"checkpoint": json.dumps(header, allow_nan=False)})
 
 
 def load_header(path: Path) -> tuple[list[Run], Pinned]:
@@ -76,7 +73,7 @@ def load_header(path: Path) -> tuple[list[Run], Pinned]:
 
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     """State and log as they were saved. Raises RecordError."""
-    header, tensors = _header(path), _tensors(path)
+    header, tensors = _header(path), tensors_of(path)
     # The file's buffers start anywhere; a product of tensors aligned otherwise may round otherwise.
     tensors = {n: value.clone() for n, value in tensors.items()}
     parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
@@ -118,7 +115,6 @@ def lanes_of(stack: Stack, state: State, lanes: slice) -> State:
 
 
 _KL = ("kl_train", "kl_test")
-ADAM = "adam/"  # before the names of Adam's tensors in a file of weights
 
 
 def _declared(header: Header, params: Params) -> list[str]:
@@ -127,58 +123,9 @@ def _declared(header: Header, params: Params) -> list[str]:
     return [n for n in stack.names(pixels) if n in params]
 
 
-def save_weights(path: Path, run: Run, params: Params, adam: Params | None = None) -> None:
-    """Final weights of one lane, with its Run; `adam`: what a Run that starts here needs too."""
-    tensors = {**params, **{ADAM + n: p for n, p in (adam or {}).items()}}
-    content = {n: _own(p) for n, p in tensors.items()}
-    write_file(path, save(content, {"run": json.dumps(to_dict(run))}))
-
-
-def _own(value: Tensor) -> Tensor:
-    """On the CPU, in storage of its own, as the file format asks for."""
-    value = value.detach().cpu().contiguous()
-    return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
-
-
-def load_weights(path: Path) -> tuple[Run, Params]:
-    """A Run and its final weights, one lane. Raises RecordError."""
-    try:
-        raw = json.loads(_metadata(path)["run"])
-    except (KeyError, ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: holds no Run: train it again") from e
-    params = {n: p for n, p in _tensors(path).items() if not n.startswith(ADAM)}
-    return from_dict(raw, str(path)), params
-
-
-def load_adam(path: Path) -> Params:
-    """The moments and count of updates beside final weights. Raises RecordError."""
-    tensors = {n.removeprefix(ADAM): p for n, p in _tensors(path).items() if n.startswith(ADAM)}
-    if not tensors:
-        raise RecordError(
-            f"{path}: holds no Adam moments, which older versions did not save: move the Run's"
-            " record away to train it again"
-        )
-    return tensors
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as f:
-            return dict(f.metadata() or {})
-    except (OSError, safetensors.SafetensorError) as e:
-        raise RecordError(f"{path}: not readable ({e}): remove it and train again") from e
-
-
 def _header(path: Path) -> Header:
     try:
-        header = json.loads(_metadata(path)["checkpoint"])
+        header = json.loads(metadata(path)["checkpoint"])
         return {part: header[part] for part in ("runs", "pinned", "log", "lanes")}
     except (KeyError, TypeError, ValueError) as e:
         raise RecordError(f"{path}: not a checkpoint: remove it and train again") from e
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load(path.read_bytes())
-    except (OSError, safetensors.SafetensorError) as e:
-        raise RecordError(f"{path}: not readable ({e}): remove it and train again") from e

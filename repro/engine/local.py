@@ -16,7 +16,7 @@ from repro.engine import branches, checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
 from repro.engine.graph import Blocks, Captured, captured_on
 from repro.engine.keeper import Keeper
-from repro.engine.locks import lock, lock_all
+from repro.engine.locks import lock_all
 from repro.engine.memory import keep_freed_memory
 from repro.engine.minibatch import Batches
 from repro.engine.outcome import Outcome
@@ -28,8 +28,6 @@ from repro.engine.recording import (
     recorded,
     refuse_other_data,
     refuse_other_device,
-    rescore,
-    weights_path,
 )
 from repro.engine.resident import Resident
 from repro.engine.starting import begin, ended, generations, obstacle, with_starts
@@ -72,7 +70,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     outcome = Outcome(unfinished=[run.id for run in missing])
     if not missing:
         return outcome
-    work = _Work(store, profile, options)
+    work = Work(store, profile, options)
     try:
         for generation in generations(missing):
             stacks = work.stacks(work.able(generation, outcome))
@@ -83,31 +81,8 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     return outcome
 
 
-def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
-    """Score Runs again from their saved final weights and rewrite what was measured.
-
-    Raises RecordError where the record or the weights are missing or of another Run.
-    """
-    work, outcome = _Work(store, profile, options), Outcome()
-    for run_id in run_ids:
-        record = store.record(profile, run_id)
-        path = weights_path(store.folder(profile), record.run)
-        run, params = checkpoint.load_weights(path)
-        if run.hash != record.run.hash:
-            raise RecordError(f"{path}: weights of another configuration of {run_id}: train again")
-        with lock(store.folder(profile), run_id):
-            images, source = work.data.images(run)
-            refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
-            own = {n: p.to(work.device) for n, p in params.items()}
-            last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
-            env = {**environment(work.device), "precision": work.precision, "data": source}
-            rescore(store, record, last, images, env)
-        outcome.done.append(run_id)
-    return outcome
-
-
 @dataclass
-class _Work:
+class Work:
     """One call of `train`: where things lie and when to stop."""
 
     store: Store

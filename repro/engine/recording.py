@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from repro.config import Run
-from repro.engine.checkpoint import save_weights
+from repro.engine.weights import save_weights, weights_path
 from repro.errors import MachineError, RecordError
 from repro.layers import Params
 from repro.log import LaneLog
@@ -72,7 +72,8 @@ def record_lane(
     if trained is not None:
         measured, arrays = task.final(run, images, trained.last)
         final = {"state": "done", "diverged_at": None, **measured}
-        save_weights(weights_path(folder, run), run, trained.params, trained.adam)
+        kept = trained.params, trained.adam, trained.last.seen
+        save_weights(weights_path(folder, run), run, *kept)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
     store.write(profile, run, _finished(env, images), final, curve, arrays)
@@ -95,10 +96,6 @@ def rescore(store: Store, record: Record, last: Score, images: Images, env: dict
 def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     """With what is known after scoring only."""
     return {**env, "scoring_rows": images.room.rows, "finished": now()}
-
-
-def weights_path(folder: Path, run: Run) -> Path:
-    return folder / ".weights" / f"{run.id}.safetensors"
 
 
 def note_failure(folder: Path, run: Run, reason: str) -> None:

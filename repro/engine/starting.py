@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from repro.config import Run
-from repro.engine.checkpoint import load_adam, load_weights
-from repro.engine.recording import Trained, weights_path
+from repro.engine.recording import Trained
 from repro.engine.step import State, fresh
+from repro.engine.weights import load_adam, load_weights, weights_path
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.stack import Stack

@@ -5,9 +5,9 @@ from __future__ import annotations
 from repro.config import Run
 from repro.tasks.hierarchies import HIERARCHIES
 from repro.tasks.ladders import LADDERS
-from repro.tasks.task import Objective, Score, Task
+from repro.tasks.task import Compared, Objective, Score, Task
 
-__all__ = ["TASKS", "Objective", "Score", "Task", "task_of"]
+__all__ = ["TASKS", "Compared", "Objective", "Score", "Task", "task_of"]
 
 TASKS = {"vae": HIERARCHIES, "lvae": HIERARCHIES, "ladder": LADDERS}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from repro import streams
@@ -19,10 +20,20 @@ from repro.layers import Params
 from repro.log import LaneLog, Row
 from repro.models import MODELS
 from repro.objectives import bound
-from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
+from repro.score import (
+    Arrays,
+    EpochScore,
+    Images,
+    kl_names,
+    score_epoch,
+    score_final,
+    standard_error,
+)
 from repro.stack import Stack
-from repro.tasks.task import Objective, Task
+from repro.store import Record
+from repro.tasks.task import Compared, Objective, Task
 
+ROUNDING = 0.001  # nats: what another processor, thread count or precision makes of the same draws
 SHAPES = {"mnist": (28, 28), "omniglot": (28, 28), "norb": (32, 32)}
 
 
@@ -76,6 +87,24 @@ def history(run: Run, lane: LaneLog) -> dict[str, Arrays]:
     return {"kl_units": units}
 
 
+def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays]) -> list[Compared]:
+    """Bounds and KL of each layer, nats per example.
+
+    On the same kind of device the draws are the same, and only rounding differs. Elsewhere they
+    are others, and the spread of the differences over test images says how far means may lie apart.
+    """
+    before = record.arrays("per_image")
+    chance = {
+        bound: ROUNDING + 4 * standard_error(torch.from_numpy(now - before[bound]))
+        for bound, now in arrays["per_image"].items()
+    }
+    pairs = {name: (record.final[name], metrics[name]) for name in ("L1_train", "L1_test")}
+    both = zip(record.final["kl_layers"], metrics["kl_layers"], strict=True)
+    pairs |= {f"KL_{i}": pair for i, pair in enumerate(both, start=1)}
+    found = [Compared(name, *pair, chance["L1"]) for name, pair in pairs.items()]
+    return [*found, Compared("LK_test", record.final["LK_test"], metrics["LK_test"], chance["LK"])]
+
+
 METRICS = ("L1_train", "L1_test", "L1_se", "LK_test", "K", "LK_images", "LK_se", "LK_mc_error")
 LAYERS = ("kl_layers", "active_units", "negative_units")
 
@@ -89,6 +118,7 @@ HIERARCHIES = Task(
     ),
     final=final,
     history=history,
+    compared=compared,
     unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},
     progress=lambda row: f"bound {row['L1_train_running']:.2f}",
     scoring=lambda run: f"scoring L_{run.evaluation.importance_samples}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from repro.config import Run
@@ -13,8 +15,13 @@ from repro.ladder_score import cost_names, score_epoch, score_final
 from repro.layers import Params
 from repro.log import Row
 from repro.models.ladder_network import LadderNet, cost
+from repro.score import Arrays
 from repro.stack import Stack
-from repro.tasks.task import Objective, Task
+from repro.store import Record
+from repro.tasks.task import Compared, Objective, Task
+
+CLOSE = 0.05  # percentage points: images so near two classes that rounding decides
+COSTS_CLOSE = 0.02  # of a cost
 
 
 def objective(stack: Stack) -> Objective:
@@ -51,6 +58,20 @@ def progress(row: Row) -> str:
     return f"cost {row['cost_running']:.3f}{measured}"
 
 
+def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays]) -> list[Compared]:
+    """The test error, and the costs, whose noise is drawn anew on another kind of device."""
+    before = record.final
+    found = [Compared("error_percent", before["error_percent"], metrics["error_percent"], CLOSE)]
+    costs = {"cross_entropy": (before["cross_entropy"], metrics["cross_entropy"])}
+    both = zip(before["denoising"], metrics["denoising"], strict=True)
+    costs |= dict(zip(cost_names(record.run.model.depth), both, strict=True))
+    return found + [
+        Compared(name, *pair, COSTS_CLOSE * abs(pair[0]))
+        for name, pair in costs.items()
+        if pair[0] is not None
+    ]
+
+
 METRICS = ("error_percent", "errors", "test_images", "error_se", "cross_entropy", "labels")
 
 LADDERS = Task(
@@ -63,6 +84,7 @@ LADDERS = Task(
     ),
     final=score_final,
     history=lambda run, lane: {},
+    compared=compared,
     unmeasured={**dict.fromkeys(METRICS), "denoising": []},
     progress=progress,
     scoring=lambda run: "classifying",

@@ -10,10 +10,11 @@ from torch import Tensor
 from repro.config import Run
 from repro.data import Images as Raw
 from repro.engine.minibatch import Batches
-from repro.layers import Params
+from repro.layers import Moments, Params
 from repro.log import LaneLog, Row
 from repro.score import Arrays, Images
 from repro.stack import Stack
+from repro.store import Record
 
 Objective = Callable[[Params, Any], Tensor]
 
@@ -25,8 +26,25 @@ class Score(Protocol):
     def finite(self) -> bool:
         """False: the lane has diverged."""
 
+    @property
+    def seen(self) -> dict[str, Moments]:
+        """The batch-norm statistics that it was scored with, by layer."""
+
     def write(self, lane: LaneLog, epoch: int) -> None:
         """Write it down in the lane's log, whose last row is the epoch's."""
+
+
+class Compared(NamedTuple):
+    """One metric of a record beside the same, measured again; how far apart chance puts them."""
+
+    name: str
+    recorded: float
+    again: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.again - self.recorded) <= self.allowed
 
 
 class Task(NamedTuple):
@@ -37,6 +55,7 @@ class Task(NamedTuple):
     evaluation epoch has a number. score(stack, params, lane, images, epoch).
     final(run, images, last score): metrics of `final.json`, and arrays of a finished Run.
     history(run, lane): arrays written down while training, also of a Run that diverged.
+    compared(record, metrics, arrays): a finished record beside what was measured again.
     """
 
     feed: Callable[[Stack, Images], Batches]
@@ -46,6 +65,7 @@ class Task(NamedTuple):
     score: Callable[[Stack, Params, int, Images, int], Score]
     final: Callable[[Run, Images, Any], tuple[dict[str, Any], dict[str, Arrays]]]
     history: Callable[[Run, LaneLog], dict[str, Arrays]]
+    compared: Callable[[Record, dict[str, Any], dict[str, Arrays]], list[Compared]]
     unmeasured: dict[str, Any]  # metrics of a Run that diverged
     progress: Callable[[Row], str]
     scoring: Callable[[Run], str]  # what happens after the last epoch

@@ -1,0 +1,77 @@
+"""Scores finished Runs again from their final weights: to rewrite a record, or to test it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from repro.engine.local import Options, Work
+from repro.engine.locks import lock
+from repro.engine.outcome import Outcome
+from repro.engine.progress import notice
+from repro.engine.provenance import environment
+from repro.engine.recording import refuse_other_data, rescore
+from repro.engine.weights import add_statistics, find_weights, load_weights
+from repro.errors import RecordError
+from repro.evaluate import Room
+from repro.score import Images
+from repro.stack import Stack
+from repro.store import Record, Store
+from repro.tasks import Compared, Score, task_of
+
+Found = dict[str, list[Compared]]  # by run id
+
+
+def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
+    """Score Runs again from their saved final weights and rewrite what was measured.
+
+    The batch-norm statistics beside the weights are rewritten too. Raises RecordError where the
+    record or the weights are missing or of another Run.
+    """
+    work, outcome = Work(store, profile, options), Outcome()
+    for run_id in run_ids:
+        record = store.record(profile, run_id)
+        path = find_weights(store, profile, record.run)
+        with lock(store.folder(profile), run_id):
+            images, source = _data(work, record)
+            last = _score(work, path, images)
+            env = {**environment(work.device), "precision": work.precision, "data": source}
+            rescore(store, record, last, images, env)
+            add_statistics(path, record.run, last.seen)
+        outcome.done.append(run_id)
+    return outcome
+
+
+def verify(run_ids: list[str], store: Store, profile: str, options: Options) -> Found:
+    """Score Runs again from their weights and compare with their records; nothing is written.
+
+    Rows of a chunk are those of the record, because they name the draws. Raises RecordError where
+    the record is damaged or diverged, where the weights are missing or of another Run, and
+    DataError.
+    """
+    work, found = Work(store, profile, options), {}
+    for run_id in run_ids:
+        record = store.record(profile, run_id)
+        record.verify()
+        if record.diverged:
+            raise RecordError(f"{record.folder}: {run_id} diverged: there is nothing to verify")
+        path = find_weights(store, profile, record.run)
+        images, _ = _data(work, record)
+        env = record.env.get("evaluated_again", record.env)
+        images = replace(images, room=Room(env.get("scoring_rows", images.room.rows), notice))
+        task, last = task_of(record.run), _score(work, path, images)
+        found[run_id] = task.compared(record, *task.final(record.run, images, last))
+    return found
+
+
+def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:
+    images, source = work.data.images(record.run)
+    refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
+    return images, source
+
+
+def _score(work: Work, path: Path, images: Images) -> Score:
+    run, params = load_weights(path)
+    own = {n: p.to(work.device) for n, p in params.items()}
+    return task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)

@@ -1,0 +1,110 @@
+"""Final weights: one safetensors file a Run, for scoring again, fine-tuning and users.
+
+Beside the parameters of one lane it holds Adam's moments, with which a Run that starts there goes
+on, and the batch-norm statistics that the Run was scored with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from repro.config import Ladder, Run, from_dict, to_dict
+from repro.engine.tensors import metadata, tensors_of, write
+from repro.errors import RecordError
+from repro.layers import Moments, Params
+from repro.store import Store
+
+Statistics = dict[str, Moments]  # by the name of the layer that they normalise
+ADAM, SEEN = "adam/", "seen/"  # before the names of what is no parameter
+
+
+def weights_path(folder: Path, run: Run) -> Path:
+    """Where training leaves them in the folder of a profile; never published from there."""
+    return folder / ".weights" / f"{run.id}.safetensors"
+
+
+def published_path(store: Store, profile: str, run_id: str) -> Path:
+    """Where a store shows the weights of a few Runs."""
+    return store.root / "weights" / profile / f"{run_id}.safetensors"
+
+
+def find_weights(store: Store, profile: str, run: Run) -> Path:
+    """The file with the weights of this very Run. Raises RecordError."""
+    own = weights_path(store.folder(profile), run)
+    path = own if own.is_file() else published_path(store, profile, run.id)
+    if not path.is_file():
+        raise RecordError(
+            f"{own}: no weights of {run.id}, and none published; they stay where a Run was"
+            " trained: move its record away and train again"
+        )
+    if load_run(path).hash != run.hash:
+        raise RecordError(f"{path}: weights of another configuration of {run.id}: train it again")
+    return path
+
+
+def save_weights(
+    path: Path,
+    run: Run,
+    params: Params,
+    adam: Params | None = None,
+    seen: Statistics | None = None,
+) -> None:
+    """Parameters of one lane; of `adam` and `seen` what there is. Raises MachineError."""
+    moments = {ADAM + n: p for n, p in (adam or {}).items()}
+    write(path, {**params, **moments, **_named(seen or {})}, {"run": json.dumps(to_dict(run))})
+
+
+def add_statistics(path: Path, run: Run, seen: Statistics) -> None:
+    """Put statistics into a file of weights, in place of older ones. Raises RecordError."""
+    kept = {n: p for n, p in tensors_of(path).items() if not n.startswith(SEEN)}
+    write(path, {**kept, **_named(seen)}, {"run": json.dumps(to_dict(run))})
+
+
+def load_run(path: Path) -> Run:
+    """Whose weights they are. Raises RecordError."""
+    try:
+        raw = json.loads(metadata(path)["run"])
+    except (KeyError, ValueError, RecursionError) as e:
+        raise RecordError(f"{path}: holds no Run: train it again") from e
+    return from_dict(raw, str(path))
+
+
+def load_weights(path: Path) -> tuple[Run, Params]:
+    """A Run and its final parameters, one lane. Raises RecordError."""
+    run = load_run(path)
+    return run, {n: p for n, p in tensors_of(path).items() if not n.startswith((ADAM, SEEN))}
+
+
+def load_adam(path: Path) -> Params:
+    """The moments and count of updates beside final weights. Raises RecordError."""
+    tensors = {n.removeprefix(ADAM): p for n, p in tensors_of(path).items() if n.startswith(ADAM)}
+    if not tensors:
+        raise RecordError(
+            f"{path}: holds no Adam moments, which older versions did not save: move the Run's"
+            " record away to train it again"
+        )
+    return tensors
+
+
+def load_statistics(path: Path, run: Run) -> Statistics:
+    """The batch-norm statistics beside final weights; none where the Run does not normalise.
+
+    Fields [1, 1, Z], or [1, 1, M_i] of a Ladder network's layers "1".."L". Raises RecordError.
+    """
+    parts = {n.removeprefix(SEEN): p for n, p in tensors_of(path).items() if n.startswith(SEEN)}
+    names = list(dict.fromkeys(n.rpartition("/")[0] for n in parts))
+    if not names and (isinstance(run.model, Ladder) or run.model.batch_norm):
+        raise RecordError(
+            f"{path}: holds no batch-norm statistics, which older versions did not save:"
+            f" `repro evaluate {run.id}` adds them"
+        )
+    return {n: Moments(parts[f"{n}/mean"], parts[f"{n}/var"]) for n in names}
+
+
+def _named(seen: Statistics) -> Params:
+    return {
+        f"{SEEN}{name}/{part}": value
+        for name, moments in seen.items()
+        for part, value in moments._asdict().items()
+    }
