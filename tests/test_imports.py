@@ -34,6 +34,7 @@ COMPUTE = {
         "stack",
     ),
     *("streams", "log", "tasks", "train", "evaluate", "score", "ladder_score", "engine", "bench"),
+    "api",
 }
 PRESENTATION = {
     *("claims", "verdicts", "compare", "check", "report"),

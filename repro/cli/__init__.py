@@ -17,6 +17,7 @@ from repro.cli import (
     publishing,
     reporting,
     training,
+    using,
 )
 from repro.cli.terminal import complain
 from repro.errors import ReproError
@@ -32,7 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (listing, training, publishing, drawing, checking, reporting, benching, datasets):
+_MODULES = (listing, training, using, publishing, drawing, checking, reporting, benching, datasets)
+for _module in _MODULES:
     _module.register(app)
 
 

@@ -11,7 +11,7 @@ from repro.cli.drawing import render, script
 from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
-from repro.errors import MachineError, RecordError
+from repro.errors import MachineError, RecordError, UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.grid import GREY_SCALES
 from repro.profiles import Profile, find_run, profile, runs
@@ -22,11 +22,22 @@ FIGURES = tuple(f"figure{n}" for n in range(2, 11))
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=examples("repro publish --profile quick"))(publish)
+    app.command(
+        epilog=examples(
+            "repro publish --profile quick",
+            "repro publish --profile paper --weights mnist-lvae_bn_wu-L5-s1",
+        )
+    )(publish)
 
 
 def publish(
     profile: ProfileToTrain = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN", help="Also its final weights, for a few Runs.", show_default=False
+        ),
+    ] = None,
     allow_dirty: Annotated[
         bool,
         typer.Option("--allow-dirty", help="Also records made with uncommitted changes."),
@@ -37,6 +48,8 @@ def publish(
     target = Store(NAMED["results"])
     copied = copy_finished(source, target, p, allow_dirty)
     say(f"{len(copied)} records of profile {p.name} published in {target.root}")
+    for path in copy_weights(source, target, copied, weights or []):
+        say(f"{path}: {path.stat().st_size / 1e6:.1f} MB of weights")
     missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
     if missing:
         say(f"still missing there: {', '.join(missing)}")
@@ -73,6 +86,29 @@ def copy_finished(
                 " commit and train again, or publish with --allow-dirty"
             )
     return [target.copy(record) for record in records]
+
+
+def copy_weights(
+    source: Store, target: Store, copied: list[Record], asked: list[str]
+) -> list[Path]:
+    """Publish the weights of the Runs asked for, and renew those that are published already.
+
+    Raises UsageError for a Run that is not among the records, RecordError without its weights.
+    """
+    by_id = {record.run.id: record for record in copied}
+    for name in asked:
+        if name not in by_id:
+            raise UsageError(
+                f"--weights {name}: no finished record in {source.root}: choose another"
+            )
+    from repro.engine.weights import publish_weights, published_path, weights_path
+
+    def renewed(record: Record) -> bool:
+        kept = weights_path(source.folder(record.profile), record.run).is_file()
+        return kept and published_path(target, record.profile, record.run.id).is_file()
+
+    chosen = [r for r in copied if r.run.id in asked or renewed(r)]
+    return [publish_weights(source, target, r.profile, r.run) for r in chosen]
 
 
 def results_block(store: Store) -> str:

@@ -20,8 +20,6 @@ from repro.stack import Stack
 from repro.store import Record, Store
 from repro.tasks import Compared, Score, task_of
 
-Found = dict[str, list[Compared]]  # by run id
-
 
 def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
     """Score Runs again from their saved final weights and rewrite what was measured.
@@ -43,26 +41,23 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
     return outcome
 
 
-def verify(run_ids: list[str], store: Store, profile: str, options: Options) -> Found:
-    """Score Runs again from their weights and compare with their records; nothing is written.
+def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Compared]:
+    """Score a Run again from its weights and compare with its record; nothing is written.
 
-    Rows of a chunk are those of the record, because they name the draws. Raises RecordError where
-    the record is damaged or diverged, where the weights are missing or of another Run, and
-    DataError.
+    Rows of a chunk are those of the record, because they name the draws. Raises DataError, and
+    RecordError where the record is damaged or diverged, or the weights are missing or of another
+    Run.
     """
-    work, found = Work(store, profile, options), {}
-    for run_id in run_ids:
-        record = store.record(profile, run_id)
-        record.verify()
-        if record.diverged:
-            raise RecordError(f"{record.folder}: {run_id} diverged: there is nothing to verify")
-        path = find_weights(store, profile, record.run)
-        images, _ = _data(work, record)
-        env = record.env.get("evaluated_again", record.env)
-        images = replace(images, room=Room(env.get("scoring_rows", images.room.rows), notice))
-        task, last = task_of(record.run), _score(work, path, images)
-        found[run_id] = task.compared(record, *task.final(record.run, images, last))
-    return found
+    work, record = Work(store, profile, options), store.record(profile, run_id)
+    record.verify()
+    if record.diverged:
+        raise RecordError(f"{record.folder}: diverged, so it has no weights: choose another Run")
+    path = find_weights(store, profile, record.run)
+    images, _ = _data(work, record)
+    env = record.env.get("evaluated_again", record.env)
+    images = replace(images, room=Room(env.get("scoring_rows", images.room.rows), notice))
+    task, last = task_of(record.run), _score(work, path, images)
+    return task.compared(record, *task.final(record.run, images, last))
 
 
 def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:

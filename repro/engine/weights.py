@@ -11,11 +11,12 @@ from pathlib import Path
 
 from repro.config import Ladder, Run, from_dict, to_dict
 from repro.engine.tensors import metadata, tensors_of, write
-from repro.errors import RecordError
+from repro.errors import RecordError, UsageError
 from repro.layers import Moments, Params
 from repro.store import Store
 
 Statistics = dict[str, Moments]  # by the name of the layer that they normalise
+MOST_PUBLISHED, LARGEST_PUBLISHED = 4, 8_000_000  # models, bytes of one
 ADAM, SEEN = "adam/", "seen/"  # before the names of what is no parameter
 
 
@@ -27,6 +28,33 @@ def weights_path(folder: Path, run: Run) -> Path:
 def published_path(store: Store, profile: str, run_id: str) -> Path:
     """Where a store shows the weights of a few Runs."""
     return store.root / "weights" / profile / f"{run_id}.safetensors"
+
+
+def publish_weights(source: Store, target: Store, profile: str, run: Run) -> Path:
+    """Copy what users of a model need into a store that is shown: parameters and statistics.
+
+    Raises RecordError, and UsageError beyond MOST_PUBLISHED files or LARGEST_PUBLISHED bytes.
+    """
+    own = weights_path(source.folder(profile), run)
+    if not own.is_file():
+        raise RecordError(f"{own}: no weights of {run.id}: publish them where it was trained")
+    path = published_path(target, profile, run.id)
+    others = set(target.root.glob("weights/*/*.safetensors")) - {path}
+    if len(others) >= MOST_PUBLISHED:
+        raise UsageError(
+            f"{path.parent.parent}: holds {len(others)} models, at most {MOST_PUBLISHED} are"
+            " published: remove one first"
+        )
+    _, params = load_weights(find_weights(source, profile, run))
+    seen = load_statistics(own, run)
+    bytes_ = 4 * sum(p.numel() for p in (*params.values(), *_named(seen).values()))
+    if bytes_ > LARGEST_PUBLISHED:
+        raise UsageError(
+            f"{own}: {bytes_ / 1e6:.1f} MB of weights, at most {LARGEST_PUBLISHED / 1e6:.0f} are"
+            " published: leave this model out"
+        )
+    save_weights(path, run, params, seen=seen)
+    return path
 
 
 def find_weights(store: Store, profile: str, run: Run) -> Path:
@@ -97,7 +125,7 @@ def load_statistics(path: Path, run: Run) -> Statistics:
     if not names and (isinstance(run.model, Ladder) or run.model.batch_norm):
         raise RecordError(
             f"{path}: holds no batch-norm statistics, which older versions did not save:"
-            f" `repro evaluate {run.id}` adds them"
+            f" `repro evaluate {run.id}` with its --profile adds them"
         )
     return {n: Moments(parts[f"{n}/mean"], parts[f"{n}/var"]) for n in names}
 

@@ -21,7 +21,7 @@ from repro.store import Record
 from repro.tasks.task import Compared, Objective, Task
 
 CLOSE = 0.05  # percentage points: images so near two classes that rounding decides
-COSTS_CLOSE = 0.02  # of a cost
+COSTS_CLOSE, NO_COST = 0.02, 0.001  # of a cost, and where it is hardly any
 
 
 def objective(stack: Stack) -> Objective:
@@ -66,7 +66,7 @@ def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays])
     both = zip(before["denoising"], metrics["denoising"], strict=True)
     costs |= dict(zip(cost_names(record.run.model.depth), both, strict=True))
     return found + [
-        Compared(name, *pair, COSTS_CLOSE * abs(pair[0]))
+        Compared(name, *pair, COSTS_CLOSE * pair[0] + NO_COST)
         for name, pair in costs.items()
         if pair[0] is not None
     ]

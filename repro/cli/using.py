@@ -1,0 +1,207 @@
+"""`repro score` and `repro verify`: a trained model on images of your own, and on its record's."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from repro.cli.options import (
+    AsJson,
+    DataDir,
+    ProfileToRead,
+    StoreToRead,
+    examples,
+    held,
+    to_read,
+)
+from repro.cli.terminal import complain, print_json, say, screen
+from repro.cli.training import Float32, Threads
+from repro.config import Run
+from repro.errors import DataError, UsageError
+from repro.profiles import Profile
+from repro.store import Store, write_file
+
+if TYPE_CHECKING:
+    from repro.api import TrainedHierarchy, TrainedLadder
+    from repro.tasks import Compared
+
+FAILED = 1
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1",
+            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --binarise --samples 5000",
+            "repro score digits.npy --run ladder-full-100-s1 --profile reduced --out classes.csv",
+        )
+    )(score)
+    app.command(
+        epilog=examples(
+            "repro verify mnist-lvae_bn_wu-L5-s1",
+            "repro verify ladder-full-100-s1 --profile reduced --json",
+        )
+    )(verify)
+
+
+def score(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.npy", help="Images, [N, X] or [N, height, width]."),
+    ],
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help="Whose model.")],
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    samples: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
+    binarise: Annotated[
+        bool, typer.Option("--binarise", help="Draw binary pixels from bytes 0 to 255.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write a line an image.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score images of your own with a trained model: L_1 and L_K, or the classes they are given.
+
+    VAE, LVAE: binary pixels, or bytes with --binarise. Ladder network: bytes, or pixels in [0, 1].
+    """
+    images, (opened, p) = read_images(file), found(run, profile, store)
+    from repro.api import TrainedLadder, load_model
+
+    model = load_model(run, p.name, opened.root)
+    if isinstance(model, TrainedLadder):
+        each = classified(model, images)
+        summary: dict[str, Any] = {"classes": np.bincount(each["class"], minlength=10).tolist()}
+    else:
+        each, summary = scored(model, images, samples, seed, binarise)
+    if out is not None:
+        write_file(out, each.to_csv(index_label="image", float_format="%.7g").encode())
+    head = {"run": run, "profile": p.name, "file": str(file), "images": len(images)}
+    if as_json:
+        print_json({**head, **summary, "each": each.to_dict("list")})
+        return
+    say(f"{file}: {len(images)} images, {run} of profile {p.name}")
+    for line in _told(summary):
+        say(line)
+    if out is not None:
+        say(f"one line an image: {out}")
+
+
+def _told(summary: dict[str, Any]) -> list[str]:
+    if "classes" in summary:
+        counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
+        return [", ".join(counts)]
+    LK = f"MC error {summary['LK_mc_error']:.2g}"
+    return [
+        f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
+        f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
+    ]
+
+
+def _spread(error: float | None) -> str:
+    return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
+
+
+def read_images(path: Path) -> np.ndarray:
+    """An array of numbers as numpy saved it. Raises DataError."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as e:
+        raise DataError(f"{path}: cannot read ({e.strerror or e}): give a file of np.save") from e
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as e:
+        raise DataError(f"{path}: no plain array ({e}): give a file of np.save") from e
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: several arrays: save the images alone, with np.save")
+    return array
+
+
+def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Profile]:
+    """Where the Run is: by default in the fullest profile that holds it. Raises ReproError."""
+    opened, p = to_read(store, profile)
+    if profile is None and not opened.has(p.name, run):
+        for name in held(opened):
+            if opened.has(name, run):
+                return to_read(store, name)
+    opened.record(p.name, run)
+    return opened, p
+
+
+def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
+    """A row an image: class."""
+    if images.dtype == np.uint8 and images.max(initial=0) > 1:
+        images = images / model.run.data.grey_scale
+    return pd.DataFrame({"class": model.classify(images)})
+
+
+def scored(
+    model: TrainedHierarchy, images: np.ndarray, samples: int, seed: int, binarise: bool
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A row an image, L1 and LK, and their means with errors; nats per example."""
+    if binarise:
+        images = _binary(images, model.run, seed)
+    elif model.run.hierarchy.observation == "bernoulli" and images.max(initial=0) > 1:
+        raise UsageError(
+            f"pixels up to {images.max():g}, and {model.run.id} models binary ones: give"
+            " --binarise to draw them from bytes"
+        )
+    s = model.score(images, samples, seed)
+    means: dict[str, Any] = {"K": samples, "LK_mc_error": s.mc_error}
+    for name, values in (("L1", s.L1.astype(float)), ("LK", s.LK.astype(float))):
+        n = len(values)
+        means[name] = float(values.mean())
+        means[f"{name}_se"] = float(values.std(ddof=1) / n**0.5) if n > 1 else None
+    return pd.DataFrame({"L1": s.L1, "LK": s.LK}), means
+
+
+def _binary(images: np.ndarray, run: Run, seed: int) -> np.ndarray:
+    from repro.api import binarise
+
+    if images.dtype != np.uint8:
+        raise UsageError(f"--binarise: pixels of type {images.dtype}: give bytes, dtype uint8")
+    return binarise(np.asarray(images), run.data.grey_scale, seed)
+
+
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    data_dir: DataDir = None,
+    threads: Threads = None,
+    float32: Float32 = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a Run again from its weights and compare with its record; exit 1 on a difference.
+
+    Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
+    """
+    opened, p = found(run, profile, store)
+    from repro.engine.local import Options
+    from repro.engine.rescoring import verify
+
+    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, float32=float32))
+    if as_json:
+        print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
+    else:
+        screen().print(_beside(rows, f"{run}, profile {p.name}: scored again from its weights"))
+    if not all(row.agrees for row in rows):
+        raise typer.Exit(complain(f"{run}: its weights do not give what its record says", FAILED))
+
+
+def _beside(rows: list[Compared], title: str) -> Table:
+    table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
+    for row in rows:
+        said = Text("agrees", "green") if row.agrees else Text("differs", "red")
+        numbers = (f"{row.recorded:.4f}", f"{row.again:.4f}", f"{row.again - row.recorded:+.2g}")
+        table.add_row(row.name, *numbers, f"{row.allowed:.2g}", said)
+    return table

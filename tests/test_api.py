@@ -1,0 +1,230 @@
+"""Trained models in the hands of a user: what they give, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ladder_small
+import numpy as np
+import pytest
+import small
+import torch
+from fixture_data import refused
+from numpy.testing import assert_array_equal
+
+from repro.api import TrainedHierarchy, TrainedLadder, binarise, load_model, load_record
+from repro.engine.local import Options, train
+from repro.engine.weights import SEEN, load_statistics, load_weights, save_weights, weights_path
+from repro.errors import RecordError, UsageError
+from repro.evaluate import bounds
+from repro.score import noise_of
+from repro.store import Store
+
+PROFILE = "tiny"
+LVAE, VAE = small.run("lvae", 3), small.run("vae", 2, batch_norm=False)
+LADDER = ladder_small.run()
+X, CLASSES = small.PIXELS, ladder_small.SIZES[-1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with two hierarchies and a Ladder network."""
+    store = Store(tmp_path_factory.mktemp("trained"))
+    for data, runs in ((small.raw, [LVAE, VAE]), (ladder_small.raw, [LADDER])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("repro.data.load", data)
+            train(runs, store, PROFILE, Options(engine="eager", threads=1))
+    return store
+
+
+@pytest.fixture
+def copied(trained: Store, tmp_path: Path) -> Store:
+    """A store with weights that a test may change."""
+    for run in (LVAE, LADDER):
+        Store(tmp_path).copy(trained.record(PROFILE, run.id))
+        path = weights_path(tmp_path / PROFILE, run)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(weights_path(trained.folder(PROFILE), run).read_bytes())
+    return Store(tmp_path)
+
+
+def hierarchy(store: Store, run=LVAE) -> TrainedHierarchy:
+    model = load_model(run.id, PROFILE, store.root)
+    assert isinstance(model, TrainedHierarchy)
+    return model
+
+
+def ladder(store: Store) -> TrainedLadder:
+    model = load_model(LADDER.id, PROFILE, store.root)
+    assert isinstance(model, TrainedLadder)
+    return model
+
+
+def binary() -> np.ndarray:
+    return binarise(small.raw().test, LVAE.data.grey_scale, LVAE.data.test_seed)
+
+
+def draws(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
+
+
+@pytest.mark.parametrize("run", [LVAE, VAE], ids=["batch norm", "without"])
+def test_a_loaded_model_is_the_one_that_was_scored(trained: Store, run) -> None:
+    record = load_record(run.id, PROFILE, trained.root)
+    x = torch.from_numpy(binary()).float().unsqueeze(0)
+    noise = noise_of(run, run.schedule.epochs, small.CPU)
+    L1 = bounds(hierarchy(trained, run).net, x, noise, "test").L1[0]
+    assert_array_equal(L1.numpy(), record.arrays("per_image")["L1"])
+
+
+def test_a_loaded_ladder_network_classifies_as_the_record_says(trained: Store) -> None:
+    expected = trained.record(PROFILE, LADDER.id).arrays("predictions")["predicted"]
+    pixels = ladder_small.raw().test / LADDER.data.grey_scale
+    assert_array_equal(ladder(trained).classify(pixels), expected)
+
+
+def test_scores_are_the_record_s_but_for_chance(trained: Store) -> None:
+    final = load_record(LVAE.id, PROFILE, trained.root).final
+    scores = hierarchy(trained).score(binary(), samples=final["K"])
+    assert scores.LK.mean() == pytest.approx(final["LK_test"], abs=6 * final["LK_mc_error"] + 0.2)
+    assert scores.L1.mean() == pytest.approx(final["L1_test"], abs=6 * final["L1_se"])
+
+
+def test_more_samples_tighten_the_bound(trained: Store) -> None:
+    few, many = (hierarchy(trained).score(binary(), K).LK.mean() for K in (1, 300))
+    assert many > few
+
+
+def test_the_monte_carlo_error_shrinks_with_samples(trained: Store) -> None:
+    few, many = (hierarchy(trained).score(binary(), K).mc_error for K in (20, 2000))
+    assert 0 < many < few
+
+
+def test_one_encoding_is_a_draw_of_every_layer(trained: Store) -> None:
+    z = hierarchy(trained).encode(draws(1, (9, X)))
+    assert [layer.shape for layer in z] == [(9, n) for n in small.LATENTS]
+
+
+def test_encodings_depend_on_their_seed_alone(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    first, same, other = (model.encode(x, seed)[0] for seed in (1, 1, 2))
+    assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_without_a_seed_an_encoding_is_the_mean(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    zeros = [torch.zeros(1, 1, 9, n) for n in small.LATENTS]
+    q = small.infer(model.net, torch.from_numpy(x).float().unsqueeze(0), zeros).q
+    for z, q_i in zip(model.encode(x, None), q, strict=True):
+        assert_array_equal(z, q_i.mu[0].numpy())
+
+
+def test_a_reconstruction_is_the_mean_of_p_x_given_its_encoding(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    mean = model.reconstruct(x, None)
+    assert mean.shape == x.shape
+    assert mean.min() > 0
+    assert mean.max() < 1
+    assert_array_equal(mean, model.reconstruct(x, None))
+
+
+def test_samples_are_images_of_the_prior(trained: Store) -> None:
+    model = hierarchy(trained)
+    first, same, other = (model.sample(7, seed) for seed in (1, 1, 2))
+    assert first.shape == (7, X)
+    assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_images_may_have_height_and_width(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    assert_array_equal(model.score(x.reshape(9, 1, X)).LK, model.score(x).LK)
+
+
+def test_an_image_scores_the_same_whatever_its_type(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    assert_array_equal(model.score(x.astype(bool)).L1, model.score(x.astype(float)).L1)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (np.zeros((3, X + 1)), f"give [N, {X}]"),
+        (np.zeros(X), f"shape ({X},)"),
+        (np.zeros((0, X)), f"shape (0, {X})"),
+        (np.zeros((3, 1, X + 1)), "height, width"),
+        (np.full((3, X), 200), "from 200 to 200"),
+        (np.full((3, X), 0.5), "binarise"),
+        (np.full((3, X), -1), "models binary ones"),
+        (np.full((3, X), np.nan), "not finite"),
+        (np.full((3, X), "1"), "give numbers"),
+    ],
+)
+@pytest.mark.parametrize("use", ["encode", "reconstruct", "score"])
+def test_images_of_another_kind_are_refused(trained: Store, use, images, said) -> None:
+    with refused(UsageError, said):
+        getattr(hierarchy(trained), use)(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (np.zeros((3, X + 1)), f"give [N, {X}]"),
+        (np.full((3, X), 255), "divide bytes by 255"),
+        (np.full((3, X), -0.1), "not in [0, 1]"),
+        (np.full((3, X), np.inf), "not finite"),
+    ],
+)
+def test_a_ladder_network_refuses_other_images(trained: Store, images, said) -> None:
+    with refused(UsageError, said):
+        ladder(trained).classify(images)
+
+
+def test_no_sample_and_no_importance_sample_are_refused(trained: Store) -> None:
+    with refused(UsageError, "sample of 0 images", "at least 1"):
+        hierarchy(trained).sample(0)
+    with refused(UsageError, "0 importance samples", "at least 1"):
+        hierarchy(trained).score(binary(), 0)
+
+
+def test_a_model_without_weights_names_the_remedy(copied: Store) -> None:
+    path = weights_path(copied.folder(PROFILE), LVAE)
+    path.unlink()
+    with refused(RecordError, str(path), "train again"):
+        load_model(LVAE.id, PROFILE, copied.root)
+
+
+def test_a_model_without_a_record_is_refused(trained: Store) -> None:
+    with refused(RecordError, "no record of mnist-none-L1-s1"):
+        load_model("mnist-none-L1-s1", PROFILE, trained.root)
+
+
+def test_weights_of_another_configuration_are_refused(copied: Store) -> None:
+    path = weights_path(copied.folder(PROFILE), LVAE)
+    save_weights(path, small.run("lvae", 3, optim={"lr": 0.5}), load_weights(path)[1])
+    with refused(RecordError, str(path), "another configuration"):
+        load_model(LVAE.id, PROFILE, copied.root)
+
+
+@pytest.mark.parametrize("run", [LVAE, LADDER], ids=["hierarchy", "ladder"])
+def test_weights_of_an_older_version_name_the_command_that_completes_them(copied, run) -> None:
+    path = weights_path(copied.folder(PROFILE), run)
+    save_weights(path, run, load_weights(path)[1])
+    with refused(RecordError, str(path), f"`repro evaluate {run.id}`"):
+        load_model(run.id, PROFILE, copied.root)
+
+
+def test_statistics_are_none_without_batch_norm(trained: Store) -> None:
+    path = weights_path(trained.folder(PROFILE), VAE)
+    assert load_statistics(path, VAE) == {}
+    assert not any(name.startswith(SEEN) for name in load_weights(path)[1])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_on_cuda_scores_as_on_the_cpu_but_for_chance(trained: Store) -> None:
+    model = load_model(LVAE.id, PROFILE, trained.root, device="cuda")
+    assert isinstance(model, TrainedHierarchy)
+    here, there = (m.score(binary(), 500) for m in (hierarchy(trained), model))
+    assert there.LK.mean() == pytest.approx(here.LK.mean(), abs=0.3)
