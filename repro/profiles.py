@@ -58,8 +58,8 @@ class Profile:
         return self.ladder.seeds if cell.labels else self.seeds
 
     def budget(self, data: str) -> tuple[Schedule, Evaluation]:
-        """Training and evaluation on a data set: never longer than the paper trained on it."""
-        E = min(self.schedule.epochs, PUBLISHED_EPOCHS[data])
+        """Training and evaluation on a data set: never longer than the paper did, if it has it."""
+        E = min(self.schedule.epochs, PUBLISHED_EPOCHS.get(data, self.schedule.epochs))
         epochs = tuple(e for e in self.evaluation.epochs if e <= E)
         return replace(self.schedule, epochs=E), replace(self.evaluation, epochs=epochs)
 

@@ -18,7 +18,7 @@ from repro.errors import UsageError
 from repro.store import ROOT
 
 COMMANDS = (
-    *("list", "show", "train", "evaluate", "publish"),
+    *("list", "show", "train", "evaluate", "verify", "score", "publish"),
     *("tables", "figures", "check", "report", "bench", "data"),
 )
 

@@ -52,7 +52,8 @@ def data_set(
     shapes = _shapes(train, test)
     sizes = [len(header(s)) + math.prod(s) for s in shapes]
     files = tuple(File(*f) for f in zip(NAMES, sizes, hashes, strict=True))
-    return DataSet(name, files, mirrors, functools.partial(_decode, shapes))
+    decode = functools.partial(_decode, shapes)
+    return DataSet(name, files, mirrors, decode, (train, test), (SIDE, SIDE))
 
 
 def _shapes(train: int, test: int) -> list[tuple[int, ...]]:

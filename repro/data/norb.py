@@ -50,7 +50,8 @@ def data_set(train: int = PAIRS, test: int = PAIRS, mirrors: tuple[str, ...] = (
         files.append(_file(f"{stem}-dat.mat", BYTES, (pairs, CAMERAS, FULL, FULL), 1))
         files.append(_file(f"{stem}-cat.mat", INTEGERS, (pairs,), 4))
     decode = functools.partial(_decode, (train, test))
-    return DataSet("norb", tuple(files), mirrors, decode, on_request=True)
+    images = (train, test), (SIDE, SIDE)
+    return DataSet("norb", tuple(files), mirrors, decode, *images, on_request=True)
 
 
 def _file(name: str, magic: int, shape: tuple[int, ...], width: int) -> File:

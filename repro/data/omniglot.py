@@ -25,6 +25,7 @@ from repro.data.images import Bytes, Images
 from repro.data.sources import Contents, DamageError, DataSet, File, blaming, read
 
 SIDE, ALPHABETS = 28, 50
+COUNTS, REBUILT_COUNTS = (24_345, 8_070), (24_345, 8_115)
 TRAIN_DRAWERS = 15  # drawers 1 to 15 train, 16 to 20 test
 MAT_BYTES = 1 << 25  # the most that is read; its size is not stated anywhere
 ARCHIVE_BYTES = 1 << 24
@@ -145,6 +146,8 @@ REBUILT = DataSet(
         "https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
     ),
     decode=rebuilt,
+    counts=REBUILT_COUNTS,
+    shape=(SIDE, SIDE),
 )
 
 OMNIGLOT = DataSet(
@@ -163,5 +166,7 @@ OMNIGLOT = DataSet(
         "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT",
     ),
     decode=chardata,
+    counts=COUNTS,
+    shape=(SIDE, SIDE),
     instead=REBUILT,
 )

@@ -73,6 +73,7 @@ class DataSet:
     """A data set as published. `mirrors` are URLs of folders, tried in turn.
 
     decode(data set, options, folder, source) reads the files and raises DataError.
+    counts: training and test images; shape: height and width of one, as they are modelled.
     `on_request`: large, so fetched where it is named, and never by training.
     instead: another version, for where this one can be had nowhere. A version that is not the
     one the paper used says so in its Images, and a record's verdict is then "other data".
@@ -82,6 +83,8 @@ class DataSet:
     files: tuple[File, ...]
     mirrors: tuple[str, ...]
     decode: Callable[[DataSet, Data, Path, str], Images]
+    counts: tuple[int, int]
+    shape: tuple[int, int]
     on_request: bool = False
     instead: DataSet | None = None
 

@@ -7,6 +7,7 @@ engines reach are measurements on two CPU cores; they are rough, and only used t
 from __future__ import annotations
 
 import functools
+import math
 import os
 import shutil
 import time
@@ -16,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from repro.config import Run
+from repro.data import DATA_SETS
+from repro.data.mnist import MNIST
 
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
 COMPILED_SHARE = 0.6
 SCORING_SHARE = 0.4
 COMPILE_SECONDS = 100.0  # of one stack, cold
-IMAGES = {"mnist": (60_000, 10_000), "omniglot": (24_345, 8_070), "norb": (24_300, 24_300)}
-PIXELS = {"mnist": 784, "omniglot": 784, "norb": 1024}
 CPU_MEMORY = 4 * 2**30  # what one job may take, whatever the machine has
 SCORING_MEMORY = 1.5 * 2**30  # the statistics pass over MNIST, one lane at a time
 MOST_LANES = 12  # beyond it a CPU gains nothing, and a checkpoint grows with every lane
@@ -48,14 +49,14 @@ def flops_per_second() -> float:
 
 def images_of(run: Run) -> tuple[int, int]:
     """Training and test images: every copy counts."""
-    train, test = IMAGES.get(run.data.name, IMAGES["mnist"])
+    train, test = DATA_SETS[run.data.name].counts
     if run.model.family == "ladder" or run.hierarchy.observation == "bernoulli":
         return train, test
     return train * run.data.copies, test * run.data.test_copies
 
 
 def pixels_of(run: Run) -> int:
-    return PIXELS.get(run.data.name, PIXELS["mnist"])
+    return math.prod(DATA_SETS[run.data.name].shape)
 
 
 def _outputs(run: Run, pixels: int | None) -> tuple[int, int]:
@@ -158,7 +159,7 @@ def scoring_bytes(run: Run) -> float:
     """Memory of the statistics pass, which the output of p(x|z_1) dominates."""
     if run.model.family == "ladder":
         return SCORING_MEMORY
-    usual = IMAGES["mnist"][0] * PIXELS["mnist"]
+    usual = MNIST.counts[0] * math.prod(MNIST.shape)
     return SCORING_MEMORY * max(1.0, images_of(run)[0] * _outputs(run, None)[1] / usual)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from repro import streams
 from repro.config import Run
+from repro.data import DATA_SETS, binarise
 from repro.data import Images as Raw
-from repro.data import binarise
 from repro.data.real import Reals, real_valued
 from repro.engine.feed import Feed
 from repro.engine.minibatch import Minibatch
@@ -34,7 +34,6 @@ from repro.store import Record
 from repro.tasks.task import Compared, Objective, Task
 
 ROUNDING = 0.001  # nats: what another processor, thread count or precision makes of the same draws
-SHAPES = {"mnist": (28, 28), "omniglot": (28, 28), "norb": (32, 32)}
 
 
 def objective(stack: Stack) -> Objective:
@@ -72,7 +71,7 @@ def images(run: Run, raw: Raw) -> Raw:
 
 
 def final(run: Run, images: Images, last: EpochScore) -> tuple[dict[str, Any], dict[str, Arrays]]:
-    return score_final(run, images, last, SHAPES[run.data.name])
+    return score_final(run, images, last, DATA_SETS[run.data.name].shape)
 
 
 def history(run: Run, lane: LaneLog) -> dict[str, Arrays]:
