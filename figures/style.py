@@ -25,11 +25,12 @@ from matplotlib.textpath import text_to_path
 
 from repro.errors import ReproError
 from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
+from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
 from repro.scripts import load
-from repro.store import Record, Store, open_store, write_file
+from repro.store import Record, Store, open_store
 
 Draw = Callable[[Store, str], Figure]
 

@@ -1,20 +1,19 @@
 """The only reader and writer of stores.
 
 A store is a folder `<profile>/<run id>/` of records. A record is written whole: into a
-temporary folder, then renamed; `final.json` holds the checksum of every other file.
+temporary folder, then renamed; `final.json` holds the checksum of every other file, and ends
+with its own. Who reads while another process rewrites a record waits that moment, and gets the
+old one or the new one, never parts of both.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import shutil
-import uuid
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,21 @@ import numpy as np
 import pandas as pd
 
 from repro.config import Run, from_dict, to_dict
-from repro.errors import MachineError, RecordError
+from repro.errors import RecordError
+from repro.files import aside, names_in, patiently, replacing, sweep_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"runs": ROOT / "runs", "results": ROOT / "results"}
 FINAL = "final.json"
+PARTS = "run.json", "env.json"
 DAMAGED_NPZ = (
     *(ValueError, OSError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
+SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')  # of all that is before it, and END
+END = b"\n}\n"
+RESTORE = "restore the file, or remove the record and train again"
+PLAIN = re.compile(r"[^./\\][^/\\]*")  # a file of a record, in its own folder
 LARGEST_ARRAYS = 64 * 2**20  # bytes of one npz file, unpacked; a real one has less than 2 MiB
 
 Arrays = dict[str, np.ndarray]
@@ -72,17 +77,19 @@ class Record:
             self._bytes(name)
 
     def _bytes(self, name: str) -> bytes:
-        path = self.folder / name
-        expected = self.final.get("files", {}).get(name)
-        if expected is None:
+        sums = self.final["files"]
+        if name not in sums:
+            path = self.folder / name
             raise RecordError(f"{path}: not part of this record ({self.run.id}, {self.profile})")
-        content = _read(path)
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise RecordError(
-                f"{path}: checksum differs from {FINAL}: restore the file, or remove the record"
-                " and train again"
-            )
-        return content
+
+        def read() -> bytes:
+            try:
+                return _verified(self.folder / name, sums)
+            except RecordError:
+                _refuse_rewritten(self, _final(self.folder))
+                raise
+
+        return patiently(self.folder, read)
 
 
 class Store:
@@ -98,28 +105,37 @@ class Store:
         return self.root / profile / run_id
 
     def has(self, profile: str, run_id: str) -> bool:
-        return (self.folder(profile, run_id) / FINAL).is_file()
+        folder = self.folder(profile, run_id)
+        try:
+            patiently(folder, lambda: _present(folder))
+        except RecordError:
+            return False
+        return True
 
     def record(self, profile: str, run_id: str) -> Record:
         """Raises RecordError when it is missing or damaged."""
         folder = self.folder(profile, run_id)
-        if not (folder / FINAL).is_file():
-            raise RecordError(
-                f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}`"
-            )
-        run = from_dict(_json(folder / "run.json"), str(folder / "run.json"))
-        if run.id != run_id:
-            raise RecordError(f"{folder / 'run.json'}: holds {run.id}: remove the record")
-        return Record(folder, profile, run, _json(folder / "env.json"), _json(folder / FINAL))
+
+        def read() -> Record:
+            _present(folder)
+            final = _final(folder)
+            run, env = (_json(folder / n, _verified(folder / n, final["files"])) for n in PARTS)
+            return Record(folder, profile, from_dict(run, str(folder / PARTS[0])), env, final)
+
+        record = patiently(folder, read)
+        if record.run.id != run_id:
+            raise RecordError(f"{folder / PARTS[0]}: holds {record.run.id}: remove the record")
+        return record
 
     def find(self, profile: str, run_id: str) -> Record | None:
         return self.record(profile, run_id) if self.has(profile, run_id) else None
 
     def records(self, profile: str) -> list[Record]:
         """Every record of a profile, by run id."""
-        ids = sorted(p.parent.name for p in self.folder(profile).glob(f"*/{FINAL}"))
-        # A name with a dot is what a killed writer left behind.
-        return [self.record(profile, i) for i in ids if not i.startswith(".")]
+        names = names_in(self.folder(profile))
+        # Other names with a dot are what a killed writer left behind.
+        ids = {n for n in names if not n.startswith(".")} | aside(names)
+        return [self.record(profile, i) for i in sorted(ids) if self.has(profile, i)]
 
     def seeds(self, profile: str, run: Run) -> list[Record]:
         """The finished records that differ from `run` in their seed alone, by seed."""
@@ -149,27 +165,24 @@ class Store:
         }
         files.update({f"{name}.npz": _npz(content) for name, content in arrays.items()})
         sums = {n: hashlib.sha256(content).hexdigest() for n, content in files.items()}
-        files[FINAL] = _dump({**final, "files": sums})
-        with _replacing(self.folder(profile, run.id)) as tmp:
+        files[FINAL] = _sealed(_dump({**final, "files": sums}))
+        with replacing(self.folder(profile, run.id)) as tmp:
             for name, content in files.items():
                 (tmp / name).write_bytes(content)
         return self.record(profile, run.id)
 
     def sweep(self, profile: str, run_id: str) -> None:
         """Undo a write that was killed halfway; only for who holds the Run's lock."""
-        folder = self.folder(profile, run_id)
-        for left in folder.parent.glob(f".{run_id}.*"):
-            if left.suffix == ".old" and not folder.exists():
-                left.replace(folder)
-            else:
-                shutil.rmtree(left, ignore_errors=True)
+        sweep_folder(self.folder(profile, run_id))
 
     def copy(self, record: Record) -> Record:
         """Take over a verified record of another store."""
-        record.verify()
-        with _replacing(self.folder(record.profile, record.run.id)) as tmp:
-            for name in (*record.final["files"], FINAL):
-                shutil.copyfile(record.folder / name, tmp / name)
+        content = {name: record._bytes(name) for name in record.final["files"]}
+        content[FINAL] = _read(record.folder / FINAL)
+        _refuse_rewritten(record, _final(record.folder, content[FINAL]))
+        with replacing(self.folder(record.profile, record.run.id)) as tmp:
+            for name, written in content.items():
+                (tmp / name).write_bytes(written)
         return self.record(record.profile, record.run.id)
 
 
@@ -185,50 +198,49 @@ def open_store(name: str | Path | None, profile: str) -> Store:
     return Store(Path(name))
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises MachineError."""
-    tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            tmp.write_bytes(content)
-            tmp.replace(path)
-        finally:
-            tmp.unlink(missing_ok=True)
+def _present(folder: Path) -> None:
+    if not (folder / FINAL).is_file():
+        run_id, profile = folder.name, folder.parent.name
+        raise RecordError(
+            f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}`"
+        )
 
 
-def sweep_files(path: Path) -> None:
-    """Remove what killed calls of `write_file` left beside a path."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+def _refuse_rewritten(record: Record, final: dict[str, Any]) -> None:
+    if final != record.final:
+        raise RecordError(
+            f"{record.folder}: was rewritten while it was read: run the command again"
+        )
 
 
-@contextlib.contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `folder` when the block ends well."""
-    tmp = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    with _disk_errors(folder):
-        try:
-            tmp.mkdir(parents=True)
-            yield tmp
-            if folder.exists():
-                old = tmp.with_name(tmp.name + ".old")
-                folder.replace(old)
-                tmp.replace(folder)
-                shutil.rmtree(old)
-            else:
-                tmp.replace(folder)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
+def _final(folder: Path, content: bytes | None = None) -> dict[str, Any]:
+    """What final.json says, verified where it holds its own checksum: older ones have none."""
+    path = folder / FINAL
+    content = _read(path) if content is None else content
+    if seal := SEAL.search(content):
+        content = content[: seal.start()] + END
+        if hashlib.sha256(content).hexdigest().encode() != seal[1]:
+            raise RecordError(f"{path}: checksum differs from its content: {RESTORE}")
+    final = _json(path, content)
+    sums = final.get("files")
+    if list(final)[-1:] != ["files"] or not isinstance(sums, dict) or not sums.keys() >= {*PARTS}:
+        raise RecordError(f"{path}: does not end with checksums: {RESTORE}")
+    if strange := [name for name in sums if not PLAIN.fullmatch(name)]:
+        raise RecordError(f"{path}: {strange[0]!r} is no file of a record: {RESTORE}")
+    return final
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as e:
-        remedy = "free some space" if e.errno == 28 else "make the folder writable, or move it"
-        raise MachineError(f"{path}: cannot write ({e.strerror}): {remedy}") from e
+def _verified(path: Path, sums: dict[str, str]) -> bytes:
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() != sums[path.name]:
+        raise RecordError(f"{path}: checksum differs from {FINAL}: {RESTORE}")
+    return content
+
+
+def _sealed(final: bytes) -> bytes:
+    """A final.json that ends with the checksum of the rest."""
+    digest = hashlib.sha256(final).hexdigest()
+    return final.removesuffix(END) + f',\n "sha256": "{digest}"'.encode() + END
 
 
 def _dump(value: dict[str, Any]) -> bytes:
@@ -261,14 +273,14 @@ def _read(path: Path) -> bytes:
 def _reason(note: Path) -> str:
     """What a failure's note says; a damaged one hides no other Run."""
     try:
-        return str(_json(note).get("reason", "no reason noted"))
+        return str(_json(note, _read(note)).get("reason", "no reason noted"))
     except RecordError as e:
         return str(e)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(_read(path))
+        value = json.loads(content)
     except (ValueError, RecursionError) as e:
         raise RecordError(f"{path}: not JSON ({e}): remove the record and train again") from e
     if not isinstance(value, dict):

@@ -18,10 +18,11 @@ from typing import Any
 
 from repro.errors import ReproError
 from repro.experiments import Cell
+from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
 from repro.profiles import Profile, run_of
 from repro.scripts import load
-from repro.store import Record, Store, open_store, write_file
+from repro.store import Record, Store, open_store
 
 HERE = Path(__file__).resolve().parent
 SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500

@@ -13,6 +13,7 @@ import pytest
 import small
 import torch
 from fixture_data import refused
+from safetensors.torch import save
 from small_training import (
     BLOCKS,
     OPTIONS,
@@ -24,7 +25,7 @@ from small_training import (
     strays,
 )
 
-from repro.engine import checkpoint, local
+from repro.engine import local
 from repro.engine.local import Outcome, train
 from repro.engine.locks import lock
 from repro.engine.step import Minibatch, State
@@ -38,7 +39,7 @@ def cut(content: bytes) -> bytes:
 
 
 def foreign(_: bytes) -> bytes:
-    return checkpoint.save({"t": torch.zeros(1)}, {"checkpoint": "{}"})
+    return save({"t": torch.zeros(1)}, {"checkpoint": "{}"})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from repro.store import ROOT
 
 DATA_FLOOR = {
     "errors",
+    "files",
     "plain",
     "conditions",
     "config",

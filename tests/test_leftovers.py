@@ -20,8 +20,9 @@ from repro.engine.feed import Feed
 from repro.engine.local import Options, train
 from repro.engine.step import fresh, step_function
 from repro.errors import MachineError, UsageError
+from repro.files import write_file
 from repro.stack import Stack
-from repro.store import Store, write_file
+from repro.store import Store
 
 
 def test_half_written_files_of_a_killed_process_are_cleared_away(

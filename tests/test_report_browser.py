@@ -20,9 +20,10 @@ from fixture_report import fail
 from page_reader import Html
 
 from repro.cli import run
+from repro.files import write_file
 from repro.profiles import profile, runs
 from repro.report import page
-from repro.store import ROOT, Store, write_file
+from repro.store import ROOT, Store
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",

@@ -11,11 +11,13 @@ from repro.cli.drawing import render, script
 from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
+from repro.engine.locks import lock_all
 from repro.errors import MachineError, RecordError, UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.grid import GREY_SCALES
+from repro.files import write_file
 from repro.profiles import Profile, find_run, profile, runs
-from repro.store import NAMED, ROOT, Record, Store, write_file
+from repro.store import NAMED, ROOT, Record, Store
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIGURES = tuple(f"figure{n}" for n in range(2, 11))
@@ -66,7 +68,8 @@ def copy_finished(
     """Copy every finished record; nothing is copied when one of them may not be published.
 
     Raises RecordError for a damaged record, one of another configuration, one made with
-    uncommitted changes (unless allowed), and when there is none.
+    uncommitted changes (unless allowed), and when there is none. Raises MachineError when
+    one of them is being written or published by another process.
     """
     records = source.records(p.name)
     if not records:
@@ -85,7 +88,10 @@ def copy_finished(
                 f"{record.folder}: made with uncommitted changes or outside a git checkout:"
                 " commit and train again, or publish with --allow-dirty"
             )
-    return [target.copy(record) for record in records]
+    with lock_all(source.folder(p.name), [record.run.id for record in records]):
+        for record in records:
+            target.sweep(p.name, record.run.id)
+        return [target.copy(record) for record in records]
 
 
 def copy_weights(

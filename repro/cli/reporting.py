@@ -17,10 +17,11 @@ from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, 
 from repro.cli.terminal import say
 from repro.config import Run
 from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
+from repro.files import write_file
 from repro.profiles import Profile, profile, runs
 from repro.report import commands, deviations, images, ledger, page, throughput
 from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
-from repro.store import NAMED, ROOT, Store, write_file
+from repro.store import NAMED, ROOT, Store
 
 NAME = "report.html"
 

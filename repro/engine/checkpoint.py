@@ -18,7 +18,7 @@ from torch import Tensor
 
 from repro.config import Run, from_dict, to_dict
 from repro.engine.state import State
-from repro.engine.tensors import metadata, tensors_of, write
+from repro.engine.tensors import metadata, read, write
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.log import LaneLog, Log
@@ -66,14 +66,15 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
 
 def load_header(path: Path) -> tuple[list[Run], Pinned]:
     """The Runs of a checkpoint in lane order, and what it pins. Raises RecordError."""
-    header = _header(path)
+    header = _header(path, metadata(path))
     runs = [from_dict(raw, f"{path.name}: run") for raw in header["runs"]]
     return runs, Pinned(**header["pinned"])
 
 
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     """State and log as they were saved. Raises RecordError."""
-    header, tensors = _header(path), tensors_of(path)
+    strings, tensors = read(path)
+    header = _header(path, strings)
     # The file's buffers start anywhere; a product of tensors aligned otherwise may round otherwise.
     tensors = {n: value.clone() for n, value in tensors.items()}
     parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
@@ -123,9 +124,9 @@ def _declared(header: Header, params: Params) -> list[str]:
     return [n for n in stack.names(pixels) if n in params]
 
 
-def _header(path: Path) -> Header:
+def _header(path: Path, strings: dict[str, str]) -> Header:
     try:
-        header = json.loads(metadata(path)["checkpoint"])
+        header = json.loads(strings["checkpoint"])
         return {part: header[part] for part in ("runs", "pinned", "log", "lanes")}
-    except (KeyError, TypeError, ValueError) as e:
+    except (KeyError, TypeError, ValueError, RecursionError) as e:
         raise RecordError(f"{path}: not a checkpoint: remove it and train again") from e

@@ -23,6 +23,7 @@ from repro.engine.outcome import Outcome
 from repro.engine.progress import Progress, new_bar, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
+    failure_path,
     note_failure,
     record_lane,
     recorded,
@@ -33,11 +34,13 @@ from repro.engine.resident import Resident
 from repro.engine.starting import begin, ended, generations, obstacle, with_starts
 from repro.engine.step import CAPTURED, State, step_function
 from repro.engine.stopping import BudgetSpent, Stopper
+from repro.engine.weights import weights_path
 from repro.errors import RecordError, ReproError
 from repro.evaluate import Room
+from repro.files import sweep_files
 from repro.log import LaneLog, Log
 from repro.stack import Stack, pack
-from repro.store import Store, sweep_files
+from repro.store import Store
 from repro.tasks import Score, task_of
 
 CHECKPOINT_SECONDS = 30.0
@@ -172,6 +175,10 @@ class Work:
         """A stack, locked, its failure noted; returns what is to be trained in its place."""
         too_large = False
         with lock_all(self.folder, [run.id for run in stack.runs]):
+            self._sweep(stack)
+            left = self._unrecorded(stack, outcome)
+            if len(left) < len(stack.runs):
+                return [Stack(left)] if left else []
             try:
                 yield from self._train_stack(stack, pinned, outcome, bar)
             except (ReproError, BudgetSpent, KeyboardInterrupt):
@@ -183,6 +190,19 @@ class Work:
                     self._note_failure(stack.runs, reason, outcome)
             # The attempt's tensors are gone.
             return self._split(stack, alone) if too_large else []
+
+    def _unrecorded(self, stack: Stack, outcome: Outcome) -> tuple[Run, ...]:
+        """Without what another process has recorded since stacks were formed; now they are locked.
+
+        A stack with a checkpoint stays whole until its last record.
+        """
+        path = checkpoint.path_of(self.folder / ".checkpoints", stack)
+        left = tuple(r for r in stack.runs if not recorded(self.store, self.profile, r))
+        if left and path.exists():
+            return stack.runs
+        for run in set(stack.runs) - set(left):
+            outcome.settle(run.id)
+        return left
 
     def _split(self, stack: Stack, alone: bool) -> list[Stack]:
         """What continues where the checkpoint of `stack` stands: two stacks, or it by itself."""
@@ -209,7 +229,6 @@ class Work:
         device.multiply_in(pinned.precision, self.device)
         images, source = self.data.images(stack.runs[0])  # lanes may binarise them differently
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
-        self._sweep(stack, path)
         if path.exists():
             state, log = checkpoint.load_checkpoint(path, self.device)
             refuse_other_data(log.data, source, path)
@@ -255,11 +274,13 @@ class Work:
             if k + 1 < len(stack.runs):
                 self.stopper.stop_if_asked(keeper.save)
 
-    def _sweep(self, stack: Stack, path: Path) -> None:
+    def _sweep(self, stack: Stack) -> None:
         """Clear away what a killed process left of these Runs, which are locked."""
         for run in stack.runs:
             self.store.sweep(self.profile, run.id)
-        sweep_files(path)
+            sweep_files(weights_path(self.folder, run))
+            sweep_files(failure_path(self.folder, run))
+        sweep_files(checkpoint.path_of(self.folder / ".checkpoints", stack))
 
     def _environment(self, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
         return {

@@ -9,22 +9,24 @@ from pathlib import Path
 import filelock
 
 from repro.errors import MachineError
+from repro.files import disk_errors
+
+PATIENCE = 0.5  # seconds: who only asks whether a Run is being trained holds it for a moment
 
 
 @contextlib.contextmanager
 def lock(folder: Path, run_id: str) -> Iterator[None]:
     """Hold a Run. Raises MachineError when another process has it."""
     path = folder / ".locks" / f"{run_id}.lock"
-    held = filelock.FileLock(path, timeout=0)
-    try:
+    held = filelock.FileLock(path, timeout=PATIENCE)
+    with disk_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire()
-    except filelock.Timeout:
-        raise MachineError(
-            f"{run_id} is being trained by another process ({path}): wait for it, or stop it"
-        ) from None
-    except OSError as e:
-        raise MachineError(f"{path}: cannot lock ({e.strerror}): make the folder writable") from e
+        try:
+            held.acquire()
+        except filelock.Timeout:
+            raise MachineError(
+                f"{run_id} is being trained by another process ({path}): wait for it, or stop it"
+            ) from None
     try:
         yield
     finally:

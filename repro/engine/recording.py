@@ -13,10 +13,11 @@ import pandas as pd
 from repro.config import Run
 from repro.engine.weights import save_weights, weights_path
 from repro.errors import MachineError, RecordError
+from repro.files import write_file
 from repro.layers import Params
 from repro.log import LaneLog
 from repro.score import Arrays, Images
-from repro.store import Record, Store, write_file
+from repro.store import Record, Store
 from repro.tasks import Score, task_of
 
 
@@ -77,7 +78,7 @@ def record_lane(
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
     store.write(profile, run, _finished(env, images), final, curve, arrays)
-    (folder / ".failed" / f"{run.id}.json").unlink(missing_ok=True)
+    failure_path(folder, run).unlink(missing_ok=True)
 
 
 def rescore(store: Store, record: Record, last: Score, images: Images, env: dict[str, Any]) -> None:
@@ -98,9 +99,13 @@ def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     return {**env, "scoring_rows": images.room.rows, "finished": now()}
 
 
+def failure_path(folder: Path, run: Run) -> Path:
+    return folder / ".failed" / f"{run.id}.json"
+
+
 def note_failure(folder: Path, run: Run, reason: str) -> None:
     note = {"run": run.id, "reason": reason, "at": now(), "pid": os.getpid()}
-    write_file(folder / ".failed" / f"{run.id}.json", json.dumps(note).encode())
+    write_file(failure_path(folder, run), json.dumps(note).encode())
 
 
 def now() -> str:

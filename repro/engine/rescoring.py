@@ -29,9 +29,10 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
     """
     work, outcome = Work(store, profile, options), Outcome()
     for run_id in run_ids:
-        record = store.record(profile, run_id)
-        path = find_weights(store, profile, record.run)
+        path = find_weights(store, profile, store.record(profile, run_id).run)
         with lock(store.folder(profile), run_id):
+            store.sweep(profile, run_id)
+            record = store.record(profile, run_id)  # of who had it locked until now
             images, source = _data(work, record)
             last = _score(work, path, images)
             env = {**environment(work.device), "precision": work.precision, "data": source}

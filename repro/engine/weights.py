@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from repro.config import Ladder, Run, from_dict, to_dict
-from repro.engine.tensors import metadata, tensors_of, write
+from repro.engine.tensors import metadata, read, tensors_of, write
 from repro.errors import RecordError, UsageError
 from repro.layers import Moments, Params
 from repro.store import Store
@@ -91,8 +91,12 @@ def add_statistics(path: Path, run: Run, seen: Statistics) -> None:
 
 def load_run(path: Path) -> Run:
     """Whose weights they are. Raises RecordError."""
+    return _run(path, metadata(path))
+
+
+def _run(path: Path, strings: dict[str, str]) -> Run:
     try:
-        raw = json.loads(metadata(path)["run"])
+        raw = json.loads(strings["run"])
     except (KeyError, ValueError, RecursionError) as e:
         raise RecordError(f"{path}: holds no Run: train it again") from e
     return from_dict(raw, str(path))
@@ -100,8 +104,8 @@ def load_run(path: Path) -> Run:
 
 def load_weights(path: Path) -> tuple[Run, Params]:
     """A Run and its final parameters, one lane. Raises RecordError."""
-    run = load_run(path)
-    return run, {n: p for n, p in tensors_of(path).items() if not n.startswith((ADAM, SEEN))}
+    strings, tensors = read(path)
+    return _run(path, strings), {n: p for n, p in tensors.items() if not n.startswith((ADAM, SEEN))}
 
 
 def load_adam(path: Path) -> Params:

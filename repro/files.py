@@ -1,0 +1,154 @@
+"""Files and folders written whole or not at all, whoever reads or writes them at the same time.
+
+All is written beside its place, under a name that begins with a dot, and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from repro.errors import MachineError, RecordError
+
+ASIDE = ".old"  # ends the name of a folder that another is taking the place of
+MOMENTS, MOMENT = 50, 0.01  # how long a folder that is being replaced is waited for; seconds
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or raise your quota",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
+
+T = TypeVar("T")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises MachineError."""
+    tmp = _beside(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            tmp.write_bytes(content)
+            tmp.replace(path)
+        finally:
+            tmp.unlink(missing_ok=True)
+
+
+def sweep_files(path: Path) -> None:
+    """Remove what killed calls of `write_file` left beside a path; only for who has it locked."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A fresh folder that takes the place of `folder` when the block ends well.
+
+    Of several writers the last one's stays. Raises MachineError.
+    """
+    tmp = _beside(folder)
+    with disk_errors(folder):
+        try:
+            tmp.mkdir(parents=True)
+            yield tmp
+            _put(tmp, folder)
+        finally:
+            shutil.rmtree(tmp, ignore_errors=True)
+
+
+def _put(tmp: Path, folder: Path) -> None:
+    """Rename a folder over whatever is there; for the moment between two renames nothing is."""
+    aside: list[Path] = []
+    try:
+        while not _renamed(tmp, folder):
+            old = folder.with_name(_beside(folder).name + ASIDE)
+            with contextlib.suppress(FileNotFoundError):  # another writer has moved it
+                folder.replace(old)
+                aside.append(old)
+    except OSError:
+        if aside:
+            _renamed(aside.pop(), folder)
+        raise
+    finally:
+        for old in aside:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _renamed(tmp: Path, folder: Path) -> bool:
+    """Whether nothing was in the way."""
+    try:
+        tmp.replace(folder)
+    except OSError as e:
+        if e.errno in TAKEN:
+            return False
+        raise
+    return True
+
+
+def sweep_folder(folder: Path) -> None:
+    """Undo a replacement that was killed halfway; only for who has the folder locked."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        if left.suffix == ASIDE and not folder.exists():
+            left.replace(folder)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def patiently(folder: Path, read: Callable[[], T]) -> T:
+    """What is read of a folder; again where another process was just replacing it.
+
+    Raises the reader's RecordError where nobody was.
+    """
+    for _ in range(MOMENTS):
+        before = _version(folder)
+        try:
+            return read()
+        except RecordError:
+            names = names_in(folder.parent)  # at one instant, so between no two renames
+            there = folder.name in names or folder.name in aside(names)
+            if not there or (before and before == _version(folder)):
+                raise
+        time.sleep(MOMENT)
+    return read()
+
+
+def names_in(folder: Path) -> list[str]:
+    """Nothing where there is no such folder."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def aside(names: list[str]) -> set[str]:
+    """Of the names in a folder, those that others are taking the place of."""
+    return {n[1:].rsplit(".", 2)[0] for n in names if n.startswith(".") and n.endswith(ASIDE)}
+
+
+def _version(folder: Path) -> tuple[int, int] | None:
+    """Differs between a folder and the one that takes its place; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path, what: str = "write") -> Iterator[None]:
+    """An OSError becomes a MachineError that names the place and the remedy."""
+    try:
+        yield
+    except OSError as e:
+        remedy = REMEDIES.get(e.errno or 0, "make the folder writable, or move it")
+        raise MachineError(f"{path}: cannot {what} ({e.strerror}): {remedy}") from e
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
