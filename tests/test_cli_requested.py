@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.cli import run
-from repro.engine.checkpoint import load_adam
-from repro.engine.weights import weights_path
+from repro.engine.weights import load_adam, weights_path
 from repro.store import Store
 
 pytestmark = pytest.mark.slow

@@ -25,8 +25,9 @@ from repro.cli.terminal import complain, print_json, say, screen
 from repro.cli.training import Float32, Threads
 from repro.config import Run
 from repro.errors import DataError, UsageError
+from repro.files import write_file
 from repro.profiles import Profile
-from repro.store import Store, write_file
+from repro.store import Store
 
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
