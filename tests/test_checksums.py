@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fixture_store
 import pytest
 import torch
+from commands import LVAE, quick_run
 from fixture_data import refused
 from safetensors.torch import save
 from small_training import (
+    ARRAYS,
     BLOCKS,
     EPOCHS,
     OPTIONS,
@@ -29,7 +32,8 @@ from repro.engine.local import train
 from repro.engine.minibatch import BLOCK
 from repro.engine.weights import load_adam, load_statistics, load_weights, weights_path
 from repro.errors import RecordError
-from repro.store import Store
+from repro.profiles import PROFILES
+from repro.store import NAMED, Record, Store
 
 CPU = torch.device("cpu")
 BYTES = 150  # changed one at a time, in each file
@@ -125,3 +129,66 @@ def test_no_value_of_a_header_is_taken_for_the_checksum(tmp_path: Path) -> None:
     tensors.write(path, {"W": torch.ones(3)}, strings)
     assert tensors.metadata(path) == strings
     assert accepted(path, lambda: tensors.read(path)) == 0
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return fixture_store.write(Store(tmp_path), "quick", quick_run())
+
+
+def everything(record: Record) -> Callable[[], Any]:
+    """Read all there is of a record, as if for the first time."""
+
+    def read() -> None:
+        found = Store(record.folder.parents[1]).record("quick", LVAE)
+        found.verify()
+        found.curve()
+        for name in ARRAYS:
+            found.arrays(name)
+
+    return read
+
+
+FILES = ["run.json", "env.json", "curve.csv", "final.json", *(f"{name}.npz" for name in ARRAYS)]
+
+
+def test_a_record_has_no_other_files(record: Record) -> None:
+    assert sorted(p.name for p in record.folder.iterdir()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_of_a_record_is_refused(name: str, record: Record) -> None:
+    assert accepted(record.folder / name, everything(record)) == 0
+
+
+@pytest.mark.parametrize("name", ["run.json", "env.json", "final.json"])
+def test_a_damaged_record_names_the_file_and_the_remedy(name: str, record: Record) -> None:
+    path = record.folder / name
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    with refused(RecordError, str(path), "checksum differs", "remove the record"):
+        everything(record)()
+
+
+def test_a_record_of_a_version_without_its_own_checksum_is_read(record: Record) -> None:
+    path = record.folder / "final.json"
+    old = json.dumps(record.final, indent=1) + "\n"
+    assert path.read_text() != old
+    path.write_text(old)
+    assert Store(record.folder.parents[1]).record("quick", LVAE) == record
+
+
+def test_published_records_are_whole() -> None:
+    results = Store(NAMED["results"])
+    records = [r for name in PROFILES for r in results.records(name)]
+    for found in records:
+        found.verify()
+    assert len(records) == len([*results.root.glob("*/*/final.json")])
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..", ".hidden", "a\\b", ""])
+def test_a_record_cannot_name_a_file_outside_its_folder(name: str, record: Record) -> None:
+    sums = {**record.final["files"], name: "0" * 64}
+    path = record.folder / "final.json"
+    path.write_text(json.dumps({**record.final, "files": sums}))
+    with refused(RecordError, str(path), repr(name), "is no file of a record"):
+        everything(record)()

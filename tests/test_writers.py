@@ -1,0 +1,268 @@
+"""Several processes on one store: all of them end well or are told so, and nothing is torn."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+import trainee
+import writer
+from commands import LVAE, one_line, quick_run
+from fixture_data import refused
+from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, strays
+
+from repro import cli
+from repro.cli.publishing import copy_finished
+from repro.engine import local as engine
+from repro.engine.local import train
+from repro.engine.locks import lock
+from repro.engine.weights import weights_path
+from repro.errors import MachineError, RecordError
+from repro.profiles import profile
+from repro.store import ROOT, Record, Store
+
+SECONDS = 240
+REWRITES = 150  # of one record, by each of two processes
+
+
+def start(what: str, store: Store, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, writer.__file__, what, str(store.root), *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=SECONDS)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """What one process records that nobody disturbs."""
+    store = Store(tmp_path_factory.mktemp("alone"))
+    assert ended(start("train", store, 0, 1, 2))[0] == 0
+    return store
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paused_at", [".checkpoints", "curve.csv"])
+def test_a_process_that_wants_the_same_runs_is_refused_and_disturbs_nothing(
+    paused_at: str, alone: Store, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    first = start("train", store, "--pause", paused_at, 0, 1)
+    _, status = os.waitpid(first.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    code, said = ended(start("train", store, 0, 1))
+    first.send_signal(signal.SIGCONT)
+    assert (code, said.count("\n")) == (3, 1)
+    assert f"{trainee.RUNS[0].id} is being trained by another process" in said
+    assert "wait for it, or stop it" in said
+    assert ended(first)[0] == 0
+    assert trainee.differences(store, alone, trainee.RUNS[:2]) == []
+    assert strays(store) == []
+
+
+@pytest.mark.slow
+def test_processes_that_begin_together_record_what_one_alone_records(
+    alone: Store, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    both = [ended(p) for p in [start("train", store, 0, 1, 2) for _ in range(2)]]
+    assert {code for code, _ in both} <= {0, 3}
+    assert min(code for code, _ in both) == 0
+    assert trainee.differences(store, alone) == []
+
+
+@pytest.mark.slow
+def test_processes_with_different_runs_of_a_profile_both_finish(
+    alone: Store, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    both = [start("train", store, 0, 1), start("train", store, 2)]
+    assert [ended(p)[0] for p in both] == [0, 0]
+    assert trainee.differences(store, alone) == []
+    assert strays(store) == []
+
+
+def content(record: Record) -> list[Any]:
+    """What a record says, read from every file of it."""
+    curve = [float(x) for x in record.curve()["L1_test"].dropna()]
+    arrays = [float(record.arrays(n)[key].sum()) for n, key in (("per_image", "L1"), ("pca", "z1"))]
+    return [record.final["L1_test"], record.env["wall_seconds"], *curve, *arrays]
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> list[Store]:
+    """Two stores with different records of one Run."""
+    stores = [Store(tmp_path / name) for name in ("one", "other")]
+    for number, store in enumerate(stores):
+        record = fixture_store.write(store, "quick", quick_run(), L1_test=-80.0 - number)
+        arrays = {n: record.arrays(n) for n in ("per_image", "kl_units", "pca", "samples")}
+        for values in (arrays["per_image"], arrays["pca"]):
+            values |= {key: array + number for key, array in values.items()}
+        env = {**record.env, "wall_seconds": 60.0 + number}
+        store.write("quick", record.run, env, record.final, record.curve() + number, arrays)
+    return stores
+
+
+@contextlib.contextmanager
+def rewriting(store: Store, versions: list[Store]) -> Iterator[Callable[[], bool]]:
+    """Two processes write the one record again and again; says whether they still do."""
+    store.copy(versions[0].record("quick", LVAE))
+    both = [start("rewrite", store, version.root, REWRITES) for version in versions]
+    yield lambda: any(p.poll() is None for p in both)
+    assert [ended(p) for p in both] == [(0, ""), (0, "")]
+
+
+def test_a_reader_sees_one_whole_record_while_two_processes_rewrite_it(
+    versions: list[Store], tmp_path: Path
+) -> None:
+    store, seen, said = Store(tmp_path / "store"), [0, 0], []
+    whole = [content(version.record("quick", LVAE)) for version in versions]
+    with rewriting(store, versions) as still:
+        while still():
+            (record,) = store.records("quick")  # never lost, never damaged
+            try:
+                seen[whole.index(content(record))] += 1
+            except RecordError as e:
+                said.append(str(e))
+    again = f"{store.folder('quick', LVAE)}: was rewritten while it was read: run the command again"
+    assert set(said) <= {again}
+    assert min(seen) > 0
+    assert content(store.record("quick", LVAE)) in whole
+    assert [p.name for p in store.folder("quick").iterdir()] == [LVAE]
+
+
+def test_a_copy_taken_while_the_record_is_rewritten_is_whole(
+    versions: list[Store], tmp_path: Path
+) -> None:
+    store, taken = Store(tmp_path / "store"), Store(tmp_path / "taken")
+    whole, copies = [content(version.record("quick", LVAE)) for version in versions], 0
+    with rewriting(store, versions) as still:
+        while still():
+            with contextlib.suppress(RecordError):
+                taken.copy(store.record("quick", LVAE))
+                copies += 1
+                assert content(taken.record("quick", LVAE)) in whole
+    assert copies > 0
+
+
+def test_a_record_between_two_renames_is_waited_for(store: Store, whole: Store) -> None:
+    folder = store.copy(whole.record(PROFILE, RUNS[0].id)).folder
+    away = folder.with_name(f".{folder.name}.0123abcd.old")
+    folder.replace(away)
+    back = threading.Timer(0.1, lambda: away.replace(folder))
+    back.start()
+    assert [r.run for r in store.records(PROFILE)] == RUNS[:1]
+    back.join()
+
+
+def test_a_record_that_cannot_be_replaced_is_put_back(
+    versions: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, expected = versions[0], content(versions[0].record("quick", LVAE))
+    real, left = Path.replace, [1]  # renames onto the record's place that fail for want of space
+
+    def replace(path: Path, target: Path) -> Path:
+        if target.name == LVAE and not target.exists() and left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with refused(MachineError, LVAE, "free some space"):
+        store.copy(versions[1].record("quick", LVAE))
+    assert content(store.record("quick", LVAE)) == expected
+    assert [p.name for p in store.folder("quick").iterdir()] == [LVAE]
+
+
+def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def ask() -> None:
+        with lock(tmp_path, LVAE):
+            asked.set()
+            threading.Event().wait(0.1)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asked.wait()
+    with lock(tmp_path, LVAE):
+        asking.join()
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> None:
+    """Another process finishes something between this one's plan and its locks."""
+    real = engine.lock_all
+
+    @contextlib.contextmanager
+    def late(folder: Path, run_ids: list[str]) -> Iterator[None]:
+        finish()
+        with real(folder, run_ids):
+            yield
+
+    monkeypatch.setattr(engine, "lock_all", late)
+
+
+@pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])
+def test_what_another_process_has_recorded_is_not_trained_again(
+    finished: list[Any], store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [whole.record(PROFILE, run.id) for run in finished]
+    elsewhere(monkeypatch, lambda: [store.copy(r) for r in records])
+    stacks: list[int] = []
+    steps = hooked(monkeypatch, lambda stack, _: stacks.append(len(stack.runs)))
+    outcome = train(RUNS, store, PROFILE, OPTIONS)
+    rest = [run.id for run in RUNS if run not in finished]
+    assert (outcome.done, outcome.unfinished) == (rest, [])
+    assert set(stacks) == ({1} if rest else set())
+    assert (steps[0] > 0) == bool(rest)
+    for run in finished:
+        assert_same(store, whole, run)
+
+
+def test_a_record_whose_writer_was_killed_between_renames_is_not_trained_again(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.copy(whole.record(PROFILE, RUNS[0].id)).folder
+    folder.replace(folder.with_name(f".{folder.name}.0123abcd.old"))
+    steps = hooked(monkeypatch, lambda *_: None)
+    train(RUNS[:1], store, PROFILE, OPTIONS)
+    assert steps == [0]
+    assert_same(store, whole, RUNS[0])
+    assert strays(store) == []
+
+
+def test_half_written_weights_of_a_killed_process_are_cleared_away(store: Store) -> None:
+    path = weights_path(store.folder(PROFILE), RUNS[0])
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{path.name}.0123abcd").write_bytes(b"half")
+    train(RUNS[:1], store, PROFILE, OPTIONS)
+    assert strays(store) == []
+
+
+def test_a_record_that_is_being_written_is_not_published(
+    full: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lock(full.folder("quick"), LVAE):
+        assert cli.run(["publish", "--profile", "quick"]) == 3
+    assert f"{LVAE} is being trained by another process" in one_line(capsys)
+
+
+def test_publishing_clears_away_what_a_killed_publisher_left(full: Store) -> None:
+    target = Store(full.root.parent / "results")
+    left = target.folder("quick", f".{LVAE}.0123abcd")
+    left.mkdir(parents=True)
+    copy_finished(full, target, profile("quick"))
+    assert not left.exists()
+    target.record("quick", LVAE).verify()

@@ -1,0 +1,67 @@
+"""Writes into a store as its own process, beside others: `writer.py WHAT STORE ARGUMENT...`.
+
+train FOLDER [--pause PART] N...: Runs of `trainee`, by their numbers. With --pause it stops itself
+once, before it writes a file with that part in its path, until it is told to go on.
+rewrite FOLDER SOURCE TIMES: takes over the one record of another store, again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from repro.cli.terminal import complain
+from repro.errors import ReproError
+from repro.store import Store
+
+
+def pause_before(part: str) -> None:
+    write, paused = Path.write_bytes, False
+
+    def pausing(path: Path, content: bytes) -> int:
+        nonlocal paused
+        if part in str(path) and not paused:
+            paused = True
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return write(path, content)
+
+    setattr(Path, "write_bytes", pausing)  # noqa: B010 - a method of a library's class
+
+
+def train(folder: Path, numbers: list[int]) -> None:
+    import small  # loads torch, which rewriting does without
+    import trainee
+
+    from repro import data
+    from repro.engine import local
+
+    setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
+    runs = [trainee.RUNS[n] for n in numbers]
+    local.train(runs, Store(folder), trainee.PROFILE, trainee.OPTIONS)
+
+
+def rewrite(folder: Path, source: Path, times: int) -> None:
+    (profile,) = (p.name for p in source.iterdir())
+    (record,) = Store(source).records(profile)
+    for _ in range(times):
+        Store(folder).copy(record)
+
+
+def main(what: str, folder: str, *rest: str) -> int:
+    if rest[0] == "--pause":
+        pause_before(rest[1])
+        rest = rest[2:]
+    try:
+        if what == "train":
+            train(Path(folder), [int(n) for n in rest])
+        else:
+            rewrite(Path(folder), Path(rest[0]), int(rest[1]))
+    except ReproError as e:
+        return complain(str(e), e.code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
