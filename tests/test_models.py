@@ -63,7 +63,7 @@ def test_latents_are_the_oracle_s(variant: dict[str, Any]) -> None:
         close(ours, expected)
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_a_pass_has_the_shapes_it_declares(family: str) -> None:
     net = small.net(small.run(family, 3), small.run(family, 2))
     out = small.infer(net, small.bits(2), small.eps(net, S))
@@ -75,14 +75,14 @@ def test_a_pass_has_the_shapes_it_declares(family: str) -> None:
     assert out.px.mean.shape == (2, S * B, X)
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_decoder_reads_the_returned_posterior_sample(family: str) -> None:
     net = small.net(small.run(family))
     out = small.infer(net, small.bits(), small.eps(net))
     torch.testing.assert_close(out.px, observation(net, out.z[0]))
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_decoder_does_not_read_the_prior_sample(family: str) -> None:
     net = small.net(small.run(family))
     eps = small.eps(net)
@@ -92,7 +92,7 @@ def test_decoder_does_not_read_the_prior_sample(family: str) -> None:
     assert (out.px.mean - from_prior.mean).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_noise_of_the_lowest_layer_changes_the_likelihood(family: str) -> None:
     net = small.net(small.run(family))
     eps = small.eps(net)
@@ -101,7 +101,7 @@ def test_noise_of_the_lowest_layer_changes_the_likelihood(family: str) -> None:
     assert ((after - before).abs() > 1e-3).all()
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("layer", range(3))
 def test_z_is_q_with_its_own_noise(family: str, layer: int) -> None:
     net = small.net(small.run(family))
@@ -141,7 +141,7 @@ def test_vae_inference_does_not_look_at_the_noise_above() -> None:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_prior_is_conditioned_on_the_drawn_layer_above(family: str, layer: int) -> None:
     net = small.net(small.run(family))
     out = small.infer(net, small.bits(), small.eps(net))
@@ -186,7 +186,7 @@ def test_lvae_upward_pass_is_deterministic() -> None:
     assert torch.equal(first.q[2].mu, second.q[2].mu)
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_generation_is_ancestral_sampling_from_the_top(family: str) -> None:
     net = small.net(small.run(family))
     eps = [e.flatten(1, 2) for e in small.eps(net)]
@@ -220,7 +220,7 @@ def test_default_batch_norm_epsilon_is_that_of_the_code() -> None:
     assert Model().batch_norm_eps == 1e-10
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_batch_norm_acts_on_every_layer_but_the_output(family: str) -> None:
     net = small.net(small.run(family))
     small.infer(net, small.bits(), small.eps(net))
@@ -228,7 +228,7 @@ def test_batch_norm_acts_on_every_layer_but_the_output(family: str) -> None:
     assert set(net.seen) == declared - {"x.out"}
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
+@pytest.mark.parametrize("family", MODELS)
 def test_plain_heads_are_not_normalised(family: str) -> None:
     net = small.net(small.run(family, head_batch_norm=False))
     small.infer(net, small.bits(), small.eps(net))

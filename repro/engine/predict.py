@@ -80,7 +80,7 @@ def multiplications(run: Run, pixels: int | None = None) -> tuple[int, int]:
     up, down, below = 0, w[0] * (z[0] + w[0] + outputs), pixels
     for i, units in enumerate(z):
         up += w[i] * (below + w[i] + 2 * units)
-        below = w[i] if m.family == "lvae" and m.upward == "d" else units
+        below = units if m.family == "vae" or m.upward == "mu" else w[i]
         if i:
             v = w[i] if m.shared else w[i - 1]
             down += v * (units + v + 2 * z[i - 1])
@@ -108,7 +108,7 @@ def step_multiplications(run: Run) -> float:
 def _once_an_image(run: Run, pixels: int = 784) -> int:
     """Multiply-adds that samples share: up to z_1, or of an LVAE the whole upward path."""
     m, below, total = run.hierarchy, pixels, 0
-    shared = m.depth if m.family == "lvae" else 1
+    shared = 1 if m.family == "vae" else m.depth
     for width, units in zip(m.widths[:shared], m.latents[:shared], strict=True):
         total += width * (below + width + 2 * units)
         below = width if m.upward == "d" else units

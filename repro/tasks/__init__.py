@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from repro.config import Run
+from repro.models import MODELS
 from repro.tasks.hierarchies import HIERARCHIES
 from repro.tasks.ladders import LADDERS
 from repro.tasks.task import Compared, Objective, Score, Task
 
 __all__ = ["TASKS", "Compared", "Objective", "Score", "Task", "task_of"]
 
-TASKS = {"vae": HIERARCHIES, "lvae": HIERARCHIES, "ladder": LADDERS}
+TASKS = {**dict.fromkeys(MODELS, HIERARCHIES), "ladder": LADDERS}
 
 
 def task_of(run: Run) -> Task:
