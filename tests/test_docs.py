@@ -17,9 +17,9 @@ from repro.store import ROOT, Store
 
 pytestmark = pytest.mark.slow
 
-COPIED = ("repro", "tables", "figures", "results", "pyproject.toml", "requirements.txt")
+COPIED = ("repro", "tables", "figures", "results", "tests", "pyproject.toml", "requirements.txt")
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-REPRO = f'repro() {{ "{sys.executable}" -m repro.cli "$@"; }}'
+SHELL = f"""python() {{ '{sys.executable}' "$@"; }}; repro() {{ python -m repro.cli "$@"; }}"""
 LIMIT = 240  # seconds, of one block
 
 
@@ -57,7 +57,7 @@ def follow(block: Block, checkout: Path, page: str, data_dir: Path) -> str:
     """Do what a block says: write or patch its file, or run it. Returns what it printed."""
     commands = {
         "python": [sys.executable, "-c", block.content],
-        "bash": ["bash", "-euc", f"{REPRO}\n{block.content}"],
+        "bash": ["bash", "-euc", f"{SHELL}\n{block.content}"],
         "diff": ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch"],
     }
     if block.file:
@@ -89,3 +89,19 @@ def test_every_example_of_the_api_runs(checkout: Path, data_dir: Path) -> None:
     measured = f"{record.final['LK_test']:.4f}"
     assert any(text.count(measured) == 2 for text in said)  # as recorded, and again
     assert "no weights of mnist-vae-L1-s1" in said[-1]
+
+
+def test_the_tutorial_can_be_followed(checkout: Path, data_dir: Path) -> None:
+    said = [follow(b, checkout, "tutorial.md", data_dir.resolve()) for b in blocks("tutorial.md")]
+    store = Store(checkout / "runs")
+    assert {folder.name for folder in store.root.glob("smoke/bars-*")} == {
+        "bars-vae_bn_wu-L5-s1",
+        "bars-mean_field_bn_wu-L5-s1",
+        "bars-lvae_bn_wu-L5-s1",
+    }
+    assert any("bars/entropy" in text and "reduced protocol" in text for text in said)
+    table = (store.folder("smoke", "tables") / "bars.md").read_text(encoding="utf-8")
+    assert "side by side" in table
+    assert "not run" not in table
+    report = (store.root / "report.html").read_text(encoding="utf-8")
+    assert "bars-mean_field_bn_wu-L5-s1" in report
