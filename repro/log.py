@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 Row = dict[str, float | None]  # of curve.csv, one an epoch
+
+
+def latest(rows: Sequence[Row], column: str) -> float | None:
+    """The last number of a column of the curve."""
+    return next((v for row in reversed(rows) if (v := row.get(column)) is not None), None)
 
 
 @dataclass
@@ -33,3 +39,8 @@ class Log:
     @property
     def any_alive(self) -> bool:
         return any(lane.diverged_at is None for lane in self.lanes)
+
+    @property
+    def shown(self) -> LaneLog:
+        """The lane that stands for all: the first that has not diverged."""
+        return next((lane for lane in self.lanes if lane.diverged_at is None), self.lanes[0])

@@ -40,6 +40,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return (
             tuple(_value(args[0], v, where) for v in value) if ok else _reject(kind, value, where)
         )
+    elif origin is dict:
+        ok = isinstance(value, dict)
+        value = {n: _value(args[1], v, f"{where}.{n}") for n, v in value.items()} if ok else value
     elif origin in (typing.Union, types.UnionType):
         return _one_of(args, value, where)
     elif kind is float:

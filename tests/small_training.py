@@ -69,7 +69,7 @@ def checkpoints(store: Store) -> list[Path]:
 
 def strays(store: Store) -> list[str]:
     """Temporary files and folders left behind."""
-    keep = {".checkpoints", ".locks", ".weights", ".failed"}
+    keep = {".checkpoints", ".locks", ".weights", ".failed", ".status"}
     found = [p for p in store.folder(PROFILE).rglob(".*") if p.name not in keep]
     return [str(p) for p in found]
 

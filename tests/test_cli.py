@@ -18,7 +18,7 @@ from repro.errors import UsageError
 from repro.store import ROOT
 
 COMMANDS = (
-    *("list", "show", "train", "evaluate", "verify", "score", "publish"),
+    *("list", "status", "show", "train", "evaluate", "verify", "score", "publish"),
     *("tables", "figures", "check", "report", "bench", "data"),
 )
 
@@ -122,6 +122,7 @@ def program(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     "arguments",
     [
         ["list", "--profile", "quick"],
+        ["status", "--profile", "quick"],
         ["show", LVAE, "--profile", "quick"],
         ["check", "--profile", "quick"],
         ["tables", "--profile", "quick"],
@@ -132,7 +133,9 @@ def program(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 )
 def test_readers_do_not_import_torch(tmp_path, arguments):
     fixture_store.build(tmp_path, "quick")
-    where = ["--store", str(tmp_path)] if arguments[0] in ("list", "show", "check") else []
+    where = (
+        ["--store", str(tmp_path)] if arguments[0] in ("list", "status", "show", "check") else []
+    )
     where += ["--store", str(tmp_path)] if arguments[0] == "tables" else []
     code = (
         "import sys; from repro.cli import run; code = run(sys.argv[1:]);"

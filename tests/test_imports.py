@@ -20,6 +20,7 @@ DATA_FLOOR = {
     "profiles",
     "targets",
     "store",
+    "status",
     "scripts",
     "measures",
 }
@@ -45,7 +46,8 @@ TOP = {"cli"}
 TORCH = {"torch", "safetensors"}
 MODELS_MAY_NOT = {"train", "evaluate", "engine", "store"}
 TORCH_FREE = {"data"}  # numpy alone
-TORCH_FREE_FILES = {"engine/predict.py", "engine/__init__.py"}  # `repro list` reads the prediction
+# What commands read that only say what there is, or refuse what cannot be.
+TORCH_FREE_FILES = {"engine/predict.py", "engine/events.py", "engine/__init__.py"}
 
 REMEDY = {
     "floor": "pass the value in",

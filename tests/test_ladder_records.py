@@ -155,5 +155,6 @@ def test_pixels_outside_0_to_1_are_refused_before_training(
 def test_progress_says_cost_and_error() -> None:
     task = task_of(small.run())
     row = task.row(small.run(), 1, -3.25)
-    assert task.progress(row) == "cost 3.250"
-    assert task.progress({**row, "error_percent": 1.5}) == "cost 3.250, test error 1.50%"
+    assert task.progress([row]) == "cost 3.250"
+    scored = {**row, "error_percent": 1.5}
+    assert task.progress([scored, row]) == "cost 3.250, test error 1.50%"

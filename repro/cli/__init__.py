@@ -18,6 +18,7 @@ from repro.cli import (
     reporting,
     training,
     using,
+    watching,
 )
 from repro.cli.terminal import complain
 from repro.errors import ReproError
@@ -33,7 +34,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_MODULES = (listing, training, using, publishing, drawing, checking, reporting, benching, datasets)
+_MODULES = (
+    *(listing, training, watching, using, publishing),
+    *(drawing, checking, reporting, benching, datasets),
+)
 for _module in _MODULES:
     _module.register(app)
 

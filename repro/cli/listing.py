@@ -48,6 +48,11 @@ def state(store: Store, profile: str, run: Run) -> str:
     """
     if _locked(store, profile, run.id):
         return "running"
+    return recorded_state(store, profile, run)
+
+
+def recorded_state(store: Store, profile: str, run: Run) -> str:
+    """As `state`, but of what is saved alone: it takes no lock, not even to try it."""
     record = store.find(profile, run.id)
     if record is not None and record.run.hash != run.hash:
         return "other configuration"

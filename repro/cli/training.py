@@ -16,7 +16,7 @@ from repro.cli.listing import FINISHED, state
 from repro.cli.options import DataDir, ProfileToTrain, examples, has_cuda, profile_to_train
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
-from repro.engine import predict
+from repro.engine import events, predict
 from repro.errors import DataError, MachineError, TrainingError
 from repro.profiles import Profile, find_run, runs
 from repro.store import NAMED, Store
@@ -46,6 +46,10 @@ Threads = Annotated[
 ]
 Float32 = Annotated[
     bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
+]
+Tensorboard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Also write event files, to runs/P/.tensorboard."),
 ]
 Rows = Annotated[
     int | None,
@@ -119,12 +123,15 @@ def train(
     threads: Threads = None,
     float32: Float32 = False,
     rows: Rows = None,
+    tensorboard: Tensorboard = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
 ) -> None:
     """Train and evaluate the Runs that runs/ lacks; continue what was interrupted."""
     limit = seconds(budget) if budget else None
+    if tensorboard:
+        events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
     wanted = runs(p, experiments, seeds)
@@ -142,12 +149,20 @@ def train(
         return
     from repro.engine.local import Options, train
 
-    options = Options(data_dir, limit, engine.value, threads, float32=float32, scoring_rows=rows)
+    options = Options(
+        *(data_dir, limit, engine.value, threads),
+        float32=float32,
+        scoring_rows=rows,
+        tensorboard=tensorboard,
+    )
+    if tensorboard:
+        say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
     outcome = train(plan.todo, store, p.name, options)
     again = ["repro", "train", *(experiments or []), "--profile", p.name]
     again += ["--seeds", str(seeds)] if seeds else []
     again += ["--budget", budget] if budget else []
     again += ["--float32"] if float32 else []
+    again += ["--tensorboard"] if tensorboard else []
     _conclude(outcome, shlex.join(again))
 
 

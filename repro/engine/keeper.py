@@ -34,6 +34,7 @@ class Keeper:
 
     def __post_init__(self) -> None:
         self.counted = self.saved = time.monotonic()
+        self.progress.begin(self.log, saved=self.path.exists())
 
     def after_each(self, blocks: Generator[None, None, T]) -> Generator[None, None, T]:
         """The same blocks, kept after each. Closed between two of them, it saves."""
@@ -62,3 +63,4 @@ class Keeper:
     def save(self) -> None:
         checkpoint.save_checkpoint(self.path, self.stack, self.state, self.log, self.pinned)
         self.saved = time.monotonic()
+        self.progress.saved(self.log)

@@ -59,6 +59,7 @@ class Options:
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
+    tensorboard: bool = False  # event files of every Run, for who watches
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -245,7 +246,8 @@ class Work:
             own, _ = self.data.images(stack.runs[k])
             return task.score(stack, state.params, k, own, epoch)
 
-        with Progress(stack, feed.steps, pinned.engine, bar) as progress:
+        events = self.options.tensorboard
+        with Progress(stack, feed.steps, pinned.engine, bar, self.folder, events) as progress:
             seconds = self.options.checkpoint_seconds
             keeper = Keeper(stack, state, log, pinned, path, progress, self.stopper, seconds)
             blocks = loop.train(stack, feed, state, log, step, score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from repro.data.real import Reals, real_valued
 from repro.engine.feed import Feed
 from repro.engine.minibatch import Minibatch
 from repro.layers import Params
-from repro.log import LaneLog, Row
+from repro.log import LaneLog, Row, latest
 from repro.models import MODELS
 from repro.objectives import bound
 from repro.score import (
@@ -104,6 +105,12 @@ def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays])
     return [*found, Compared("LK_test", record.final["LK_test"], metrics["LK_test"], chance["LK"])]
 
 
+def progress(rows: Sequence[Row]) -> str:
+    L1 = latest(rows, "L1_test")
+    measured = "" if L1 is None else f", L_1 {L1:.2f}"
+    return f"bound {rows[-1]['L1_train_running']:.2f}{measured}"
+
+
 METRICS = ("L1_train", "L1_test", "L1_se", "LK_test", "K", "LK_images", "LK_se", "LK_mc_error")
 LAYERS = ("kl_layers", "active_units", "negative_units")
 
@@ -119,6 +126,6 @@ HIERARCHIES = Task(
     history=history,
     compared=compared,
     unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},
-    progress=lambda row: f"bound {row['L1_train_running']:.2f}",
+    progress=progress,
     scoring=lambda run: f"scoring L_{run.evaluation.importance_samples}",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from repro.engine.ladder_feed import LadderFeed
 from repro.engine.minibatch import LadderBatch
 from repro.ladder_score import cost_names, score_epoch, score_final
 from repro.layers import Params
-from repro.log import Row
+from repro.log import Row, latest
 from repro.models.ladder_network import LadderNet, cost
 from repro.score import Arrays
 from repro.stack import Stack
@@ -52,10 +53,10 @@ def images(run: Run, raw: Raw) -> Raw:
     return raw
 
 
-def progress(row: Row) -> str:
-    error = row["error_percent"]
+def progress(rows: Sequence[Row]) -> str:
+    error = latest(rows, "error_percent")
     measured = "" if error is None else f", test error {error:.2f}%"
-    return f"cost {row['cost_running']:.3f}{measured}"
+    return f"cost {rows[-1]['cost_running']:.3f}{measured}"
 
 
 def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays]) -> list[Compared]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -67,5 +67,5 @@ class Task(NamedTuple):
     history: Callable[[Run, LaneLog], dict[str, Arrays]]
     compared: Callable[[Record, dict[str, Any], dict[str, Arrays]], list[Compared]]
     unmeasured: dict[str, Any]  # metrics of a Run that diverged
-    progress: Callable[[Row], str]
+    progress: Callable[[Sequence[Row]], str]  # of a curve: its last numbers, for people
     scoring: Callable[[Run], str]  # what happens after the last epoch

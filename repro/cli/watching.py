@@ -1,0 +1,209 @@
+"""`repro status`: what is training, from another terminal. Reads only, and takes no lock."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from repro.cli.listing import FINISHED, recorded_state
+from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.terminal import in_words, print_json, screen
+from repro.config import Run
+from repro.engine import predict
+from repro.errors import UsageError
+from repro.experiments import cell_of
+from repro.profiles import Profile, find_run, profile, runs
+from repro.report import commands
+from repro.status import Status, read_all
+from repro.store import Store
+
+REFRESH = 2.0  # seconds
+QUIET = 60.0  # seconds after which it is said when a stack was last heard from
+ALIVE = ("starting", "training", "scoring")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro status",
+            "repro status --watch",
+            "repro status --profile reduced --json",
+        )
+    )(status)
+
+
+def status(
+    profile: ProfileToRead = None,
+    store: StoreToRead = "runs",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is training, and how far it is; what was interrupted, and how it continues.
+
+    Without --profile: every profile with a stack that is training or interrupted, else the fullest
+    that the store holds. Disturbs no training, and needs no right to write.
+
+    --json: {store, profiles: [{profile, stacks, runs, seconds_left, predicted_seconds}]}. A stack:
+    {runs, state, engine, epoch, epochs, step, steps, saved_epochs, diverged, note, last,
+    images_per_second, seconds_left, heard_seconds, reason, command}. state is starting, training,
+    scoring, stopped, or silent (on another machine that wrote nothing for 2 minutes); epoch counts
+    finished ones, step those of the next; last holds the last number of every column of the
+    curve; predicted_seconds is of what is missing, on this CPU alone.
+    """
+    if watch and (as_json or not sys.stdout.isatty()):
+        raise UsageError("--watch shows people a terminal: leave it out, or leave out --json")
+    if as_json:
+        print_json(as_dict(*chosen(store, profile)))
+    elif not watch:
+        screen().print(as_text(*chosen(store, profile)), soft_wrap=True)
+    else:
+        with Live(console=screen(), auto_refresh=False) as live:
+            while True:
+                live.update(as_text(*chosen(store, profile)), refresh=True)
+                time.sleep(REFRESH)
+
+
+def chosen(store: str | None, name: str | None) -> tuple[Store, list[Profile]]:
+    """The store, and the profiles to speak of. Raises UsageError, RecordError."""
+    opened, p = to_read(store, name)
+    begun = [n for n in BEST_FIRST if unfinished(opened, n)]
+    return opened, [profile(n) for n in begun] if begun and name is None else [p]
+
+
+def unfinished(store: Store, name: str) -> list[Status]:
+    """The stacks of a profile that are not recorded to the last Run."""
+    found = read_all(store.folder(name))
+    return [s for s in found if not all(store.has(name, run_id) for run_id in s.runs)]
+
+
+def as_dict(store: Store, profiles: list[Profile]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {"store": str(store.root), "profiles": [_profile(store, p) for p in profiles]}
+
+
+def _profile(store: Store, p: Profile) -> dict[str, Any]:
+    now, found, failures = time.time(), unfinished(store, p.name), store.failures(p.name)
+    stacks = [_stack(s, now, p, failures) for s in found]
+    busy = {i: _word(s["state"]) for s in stacks for i in s["runs"]}
+    runs_of = {run.id: run for run in (*runs(p), *_more(store, p, busy))}
+    become = {i: _become(store, p, run, busy.get(i)) for i, run in runs_of.items()}
+    left = [s["seconds_left"] for s in stacks if s["seconds_left"] is not None]
+    ahead = [run for i, run in runs_of.items() if become[i] in ("missing", "interrupted")]
+    saved = {i: (s.saved or 0) / s.epochs for s in found for i in s.runs}
+    predicted = sum(predict.seconds([run]) * (1 - saved.get(run.id, 0)) for run in ahead)
+    return {
+        "profile": p.name,
+        "stacks": sorted(stacks, key=lambda s: s["state"] not in ALIVE),
+        "runs": dict(sorted(Counter(become.values()).items())),
+        "seconds_left": round(sum(left), 1) if left else None,
+        "predicted_seconds": round(predicted, 1),
+    }
+
+
+def _more(store: Store, p: Profile, busy: Iterable[str]) -> Iterator[Run]:
+    """Runs that the profile leaves to be asked for by name, and that were."""
+    for run_id in dict.fromkeys((*busy, *store.failures(p.name))):
+        with contextlib.suppress(UsageError):
+            yield find_run(run_id, p)
+    yield from (record.run for record in store.records(p.name))
+
+
+def _word(state: str) -> str:
+    return "training" if state in ALIVE else "interrupted"
+
+
+def _become(store: Store, p: Profile, run: Run, busy: str | None) -> str:
+    """What became of a Run: what is recorded; else what its stack does, unless it failed."""
+    found = recorded_state(store, p.name, run)
+    if found in FINISHED or busy is None or (found == "failed" and busy == "interrupted"):
+        return found
+    return busy
+
+
+def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> dict[str, Any]:
+    state = s.state(now)
+    alive = state in ALIVE
+    return {
+        "runs": list(s.runs),
+        "state": state,
+        "engine": s.engine,
+        "epoch": s.epoch,
+        "epochs": s.epochs,
+        "step": s.step,
+        "steps": s.steps,
+        "saved_epochs": s.saved,
+        "diverged": list(s.diverged),
+        "note": s.note,
+        "last": s.last,
+        "images_per_second": s.images_per_second if alive else None,
+        "seconds_left": s.seconds_left if alive else None,
+        "heard_seconds": round(max(0.0, now - s.written), 1),
+        "reason": next((failures[i] for i in s.runs if i in failures), None),
+        "command": None if alive else continuing(s.runs, p),
+    }
+
+
+def continuing(run_ids: Sequence[str], p: Profile) -> str:
+    """The command that trains these Runs, and so continues them."""
+    with contextlib.suppress(UsageError):
+        asked = [find_run(run_id, p) for run_id in run_ids]
+        names = commands.experiments([cell_of(run) for run in asked])
+        seeds = max(run.seed for run in asked)
+        more = f" --seeds {seeds}" if seeds > 1 else ""
+        return f"repro train {' '.join(names)} --profile {p.name}{more}"
+    return f"repro train --profile {p.name}"
+
+
+def as_text(store: Store, profiles: list[Profile]) -> Text:
+    """For people: two or three lines a stack, none of them wider than it must be."""
+    return Text("\n").join(line for p in profiles for line in _lines(_profile(store, p)))
+
+
+def _lines(content: dict[str, Any]) -> Iterator[Text]:
+    counts = ", ".join(f"{n} {state}" for state, n in content["runs"].items())
+    yield Text(f"profile {content['profile']}: {counts}", "bold")
+    for stack in content["stacks"]:
+        yield from _stack_lines(stack)
+    if not any(stack["state"] in ALIVE for stack in content["stacks"]):
+        yield Text("nothing is training")
+    left, ahead = content["seconds_left"], content["predicted_seconds"]
+    parts = [
+        f"{in_words(left)} of training" if left else "",
+        f"about {in_words(ahead)} on this CPU for what is missing" if ahead else "",
+    ]
+    if any(parts):
+        yield Text(f"time left: {', then '.join(part for part in parts if part)}")
+
+
+def _stack_lines(stack: dict[str, Any]) -> Iterator[Text]:
+    first, *others = stack["runs"]
+    more = f" and {len(others)} more" if others else ""
+    style = "green" if stack["state"] in ALIVE else "yellow"
+    yield Text.assemble(f"{first}{more}: ", (stack["state"], style), f" ({stack['engine']})")
+    where = f"epoch {min(stack['epoch'] + 1, stack['epochs'])} of {stack['epochs']}"
+    speed, left, heard = (stack[n] for n in ("images_per_second", "seconds_left", "heard_seconds"))
+    parts = [
+        where,
+        stack["note"],
+        f"{speed:,.0f} images/s" if speed and stack["state"] == "training" else "",
+        f"{in_words(left)} left" if left and stack["state"] == "training" else "",
+        f"{len(stack['diverged'])} diverged" if stack["diverged"] else "",
+        f"last heard from {in_words(heard)} ago" if heard > QUIET else "",
+    ]
+    yield Text(f"  {', '.join(part for part in parts if part)}")
+    if stack["reason"]:
+        yield Text(f"  it failed: {stack['reason']}", "red")
+    if stack["command"]:
+        kept = stack["saved_epochs"]
+        saved = "nothing saved; begin again" if kept is None else f"saved at {kept:.4g}; continue"
+        yield Text(f"  {saved} with: {stack['command']}")

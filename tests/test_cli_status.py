@@ -1,0 +1,151 @@
+"""`repro status`: what is shown of stacks that train, or were interrupted."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import fixture_report
+import fixture_store
+import pytest
+from commands import LVAE, QUICK, VAE, one_line, quick_run
+from fixture_status import GONE, noted
+
+from repro.cli import run, watching
+from repro.profiles import runs
+from repro.store import Store
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    capsys.readouterr()
+    assert run(["status", "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def only_stack(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    ((stack,),) = (p["stacks"] for p in shown(capsys, *arguments)["profiles"])
+    return stack
+
+
+def test_nothing_running_is_said_plainly(local: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--profile", "quick"]) == 0
+    assert "nothing is training" in capsys.readouterr().out.splitlines()
+
+
+def test_a_training_stack_is_shown_with_its_numbers(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(local)
+    assert run(["status"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[:3] == [
+        "profile quick: 2 missing, 2 training",
+        f"{LVAE} and 1 more: training (compiled)",
+        "  epoch 3 of 5, bound -91.02, L_1 -92.11, 1,234 images/s, 10 min left",
+    ]
+    assert out[3].startswith("time left: 10 min of training, then about ")
+    assert max(map(len, out)) <= 80
+
+
+def test_a_killed_stack_says_how_it_continues(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(local, process=GONE)
+    assert run(["status"]) == 0
+    out = capsys.readouterr().out
+    assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
+    assert "  saved at 2.25; continue with: repro train " in out
+    assert "nothing is training" in out
+    assert "images/s" not in out
+
+
+def test_the_command_that_is_named_trains_those_runs(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeded = tuple(f"{i.rpartition('-s')[0]}-s3" for i in (LVAE, VAE))
+    noted(local, process=GONE, runs=seeded)
+    words = only_stack(capsys)["command"].split()
+    assert words[:2] == ["repro", "train"]
+    named = words[2 : words.index("--profile")]
+    assert words[-4:] == ["--profile", "quick", "--seeds", "3"]
+    assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=3)}
+
+
+def test_without_a_checkpoint_it_begins_again(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(local, process=GONE, saved=None)
+    assert run(["status"]) == 0
+    assert "  nothing saved; begin again with: repro train " in capsys.readouterr().out
+
+
+def test_json_has_the_keys_of_the_help(local: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    noted(local)
+    content = shown(capsys)
+    assert list(content) == ["store", "profiles"]
+    ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
+    text = (watching.status.__doc__ or "").partition("--json:")[2]
+    for key in (*content, *p, *stack):
+        assert key in text, key
+    assert stack["runs"] == [LVAE, VAE]
+    assert (stack["epoch"], stack["step"], stack["seconds_left"]) == (2, 78, 600.0)
+    assert p["runs"] == {"missing": 2, "training": 2}
+
+
+def test_every_run_of_the_profile_is_counted_once(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third, fourth = (r.id for r in runs(QUICK))
+    fixture_store.write(local, "quick", quick_run(first))
+    fixture_store.diverge(local, "quick", quick_run(second), epoch=2)
+    fixture_report.fail(local, "quick", third, "out of memory")
+    noted(local, runs=(fourth, third), process=GONE)
+    content = shown(capsys)["profiles"][0]
+    assert content["runs"] == {"diverged": 1, "done": 1, "failed": 1, "interrupted": 1}
+    assert content["stacks"][0]["reason"] == "out of memory"
+
+
+def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run_id in (LVAE, VAE):
+        fixture_store.write(local, "quick", quick_run(run_id))
+    noted(local, process=GONE)
+    assert shown(capsys)["profiles"][0]["stacks"] == []
+
+
+def test_what_is_trained_already_is_not_predicted_again(
+    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
+    noted(local, process=GONE, saved=1.0)
+    assert shown(capsys)["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
+
+
+def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixture_store.build(local.root, "reduced")
+    noted(local)
+    assert [p["profile"] for p in shown(capsys)["profiles"]] == ["quick"]
+
+
+def test_it_takes_no_lock_and_writes_nothing(
+    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted(local)
+    lock = local.folder("quick", ".locks") / f"{LVAE}.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    monkeypatch.setattr("filelock.FileLock.acquire", SimpleNamespace())  # would raise
+    before = {p: p.stat().st_mtime_ns for p in local.root.rglob("*")}
+    shown(capsys)
+    assert {p: p.stat().st_mtime_ns for p in local.root.rglob("*")} == before
+
+
+def test_watching_without_a_terminal_is_a_usage_error(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status", "--watch"]) == 2
+    assert "--watch" in one_line(capsys)

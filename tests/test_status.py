@@ -1,0 +1,157 @@
+"""The small file that a stack keeps for `repro status`, and whether its process is alive."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fixture_data import refused
+from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
+from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, interrupted, strays
+
+from repro import status
+from repro.engine.local import train
+from repro.errors import RecordError
+from repro.status import Process, Status, StatusFile
+from repro.store import Store
+
+IDS = tuple(r.id for r in RUNS)
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_training_says_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Status] = []
+    monkeypatch.setattr(status, "SECONDS", 0.0)
+
+    def look(_: object, step: int) -> None:
+        seen.extend(status.read_all(store.folder(PROFILE)))
+
+    hooked(monkeypatch, look)
+    train(RUNS, store, PROFILE, OPTIONS)
+    first, last = seen[0], seen[-1]
+    assert (first.runs, first.doing, first.epoch, first.last) == (IDS, "starting", 0, {})
+    assert (last.doing, last.epoch, last.step, last.epochs) == ("training", 1, 26, 2)
+    row = store.record(PROFILE, IDS[0]).curve().iloc[0]
+    assert last.last["L1_test"] == pytest.approx(row["L1_test"])
+    assert last.note == f"bound {row['L1_train_running']:.2f}, L_1 {row['L1_test']:.2f}"
+    assert last.process == HERE
+
+
+def test_a_finished_stack_leaves_no_status(store: Store) -> None:
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert list(store.folder(PROFILE, status.FOLDER).iterdir()) == []
+
+
+def test_a_stopped_stack_says_where_its_checkpoint_stands(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(store, RUNS, monkeypatch)
+    (left,) = status.read_all(store.folder(PROFILE))
+    assert (left.doing, left.saved) == ("stopped", 0.5)
+
+
+def test_the_next_training_clears_away_what_a_killed_one_left(store: Store) -> None:
+    folder = store.folder(PROFILE, status.FOLDER)
+    folder.mkdir(parents=True)
+    other_width = dataclasses.replace(HALFWAY, runs=IDS[:1], process=GONE)
+    (folder / "another.json").write_text(json.dumps(dataclasses.asdict(other_width)))
+    (folder / "damaged.json").write_text("{")
+    (folder / ".another.json.0123abcd").write_text("half")
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert list(folder.iterdir()) == []
+    assert strays(store) == []
+
+
+def test_the_status_of_other_runs_is_left_alone(store: Store) -> None:
+    path = store.folder(PROFILE, status.FOLDER) / "another.json"
+    other = StatusFile(path, dataclasses.replace(HALFWAY, runs=("mnist-vae-L1-s9",)))
+    train(RUNS[1:], store, PROFILE, OPTIONS)
+    assert status.read(path).runs == other.status.runs
+
+
+def test_training_goes_on_where_no_status_can_be_written(store: Store, whole: Store) -> None:
+    store.folder(PROFILE).mkdir(parents=True)
+    store.folder(PROFILE, status.FOLDER).write_text("a file where the folder should be")
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert_same(store, whole, RUNS[0])
+
+
+def test_it_is_written_every_few_seconds_and_when_it_does_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(status.time, "monotonic", lambda: clock[0])
+    file = StatusFile(tmp_path / "a.json", dataclasses.replace(HALFWAY, step=1))
+    told = []
+    for passed, changes in ((0.5, {"step": 2}), (2.0, {"step": 3}), (0.1, {"doing": "scoring"})):
+        clock[0] += passed
+        file.update(**changes)
+        now = status.read(file.path)
+        told.append((now.step, now.doing))
+    assert told == [(1, "training"), (3, "training"), (3, "scoring")]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"runs": 3}', "[" * 100_000, "\xff"])
+def test_a_damaged_status_is_a_record_error_and_hides_no_other(
+    tmp_path: Path, content: str
+) -> None:
+    folder = tmp_path / status.FOLDER
+    StatusFile(folder / "whole.json", HALFWAY)
+    damaged = folder / "damaged.json"
+    damaged.write_text(content, encoding="latin-1")
+    with refused(RecordError, str(damaged)):
+        status.read(damaged)
+    assert [s.runs for s in status.read_all(tmp_path)] == [HALFWAY.runs]
+
+
+# --- alive or not ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("process", "age", "expected"),
+    [
+        (HERE, 10_000, "training"),
+        (GONE, 1, "stopped"),
+        (dataclasses.replace(HERE, pid=2**22 + 1), 1, "stopped"),
+        (ELSEWHERE, 1, "training"),
+        (ELSEWHERE, status.FRESH + 1, "silent"),
+        (Process("", 1, 1), 1, "training"),
+        (Process("", 1, 1), status.FRESH + 1, "silent"),
+    ],
+)
+def test_who_can_tell_says_whether_it_is_alive(process: Process, age: float, expected: str) -> None:
+    told = dataclasses.replace(HALFWAY, process=process)
+    assert told.state(told.written + age) == expected
+
+
+def test_a_stack_that_stopped_says_so_from_anywhere() -> None:
+    told = dataclasses.replace(HALFWAY, process=ELSEWHERE, doing="stopped")
+    assert told.state(told.written) == "stopped"
+
+
+def test_a_killed_process_is_not_alive_even_before_its_parent_looks() -> None:
+    code = (
+        "from repro.status import this_process as p; print(p().pid, p().began, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        pid, began = map(int, child.stdout.readline().split())
+        process = Process(status.machine(), pid, began)
+        assert process.alive
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while process.alive and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not process.alive
+        assert Path(f"/proc/{pid}").exists()

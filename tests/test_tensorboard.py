@@ -1,0 +1,122 @@
+"""`--tensorboard`: event files hold the curve, once, and change no number."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from commands import one_line
+from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, send
+
+from repro.cli import run as command
+from repro.config import Run
+from repro.engine import events
+from repro.engine.local import train
+from repro.engine.recording import recorded
+from repro.log import LaneLog
+from repro.store import Store
+
+WATCHED = replace(OPTIONS, tensorboard=True)
+
+
+def scalars(store: Store, run: Run) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard itself reads of a Run: (step, value) by tag."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = store.folder(PROFILE, events.FOLDER) / run.id
+    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    reader.Reload()
+    tags = reader.Tags()["scalars"]
+    return {tag: [(e.step, e.value) for e in reader.Scalars(tag)] for tag in tags}
+
+
+def curve(store: Store, run: Run) -> dict[str, list[tuple[int, Any]]]:
+    """The same of its record."""
+    table = store.record(PROFILE, run.id).curve()
+    columns = {c: table[["epoch", c]].dropna() for c in table.columns if c != "epoch"}
+    return {
+        events.tag(c): [(int(e), pytest.approx(v, rel=2e-6)) for e, v in rows.to_numpy()]
+        for c, rows in columns.items()
+        if len(rows)
+    }
+
+
+def test_events_are_the_curve_and_records_are_those_without(store: Store, whole: Store) -> None:
+    train(RUNS, store, PROFILE, WATCHED)
+    for run in RUNS:
+        assert scalars(store, run) == curve(store, run)
+        assert_same(store, whole, run)
+
+
+def test_a_resumed_run_has_every_epoch_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = small.run("lvae", 2, epochs=3, scored=(1, 3))
+    for step in (30, 40):
+        with monkeypatch.context() as patch:
+            hooked(patch, send(signal.SIGINT, step))
+            with pytest.raises(KeyboardInterrupt):
+                train([run], store, PROFILE, WATCHED)
+    train([run], store, PROFILE, WATCHED)
+    assert scalars(store, run) == curve(store, run)
+    assert [step for step, _ in scalars(store, run)["L1/L1_train_running"]] == [1, 2, 3]
+
+
+def test_events_asked_for_later_hold_the_epochs_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        hooked(patch, send(signal.SIGINT, small.BLOCKS * 26 + 3))
+        with pytest.raises(KeyboardInterrupt):
+            train(RUNS[1:], store, PROFILE, OPTIONS)
+    train(RUNS[1:], store, PROFILE, WATCHED)
+    assert scalars(store, RUNS[1]) == curve(store, RUNS[1])
+
+
+def test_a_row_is_readable_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    file = events.EventFile(tmp_path / "run")
+    (path,) = (tmp_path / "run").iterdir()
+    before = path.stat().st_size
+    file.write(LaneLog([{"epoch": 1, "lr": 0.5, "L1_test": None}]))
+    assert path.stat().st_size > before
+    assert events.numbers({"epoch": 1, "lr": 0.5, "L1_test": None}) == {"lr": 0.5}
+
+
+def test_columns_that_begin_alike_are_one_group() -> None:
+    assert [events.tag(c) for c in ("L1_test", "KL_3", "beta", "error_percent", "C_0")] == [
+        *("L1/L1_test", "KL/KL_3", "beta/beta", "error/error_percent", "C/C_0")
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_a_full_disk_ends_the_events_and_not_the_training(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Path.open
+
+    def full(path: Path, *args: Any, **named: Any) -> Any:
+        return real(Path("/dev/full") if "tfevents" in path.name else path, *args, **named)
+
+    monkeypatch.setattr(Path, "open", full)
+    train(RUNS[1:], store, PROFILE, WATCHED)
+    assert recorded(store, PROFILE, RUNS[1])
+    assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
+    )
+
+
+def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(
+    local: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_tensorboard(monkeypatch)
+    assert command(["train", "--profile", "smoke", "--tensorboard"]) == 3
+    assert "pip install 'lvae-repro[tensorboard]'" in one_line(capsys)
+    assert not local.root.exists()
