@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro.errors import MachineError, RecordError
+from repro.files import write_file
 from repro.plain import build
-from repro.store import write_file
 
 FOLDER = ".status"
 SECONDS = 2.0  # between two writes
