@@ -132,6 +132,16 @@ def whole(handler: Handler) -> None:
     reply(handler, gzip.compress(toy_contents()[Path(handler.path).stem]))
 
 
+def files(contents: dict[str, bytes]) -> Callable[[Handler], None]:
+    """Answers with these files and no others."""
+
+    def answer(handler: Handler) -> None:
+        found = contents.get(Path(handler.path).name)
+        absent(handler) if found is None else reply(handler, found)
+
+    return answer
+
+
 def absent(handler: Handler) -> None:
     handler.send_error(404)
 

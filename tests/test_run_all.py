@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fixture_store
 import pytest
+from fixture_disk import read_only
 
 from repro.profiles import profile, runs
 from repro.store import ROOT
@@ -38,11 +39,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_all(
-    checkout: Path, *arguments: str, **environment: str
+    checkout: Path, *arguments: str, alone: bool = False, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the script with this interpreter's environment in place of a fresh one."""
+    """Run the script with this interpreter's environment in place of a fresh one.
+
+    alone: without any network, where the system allows it.
+    """
     return subprocess.run(
-        ["./run_all.sh", *arguments],
+        [*(no_network() if alone else []), "./run_all.sh", *arguments],
         cwd=checkout,
         env={**os.environ, "REPRO_VENV": sys.prefix, **environment},
         capture_output=True,
@@ -50,6 +54,14 @@ def run_all(
         check=False,
         timeout=2 * SMOKE_SECONDS,
     )
+
+
+def no_network() -> list[str]:
+    """What to put before a command so that it has no network; nothing where that is forbidden."""
+    command = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None:
+        return []
+    return [] if subprocess.run([*command, "true"], capture_output=True).returncode else command
 
 
 def last_line(text: str) -> str:
@@ -90,11 +102,12 @@ def test_it_says_before_it_starts_what_it_will_do_and_how_long(checkout, tmp_pat
     assert all(run.id in done.stdout for run in runs(profile("smoke")))
 
 
-def test_cached_draws_from_results_without_writing_there(checkout):
+def test_cached_draws_from_results_without_writing_there_and_without_network(checkout):
     fixture_store.build(checkout / "results", "quick")
     before = snapshot(checkout / "results")
     start = time.monotonic()
-    done = run_all(checkout, "--cached")
+    with read_only(checkout / "results"):
+        done = run_all(checkout, "--cached", alone=True)
     assert (done.returncode, time.monotonic() - start < CACHED_SECONDS) == (0, True), done.stderr
     drawn = checkout / "runs" / "cached" / "quick"
     assert "table1.md" in names(drawn / "tables")
@@ -108,6 +121,19 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
         str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
         for p in folder.rglob("*")
     }
+
+
+def test_cached_where_nothing_can_be_drawn_is_one_line_with_the_remedy(checkout):
+    fixture_store.build(checkout / "results", "quick", runs=runs(profile("quick"))[:1])
+    (checkout / "runs").mkdir()
+    with read_only(checkout / "runs"):
+        if os.access(checkout / "runs", os.W_OK):
+            pytest.skip("nothing is read-only here: this is root, who may not mount")
+        done = run_all(checkout, "--cached")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "runs/cached/quick/tables" in done.stderr
+    assert "make the folder writable" in done.stderr
 
 
 def test_cached_without_results_is_one_line_with_the_remedy(checkout):

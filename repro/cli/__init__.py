@@ -22,6 +22,7 @@ from repro.cli import (
 )
 from repro.cli.terminal import complain
 from repro.errors import ReproError
+from repro.files import REMEDIES
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
@@ -56,8 +57,14 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return BROKEN_PIPE
+    except OSError as e:
+        if e.errno not in REMEDIES:
+            raise
+        _drop_output()
+        fault = f"{e.filename or 'output'}: cannot write ({e.strerror}): {REMEDIES[e.errno]}"
+        return complain(fault, ReproError.code)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:
@@ -68,3 +75,8 @@ def run(argv: Sequence[str]) -> int:
         command = context.command_path if context else "repro"
         return complain(f"{e.format_message()} (see `{command} --help`)", 2)
     return complain("interrupted", INTERRUPTED) if code == INTERRUPTED else int(code or 0)
+
+
+def _drop_output() -> None:
+    """What is still to be flushed would fail again at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

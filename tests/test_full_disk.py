@@ -1,0 +1,156 @@
+"""A full disk: one line with place and remedy, nothing half written, and the same numbers later."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import pytest
+from commands import LVAE, one_line, quick_run
+from fixture_data import refused
+from fixture_disk import Disk, files, limited, small_disk
+from fixture_report import undrawn
+from matplotlib.figure import Figure
+from small_training import BLOCKS, EPOCHS, PROFILE, RUNS, assert_same, hooked, strays
+
+from repro import cli
+from repro.cli.drawing import script
+from repro.engine import local
+from repro.engine.local import Options, train
+from repro.engine.minibatch import BLOCK
+from repro.errors import MachineError
+from repro.profiles import profile, runs
+from repro.store import NAMED, ROOT, Store
+
+OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)  # saves after every block
+STEPS = EPOCHS * BLOCKS * BLOCK
+QUICK = [run for run in runs(profile("quick")) if run.data.name == "mnist"]
+
+
+@pytest.fixture(params=[small_disk, limited], ids=["full", "limited"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    with request.param(tmp_path / "disk") as made:
+        yield made
+
+
+@pytest.mark.parametrize("step", [1, BLOCK + 1, STEPS], ids=["first", "later", "last"])
+def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
+    step: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(disk.root)
+    with monkeypatch.context() as patch, contextlib.ExitStack() as filled:
+        hooked(patch, lambda _, n: filled.enter_context(disk.full()) if n == step else None)
+        with refused(MachineError, str(disk.root), ".checkpoints", "cannot write", disk.remedy):
+            train(RUNS, store, PROFILE, OPTIONS)
+        assert strays(store) == []
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
+    assert steps[0] == STEPS - (step - 1) // BLOCK * BLOCK  # from the last checkpoint on
+    for run in RUNS:
+        assert_same(store, whole, run)
+
+
+def test_a_record_that_does_not_fit_is_written_later(
+    disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = Store(disk.root), local.record_lane
+
+    def record(*args: Any) -> None:
+        with disk.full():
+            real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "record_lane", record)
+        with refused(MachineError, str(disk.root), RUNS[0].id, "cannot write", disk.remedy):
+            train(RUNS, store, PROFILE, OPTIONS)
+    assert (strays(store), store.records(PROFILE)) == ([], [])
+    steps = hooked(monkeypatch, lambda *_: None)
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert steps == [0]
+    for run in RUNS:
+        assert_same(store, whole, run)
+
+
+@pytest.fixture
+def both(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
+    """`runs/` with new records, `results/` on the disk with an old one; no figures, no README."""
+    source, target = Store(disk.root.parent / "runs"), Store(disk.root / "results")
+    for name, store in (("runs", source), ("results", target)):
+        monkeypatch.setitem(NAMED, name, store.root)
+    for run in QUICK:
+        fixture_store.write(source, "quick", run)
+    fixture_store.write(target, "quick", quick_run(), L1_test=-99.0)
+    for name in ("render", "results_block", "with_block"):
+        monkeypatch.setattr(f"repro.cli.publishing.{name}", lambda *_: "")
+    monkeypatch.setattr("repro.cli.publishing.ROOT", disk.root)
+    return source, target
+
+
+def test_publishing_leaves_what_was_published(
+    both: tuple[Store, Store], disk: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = both
+    before = files(target.root)
+    with disk.full():
+        assert cli.run(["publish", "--profile", "quick"]) == 3
+        said = one_line(capsys)
+    assert str(target.folder("quick")) in said
+    assert disk.remedy in said
+    assert files(target.root) == before
+    assert cli.run(["publish", "--profile", "quick"]) == 0
+    assert files(target.root) == files(source.root)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Store:
+    return fixture_store.build(tmp_path / "held", runs=QUICK)
+
+
+@pytest.mark.parametrize("command", ["tables", "report"])
+def test_what_is_drawn_stays_whole_and_is_drawn_later(
+    command: str,
+    disk: Disk,
+    held: Store,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    undrawn(monkeypatch, tmp_path)
+    out = disk.root / ("report.html" if command == "report" else "tables")
+    asked = [command, "--store", str(held.root), "--profile", "quick", "--out", str(out)]
+    assert cli.run(asked) == 0
+    first = files(disk.root)
+    (held.folder("quick", LVAE) / "final.json").unlink()
+    capsys.readouterr()
+    with disk.full():
+        assert cli.run(asked) == 3
+        said = one_line(capsys)
+        now = files(disk.root)
+    assert str(out) in said
+    assert disk.remedy in said
+    assert now == first
+    assert cli.run(asked) == 0
+    assert files(disk.root) != first
+
+
+def test_a_figure_stays_whole(disk: Disk) -> None:
+    style, figure = script("figures", "style"), Figure()
+    old = {p: p.read_bytes() for p in style.save(figure, disk.root / "figure")}
+    figure.suptitle("Another")
+    with disk.full(), refused(MachineError, str(disk.root / "figure.png"), disk.remedy):
+        style.save(figure, disk.root / "figure")
+    assert {p: p.read_bytes() for p in disk.root.iterdir()} == old
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_output_to_a_full_disk_is_one_line() -> None:
+    command = [sys.executable, "-m", "repro.cli", "list", "--profile", "quick"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "repro: output: cannot write (No space left on device): free some space\n"

@@ -1,0 +1,115 @@
+"""A store that nobody can write to: whoever only reads does not notice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fixture_store
+import pytest
+from commands import LVAE, one_line, quick_run
+from fixture_data import refused
+from fixture_disk import files, read_only
+from fixture_report import undrawn
+from small_training import OPTIONS, PROFILE, RUNS
+
+from repro import cli
+from repro.engine.local import train
+from repro.engine.locks import lock
+from repro.errors import MachineError
+from repro.store import NAMED, Store
+
+RUN = quick_run()
+OUT = "out"  # stands for a place that can be written
+
+
+@pytest.fixture
+def results(local: Store) -> Iterator[Store]:
+    """`results/` with a record of every Run of profile quick; nothing in it can be written."""
+    store = fixture_store.build(NAMED["results"], "quick")
+    with lock(store.folder("quick"), LVAE):  # as if it had been trained there
+        pass
+    with forbidden(store.root):
+        yield store
+
+
+@contextlib.contextmanager
+def forbidden(folder: Path) -> Iterator[None]:
+    with read_only(folder):
+        if os.access(folder, os.W_OK):
+            pytest.skip("nothing is read-only here: this is root, who may not mount")
+        yield
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "--store", "results", "--profile", "quick"],
+        ["show", LVAE, "--store", "results", "--profile", "quick"],
+        ["check", "--store", "results", "--profile", "quick"],
+        ["tables", "--store", "results", "--profile", "quick", "--out", OUT],
+        ["report", "--store", "results", "--out", OUT],
+    ],
+    ids=lambda command: command[0],
+)
+def test_what_reads_a_store_needs_not_write_there(
+    command: list[str], results: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    undrawn(monkeypatch, tmp_path)
+    before = files(results.root)
+    assert cli.run([str(tmp_path / OUT) if part == OUT else part for part in command]) == 0
+    assert files(results.root) == before
+
+
+def test_a_run_is_done_although_its_lock_cannot_be_tried(
+    results: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["list", "--store", "results", "--profile", "quick", "--json"]) == 0
+    states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert states[LVAE] == "done"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tables", "--store", "results", "--profile", "quick"],
+        ["report", "--store", "results", "--profile", "quick"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_what_writes_there_is_one_line_with_place_and_remedy(
+    command: list[str],
+    results: Store,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    undrawn(monkeypatch, tmp_path)
+    assert cli.run(command) == 3
+    said = one_line(capsys)
+    assert str(results.root) in said
+    assert "make the folder writable, or move it" in said
+
+
+def test_publishing_there_is_one_line_with_place_and_remedy(
+    results: Store, local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixture_store.write(local, "quick", RUN, L1_test=-99.0)
+    before = files(results.root)
+    assert cli.run(["publish", "--profile", "quick"]) == 3
+    said = one_line(capsys)
+    assert str(results.folder("quick", LVAE)) in said
+    assert "make the folder writable, or move it" in said
+    assert files(results.root) == before
+
+
+def test_training_there_is_one_line_with_place_and_remedy(store: Store) -> None:
+    store.root.mkdir()
+    with (
+        forbidden(store.root),
+        refused(MachineError, str(store.folder(PROFILE)), "make the folder writable"),
+    ):
+        train(RUNS, store, PROFILE, OPTIONS)
