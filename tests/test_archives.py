@@ -34,6 +34,7 @@ OUTSIDE = [
     "..\\..\\evil.png",
 ]
 SECONDS, MEGABYTES = 5.0, 64
+CLAIMED = 4000  # members that are all the same bytes
 
 
 def everything(folder: Path) -> set[str]:
@@ -81,7 +82,7 @@ def test_an_archive_whose_members_are_one_and_the_same_is_refused_in_little_time
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(FIRST, bytes(originals.MEMBER_BYTES))
-        for n in range(originals.MEMBERS - 1):
+        for n in range(CLAIMED):
             member = copy(archive.filelist[0])
             member.filename = name_of(TOPS[0], f"A{n // 20}", 1, n % 20 + 1)
             archive.filelist.append(member)
