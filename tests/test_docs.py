@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fixture_checkout import copy_checkout
 
 from repro.store import ROOT, Store
 
@@ -42,15 +42,7 @@ def blocks(page: str) -> Iterator[Block]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of this checkout that a reader may change."""
-    root = tmp_path / "checkout"
-    root.mkdir()
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, root / name, ignore=ignore)
-        else:
-            shutil.copy2(ROOT / name, root / name)
-    return root
+    return copy_checkout(tmp_path / "checkout", COPIED)
 
 
 def follow(block: Block, checkout: Path, page: str, data_dir: Path) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import fixture_store
 import pytest
+from fixture_checkout import copy_checkout
 from fixture_disk import read_only
 
 from repro.profiles import profile, runs
-from repro.store import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +27,7 @@ CACHED_SECONDS = 60
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The files of this checkout that `run_all.sh` works with, without stores and data."""
-    root = tmp_path / "checkout"
-    root.mkdir()
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, root / name, ignore=ignore)
-        else:
-            shutil.copy2(ROOT / name, root / name)
-    return root
+    return copy_checkout(tmp_path / "checkout", COPIED)
 
 
 def run_all(
