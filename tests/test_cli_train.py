@@ -120,6 +120,41 @@ def test_an_interrupt_exits_130(local, engine, capsys):
     assert capsys.readouterr().err == "repro: interrupted\n"
 
 
+def test_an_interrupt_says_how_to_continue(local, engine, capsys):
+    engine.answer = KeyboardInterrupt()
+    assert run(["train", "table1", "--profile", "quick", "--seeds", "2"]) == 130
+    out = capsys.readouterr().out
+    assert "continue with: repro train table1 --profile quick --seeds 2\n" in out
+
+
+def test_without_ray_its_engine_is_a_machine_error(local, engine, capsys, monkeypatch):
+    monkeypatch.setattr(training, "find_spec", lambda _: None)
+    assert run(["train", "--profile", "quick", "--engine", "ray"]) == 3
+    assert "not installed here: `pip install -r requirements-extras.txt`" in capsys.readouterr().err
+    assert engine.calls == []
+
+
+def test_an_address_without_ray_s_engine_is_a_usage_error(local, engine, capsys):
+    assert run(["train", "--profile", "quick", "--address", "auto"]) == 2
+    assert "--address auto: only --engine ray has one" in one_line(capsys)
+
+
+def test_ray_gets_the_address_and_picks_steps_itself(local, capsys, monkeypatch):
+    cluster = pytest.importorskip("repro.engine.cluster", reason="needs requirements-extras.txt")
+    calls = []
+
+    def train(*_, address):
+        calls.append((_[-1].engine, address))
+        return outcome(unfinished=[LVAE])
+
+    monkeypatch.setattr(cluster, "train", train)
+    ray = ["--engine", "ray", "--address", "head:6379"]
+    assert run(["train", "--profile", "quick", "--budget", "25m", *ray]) == 0
+    assert calls == [("auto", "head:6379")]
+    again = "repro train --profile quick --budget 25m --engine ray --address head:6379"
+    assert f"continue with: {again}\n" in capsys.readouterr().out
+
+
 def test_too_little_disk_is_said_before_training(local, engine, capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(training.shutil, "disk_usage", lambda _: usage(10, 9, 1))

@@ -51,6 +51,22 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
+]
+Float32 = Annotated[
+    bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
+]
+Rows = Annotated[
+    int | None,
+    typer.Option(
+        "--rows",
+        min=64,
+        metavar="N",
+        help="Rows of a scoring chunk, images times samples: bounds its memory.",
+        show_default=False,
+    ),
+]
 
 
 def examples(*commands: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +16,20 @@ import typer
 
 from repro import data
 from repro.cli.listing import FINISHED, state
-from repro.cli.options import DataDir, ProfileToTrain, examples, has_cuda, profile_to_train
+from repro.cli.options import (
+    DataDir,
+    Float32,
+    ProfileToTrain,
+    Rows,
+    Threads,
+    examples,
+    has_cuda,
+    profile_to_train,
+)
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import events, predict
-from repro.errors import DataError, MachineError, TrainingError
+from repro.errors import DataError, MachineError, TrainingError, UsageError
 from repro.profiles import Profile, find_run, runs
 from repro.store import NAMED, Store
 
@@ -34,32 +46,30 @@ class Engine(StrEnum):
     compiled = "compiled"
     captured = "captured"
     graph = "graph"
+    ray = "ray"
 
 
 COMPILING, CUDA_ALONE = (Engine.compiled, Engine.graph), (Engine.captured, Engine.graph)
 EngineOption = Annotated[
     Engine,
-    typer.Option("--engine", help="How steps run; auto takes the quickest. Graphs need CUDA."),
+    typer.Option(
+        "--engine",
+        help="How steps run; auto takes the quickest. Graphs need CUDA. ray: auto, on a cluster.",
+    ),
 ]
-Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
-]
-Float32 = Annotated[
-    bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="A",
+        help="Ray cluster of --engine ray: auto (the one this machine is part of) or HOST:PORT."
+        " Default: $RAY_ADDRESS, else one is started here.",
+        show_default=False,
+    ),
 ]
 Tensorboard = Annotated[
     bool,
     typer.Option("--tensorboard", help="Also write event files, to runs/P/.tensorboard."),
-]
-Rows = Annotated[
-    int | None,
-    typer.Option(
-        "--rows",
-        min=64,
-        metavar="N",
-        help="Rows of a scoring chunk, images times samples: bounds its memory.",
-        show_default=False,
-    ),
 ]
 
 
@@ -88,6 +98,7 @@ def register(app: typer.Typer) -> None:
             "repro train --profile quick",
             "repro train figure3 --profile reduced --budget 25m",
             "repro train table1 --profile paper --seeds 3 --dry-run",
+            "repro train --profile paper --engine ray --address auto",
         )
     )(train)
     app.command(
@@ -119,6 +130,7 @@ def train(
         ),
     ] = None,
     engine: EngineOption = Engine.auto,
+    address: Address = None,
     data_dir: DataDir = None,
     threads: Threads = None,
     float32: Float32 = False,
@@ -129,6 +141,8 @@ def train(
     ] = False,
 ) -> None:
     """Train and evaluate the Runs that runs/ lacks; continue what was interrupted."""
+    if address and engine is not Engine.ray:
+        raise UsageError(f"--address {address}: only --engine ray has one: add it, or leave it out")
     limit = seconds(budget) if budget else None
     if tensorboard:
         events.require()
@@ -141,29 +155,52 @@ def train(
         if not (able.todo or dry_run):
             raise DataError(next(iter(lacking.values())))
         plan = plan if dry_run else able
-    _announce(plan, limit, every_run=dry_run)
+    _announce(plan, limit, every_run=dry_run, far=engine is Engine.ray)
     for fault in lacking.values():
         say(fault)
     _check_machine(plan, store, engine)
     if dry_run or not plan.todo:
         return
-    from repro.engine.local import Options, train
+    from repro.engine.local import Options
 
     options = Options(
-        *(data_dir, limit, engine.value, threads),
+        data_dir,
+        limit,
+        (Engine.auto if engine is Engine.ray else engine).value,
+        threads,
         float32=float32,
         scoring_rows=rows,
         tensorboard=tensorboard,
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    outcome = train(plan.todo, store, p.name, options)
-    again = ["repro", "train", *(experiments or []), "--profile", p.name]
-    again += ["--seeds", str(seeds)] if seeds else []
-    again += ["--budget", budget] if budget else []
-    again += ["--float32"] if float32 else []
-    again += ["--tensorboard"] if tensorboard else []
-    _conclude(outcome, shlex.join(again))
+    named = {"seeds": seeds, "budget": budget, "float32": float32, "tensorboard": tensorboard}
+    where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
+    again = _again(experiments, p, {**named, **where})
+    try:
+        outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
+    except KeyboardInterrupt:
+        say(f"continue with: {again}")
+        raise
+    _conclude(outcome, again)
+
+
+def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
+    if engine is Engine.ray:
+        from repro.engine import cluster
+
+        return partial(cluster.train, address=address)
+    from repro.engine import local
+
+    return local.train
+
+
+def _again(experiments: list[str] | None, p: Profile, named: dict[str, object]) -> str:
+    """The command that continues; `named`: values of options, None or False where not given."""
+    words = ["repro", "train", *(experiments or []), "--profile", p.name]
+    for name, value in named.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)] if value else []
+    return shlex.join(words)
 
 
 def _lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
@@ -172,7 +209,7 @@ def _lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
     return {name: fault for name in names if (fault := data.lacking(name, data_dir))}
 
 
-def _announce(plan: Plan, limit: float | None, every_run: bool) -> None:
+def _announce(plan: Plan, limit: float | None, every_run: bool, far: bool) -> None:
     done = len(plan.runs) - len(plan.todo)
     say(f"profile {plan.profile.name}: {plan.profile.summary}")
     say(f"{len(plan.runs)} Runs, {done} finished, {len(plan.todo)} to train")
@@ -181,7 +218,7 @@ def _announce(plan: Plan, limit: float | None, every_run: bool) -> None:
     if plan.todo:
         total = in_words(predict.seconds(plan.todo))
         stop = f", stopping after {in_words(limit)}" if limit is not None else ""
-        where = "on this CPU alone" if has_cuda() else "here"
+        where = "on this CPU alone" if far or has_cuda() else "here"
         say(f"predicted time {where}: {total}{stop}; disk: up to {plan.bytes / 1e6:.0f} MB")
 
 
@@ -197,6 +234,11 @@ def _check_machine(plan: Plan, store: Store, engine: Engine) -> None:
         other = "captured" if engine is Engine.graph else "eager"
         raise MachineError(
             f"--engine {engine.value}: no C++ compiler found: install g++, or use {other}"
+        )
+    if engine is Engine.ray and find_spec("ray") is None:
+        raise MachineError(
+            "--engine ray: Ray is not installed here: `pip install -r requirements-extras.txt`,"
+            " or leave the option out"
         )
     if engine is Engine.auto and not predict.has_compiler():
         say("no C++ compiler found: steps are not compiled; with g++ long Runs would be quicker")

@@ -15,14 +15,15 @@ from rich.text import Text
 from repro.cli.options import (
     AsJson,
     DataDir,
+    Float32,
     ProfileToRead,
     StoreToRead,
+    Threads,
     examples,
     held,
     to_read,
 )
 from repro.cli.terminal import complain, print_json, say, screen
-from repro.cli.training import Float32, Threads
 from repro.config import Run
 from repro.errors import DataError, UsageError
 from repro.files import write_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from repro.engine import branches, checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
 from repro.engine.graph import Blocks, Captured, captured_on
 from repro.engine.keeper import Keeper
-from repro.engine.locks import lock_all
+from repro.engine.locks import PATIENCE, lock_all
 from repro.engine.memory import keep_freed_memory
 from repro.engine.minibatch import Batches
 from repro.engine.outcome import Outcome
-from repro.engine.progress import Progress, new_bar, notice
+from repro.engine.progress import Progress, named, new_bar, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
     failure_path,
-    note_failure,
+    note_failures,
     record_lane,
     recorded,
     refuse_other_data,
@@ -60,6 +60,8 @@ class Options:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
     tensorboard: bool = False  # event files of every Run, for who watches
+    patience_seconds: float = PATIENCE  # how long to wait for Runs that another process holds
+    placed_by: str | None = None  # who chose the machine, for the record
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -111,7 +113,7 @@ class Work:
         reasons = {run.id: obstacle(self.store, self.profile, run) for run in runs}
         for run in runs:
             if reason := reasons[run.id]:
-                self._note_failure([run], reason, outcome)
+                note_failures(self.store, self.profile, [run], reason, outcome)
         return [run for run in runs if not reasons[run.id]]
 
     def stacks(self, runs: list[Run]) -> list[Branch]:
@@ -175,7 +177,7 @@ class Work:
     ) -> Generator[None, None, list[Stack]]:
         """A stack, locked, its failure noted; returns what is to be trained in its place."""
         too_large = False
-        with lock_all(self.folder, [run.id for run in stack.runs]):
+        with lock_all(self.folder, [r.id for r in stack.runs], self.options.patience_seconds):
             self._sweep(stack)
             left = self._unrecorded(stack, outcome)
             if len(left) < len(stack.runs):
@@ -188,7 +190,7 @@ class Work:
                 too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)
                 if not too_large:
                     reason = f"{type(e).__name__}: {e}".splitlines()[0]
-                    self._note_failure(stack.runs, reason, outcome)
+                    note_failures(self.store, self.profile, stack.runs, reason, outcome)
             # The attempt's tensors are gone.
             return self._split(stack, alone) if too_large else []
 
@@ -207,21 +209,13 @@ class Work:
 
     def _split(self, stack: Stack, alone: bool) -> list[Stack]:
         """What continues where the checkpoint of `stack` stands: two stacks, or it by itself."""
-        first, K = stack.runs[0].id, len(stack.runs)
-        name = f"{first} and {K - 1} more" if K > 1 else first
         what = "in two stacks now" if alone else "alone after the others now"
-        notice(f"{name}: out of device memory; {what}")
+        notice(f"{named(stack.runs)}: out of device memory; {what}")
         device.free_cached(self.device)
-        halved = alone and checkpoint.split(self.folder / ".checkpoints", stack, K // 2)
+        halved = alone and checkpoint.split(
+            self.folder / ".checkpoints", stack, len(stack.runs) // 2
+        )
         return halved or [stack]
-
-    def _note_failure(self, runs: Iterable[Run], reason: str, outcome: Outcome) -> None:
-        for run in runs:
-            if recorded(self.store, self.profile, run):
-                continue
-            outcome.failed[run.id] = reason
-            note_failure(self.folder, run, reason)
-            outcome.settle(run.id)
 
     def _train_stack(
         self, stack: Stack, pinned: Pinned, outcome: Outcome, bar: Bar
@@ -287,6 +281,7 @@ class Work:
     def _environment(self, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
         return {
             **environment(self.device),
+            **({"placed_by": self.options.placed_by} if self.options.placed_by else {}),
             "engine": pinned.engine,
             "precision": pinned.precision,
             "stack_width": len(stack.runs),

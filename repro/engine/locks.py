@@ -15,10 +15,10 @@ PATIENCE = 0.5  # seconds: who only asks whether a Run is being trained holds it
 
 
 @contextlib.contextmanager
-def lock(folder: Path, run_id: str) -> Iterator[None]:
-    """Hold a Run. Raises MachineError when another process has it."""
+def lock(folder: Path, run_id: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold a Run. Raises MachineError when another process still has it after `patience` s."""
     path = folder / ".locks" / f"{run_id}.lock"
-    held = filelock.FileLock(path, timeout=PATIENCE)
+    held = filelock.FileLock(path, timeout=patience)
     with disk_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -34,9 +34,9 @@ def lock(folder: Path, run_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_all(folder: Path, run_ids: Iterable[str]) -> Iterator[None]:
+def lock_all(folder: Path, run_ids: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
     """Hold several Runs' locks, or raise MachineError naming the one that is taken."""
     with contextlib.ExitStack() as held:
         for run_id in run_ids:
-            held.enter_context(lock(folder, run_id))
+            held.enter_context(lock(folder, run_id, patience))
         yield

@@ -18,3 +18,11 @@ class Outcome:
         """It is no longer unfinished."""
         if run_id in self.unfinished:
             self.unfinished.remove(run_id)
+
+    def add(self, part: Outcome) -> None:
+        """Take over what became of some of these Runs."""
+        self.done += part.done
+        self.diverged += part.diverged
+        self.failed |= part.failed
+        for run_id in (*part.done, *part.diverged, *part.failed):
+            self.settle(run_id)

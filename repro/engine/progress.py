@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from repro import status
+from repro.config import Run
 from repro.engine.checkpoint import path_of
 from repro.engine.events import Events
 from repro.engine.pace import Pace
@@ -48,9 +50,7 @@ class Progress:
         self.epochs = stack.runs[0].schedule.epochs
         self.rows = stack.runs[0].optim.batch * len(stack.runs)
         self.bar, self.console = bar, bar.console
-        self.name = f"{stack.runs[0].id}" + (
-            f" and {len(stack.runs) - 1} more" if len(stack.runs) > 1 else ""
-        )
+        self.name = named(stack.runs)
         self.start: tuple[float, int] | None = None
         self.epoch, self.last = -1, ""
         self.pace = Pace(self.epochs, steps, stack.runs[0].evaluation.epochs)
@@ -150,6 +150,11 @@ def clock(seconds: float) -> str:
     """Hours, minutes and seconds: 0:12:33."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def named(runs: Sequence[Run]) -> str:
+    """What a stack of these Runs is called."""
+    return runs[0].id + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
 
 
 def notice(line: str) -> None:

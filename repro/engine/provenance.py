@@ -44,17 +44,21 @@ def device_name(device: torch.device) -> str:
     return f"{names[0] if names else platform.machine()}, {len(names) or '?'} cores"
 
 
+def software() -> dict[str, Any]:
+    """Commit and versions of what computes here."""
+    head, dirty = commit()
+    versions = {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+    return {"commit": head, "dirty": dirty, "versions": versions}
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """The part of `env.json` that does not depend on the Run."""
-    head, dirty = commit()
     return {
-        "commit": head,
-        "dirty": dirty,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
+        **software(),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
     }

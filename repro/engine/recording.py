@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from repro.config import Run
+from repro.engine.outcome import Outcome
 from repro.engine.weights import save_weights, weights_path
 from repro.errors import MachineError, RecordError
 from repro.files import write_file
@@ -103,9 +105,17 @@ def failure_path(folder: Path, run: Run) -> Path:
     return folder / ".failed" / f"{run.id}.json"
 
 
-def note_failure(folder: Path, run: Run, reason: str) -> None:
-    note = {"run": run.id, "reason": reason, "at": now(), "pid": os.getpid()}
-    write_file(failure_path(folder, run), json.dumps(note).encode())
+def note_failures(
+    store: Store, profile: str, runs: Iterable[Run], reason: str, outcome: Outcome
+) -> None:
+    """Note why these Runs failed, but for those of them that were recorded before."""
+    for run in runs:
+        if recorded(store, profile, run):
+            continue
+        note = {"run": run.id, "reason": reason, "at": now(), "pid": os.getpid()}
+        write_file(failure_path(store.folder(profile), run), json.dumps(note).encode())
+        outcome.failed[run.id] = reason
+        outcome.settle(run.id)
 
 
 def now() -> str:

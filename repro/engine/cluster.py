@@ -1,0 +1,164 @@
+"""Trains Runs on a Ray cluster: every stack is a task, which trains it as `local` does.
+
+Only Runs and outcomes travel. Records, checkpoints and locks lie in the store's folder, which
+every node must see; Ray retries the task of a worker that died, wherever there is room, and the
+next attempt finds the checkpoint there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from repro import data
+from repro.config import Run
+from repro.engine import local, nodes
+from repro.engine.local import Options, Work
+from repro.engine.locks import lock_all
+from repro.engine.outcome import Outcome
+from repro.engine.progress import named, notice
+from repro.engine.provenance import software
+from repro.engine.recording import note_failures, recorded
+from repro.engine.starting import generations, with_starts
+from repro.engine.stopping import Stopper
+from repro.errors import MachineError
+from repro.files import write_file
+from repro.store import Store
+
+PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
+Runs = Sequence[Run]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task is told. Paths mean the same on every node."""
+
+    root: Path
+    profile: str
+    options: Options
+    token: Path  # the driver's file in the store, which a worker must see
+    software: dict[str, Any]  # commit and versions of the driver
+    deadline: float | None  # Unix time
+
+    @property
+    def store(self) -> Store:
+        return Store(self.root)
+
+
+def train(
+    runs: list[Run], store: Store, profile: str, options: Options, address: str | None = None
+) -> Outcome:
+    """As `local.train`, on the cluster at `address`, else $RAY_ADDRESS, else this machine.
+
+    Raises as `local.train`, and MachineError where the cluster cannot be used.
+    """
+    limit = options.budget_seconds
+    deadline = None if limit is None else time.time() + limit
+    missing = with_starts(runs, lambda run: recorded(store, profile, run))
+    outcome = Outcome(unfinished=[run.id for run in missing])
+    if not missing:
+        return outcome
+    root = store.root.resolve()
+    with lock_all(root / profile, [run.id for run in missing]):
+        pass  # who holds one of them is named before anything starts
+    with nodes.connected(address), _token(root / profile) as token:
+        options = replace(options, data_dir=data.directory(options.data_dir).resolve())
+        job = Job(root, profile, options, token, software(), deadline)
+        driver = _Driver(job, Stopper(None))
+        with driver.stopper.interruptible():
+            for generation in generations(missing):
+                driver.train(generation, outcome)
+                if any(run.id in outcome.unfinished for run in generation):
+                    break
+    return outcome
+
+
+def plan(job: Job, runs: Runs) -> tuple[list[tuple[Run, ...]], Outcome]:
+    """The stacks that a worker like this one trains, and of what Runs it is noted why not."""
+    nodes.refuse_stranger(job.token, job.software)
+    outcome = Outcome()
+    work = Work(job.store, job.profile, job.options)
+    return [stack.runs for stack, _ in work.stacks(work.able(list(runs), outcome))], outcome
+
+
+def attempt(job: Job, runs: Runs) -> Outcome:
+    """One stack, on a worker, from its start or its checkpoint to its records."""
+    nodes.refuse_stranger(job.token, job.software)
+    left = None if job.deadline is None else job.deadline - time.time()
+    if left is not None and left <= 0:
+        return Outcome(unfinished=[run.id for run in runs])
+    options = replace(
+        job.options, budget_seconds=left, patience_seconds=PATIENCE_SECONDS, placed_by="ray"
+    )
+    return _whole(job, runs, local.train(list(runs), job.store, job.profile, options))
+
+
+def _whole(job: Job, runs: Runs, told: Outcome) -> Outcome:
+    """With the Runs that were recorded by an attempt that died before it could say so."""
+    known = {*told.done, *told.diverged, *told.failed, *told.unfinished}
+    for run in runs:
+        if run.id not in known and (record := job.store.find(job.profile, run.id)):
+            (told.diverged if record.diverged else told.done).append(run.id)
+    return told
+
+
+@contextlib.contextmanager
+def _token(folder: Path) -> Iterator[Path]:
+    """A file that a worker sees if it sees the store."""
+    path = folder / ".locks" / f"driver-{uuid.uuid4().hex}"
+    write_file(path, b"")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@dataclass
+class _Driver:
+    """Sends tasks and takes what comes home."""
+
+    job: Job
+    stopper: Stopper
+
+    def train(self, runs: Runs, outcome: Outcome) -> None:
+        """Runs that can train at once. A worker makes the stacks: its device and memory count."""
+        stacks = self._planned(runs, outcome)
+        if not stacks:
+            return
+        share = nodes.share(len(stacks), self.job.options.threads)
+        notice(f"{len(stacks)} stacks on {share}")
+        job = replace(self.job, options=replace(self.job.options, threads=share.threads))
+        tasks = {_send(attempt, job, stack, share): stack for stack in stacks}
+        for stack, result in nodes.results(tasks, self.stopper.interrupted.is_set):
+            part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
+            outcome.add(part)
+            state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
+            notice(f"{named(stack)}: {state}")
+
+    def _planned(self, runs: Runs, outcome: Outcome) -> list[Runs]:
+        """The stacks of these Runs; of those that cannot begin it is noted why."""
+        share = nodes.share(1, self.job.options.threads or 1)
+        tasks = {_send(plan, self.job, runs, share): runs}
+        ((_, result),) = nodes.results(tasks, self.stopper.interrupted.is_set)
+        if isinstance(result, nodes.Lost):
+            raise MachineError(f"no stacks could be made: {result.reason}")
+        stacks, part = result
+        outcome.add(part)
+        return list(stacks)
+
+
+def _send(function: Callable[..., Any], job: Job, runs: Runs, share: nodes.Share) -> Any:
+    name = f"{function.__name__} {named(runs)}"
+    return nodes.send(function, job, tuple(runs), name=name, share=share)
+
+
+def _noted(job: Job, runs: Runs, lost: nodes.Lost) -> Outcome:
+    """What became of a stack whose worker was lost."""
+    part = Outcome()
+    note_failures(job.store, job.profile, runs, lost.reason, part)
+    return _whole(job, runs, part)
