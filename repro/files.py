@@ -41,9 +41,13 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def sweep_files(path: Path) -> None:
-    """Remove what killed calls of `write_file` left beside a path; only for who has it locked."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+    """Remove what killed calls of `write_file` left beside a path; only for who has it locked.
+
+    Raises MachineError.
+    """
+    with disk_errors(path, "clear away what is left of"):
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -71,11 +75,9 @@ def _put(tmp: Path, folder: Path) -> None:
             with contextlib.suppress(FileNotFoundError):  # another writer has moved it
                 folder.replace(old)
                 aside.append(old)
-    except OSError:
-        if aside:
-            _renamed(aside.pop(), folder)
-        raise
     finally:
+        if aside and not folder.exists():  # what was to take its place could not
+            _renamed(aside[-1], folder)
         for old in aside:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -92,12 +94,16 @@ def _renamed(tmp: Path, folder: Path) -> bool:
 
 
 def sweep_folder(folder: Path) -> None:
-    """Undo a replacement that was killed halfway; only for who has the folder locked."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        if left.suffix == ASIDE and not folder.exists():
-            left.replace(folder)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
+    """Undo a replacement that was killed halfway; only for who has the folder locked.
+
+    Raises MachineError.
+    """
+    with disk_errors(folder, "put back"):
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            if left.suffix == ASIDE and not folder.exists():
+                left.replace(folder)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def patiently(folder: Path, read: Callable[[], T]) -> T:

@@ -123,6 +123,23 @@ def test_a_damaged_checkpoint_says_so_with_the_remedy(
         train(RUNS, store, PROFILE, OPTIONS)
 
 
+@pytest.mark.parametrize("part", ["pinned", "log", "lanes", "runs", "t", "m/x.out.W"])
+def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(
+    part: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    strings, content = tensors.read(path)
+    header = json.loads(strings["checkpoint"])
+    if part in header:
+        header[part] = {"new": 1} if isinstance(header[part], dict) else [{"new": 1}]
+    else:
+        del content[part]
+    tensors.write(path, content, {"checkpoint": json.dumps(header)})
+    with refused(RecordError, "remove it and train again" if part != "runs" else path.name):
+        load_header(path)
+        load_checkpoint(path, CPU)
+
+
 def test_no_value_of_a_header_is_taken_for_the_checksum(tmp_path: Path) -> None:
     path = tmp_path / "a"
     strings = {"a": json.dumps({tensors.KEY: tensors.BLANK.decode()}, separators=(",", ":"))}

@@ -5,9 +5,11 @@ A checkpoint pins what the continued numbers depend on: Runs in lane order, engi
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from repro.config import Run, from_dict, to_dict
 from repro.engine.state import State
-from repro.engine.tensors import metadata, read, write
+from repro.engine.tensors import REMEDY, metadata, read, write
 from repro.errors import RecordError
 from repro.layers import Params
 from repro.log import LaneLog, Log
@@ -66,31 +68,50 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
 
 def load_header(path: Path) -> tuple[list[Run], Pinned]:
     """The Runs of a checkpoint in lane order, and what it pins. Raises RecordError."""
-    header = _header(path, metadata(path))
-    runs = [from_dict(raw, f"{path.name}: run") for raw in header["runs"]]
-    return runs, Pinned(**header["pinned"])
+    with _foreign(path):
+        header = json.loads(metadata(path)["checkpoint"])
+        runs = [from_dict(raw, f"{path.name}: run") for raw in header["runs"]]
+        return runs, Pinned(**header["pinned"])
 
 
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     """State and log as they were saved. Raises RecordError."""
     strings, tensors = read(path)
-    header = _header(path, strings)
     # The file's buffers start anywhere; a product of tensors aligned otherwise may round otherwise.
     tensors = {n: value.clone() for n, value in tensors.items()}
+    with _foreign(path):
+        header = json.loads(strings["checkpoint"])
+        return _state(header, tensors, device), _log(header, tensors)
+
+
+def _state(header: Header, tensors: Params, device: torch.device) -> State:
     parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
         if part in parts:
             parts[part][rest] = value.to(device)
     t, sums, alive = (tensors[n].to(device) for n in ("t", "sums", "alive"))
+    # The order of parameters is the order of declaration, which the file does not keep.
+    order = _declared(header, parts["params"])
+    params, m, v = ({n: parts[part][n] for n in order} for part in ("params", "m", "v"))
+    return State(params, m, v, t, sums, alive)
+
+
+def _log(header: Header, tensors: Params) -> Log:
     lanes = []
     for k, lane in enumerate(header["lanes"]):
         kl_train, kl_test = (list(tensors.get(f"{n}/{k}", torch.empty(0)).numpy()) for n in _KL)
         lanes.append(LaneLog(**lane, kl_train=kl_train, kl_test=kl_test))
-    # The order of parameters is the order of declaration, which the file does not keep.
-    order = _declared(header, parts["params"])
-    params, m, v = ({n: parts[part][n] for n in order} for part in ("params", "m", "v"))
-    return State(params, m, v, t, sums, alive), Log(lanes, **header["log"])
+    return Log(lanes, **header["log"])
+
+
+@contextlib.contextmanager
+def _foreign(path: Path) -> Iterator[None]:
+    """What another version may have written raises a RecordError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
+        raise RecordError(f"{path}: not a checkpoint of this version: {REMEDY}") from e
 
 
 def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:
@@ -122,11 +143,3 @@ def _declared(header: Header, params: Params) -> list[str]:
     stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
     pixels = params["x.out.W"].shape[-1] if "x.out.W" in params else 0
     return [n for n in stack.names(pixels) if n in params]
-
-
-def _header(path: Path, strings: dict[str, str]) -> Header:
-    try:
-        header = json.loads(strings["checkpoint"])
-        return {part: header[part] for part in ("runs", "pinned", "log", "lanes")}
-    except (KeyError, TypeError, ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: not a checkpoint: remove it and train again") from e
