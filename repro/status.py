@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -64,6 +65,17 @@ class Status:
     seconds_left: float | None = None  # of training; the final scoring follows
     written: float = 0.0  # seconds since 1970
 
+    @property
+    def possible(self) -> bool:
+        """Whether a stack can say so of itself."""
+        numbers = (self.images_per_second, self.seconds_left, self.saved, self.written)
+        finite = all(n is None or math.isfinite(n) for n in (*numbers, *self.last.values()))
+        counts = (self.epoch, self.step, self.process.pid)
+        counted = min(self.epochs, self.steps) >= 1 and min(counts) >= 0
+        # What is not printable might be the terminal's own language.
+        words = all(w.isprintable() for w in (*self.runs, *self.diverged, self.engine, self.note))
+        return bool(self.runs) and counted and finite and words
+
     def state(self, now: float) -> str:
         """What it does, unless its process is gone ("stopped") or not heard of ("silent")."""
         if self.doing == "stopped" or self.process.alive:
@@ -112,6 +124,8 @@ def read(path: Path) -> Status:
     except (OSError, ValueError, RecursionError) as e:
         raise RecordError(f"{path}: not readable ({e}): remove it") from e
     status: Status = build(Status, content, str(path))
+    if not status.possible:
+        raise RecordError(f"{path}: not what a stack says of itself: remove it")
     return status
 
 

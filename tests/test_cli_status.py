@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,3 +150,35 @@ def test_watching_without_a_terminal_is_a_usage_error(
 ) -> None:
     assert run(["status", "--watch"]) == 2
     assert "--watch" in one_line(capsys)
+
+
+def test_watching_shows_it_anew_until_it_is_interrupted(
+    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        noted(local, note=f"look {len(looks)}")
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    noted(local, note="look 0")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    assert run(["status", "--watch"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"look {n}" in out for n in range(3))
+    assert looks == [watching.REFRESH] * 3
+
+
+@pytest.mark.parametrize("name", ["[red]x[/red]", "../../etc"])
+def test_what_a_file_says_is_shown_as_it_is(
+    name: str, local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No markup, and no path."""
+    noted(local, runs=(name,), process=GONE)
+    assert run(["status"]) == 0
+    out = capsys.readouterr().out
+    assert f"{name}: stopped" in out
+    assert "repro train --profile quick" in out

@@ -99,6 +99,15 @@ def test_precision_and_chunk_size_reach_the_engine(full, local, engine):
         assert (options.float32, options.scoring_rows) == (True, 512)
 
 
+def test_tensorboard_reaches_the_engine_and_is_kept_when_continuing(local, engine, capsys):
+    engine.answer = outcome(unfinished=[LVAE])
+    assert run(["train", "table1", "--profile", "quick", "--tensorboard"]) == 0
+    assert engine.calls[0][-1].tensorboard
+    out = capsys.readouterr().out
+    assert f"tensorboard --logdir {local.root / 'quick' / '.tensorboard'}" in out
+    assert "repro train table1 --profile quick --tensorboard" in out
+
+
 def test_an_ended_budget_says_what_is_left_and_how_to_continue(local, engine, capsys):
     engine.answer = outcome(unfinished=[LVAE])
     assert run(["train", "table1", "--profile", "quick", "--budget", "25m"]) == 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trainee
 from fixture_data import refused
 from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, interrupted, strays
@@ -20,7 +23,7 @@ from repro import status
 from repro.engine.local import train
 from repro.errors import RecordError
 from repro.status import Process, Status, StatusFile
-from repro.store import Store
+from repro.store import ROOT, Store
 
 IDS = tuple(r.id for r in RUNS)
 
@@ -111,6 +114,32 @@ def test_a_damaged_status_is_a_record_error_and_hides_no_other(
     with refused(RecordError, str(damaged)):
         status.read(damaged)
     assert [s.runs for s in status.read_all(tmp_path)] == [HALFWAY.runs]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"runs": []}, {"epochs": 0}, {"steps": 0}, {"epoch": -1}, {"seconds_left": math.nan}),
+        *({"written": math.inf}, {"last": {"L1_test": math.nan}}, {"last": {"L1_test": "x"}}),
+        *({"note": "\x1b[31m"}, {"runs": ["a\nb"]}),
+        *({"doing": "sleeping"}, {"process": None}, {"step": 1.5}, {"note": ["a"]}),
+    ],
+    ids=str,
+)
+def test_an_impossible_status_is_a_record_error(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**dataclasses.asdict(HALFWAY), **change}))
+    with refused(RecordError, str(path)):
+        status.read(path)
+
+
+def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, trainee.__file__, str(tmp_path), "40"]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    (left,) = status.read_all(tmp_path / trainee.PROFILE)
+    assert left.doing != "stopped"
+    assert left.state(time.time()) == "stopped"
 
 
 # --- alive or not ---------------------------------------------------------------------------------

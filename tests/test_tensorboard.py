@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ladder_small
 import pytest
 import small
 from commands import one_line
@@ -74,6 +75,17 @@ def test_events_asked_for_later_hold_the_epochs_before(
             train(RUNS[1:], store, PROFILE, OPTIONS)
     train(RUNS[1:], store, PROFILE, WATCHED)
     assert scalars(store, RUNS[1]) == curve(store, RUNS[1])
+
+
+def test_a_ladder_network_has_its_own_columns(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.data.load", ladder_small.raw)
+    run = ladder_small.run()
+    train([run], store, PROFILE, WATCHED)
+    found = scalars(store, run)
+    assert found == curve(store, run)
+    assert {"cost/cost_running", "error/error_percent", "C/C_0"} <= set(found)
 
 
 def test_a_row_is_readable_as_soon_as_it_is_written(tmp_path: Path) -> None:

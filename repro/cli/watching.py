@@ -61,16 +61,21 @@ def status(
     curve; predicted_seconds is of what is missing, on this CPU alone.
     """
     if watch and (as_json or not sys.stdout.isatty()):
-        raise UsageError("--watch shows people a terminal: leave it out, or leave out --json")
+        raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")
     if as_json:
         print_json(as_dict(*chosen(store, profile)))
-    elif not watch:
-        screen().print(as_text(*chosen(store, profile)), soft_wrap=True)
+    elif watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _keep_showing(store, profile)
     else:
-        with Live(console=screen(), auto_refresh=False) as live:
-            while True:
-                live.update(as_text(*chosen(store, profile)), refresh=True)
-                time.sleep(REFRESH)
+        screen().print(as_text(*chosen(store, profile)), soft_wrap=True)
+
+
+def _keep_showing(store: str | None, name: str | None) -> None:
+    with Live(console=screen(), auto_refresh=False) as live:
+        while True:
+            live.update(as_text(*chosen(store, name)), refresh=True)
+            time.sleep(REFRESH)
 
 
 def chosen(store: str | None, name: str | None) -> tuple[Store, list[Profile]]:
