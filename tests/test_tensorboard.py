@@ -25,20 +25,20 @@ from repro.store import Store
 WATCHED = replace(OPTIONS, tensorboard=True)
 
 
-def scalars(store: Store, run: Run) -> dict[str, list[tuple[int, float]]]:
+def scalars(store: Store, run: Run, profile: str = PROFILE) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard itself reads of a Run: (step, value) by tag."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = store.folder(PROFILE, events.FOLDER) / run.id
+    folder = store.folder(profile, events.FOLDER) / run.id
     reader = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     reader.Reload()
     tags = reader.Tags()["scalars"]
     return {tag: [(e.step, e.value) for e in reader.Scalars(tag)] for tag in tags}
 
 
-def curve(store: Store, run: Run) -> dict[str, list[tuple[int, Any]]]:
+def curve(store: Store, run: Run, profile: str = PROFILE) -> dict[str, list[tuple[int, Any]]]:
     """The same of its record."""
-    table = store.record(PROFILE, run.id).curve()
+    table = store.record(profile, run.id).curve()
     columns = {c: table[["epoch", c]].dropna() for c in table.columns if c != "epoch"}
     return {
         events.tag(c): [(int(e), pytest.approx(v, rel=2e-6)) for e, v in rows.to_numpy()]
@@ -132,3 +132,17 @@ def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(
     assert command(["train", "--profile", "smoke", "--tensorboard"]) == 3
     assert "pip install 'lvae-repro[tensorboard]'" in one_line(capsys)
     assert not local.root.exists()
+
+
+@pytest.mark.slow
+def test_the_command_line_writes_what_tensorboard_reads_and_says_nothing_else(
+    local: Store, data_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--profile", "smoke", "--engine", "eager", "--data-dir", str(data_dir)]
+    assert command(["train", "figure4", *where, "--tensorboard"]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if not line.startswith(("training ", "  "))] == []
+    trained = [record.run for record in local.records("smoke")]
+    assert len(trained) >= 2
+    for run in trained:
+        assert scalars(local, run, "smoke") == curve(local, run, "smoke")
