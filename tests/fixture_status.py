@@ -24,10 +24,10 @@ HALFWAY = Status(
 )  # fmt: skip
 
 
-def noted(store: Store, **changes: Any) -> Path:
+def noted(store: Store, name: str = "0123456789abcdef", **changes: Any) -> Path:
     """A stack of profile quick that says of itself what HALFWAY does."""
     told = dataclasses.replace(HALFWAY, **{"written": time.time(), **changes})
-    path = store.folder("quick", status.FOLDER) / "0123456789abcdef.json"
+    path = store.folder("quick", status.FOLDER) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dataclasses.asdict(told)))
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from fixture_status import GONE, noted
 
 from repro.cli import run, watching
 from repro.profiles import runs
-from repro.store import Store
+from repro.store import ROOT, Store
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -81,14 +82,17 @@ def test_without_a_checkpoint_it_begins_again(
     assert "  nothing saved; begin again with: repro train " in capsys.readouterr().out
 
 
-def test_json_has_the_keys_of_the_help(local: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_keys_that_are_documented(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     noted(local)
     content = shown(capsys)
     assert list(content) == ["store", "profiles"]
     ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
-    text = (watching.status.__doc__ or "").partition("--json:")[2]
-    for key in (*content, *p, *stack):
-        assert key in text, key
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Watching")[2]
+    rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "|" in line]
+    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row[2])}
+    assert documented == {*p, *stack}
     assert stack["runs"] == [LVAE, VAE]
     assert (stack["epoch"], stack["step"], stack["seconds_left"]) == (2, 78, 600.0)
     assert p["runs"] == {"missing": 2, "training": 2}
@@ -122,6 +126,14 @@ def test_what_is_trained_already_is_not_predicted_again(
     monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
     noted(local, process=GONE, saved=1.0)
     assert shown(capsys)["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
+
+
+def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(
+    local: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(local, runs=(LVAE,), seconds_left=100.0)
+    noted(local, name="another", runs=(VAE,), seconds_left=300.0)
+    assert shown(capsys)["profiles"][0]["seconds_left"] == 300
 
 
 def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from repro.cli.listing import FINISHED, recorded_state
-from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
 from repro.cli.terminal import in_words, print_json, screen
 from repro.config import Run
 from repro.engine import predict
@@ -42,7 +42,12 @@ def register(app: typer.Typer) -> None:
 
 def status(
     profile: ProfileToRead = None,
-    store: StoreToRead = "runs",
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="S", help="runs, results or a folder. Default: runs.", show_default=False
+        ),
+    ] = "runs",
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")
     ] = False,
@@ -50,15 +55,8 @@ def status(
 ) -> None:
     """What is training, and how far it is; what was interrupted, and how it continues.
 
-    Without --profile: every profile with a stack that is training or interrupted, else the fullest
-    that the store holds. Disturbs no training, and needs no right to write.
-
-    --json: {store, profiles: [{profile, stacks, runs, seconds_left, predicted_seconds}]}. A stack:
-    {runs, state, engine, epoch, epochs, step, steps, saved_epochs, diverged, note, last,
-    images_per_second, seconds_left, heard_seconds, reason, command}. state is starting, training,
-    scoring, stopped, or silent (on another machine that wrote nothing for 2 minutes); epoch counts
-    finished ones, step those of the next; last holds the last number of every column of the
-    curve; predicted_seconds is of what is missing, on this CPU alone.
+    Without --profile: what is begun, else the fullest profile that the store holds. It disturbs no
+    training, and needs no right to write. ARCHITECTURE.md, Watching, lists the keys of --json.
     """
     if watch and (as_json or not sys.stdout.isatty()):
         raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")
@@ -71,14 +69,14 @@ def status(
         screen().print(as_text(*chosen(store, profile)), soft_wrap=True)
 
 
-def _keep_showing(store: str | None, name: str | None) -> None:
+def _keep_showing(store: str, name: str | None) -> None:
     with Live(console=screen(), auto_refresh=False) as live:
         while True:
             live.update(as_text(*chosen(store, name)), refresh=True)
             time.sleep(REFRESH)
 
 
-def chosen(store: str | None, name: str | None) -> tuple[Store, list[Profile]]:
+def chosen(store: str, name: str | None) -> tuple[Store, list[Profile]]:
     """The store, and the profiles to speak of. Raises UsageError, RecordError."""
     opened, p = to_read(store, name)
     begun = [n for n in BEST_FIRST if unfinished(opened, n)]
@@ -110,7 +108,7 @@ def _profile(store: Store, p: Profile) -> dict[str, Any]:
         "profile": p.name,
         "stacks": sorted(stacks, key=lambda s: s["state"] not in ALIVE),
         "runs": dict(sorted(Counter(become.values()).items())),
-        "seconds_left": round(sum(left), 1) if left else None,
+        "seconds_left": round(max(left), 1) if left else None,  # what trains now trains at once
         "predicted_seconds": round(predicted, 1),
     }
 
