@@ -135,6 +135,16 @@ def test_groups_are_neighbours_that_may_go_together() -> None:
 # Training
 
 
+def test_a_record_says_how_many_stacks_took_turns(store: Store) -> None:
+    train(APART, store, PROFILE, TURNS)
+    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {2}
+
+
+def test_a_record_of_a_stack_alone_says_so(store: Store) -> None:
+    train(APART, store, PROFILE, Options(engine="captured", threads=1))
+    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {1}
+
+
 def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

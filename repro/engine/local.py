@@ -103,6 +103,7 @@ class Work:
         self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
         self.stopper = Stopper(self.options.budget_seconds)
+        self.at_once = 1  # stacks that take turns, and share the wall time
         if self.device.type == "cpu":
             keep_freed_memory()
         if self.options.threads:
@@ -164,7 +165,7 @@ class Work:
 
         What stops one of them stops all, after each has saved its checkpoint.
         """
-        bar, alone = new_bar(), len(group) == 1
+        bar, alone, self.at_once = new_bar(), len(group) == 1, len(group)
         trainings = [self._guarded(*branch, outcome, bar, alone) for branch in group]
         with self.stopper.interruptible():
             left = branches.side_by_side(trainings, device.turns(self.device, len(group)))
@@ -285,5 +286,6 @@ class Work:
             "engine": pinned.engine,
             "precision": pinned.precision,
             "stack_width": len(stack.runs),
+            "stacks_at_once": self.at_once,
             "data": source,
         }
