@@ -220,9 +220,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> No
     real = engine.lock_all
 
     @contextlib.contextmanager
-    def late(folder: Path, run_ids: list[str]) -> Iterator[None]:
+    def late(*asked: Any) -> Iterator[None]:
         finish()
-        with real(folder, run_ids):
+        with real(*asked):
             yield
 
     monkeypatch.setattr(engine, "lock_all", late)
