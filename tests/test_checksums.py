@@ -10,6 +10,7 @@ from typing import Any
 
 import fixture_store
 import pytest
+import small
 import torch
 from commands import LVAE, quick_run
 from fixture_data import refused
@@ -69,11 +70,24 @@ def accepted(path: Path, read: Callable[[], Any]) -> int:
     return count
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The checkpoint of a training that was stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.data.load", small.raw)
+        return interrupted(Store(tmp_path_factory.mktemp("stopped")), RUNS, patch).read_bytes()
+
+
+@pytest.fixture
+def path(saved: bytes, tmp_path: Path) -> Path:
+    """That checkpoint, to be damaged."""
+    found = tmp_path / "checkpoint"
+    found.write_bytes(saved)
+    return found
+
+
 @pytest.mark.parametrize("read", [load_header, lambda path: load_checkpoint(path, CPU)])
-def test_a_changed_byte_of_a_checkpoint_is_refused(
-    read: Callable[[Path], Any], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(store, RUNS, monkeypatch)
+def test_a_changed_byte_of_a_checkpoint_is_refused(read: Callable[[Path], Any], path: Path) -> None:
     assert accepted(path, lambda: read(path)) == 0
 
 
@@ -112,22 +126,16 @@ def test_a_checkpoint_of_a_version_without_checksum_is_continued(
         assert_same(store, whole, run)
 
 
-def test_a_damaged_checkpoint_says_so_with_the_remedy(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(store, RUNS, monkeypatch)
+def test_a_damaged_checkpoint_says_so_with_the_remedy(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with refused(RecordError, str(path), "damaged", "remove it and train again"):
-        train(RUNS, store, PROFILE, OPTIONS)
+        load_checkpoint(path, CPU)
 
 
 @pytest.mark.parametrize("part", ["pinned", "log", "lanes", "runs", "t", "m/x.out.W"])
-def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(
-    part: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(store, RUNS, monkeypatch)
+def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(part: str, path: Path) -> None:
     strings, content = tensors.read(path)
     header = json.loads(strings["checkpoint"])
     if part in header:

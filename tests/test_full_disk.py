@@ -38,6 +38,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [BLOCK + 1, STEPS], ids=["amid", "last"])
 def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
     step: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +56,7 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
         assert_same(store, whole, run)
 
 
+@pytest.mark.slow
 def test_a_record_that_does_not_fit_is_written_later(
     disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

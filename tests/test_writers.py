@@ -121,6 +121,7 @@ def rewriting(store: Store, versions: list[Store]) -> Iterator[Callable[[], bool
     assert [ended(p) for p in both] == [(0, ""), (0, "")]
 
 
+@pytest.mark.slow
 def test_a_reader_sees_one_whole_record_while_two_processes_rewrite_it(
     versions: list[Store], tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_reader_sees_one_whole_record_while_two_processes_rewrite_it(
     assert [p.name for p in store.folder("quick").iterdir()] == [LVAE]
 
 
+@pytest.mark.slow
 def test_a_copy_taken_while_the_record_is_rewritten_is_whole(
     versions: list[Store], tmp_path: Path
 ) -> None:
