@@ -16,14 +16,32 @@ from typing import Any
 
 import pytest
 import small
-from small_training import hooked
+import small_training
 
+from repro.config import Run
 from repro.engine import cluster
 from repro.engine.cluster import Job, Runs
+from repro.engine.local import Options
 from repro.engine.outcome import Outcome
+from repro.store import Store
 
-own_plan, own_attempt = cluster.plan, cluster.attempt  # the tests put those below in their place
+PROFILE = small_training.PROFILE
+OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)
+WIDE, SINGLE = small_training.RUNS, [small.run("vae", 3, scored=(1, 2), batch_norm=False)]
+RUNS = [*WIDE, *SINGLE]  # two stacks
+IDS = [run.id for run in RUNS]
+STEPS = small_training.EPOCHS * small.BLOCKS * small.BLOCK  # of one stack
+own_plan, own_attempt = cluster.plan, cluster.attempt
 SECOND_EPOCH = small.BLOCKS * small.BLOCK  # steps before it
+
+
+def in_place(patch: pytest.MonkeyPatch) -> None:
+    """Put the tasks below in place of the engine's; workers import what lies beside this file."""
+    patch.setattr("repro.data.load", small.raw)
+    patch.setattr(cluster, "plan", plan)
+    patch.setattr(cluster, "attempt", attempt)
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    patch.delenv("RAY_ADDRESS", raising=False)
 
 
 def plan(job: Job, runs: Runs) -> Any:
@@ -31,7 +49,7 @@ def plan(job: Job, runs: Runs) -> Any:
 
 
 def attempt(job: Job, runs: Runs) -> Outcome:
-    log = begin(job.root / runs[0].id)
+    log = begin(of_stack(job.store, runs))
     fatal = dict(enumerate(numbers(log, "deaths"))).get(int(log.suffix[len(".attempt") :]))
 
     def before_step(_: object, n: int) -> None:
@@ -46,12 +64,12 @@ def attempt(job: Job, runs: Runs) -> Outcome:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("repro.data.load", small.raw)
-        hooked(patch, before_step)
+        small_training.hooked(patch, before_step)
         return own_attempt(job, runs)
 
 
 def begin(stack: Path) -> Path:
-    log = stack.with_suffix(f".attempt{len(steps(stack))}")
+    log = stack.with_suffix(f".attempt{len(logs(stack))}")
     log.touch()
     return log
 
@@ -61,7 +79,31 @@ def numbers(stack: Path, what: str) -> list[int]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def steps(stack: Path) -> list[int]:
+def logs(stack: Path) -> list[Path]:
+    return sorted(stack.parent.glob(f"{stack.name}.attempt*"))
+
+
+def of_stack(store: Store, runs: Runs) -> Path:
+    """What the name of each file about a stack begins with."""
+    return store.root / runs[0].id
+
+
+def steps(store: Store, runs: Runs) -> list[int]:
     """How many steps each attempt at a stack has made, first to last."""
-    logs = stack.parent.glob(f"{stack.name}.attempt*")
-    return [len(log.read_text()) for log in sorted(logs)]
+    return [len(log.read_text()) for log in logs(of_stack(store, runs))]
+
+
+def arrange(store: Store, runs: Runs, what: str, *numbers: int) -> None:
+    """What becomes of the stack of these Runs."""
+    store.root.mkdir(exist_ok=True)
+    of_stack(store, runs).with_suffix(f".{what}").write_text(json.dumps(numbers))
+
+
+def assert_same(ours: Store, expected: Store, runs: list[Run]) -> None:
+    """Equal files, but for `env.json`, which holds times."""
+    for run in runs:
+        a, b = (s.record(PROFILE, run.id) for s in (ours, expected))
+        a.verify()
+        files = [{**r.final.pop("files"), "env.json": ""} for r in (a, b)]
+        assert a.final == b.final
+        assert files[0] == files[1]

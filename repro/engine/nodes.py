@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from repro.engine.progress import notice
 from repro.engine.provenance import software
 from repro.errors import MachineError
 from repro.store import ROOT
@@ -27,7 +28,12 @@ for _name, _value in QUIET.items():  # read when Ray is imported
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
-from ray.exceptions import RayError, RayTaskError, TaskCancelledError  # noqa: E402
+from ray.exceptions import (  # noqa: E402
+    LocalRayletDiedError,
+    RayError,
+    RayTaskError,
+    TaskCancelledError,
+)
 
 T = TypeVar("T")
 LOCAL = "local"
@@ -180,16 +186,16 @@ def results(tasks: dict[Any, T], stop: Callable[[], bool]) -> Iterator[tuple[T, 
     tasks, error, stopping = dict(tasks), None, False
     while tasks:
         ready, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
-        for task in ready:
-            what, result = tasks.pop(task), _result(task)
-            if isinstance(result, Exception):
-                error = error or result
-            elif not (stopping and isinstance(result, Lost)):
-                yield what, result
-        if not stopping and (error is not None or stop()):
+        ended = [(tasks.pop(task), _result(task)) for task in ready]
+        error = error or next((r for _, r in ended if isinstance(r, Exception)), None)
+        if not stopping and (stop() or error is not None):
             stopping = True
+            notice("stacks stop at their next checkpoint; with one more Ctrl-C, at once")
             for task in tasks:
                 ray.cancel(task, force=False)
+        for what, result in ended:
+            if not isinstance(result, (Exception, Lost) if stopping else Exception):
+                yield what, result
     if error is not None:
         raise error
     if stopping:
@@ -204,6 +210,8 @@ def _result(task: Any) -> Any:
         return Lost("its Ray worker was told to stop: the same command continues it")
     except RayTaskError as e:
         return e.cause
+    except LocalRayletDiedError:
+        return MachineError("Ray has died on this machine: the same command continues")
     except RayError as e:
         attempts = f"in each of {RETRIES + 1} attempts"
         return Lost(f"its Ray worker died {attempts} ({type(e).__name__}): see `ray status`")

@@ -1,0 +1,175 @@
+"""What is sent to a Ray cluster, and what a worker does there, in one process without Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+from fixture_data import refused
+
+from repro.engine import local
+from repro.engine.locks import lock
+from repro.engine.outcome import Outcome
+from repro.errors import MachineError
+from repro.store import Store
+
+cluster = pytest.importorskip("repro.engine.cluster", reason="needs Ray: requirements-extras.txt")
+from ray_tasks import (  # noqa: E402 - it needs Ray too
+    IDS,
+    OPTIONS,
+    PROFILE,
+    RUNS,
+    STEPS,
+    WIDE,
+    assert_same,
+    in_place,
+    steps,
+)
+
+from repro.engine import nodes  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def tiny_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_place(monkeypatch)
+
+
+@pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of Ray: this process does one task after the other."""
+    monkeypatch.setattr(nodes, "connected", contextlib.nullcontext)
+    monkeypatch.setattr(nodes, "share", lambda *_: nodes.Share(1, 0, 1))
+    monkeypatch.setattr(nodes, "send", lambda f, *a, **_: lambda: f(*a))
+    monkeypatch.setattr(nodes, "results", lambda tasks, _: ((w, t()) for t, w in tasks.items()))
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_a_spent_budget_names_what_is_unfinished(store: Store) -> None:
+    spent = replace(OPTIONS, budget_seconds=0.0)
+    assert cluster.train(RUNS, store, PROFILE, spent) == Outcome(unfinished=IDS)
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
+    tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
+    assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_without_what_it_starts_from_nothing_is_noted_against_a_run(store: Store) -> None:
+    tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
+    spent = replace(OPTIONS, budget_seconds=0.0)
+    assert cluster.train([tuned], store, PROFILE, spent).failed == {}
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_the_store_holds_no_file_of_the_driver_afterwards(store: Store) -> None:
+    cluster.train(RUNS[1:2], store, PROFILE, OPTIONS)
+    locks = store.folder(PROFILE) / ".locks"
+    assert [p.name for p in locks.iterdir()] == [f"{IDS[1]}.lock"]
+
+
+def job(store: Store, **changes: Any) -> Any:
+    (store.folder(PROFILE) / ".locks").mkdir(parents=True)
+    token = store.folder(PROFILE) / ".locks" / "driver"
+    token.touch()
+    job = cluster.Job(store.root, PROFILE, OPTIONS, token, nodes.software(), None)
+    return replace(job, **changes)
+
+
+def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store: Store, whole: Store) -> None:
+    soon = job(store, deadline=time.time() + 0.05)
+    left = cluster.attempt(soon, WIDE).unfinished
+    assert left == IDS[:2]
+    assert sorted(cluster.attempt(replace(soon, deadline=None), WIDE).done) == sorted(IDS[:2])
+    assert steps(store, WIDE)[0] % small.BLOCK == 0
+    assert sum(steps(store, WIDE)) == STEPS
+    assert_same(store, whole, WIDE)
+
+
+def test_what_a_killed_attempt_recorded_is_said_by_the_next(store: Store) -> None:
+    asked = job(store)
+    local.train(WIDE[:1], store, PROFILE, OPTIONS)
+    assert sorted(cluster.attempt(asked, WIDE).done) == sorted(IDS[:2])
+
+
+def test_a_worker_that_does_not_see_the_store_is_refused(store: Store, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / ".locks" / "driver"
+    with refused(MachineError, str(tmp_path / "elsewhere"), "does not see", "all nodes share"):
+        cluster.attempt(job(store, token=elsewhere), WIDE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("commit", "0123abc"), ("dirty", None), ("versions", {"torch": "1.0"})]
+)
+def test_a_worker_that_computes_otherwise_is_refused(
+    name: str, value: object, store: Store
+) -> None:
+    expected = {**nodes.software(), name: value}
+    with refused(MachineError, f"instead of {value}", "same commit"):
+        cluster.attempt(job(store, software=expected), WIDE)
+
+
+def test_a_run_held_by_another_is_refused_before_ray_starts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes.ray, "init", None)
+    with lock(store.folder(PROFILE), IDS[1]), refused(MachineError, IDS[1], "another process"):
+        cluster.train(RUNS, store, PROFILE, OPTIONS)
+
+
+def test_an_attempt_waits_for_the_locks_of_a_dying_one(store: Store) -> None:
+    asked, held = job(store), lock(store.folder(PROFILE), IDS[1])
+    held.__enter__()
+    freed = threading.Timer(0.5, held.__exit__, (None, None, None))
+    freed.start()
+    assert cluster.attempt(asked, WIDE).unfinished == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_is_named(address: str, store: Store) -> None:
+    with refused(MachineError, f"Ray at {address}", "ray start --head"):
+        cluster.train(RUNS, store, PROFILE, OPTIONS, address)
+
+
+def test_when_all_is_recorded_ray_is_not_started(
+    whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes.ray, "init", None)
+    assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
+
+
+@pytest.mark.parametrize(
+    ("machines", "stacks", "threads", "expected"),
+    [
+        ([{"CPU": 8.0}], 1, None, nodes.Share(1, 0, 8)),
+        ([{"CPU": 8.0}, {"CPU": 8.0}], 3, None, nodes.Share(2, 0, 4)),
+        ([{"CPU": 2.0}], 3, None, nodes.Share(1, 0, 1)),
+        ([{"CPU": 8.0}], 3, 3, nodes.Share(1, 0, 3)),
+        ([{"CPU": 8.0}, {"CPU": 4.0, "GPU": 2.0}], 3, None, nodes.Share(2, 1, 1)),
+    ],
+    ids=["all", "shared", "in turns", "asked", "gpus"],
+)
+def test_stacks_share_the_cluster(
+    machines: list[dict[str, float]],
+    stacks: int,
+    threads: int | None,
+    expected: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [{"Alive": True, "Resources": r} for r in machines]
+    monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
+    assert nodes.share(stacks, threads) == expected
+
+
+def test_more_threads_than_a_node_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [{"Alive": True, "Resources": {"CPU": 4.0}}] * 2
+    monkeypatch.setattr(nodes.ray, "nodes", lambda: found)
+    with refused(MachineError, "--threads 5", "4 CPUs"):
+        nodes.share(2, 5)
