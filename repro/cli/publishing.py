@@ -48,9 +48,13 @@ def publish(
     """Copy finished records from runs/ to results/, and redraw tables, figures and README."""
     source, p = to_read("runs", profile)
     target = Store(NAMED["results"])
+    chosen = with_weights(source, target, p, weights or [])
     copied = copy_finished(source, target, p, allow_dirty)
     say(f"{len(copied)} records of profile {p.name} published in {target.root}")
-    for path in copy_weights(source, target, copied, weights or []):
+    from repro.engine.weights import publish_weights
+
+    for record in chosen:
+        path = publish_weights(source, target, record)
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB of weights")
     missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
     if missing:
@@ -94,27 +98,27 @@ def copy_finished(
         return [target.copy(record) for record in records]
 
 
-def copy_weights(
-    source: Store, target: Store, copied: list[Record], asked: list[str]
-) -> list[Path]:
-    """Publish the weights of the Runs asked for, and renew those that are published already.
+def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> list[Record]:
+    """The records whose weights are published: of the Runs asked for, and those that were before.
 
-    Raises UsageError for a Run that is not among the records, RecordError without its weights.
+    Raises UsageError for a Run without a record and for more or larger models than are published;
+    RecordError for one without weights, as when published ones would not be its new record's.
     """
-    by_id = {record.run.id: record for record in copied}
-    for name in asked:
-        if name not in by_id:
-            raise UsageError(
-                f"--weights {name}: no finished record in {source.root}: choose another"
-            )
-    from repro.engine.weights import publish_weights, published_path, weights_path
+    records = source.records(p.name)
+    for name in set(asked) - {record.run.id for record in records}:
+        raise UsageError(f"--weights {name}: no finished record in {source.root}: choose another")
+    from repro.engine.weights import published_path, refuse_publishing, weights_path
 
     def renewed(record: Record) -> bool:
-        kept = weights_path(source.folder(record.profile), record.run).is_file()
-        return kept and published_path(target, record.profile, record.run.id).is_file()
+        if not published_path(target, p.name, record.run.id).is_file():
+            return False
+        kept = weights_path(source.folder(p.name), record.run).is_file()
+        before = target.find(p.name, record.run.id)
+        return kept or before is None or before.final != record.final
 
-    chosen = [r for r in copied if r.run.id in asked or renewed(r)]
-    return [publish_weights(source, target, r.profile, r.run) for r in chosen]
+    chosen = [r for r in records if r.run.id in asked or renewed(r)]
+    refuse_publishing(source, target, chosen)
+    return chosen
 
 
 def results_block(store: Store) -> str:

@@ -7,13 +7,14 @@ on, and the batch-norm statistics that the Run was scored with.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro.config import Ladder, Run, from_dict, to_dict
 from repro.engine.tensors import metadata, read, tensors_of, write
 from repro.errors import RecordError, UsageError
 from repro.layers import Moments, Params
-from repro.store import Store
+from repro.store import Record, Store
 
 Statistics = dict[str, Moments]  # by the name of the layer that they normalise
 MOST_PUBLISHED, LARGEST_PUBLISHED = 4, 8_000_000  # models, bytes of one
@@ -30,35 +31,51 @@ def published_path(store: Store, profile: str, run_id: str) -> Path:
     return store.root / "weights" / profile / f"{run_id}.safetensors"
 
 
-def publish_weights(source: Store, target: Store, profile: str, run: Run) -> Path:
-    """Copy what users of a model need into a store that is shown: parameters and statistics.
+def refuse_publishing(source: Store, target: Store, records: Sequence[Record]) -> None:
+    """Raises RecordError where one has no weights, with statistics, where it was trained.
 
-    Raises RecordError, and UsageError beyond MOST_PUBLISHED files or LARGEST_PUBLISHED bytes.
+    And UsageError where there would be more than MOST_PUBLISHED files, or one of more than
+    LARGEST_PUBLISHED bytes.
     """
-    own = weights_path(source.folder(profile), run)
-    if not own.is_file():
-        raise RecordError(f"{own}: no weights of {run.id}: publish them where it was trained")
-    path = published_path(target, profile, run.id)
-    others = set(target.root.glob("weights/*/*.safetensors")) - {path}
-    if len(others) >= MOST_PUBLISHED:
+    shown = set(target.root.glob("weights/*/*.safetensors"))
+    more = {published_path(target, r.profile, r.run.id) for r in records} - shown
+    if more and len(shown | more) > MOST_PUBLISHED:
         raise UsageError(
-            f"{path.parent.parent}: holds {len(others)} models, at most {MOST_PUBLISHED} are"
-            " published: remove one first"
+            f"{target.root / 'weights'}: holds {len(shown)} models, and with {len(more)} more there"
+            f" would be over {MOST_PUBLISHED}: remove one first, or name fewer"
         )
-    _, params = load_weights(find_weights(source, profile, run))
-    seen = load_statistics(own, run)
-    bytes_ = 4 * sum(p.numel() for p in (*params.values(), *_named(seen).values()))
-    if bytes_ > LARGEST_PUBLISHED:
-        raise UsageError(
-            f"{own}: {bytes_ / 1e6:.1f} MB of weights, at most {LARGEST_PUBLISHED / 1e6:.0f} are"
-            " published: leave this model out"
-        )
-    save_weights(path, run, params, seen=seen)
+    for record in records:
+        size = 4 * sum(p.numel() for p in _shown(source, record).values())
+        if size > LARGEST_PUBLISHED:
+            raise UsageError(
+                f"{record.run.id}: {size / 1e6:.1f} MB of weights, at most"
+                f" {LARGEST_PUBLISHED / 1e6:.0f} are published: leave this model out"
+            )
+
+
+def publish_weights(source: Store, target: Store, record: Record) -> Path:
+    """Copy what users of a model need into a store that is shown: parameters and statistics."""
+    path = published_path(target, record.profile, record.run.id)
+    save_weights(path, record.run, _shown(source, record))
     return path
 
 
-def find_weights(store: Store, profile: str, run: Run) -> Path:
+def _shown(source: Store, record: Record) -> Params:
+    """Parameters and statistics as a file names them, without Adam's moments."""
+    own = weights_path(source.folder(record.profile), record.run)
+    if not own.is_file():
+        raise RecordError(
+            f"{own}: no weights of {record.run.id}: publish them where it was trained"
+        )
+    _, params = load_weights(find_weights(source, record))
+    return {**params, **_named(load_statistics(own, record.run))}
+
+
+def find_weights(store: Store, record: Record) -> Path:
     """The file with the weights of this very Run. Raises RecordError."""
+    profile, run = record.profile, record.run
+    if record.diverged:
+        raise RecordError(f"{record.folder}: diverged, so it has no weights: choose another Run")
     own = weights_path(store.folder(profile), run)
     path = own if own.is_file() else published_path(store, profile, run.id)
     if not path.is_file():

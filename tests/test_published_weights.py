@@ -1,0 +1,164 @@
+"""`repro publish --weights`: the few models that anyone can use, and that they stay true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fixture_store
+import numpy as np
+import pytest
+import torch
+from commands import LVAE, QUICK, VAE, one_line, quick_run
+
+from repro import store as stores
+from repro.api import TrainedHierarchy, binarise, load_model
+from repro.cli import publishing, run
+from repro.data import load
+from repro.engine import weights
+from repro.engine.weights import load_statistics, load_weights, published_path, save_weights
+from repro.evaluate import bounds
+from repro.layers import Moments
+from repro.profiles import runs
+from repro.score import noise_of
+from repro.store import ROOT, Store
+
+PUBLISHED = sorted((ROOT / "results" / "weights").glob("*/*.safetensors"))
+PARAMS = {"x.out.W": torch.ones(1, 5, 3)}
+SEEN = {"x.a": Moments(torch.ones(1, 1, 3), torch.full((1, 1, 3), 2.0))}
+ADAM = {"m/x.out.W": torch.ones(1, 5, 3)}
+
+
+@pytest.fixture(autouse=True)
+def undrawn(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runs/` with the records of profile quick; neither tables nor the checkout's README."""
+    text = f"{publishing.BEGIN}\n{publishing.END}\n"
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(publishing, "ROOT", tmp_path)
+    monkeypatch.setattr(publishing, "render", lambda *_: [])
+    monkeypatch.setattr(publishing, "results_block", lambda _: "")
+
+
+def kept(store: Store, run_id: str = LVAE, value: float = 1.0) -> Path:
+    """Weights as training leaves them, of a model of one layer."""
+    path = weights.weights_path(store.folder("quick"), quick_run(run_id))
+    params = {name: value * p for name, p in PARAMS.items()}
+    save_weights(path, quick_run(run_id), params, ADAM, SEEN)
+    return path
+
+
+def published(run_id: str = LVAE) -> Path:
+    return published_path(Store(stores.NAMED["results"]), "quick", run_id)
+
+
+def publish(*run_ids: str) -> int:
+    asked = [part for run_id in run_ids for part in ("--weights", run_id)]
+    return run(["publish", "--profile", "quick", *asked])
+
+
+def test_parameters_and_statistics_are_published_without_adam_s_moments(full):
+    kept(full)
+    assert publish(LVAE) == 0
+    saved, params = load_weights(published())
+    assert saved == quick_run()
+    assert params.keys() == PARAMS.keys()
+    assert torch.equal(load_statistics(published(), saved)["x.a"].var, SEEN["x.a"].var)
+    assert not any(n.startswith(weights.ADAM) for n in weights.tensors_of(published()))
+
+
+def test_no_weights_are_published_unasked(full):
+    kept(full)
+    assert publish() == 0
+    assert not published().exists()
+
+
+def test_published_weights_follow_their_record(full):
+    kept(full)
+    publish(LVAE)
+    fixture_store.write(full, "quick", quick_run(), L1_test=-99.0)
+    kept(full, value=3.0)
+    assert publish() == 0
+    assert torch.equal(load_weights(published())[1]["x.out.W"], 3 * PARAMS["x.out.W"])
+
+
+def test_weights_stay_where_the_record_does(full):
+    own = kept(full)
+    publish(LVAE)
+    before = published().read_bytes()
+    own.unlink()
+    assert publish() == 0
+    assert published().read_bytes() == before
+
+
+def test_a_new_record_without_its_weights_does_not_join_older_ones(full, capsys):
+    own = kept(full)
+    publish(LVAE)
+    own.unlink()
+    fixture_store.write(full, "quick", quick_run(), L1_test=-99.0)
+    capsys.readouterr()
+    assert publish() == 3
+    assert f"{own}: no weights of {LVAE}" in one_line(capsys)
+    assert Store(stores.NAMED["results"]).record("quick", LVAE).final["L1_test"] != -99.0
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, *run_ids: str) -> str:
+    """What is said; nothing is published."""
+    capsys.readouterr()
+    assert publish(*run_ids) == code
+    assert not stores.NAMED["results"].exists()
+    return one_line(capsys)
+
+
+def test_a_run_without_a_record_is_refused(full, capsys):
+    assert "no finished record" in refused(capsys, 2, "mnist-none-L1-s1")
+
+
+def test_a_run_without_weights_is_refused(full, capsys):
+    kept(full)
+    assert f"no weights of {VAE}" in refused(capsys, 3, LVAE, VAE)
+
+
+def test_weights_without_statistics_are_refused(full, capsys):
+    path = weights.weights_path(full.folder("quick"), quick_run())
+    save_weights(path, quick_run(), PARAMS)
+    assert "no batch-norm statistics" in refused(capsys, 3, LVAE)
+
+
+def test_a_large_model_is_refused(full, capsys, monkeypatch):
+    kept(full)
+    monkeypatch.setattr(weights, "LARGEST_PUBLISHED", 4 * (15 + 6) - 1)
+    assert "leave this model out" in refused(capsys, 2, LVAE)
+    monkeypatch.setattr(weights, "LARGEST_PUBLISHED", 4 * (15 + 6))
+    assert publish(LVAE) == 0
+
+
+def test_more_than_a_few_models_are_refused(full, capsys, monkeypatch):
+    ids = [r.id for r in runs(QUICK)][:3]
+    for run_id in ids:
+        kept(full, run_id)
+    monkeypatch.setattr(weights, "MOST_PUBLISHED", 2)
+    assert "remove one first" in refused(capsys, 2, *ids)
+    assert publish(*ids[:2]) == 0
+    assert publish(*ids[:2]) == 0
+    capsys.readouterr()
+    assert publish(ids[2]) == 2
+    assert not published(ids[2]).exists()
+
+
+def test_few_and_small_models_are_published():
+    assert len(PUBLISHED) <= weights.MOST_PUBLISHED
+    assert all(path.stat().st_size < 1.01 * weights.LARGEST_PUBLISHED for path in PUBLISHED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_published_weights_give_their_record(path, data_dir):
+    """Image by image, with the record's own noise; another processor rounds otherwise."""
+    model = load_model(path.stem, path.parent.name, ROOT / "results")
+    assert isinstance(model, TrainedHierarchy)
+    own = model.run
+    test = binarise(load(own.data, data_dir).test, own.data.grey_scale, own.data.test_seed)
+    x = torch.from_numpy(test).float().unsqueeze(0)
+    noise = noise_of(own, own.schedule.epochs, torch.device("cpu"))
+    L1 = bounds(model.net, x, noise, "test").L1[0].numpy()
+    record = Store(ROOT / "results").record(path.parent.name, path.stem)
+    np.testing.assert_allclose(L1, record.arrays("per_image")["L1"], atol=0.01)
