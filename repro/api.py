@@ -1,12 +1,13 @@
 """Trained models at hand: encode, reconstruct, sample, score and classify images of your own.
 
 numpy in, numpy out. Shapes: N images, X pixels, Z_i units of layer i, L layers; z[0] is the paper's
-z_1, nearest the data. Bounds are in nats per example. A draw depends on its `seed` alone, and on
-the kind of device.
+z_1, nearest the data. Bounds are in nats per example. The same images in the same order meet the
+same draws for the same `seed`, on the same kind of device.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,10 @@ Floats = NDArray[np.float32]
 
 
 class Scores(NamedTuple):
-    """Bounds on log p(x) of each image, [N]; mc_error: Monte-Carlo error of the mean of LK."""
+    """Bounds on log p(x) of each image, [N]; mc_error: Monte-Carlo error of the mean of LK.
+
+    NaN where K = 1, as one sample shows no spread.
+    """
 
     L1: Floats
     LK: Floats
@@ -76,8 +80,9 @@ class TrainedHierarchy:
         if n < 1:
             raise UsageError(f"sample of {n} images: ask for at least 1")
         Z = self.run.hierarchy.latents
-        eps = torch.split(self._noise(seed)("prior", 0, (1, n, sum(Z))), list(Z), -1)
-        return _numpy(generate(self.net, eps)[0])
+        eps = self._noise(seed)("prior", 0, (1, n, sum(Z)))
+        parts = (torch.split(part, list(Z), -1) for part in torch.split(eps, ROWS, 1))
+        return _numpy(torch.cat([generate(self.net, part)[0] for part in parts]))
 
     def score(self, images: NDArray[Any], samples: int = 500, seed: int = 0) -> Scores:
         """L_1 and L_K of each image, eqs. (4) and (6), with K = `samples`.
@@ -90,7 +95,8 @@ class TrainedHierarchy:
         L1 = bounds(self.net, x, noise, "test").L1[0]
         sums = importance_bound(self.net, x, noise, samples)
         error = float(sums.mc_variance()[0].double().sum().sqrt()) / x.shape[1]
-        return Scores(_numpy(L1), _numpy(sums.bound()[0]), samples, error)
+        mc_error = error if samples > 1 else math.nan
+        return Scores(_numpy(L1), _numpy(sums.bound()[0]), samples, mc_error)
 
     @property
     def _device(self) -> torch.device:
@@ -102,7 +108,7 @@ class TrainedHierarchy:
         if self.run.hierarchy.observation == "bernoulli" and not np.isin(flat, (0, 1)).all():
             raise UsageError(
                 f"images hold values from {flat.min():g} to {flat.max():g}, and {self.run.id}"
-                " models binary ones: `repro.api.binarise` draws them from bytes"
+                " models binary ones: `--binarise` or `repro.api.binarise` draws them from bytes"
             )
         return torch.from_numpy(flat).unsqueeze(0).to(self._device)
 
@@ -157,10 +163,11 @@ def load_model(
     """The trained model of a finished Run; `store` as in `load_record`.
 
     Weights stay where a Run was trained, except for the few that `results/weights/` holds. Raises
-    RecordError where the record or its weights are missing, damaged or of another Run.
+    RecordError where the Run diverged, and where its record or weights are missing, damaged or of
+    another Run.
     """
     opened = open_store(store, profile)
-    path = find_weights(opened, profile, opened.record(profile, run_id).run)
+    path = find_weights(opened, opened.record(profile, run_id))
     run, params = load_weights(path)
     params = {name: value.to(device) for name, value in params.items()}
     seen = {
@@ -176,16 +183,22 @@ def load_model(
 def flattened(images: NDArray[Any], pixels: int) -> Floats:
     """[N, X] or [N, height, width] as finite float32 [N, X]. Raises UsageError."""
     array = np.asarray(images)
-    if array.ndim not in (2, 3) or not len(array) or array[0].size != pixels:
+    refuse_other_images(array, pixels)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite
+        flat = array.reshape(len(array), pixels).astype(np.float32, order="C")
+    if not np.isfinite(flat).all():
+        raise UsageError("images hold values that are not finite: remove those images")
+    return flat
+
+
+def refuse_other_images(array: NDArray[Any], pixels: int) -> None:
+    """Before any value is read. Raises UsageError for another shape or type."""
+    if array.ndim not in (2, 3) or not len(array) or math.prod(array.shape[1:]) != pixels:
         raise UsageError(
             f"images of shape {array.shape}: give [N, {pixels}], or [N, height, width] of as many"
         )
     if array.dtype.kind not in "biuf":
-        raise UsageError(f"images of type {array.dtype}: give numbers")
-    flat = array.reshape(len(array), pixels).astype(np.float32)
-    if not np.isfinite(flat).all():
-        raise UsageError("images hold values that are not finite: remove those images")
-    return flat
+        raise UsageError(f"images of type {array.dtype}: give real numbers")
 
 
 def _numpy(values: Tensor) -> Floats:

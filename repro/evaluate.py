@@ -170,8 +170,11 @@ def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
 
 def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
     """Mean of p(x | z_1) for z ~ q(z | x), [K, N, X]. net: folded."""
-    eps = _eps(net, noise, "reconstruct", 0, 1, x.shape[1])
-    return MODELS[net.model.family].infer(net, x, eps).px.mean
+    means = []
+    for i, rows in _chunks(x.shape[1], ROWS):
+        eps = _eps(net, noise, "reconstruct", i, 1, rows.stop - rows.start)
+        means.append(MODELS[net.model.family].infer(net, x[:, rows], eps).px.mean)
+    return torch.cat(means, 1)
 
 
 def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[Tensor]:

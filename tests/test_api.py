@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ladder_small
@@ -13,12 +14,15 @@ from fixture_data import refused
 from numpy.testing import assert_array_equal
 
 from repro.api import TrainedHierarchy, TrainedLadder, binarise, load_model, load_record
+from repro.config import Schedule
 from repro.engine.local import Options, train
 from repro.engine.weights import SEEN, load_statistics, load_weights, save_weights, weights_path
 from repro.errors import RecordError, UsageError
-from repro.evaluate import bounds
+from repro.evaluate import ROWS, bounds, importance_bound
+from repro.layers import Net
 from repro.score import noise_of
 from repro.store import Store
+from repro.tasks.hierarchies import HIERARCHIES
 
 PROFILE = "tiny"
 LVAE, VAE = small.run("lvae", 3), small.run("vae", 2, batch_norm=False)
@@ -68,13 +72,36 @@ def draws(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
 
 
-@pytest.mark.parametrize("run", [LVAE, VAE], ids=["batch norm", "without"])
-def test_a_loaded_model_is_the_one_that_was_scored(trained: Store, run) -> None:
-    record = load_record(run.id, PROFILE, trained.root)
-    x = torch.from_numpy(binary()).float().unsqueeze(0)
-    noise = noise_of(run, run.schedule.epochs, small.CPU)
-    L1 = bounds(hierarchy(trained, run).net, x, noise, "test").L1[0]
-    assert_array_equal(L1.numpy(), record.arrays("per_image")["L1"])
+IWAE = {"nonlinearity": "tanh", "variance": "exp", "init": "glorot", "output_bias": "data"}
+START = small.run("lvae", 3, seed=2)
+KINDS = {
+    "batch norm": LVAE,
+    "without": VAE,
+    "lvae without": small.run("lvae", 3, batch_norm=False),
+    "heads without": small.run("lvae", 2, head_batch_norm=False),
+    "two top-down networks": small.run("lvae", 3, shared=False),
+    "mu upward": small.run("lvae", 3, upward="mu"),
+    "minibatch statistics": small.run("lvae", 3, evaluation={"statistics": "minibatches"}),
+    "gaussian": small.run("lvae", 3, observation="gaussian", nonlinearity="tanh"),
+    "iwae": small.run(
+        "vae", 2, batch_norm=False, var_floor=0.0, **IWAE, optim={"importance_samples": 3}
+    ),
+    "fine-tuned": replace(START, variant="tuned", schedule=Schedule(2), start=START),
+}
+
+
+@pytest.mark.parametrize("run", KINDS.values(), ids=KINDS)
+def test_a_loaded_model_is_the_one_that_was_scored(store: Store, run) -> None:
+    """After training in one stack with another seed."""
+    beside = replace(run, seed=7, start=run.start and run.start.with_seed(7))
+    train([run, beside], store, PROFILE, Options(engine="eager", threads=1))
+    raw = HIERARCHIES.images(run, small.raw())
+    x, noise = torch.from_numpy(raw.test).float().unsqueeze(0), noise_of(run, 2, small.CPU)
+    net = hierarchy(store, run).net
+    scored = store.record(PROFILE, run.id).arrays("per_image")
+    assert_array_equal(bounds(net, x, noise, "test").L1[0].numpy(), scored["L1"])
+    LK = importance_bound(net, x, noise, run.evaluation.importance_samples).bound()
+    assert_array_equal(LK[0].numpy(), scored["LK"])
 
 
 def test_a_loaded_ladder_network_classifies_as_the_record_says(trained: Store) -> None:
@@ -137,6 +164,23 @@ def test_samples_are_images_of_the_prior(trained: Store) -> None:
     assert not np.allclose(first, other)
 
 
+def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(
+    trained: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No pass of the network sees more rows than a chunk has."""
+    model, seen, dense = hierarchy(trained), [0], Net.dense
+
+    def watched(net: Net, name: str, y: torch.Tensor, norm: bool = True) -> torch.Tensor:
+        seen.append(y.shape[1])
+        return dense(net, name, y, norm)
+
+    monkeypatch.setattr(Net, "dense", watched)
+    x, n = draws(1, (2 * ROWS + 5, X)), 2 * ROWS + 5
+    assert len(model.encode(x)[0]) == len(model.reconstruct(x)) == len(model.sample(n)) == n
+    assert len(model.score(x, samples=1).LK) == n
+    assert max(seen) == ROWS
+
+
 def test_images_may_have_height_and_width(trained: Store) -> None:
     model, x = hierarchy(trained), draws(1, (9, X))
     assert_array_equal(model.score(x.reshape(9, 1, X)).LK, model.score(x).LK)
@@ -158,7 +202,8 @@ def test_an_image_scores_the_same_whatever_its_type(trained: Store) -> None:
         (np.full((3, X), 0.5), "binarise"),
         (np.full((3, X), -1), "models binary ones"),
         (np.full((3, X), np.nan), "not finite"),
-        (np.full((3, X), "1"), "give numbers"),
+        (np.full((3, X), "1"), "give real numbers"),
+        (np.full((3, X), 1j), "give real numbers"),
     ],
 )
 @pytest.mark.parametrize("use", ["encode", "reconstruct", "score"])
@@ -181,6 +226,10 @@ def test_a_ladder_network_refuses_other_images(trained: Store, images, said) -> 
         ladder(trained).classify(images)
 
 
+def test_one_sample_shows_no_monte_carlo_error(trained: Store) -> None:
+    assert np.isnan(hierarchy(trained).score(binary(), 1).mc_error)
+
+
 def test_no_sample_and_no_importance_sample_are_refused(trained: Store) -> None:
     with refused(UsageError, "sample of 0 images", "at least 1"):
         hierarchy(trained).sample(0)
@@ -198,6 +247,15 @@ def test_a_model_without_weights_names_the_remedy(copied: Store) -> None:
 def test_a_model_without_a_record_is_refused(trained: Store) -> None:
     with refused(RecordError, "no record of mnist-none-L1-s1"):
         load_model("mnist-none-L1-s1", PROFILE, trained.root)
+
+
+def test_a_diverged_run_has_no_model(copied: Store) -> None:
+    """Even where an earlier training has left weights."""
+    record = copied.record(PROFILE, LVAE.id)
+    diverged = {"state": "diverged", "diverged_at": 2}
+    copied.write(PROFILE, LVAE, record.env, diverged, record.curve(), {})
+    with refused(RecordError, "diverged", "choose another Run"):
+        load_model(LVAE.id, PROFILE, copied.root)
 
 
 def test_weights_of_another_configuration_are_refused(copied: Store) -> None:

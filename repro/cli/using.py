@@ -24,11 +24,11 @@ from repro.cli.options import (
     to_read,
 )
 from repro.cli.terminal import complain, print_json, say, screen
-from repro.config import Run
 from repro.errors import DataError, UsageError
 from repro.files import write_file
 from repro.profiles import Profile
-from repro.store import Store
+from repro.profiles import profile as profile_named
+from repro.store import NAMED, Store
 
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
@@ -83,6 +83,10 @@ def score(
 
     model = load_model(run, p.name, opened.root)
     if isinstance(model, TrainedLadder):
+        if binarise:
+            raise UsageError(
+                f"--binarise: {run} is a Ladder network, which takes bytes as they are"
+            )
         each = classified(model, images)
         summary: dict[str, Any] = {"classes": np.bincount(each["class"], minlength=10).tolist()}
     else:
@@ -104,7 +108,8 @@ def _told(summary: dict[str, Any]) -> list[str]:
     if "classes" in summary:
         counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
         return [", ".join(counts)]
-    LK = f"MC error {summary['LK_mc_error']:.2g}"
+    error = summary["LK_mc_error"]
+    LK = "one sample: no MC error" if error is None else f"MC error {error:.2g}"
     return [
         f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
         f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
@@ -129,20 +134,26 @@ def read_images(path: Path) -> np.ndarray:
 
 
 def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Profile]:
-    """Where the Run is: by default in the fullest profile that holds it. Raises ReproError."""
+    """Where the Run is: the first of the stores asked for, and its fullest profile, that has it.
+
+    Raises ReproError.
+    """
     opened, p = to_read(store, profile)
-    if profile is None and not opened.has(p.name, run):
-        for name in held(opened):
-            if opened.has(name, run):
-                return to_read(store, name)
+    for each in [opened] if store else [opened, *map(Store, NAMED.values())]:
+        for name in [profile] if profile else held(each):
+            if each.has(name, run):
+                return each, profile_named(name)
     opened.record(p.name, run)
     return opened, p
 
 
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
     """A row an image: class."""
-    if images.dtype == np.uint8 and images.max(initial=0) > 1:
-        images = images / model.run.data.grey_scale
+    from repro.api import refuse_other_images
+
+    refuse_other_images(images, model.run.ladder.sizes[0])
+    if images.dtype == np.uint8 and images.max() > 1:
+        images = images / np.float32(model.run.data.grey_scale)
     return pd.DataFrame({"class": model.classify(images)})
 
 
@@ -151,14 +162,12 @@ def scored(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A row an image, L1 and LK, and their means with errors; nats per example."""
     if binarise:
-        images = _binary(images, model.run, seed)
-    elif model.run.hierarchy.observation == "bernoulli" and images.max(initial=0) > 1:
-        raise UsageError(
-            f"pixels up to {images.max():g}, and {model.run.id} models binary ones: give"
-            " --binarise to draw them from bytes"
-        )
+        images = _binary(model, images, seed)
     s = model.score(images, samples, seed)
-    means: dict[str, Any] = {"K": samples, "LK_mc_error": s.mc_error}
+    if not (np.isfinite(s.L1).all() and np.isfinite(s.LK).all()):
+        raise UsageError(f"{model.run.id}: pixels so far from its data that a bound is infinite")
+    mc_error = s.mc_error if samples > 1 else None
+    means: dict[str, Any] = {"K": samples, "LK_mc_error": mc_error}
     for name, values in (("L1", s.L1.astype(float)), ("LK", s.LK.astype(float))):
         n = len(values)
         means[name] = float(values.mean())
@@ -166,12 +175,15 @@ def scored(
     return pd.DataFrame({"L1": s.L1, "LK": s.LK}), means
 
 
-def _binary(images: np.ndarray, run: Run, seed: int) -> np.ndarray:
-    from repro.api import binarise
+def _binary(model: TrainedHierarchy, images: np.ndarray, seed: int) -> np.ndarray:
+    from repro.api import binarise, refuse_other_images
 
+    if model.run.hierarchy.observation != "bernoulli":
+        raise UsageError(f"--binarise: {model.run.id} models real values: leave it out")
+    refuse_other_images(images, model.pixels)
     if images.dtype != np.uint8:
         raise UsageError(f"--binarise: pixels of type {images.dtype}: give bytes, dtype uint8")
-    return binarise(np.asarray(images), run.data.grey_scale, seed)
+    return binarise(np.asarray(images), model.run.data.grey_scale, seed)
 
 
 def verify(

@@ -77,8 +77,6 @@ def load_header(path: Path) -> tuple[list[Run], Pinned]:
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
     """State and log as they were saved. Raises RecordError."""
     strings, tensors = read(path)
-    # The file's buffers start anywhere; a product of tensors aligned otherwise may round otherwise.
-    tensors = {n: value.clone() for n, value in tensors.items()}
     with _foreign(path):
         header = json.loads(strings["checkpoint"])
         return _state(header, tensors, device), _log(header, tensors)

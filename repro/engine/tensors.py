@@ -47,7 +47,9 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Strings and tensors of one and the same file. Raises RecordError."""
     strings, content = _verified(path)
     try:
-        return strings, load(content)
+        # The file's buffers start anywhere; a product of tensors aligned otherwise may round
+        # otherwise.
+        return strings, {name: value.clone() for name, value in load(content).items()}
     except (ValueError, TypeError, KeyError, safetensors.SafetensorError) as e:
         raise RecordError(f"{path}: not readable ({e}): {REMEDY}") from e
 

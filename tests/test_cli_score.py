@@ -1,0 +1,229 @@
+"""`repro score`: trained models on images of a user."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import ladder_small
+import numpy as np
+import pandas as pd
+import pytest
+import small
+from commands import one_line
+from fixture_disk import read_only
+from small_training import OPTIONS
+
+from repro.cli import run
+from repro.engine.local import train
+from repro.store import NAMED, Store
+
+PROFILE = "smoke"
+LADDER = ladder_small.run()
+X = small.PIXELS
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Five grey images as bytes."""
+    np.save(tmp_path / "images.npy", small.grey(5))
+    return tmp_path / "images.npy"
+
+
+def test_grey_images_are_scored_once_binarised(trained, images, capsys):
+    capsys.readouterr()
+    asked = ["score", str(images), "--run", trained.id, "--samples", "9", "--binarise", "--json"]
+    assert run(asked) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["images"], told["K"], len(told["each"]["LK"])) == (5, 9, 5)
+    assert told["LK"] == pytest.approx(np.mean(told["each"]["LK"]))
+    assert told["LK_se"] == pytest.approx(np.std(told["each"]["LK"], ddof=1) / 5**0.5)
+
+
+def test_grey_images_without_binarisation_are_refused(trained, images, capsys):
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id]) == 2
+    assert "--binarise" in one_line(capsys)
+
+
+def test_only_bytes_are_binarised(trained, images, capsys):
+    np.save(images, small.grey(5) / 255)
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
+    assert "dtype uint8" in one_line(capsys)
+
+
+@pytest.mark.parametrize("trained", [LADDER], indirect=True)
+def test_a_ladder_network_takes_bytes_and_says_classes(trained, local, tmp_path, capsys):
+    np.save(tmp_path / "images.npy", ladder_small.raw().test)
+    out = tmp_path / "classes.csv"
+    asked = ["score", str(tmp_path / "images.npy"), "--run", trained.id, "--out", str(out)]
+    assert run(asked) == 0
+    expected = local.record(PROFILE, trained.id).arrays("predictions")["predicted"]
+    assert pd.read_csv(out)["class"].tolist() == expected.tolist()
+
+
+def test_one_line_an_image_is_written_and_said(trained, images, tmp_path, capsys):
+    out = tmp_path / "scores.csv"
+    asked = ["score", str(images), "--run", trained.id, "--binarise", "--out", str(out)]
+    assert run(asked) == 0
+    assert pd.read_csv(out).columns.tolist() == ["image", "L1", "LK"]
+    assert "L_500" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read"),
+        (b"nonsense", "no plain array"),
+        (b"", "no plain array"),
+        (b"\x93NUMPY\x01\x00", "no plain array"),
+    ],
+)
+def test_a_file_that_holds_no_images_is_refused(trained, tmp_path, capsys, content, said):
+    path = tmp_path / "own.npy"
+    if content is not None:
+        path.write_bytes(content)
+    capsys.readouterr()
+    assert run(["score", str(path), "--run", trained.id]) == 3
+    assert said in one_line(capsys)
+
+
+def test_pickled_images_are_never_loaded(trained, tmp_path, capsys):
+    np.save(tmp_path / "own.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    capsys.readouterr()
+    assert run(["score", str(tmp_path / "own.npy"), "--run", trained.id]) == 3
+    assert "np.save" in one_line(capsys)
+
+
+def test_several_arrays_in_one_file_are_refused(trained, tmp_path, capsys):
+    np.savez(tmp_path / "own.npz", a=small.grey(2), b=small.grey(2))
+    capsys.readouterr()
+    assert run(["score", str(tmp_path / "own.npz"), "--run", trained.id]) == 3
+    assert "several arrays" in one_line(capsys)
+
+
+def test_an_unknown_run_is_refused(trained, images, capsys):
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", "mnist-none-L1-s1"]) == 3
+    assert "no record of mnist-none-L1-s1" in one_line(capsys)
+
+
+def scored(path: Path, run_id: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict:
+    capsys.readouterr()
+    assert run(["score", str(path), "--run", run_id, "--samples", "5", "--json", *options]) == 0
+    told: dict = json.loads(capsys.readouterr().out)
+    return told
+
+
+def bits(n: int = 5) -> np.ndarray:
+    return (small.grey(n) > 128).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        bits().astype(np.int64),
+        bits().astype(bool),
+        bits().astype(">f8"),
+        np.asfortranarray(bits()),
+        bits().reshape(5, 1, X),
+    ],
+    ids=["int64", "bool", "big-endian", "Fortran order", "height and width"],
+)
+def test_however_binary_images_are_stored_they_score_the_same(trained, images, capsys, stored):
+    np.save(images, bits())
+    expected = scored(images, trained.id, capsys)["each"]
+    np.save(images, stored)
+    assert scored(images, trained.id, capsys)["each"] == expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (np.zeros((0, X)), f"shape (0, {X})"),
+        (np.zeros(()), "shape ()"),
+        (np.zeros((3, X + 1), np.uint8), f"give [N, {X}]"),
+        (np.full((3, X), "1"), "give real numbers"),
+        (np.zeros((3, X), complex), "give real numbers"),
+        (np.zeros((3, X), "M8[s]"), "give real numbers"),
+        (np.zeros((3, X), [("a", "u1")]), "give real numbers"),
+        (np.full((3, X), -1), "from -1 to -1"),
+        (np.full((3, X), np.nan), "not finite"),
+        (np.full((3, X), 1e300), "not finite"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("trained", [small.run("lvae", 3), LADDER], indirect=True)
+def test_images_of_another_kind_are_one_line(trained, images, capsys, stored, said):
+    np.save(images, stored)
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(["score", str(images), "--run", trained.id]) == 2
+    told = one_line(capsys)
+    assert said in told or "not in [0, 1]" in told
+
+
+@pytest.mark.parametrize("stored", [np.zeros((0, X), np.uint8), np.zeros((3, X + 1), np.uint8)])
+def test_a_wrong_shape_is_refused_before_it_is_binarised(trained, images, capsys, stored):
+    np.save(images, stored)
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
+    assert f"give [N, {X}]" in one_line(capsys)
+
+
+def test_one_sample_has_no_monte_carlo_error(trained, images, capsys):
+    np.save(images, bits())
+    assert run(["score", str(images), "--run", trained.id, "--samples", "1"]) == 0
+    assert "one sample: no MC error" in capsys.readouterr().out
+    assert scored(images, trained.id, capsys, "--samples", "1")["LK_mc_error"] is None
+
+
+@pytest.mark.parametrize("trained", [LADDER], indirect=True)
+def test_a_ladder_network_binarises_nothing(trained, images, capsys):
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
+    assert "Ladder network" in one_line(capsys)
+
+
+GAUSSIAN = small.run("lvae", 2, observation="gaussian", nonlinearity="tanh")
+
+
+@pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
+def test_a_model_of_real_values_binarises_nothing(trained, images, capsys):
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
+    assert "models real values" in one_line(capsys)
+
+
+@pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
+def test_an_infinite_bound_is_one_line(trained, images, capsys):
+    np.save(images, np.full((2, X), 1e30))
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, "--json"]) == 2
+    assert "a bound is infinite" in one_line(capsys)
+
+
+def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
+    with read_only(local.root):
+        scored(images, trained.id, capsys, "--binarise")
+
+
+def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, images, capsys):
+    """Its own profile is not the fullest of `runs/`; another Run is in `results/` alone."""
+    train([small.run("lvae", 2)], Store(NAMED["runs"]), "quick", OPTIONS)
+    published = small.run("lvae", 3, seed=2)
+    train([published], Store(NAMED["results"]), PROFILE, OPTIONS)
+    for wanted in (trained, published):
+        told = scored(images, wanted.id, capsys, "--binarise")
+        assert (told["run"], told["profile"]) == (wanted.id, PROFILE)
+
+
+def test_what_a_store_lacks_is_not_looked_for_in_another(trained, images, capsys):
+    published = small.run("lvae", 3, seed=2)
+    train([published], Store(NAMED["results"]), PROFILE, OPTIONS)
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", published.id, "--store", "runs"]) == 3
+    assert f"no record of {published.id}" in one_line(capsys)
