@@ -32,10 +32,12 @@ PIXEL_RANGE, LATENT_RANGE, POINTS = (-0.5, 1.5), (-3.0, 3.0), 61
 class LadderScore:
     """Predicted classes [M] and true ones; costs before their lambda, by layer.
 
-    seen: what the predictions were normalised by, by layer "1".."L".
+    margin [M]: how far the largest logit lies above the next. seen: what the predictions were
+    normalised by, by layer "1".."L".
     """
 
     predicted: np.ndarray
+    margin: np.ndarray
     classes: np.ndarray
     cross_entropy: float
     denoising: dict[int, float]
@@ -80,8 +82,10 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     logits, seen = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
     costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
     mean = torch.stack(costs).mean(0).tolist()
+    first, second = logits.topk(2).values.unbind(-1)
     return LadderScore(
         predicted=logits.argmax(-1).byte().cpu().numpy(),
+        margin=(first - second).cpu().numpy(),
         classes=images.test_labels[: len(logits)],
         cross_entropy=mean[0],
         denoising=dict(zip(run.ladder.estimated, mean[1:], strict=True)),

@@ -9,6 +9,7 @@ import fixture_store
 import pytest
 
 from repro import store as stores
+from repro.config import Run
 from repro.store import ROOT, Store
 
 
@@ -62,6 +63,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
         patch.setattr("repro.data.load", small.raw)
         train(RUNS, store, PROFILE, OPTIONS)
     return store
+
+
+@pytest.fixture
+def trained(request: pytest.FixtureRequest, local: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A tiny Run of `runs/`, profile smoke, with its weights: an LVAE, or what a test names."""
+    import ladder_small
+    import small
+    from small_training import OPTIONS, train
+
+    chosen: Run = getattr(request, "param", small.run("lvae", 3))
+    monkeypatch.setattr("repro.data.load", (ladder_small if chosen.data.labels else small).raw)
+    train([chosen], local, "smoke", OPTIONS)
+    return chosen
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`repro verify` and `repro score`: models against their records, and on images of a user."""
+"""`repro verify`: what a record says beside what its weights do."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import ladder_small
 import numpy as np
-import pandas as pd
 import pytest
 import small
 import torch
 from commands import one_line
+from fixture_disk import read_only
 
 from repro import score as scoring
 from repro import streams
 from repro.cli import run
 from repro.config import Run
+from repro.engine import rescoring
 from repro.engine.local import Options, train
 from repro.engine.weights import (
     ADAM,
@@ -32,17 +33,7 @@ from repro.store import Store
 PROFILE = "smoke"
 LVAE, LADDER = small.run("lvae", 3), ladder_small.run()
 OPTIONS = Options(engine="eager", threads=1)
-DATA = {LVAE.id: small.raw, LADDER.id: ladder_small.raw}
 BOTH = pytest.mark.parametrize("trained", [LVAE, LADDER], ids=["lvae", "ladder"], indirect=True)
-
-
-@pytest.fixture
-def trained(request: pytest.FixtureRequest, local: Store, monkeypatch) -> Run:
-    """A Run of `runs/` with its weights."""
-    chosen: Run = getattr(request, "param", LVAE)
-    monkeypatch.setattr("repro.data.load", DATA[chosen.id])
-    train([chosen], local, PROFILE, OPTIONS)
-    return chosen
 
 
 def weights(store: Store, of: Run) -> Path:
@@ -59,7 +50,9 @@ def verified(capsys: pytest.CaptureFixture[str], run_id: str, code: int = 0) -> 
 def test_a_record_agrees_with_its_weights_to_the_last_digit(trained, capsys):
     rows = verified(capsys, trained.id)
     assert len(rows) > 4
-    assert all(row["again"] == row["recorded"] for row in rows)
+    measured = [row for row in rows if "of its images" not in row["name"]]
+    assert all(row["again"] == row["recorded"] for row in measured)
+    assert all(row["agrees"] for row in rows)
 
 
 @BOTH
@@ -87,14 +80,133 @@ def test_a_difference_is_one_line_and_a_table(trained, local, capsys):
     assert "differs" in shown.out
 
 
-def test_draws_of_another_device_are_allowed_for(trained, capsys, monkeypatch):
+def move_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on draws are others, as on a CUDA device."""
+
     def other(of: Run, epoch: int, device: torch.device) -> Noise:
         return lambda purpose, i, shape: streams.normal(99, purpose, epoch, i, shape=shape)
 
     monkeypatch.setattr(scoring, "noise_of", other)
+    monkeypatch.setattr(rescoring, "on_cpu", lambda _: False)
+
+
+def test_draws_of_another_device_are_allowed_for(trained, capsys, monkeypatch):
+    move_elsewhere(monkeypatch)
     rows = verified(capsys, trained.id)
     assert all(row["agrees"] for row in rows)
     assert any(abs(row["again"] - row["recorded"]) > 0.01 for row in rows)
+
+
+def altered(store: Store, of: Run, final: dict | None = None, **arrays: dict) -> None:
+    """Rewrite a record with other numbers, under checksums of its own."""
+    record = store.record(PROFILE, of.id)
+    names = [Path(name).stem for name in record.final["files"] if name.endswith(".npz")]
+    kept = {name: {**record.arrays(name), **arrays.get(name, {})} for name in names}
+    plain = {n: v for n, v in record.final.items() if n not in ("files", "sha256")}
+    store.write(PROFILE, of, record.env, {**plain, **(final or {})}, record.curve(), kept)
+
+
+def differing(capsys: pytest.CaptureFixture[str], of: Run) -> set[str]:
+    return {row["name"] for row in verified(capsys, of.id, code=1) if not row["agrees"]}
+
+
+@pytest.mark.parametrize("name", ["L1_train", "L1_test", "LK_test", "L1_se", "LK_mc_error"])
+def test_one_altered_number_is_found_out(trained, local, capsys, name):
+    altered(local, trained, {name: local.record(PROFILE, trained.id).final[name] + 0.05})
+    capsys.readouterr()
+    assert name in differing(capsys, trained)
+
+
+@pytest.mark.parametrize("name", ["L1_test", "LK_test"])
+def test_a_mean_is_held_against_its_images_where_draws_are_others(
+    trained, local, capsys, monkeypatch, name
+):
+    altered(local, trained, {name: local.record(PROFILE, trained.id).final[name] + 0.05})
+    move_elsewhere(monkeypatch)
+    capsys.readouterr()
+    assert f"{name}, of its images" in differing(capsys, trained)
+
+
+@pytest.mark.parametrize("name", ["kl_layers", "active_units"])
+def test_an_altered_layer_is_found_out(trained, local, capsys, name):
+    first, *rest = local.record(PROFILE, trained.id).final[name]
+    altered(local, trained, {name: [first - 1, *rest]})
+    capsys.readouterr()
+    assert differing(capsys, trained) == {f"{'KL' if name == 'kl_layers' else 'active'}_1"}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "another device"])
+@pytest.mark.parametrize("bound", ["L1", "LK"])
+def test_noise_on_bounds_of_images_hides_nothing(
+    trained, local, capsys, monkeypatch, bound, elsewhere
+):
+    """Differences that spread widely would allow means to lie far apart."""
+    if elsewhere:
+        move_elsewhere(monkeypatch)
+    before = local.record(PROFILE, trained.id).arrays("per_image")[bound]
+    noise = np.random.default_rng(0).normal(0, 30, len(before)).astype(np.float32)
+    mean = float((before + noise).astype(float).mean())
+    altered(local, trained, {f"{bound}_test": mean}, per_image={bound: before + noise})
+    capsys.readouterr()
+    assert f"{bound} apart, rms" in differing(capsys, trained)
+
+
+def test_weights_of_another_training_are_found_out_although_its_means_agree(trained, local, capsys):
+    """As where a Run was trained again and its older weights stayed."""
+    path, noise = weights(local, trained), torch.Generator().manual_seed(0)
+    params = load_weights(path)[1]
+    params["x.out.W"] += 0.05 * torch.randn(params["x.out.W"].shape, generator=noise)
+    save_weights(path, trained, params)
+    rows = {row["name"]: row for row in verified(capsys, trained.id, code=1)}
+    assert rows["L1_test"]["agrees"]
+    assert not rows["L1 apart, rms"]["agrees"]
+
+
+@pytest.mark.parametrize("trained", [LADDER], indirect=True)
+def test_one_image_more_classified_right_is_found_out(trained, local, capsys):
+    record = local.record(PROFILE, trained.id)
+    told, true = record.arrays("predictions")["predicted"].copy(), ladder_small.raw().test_labels
+    told[np.flatnonzero(told != true)[0]] = true[np.flatnonzero(told != true)[0]]
+    errors = record.final["errors"] - 1
+    better = {"errors": errors, "error_percent": 100 * errors / len(told)}
+    altered(local, trained, better)
+    capsys.readouterr()
+    assert "errors, of its images" in differing(capsys, trained)
+    altered(local, trained, better, predictions={"predicted": told})
+    capsys.readouterr()
+    assert {"error_percent", "classified otherwise"} <= differing(capsys, trained)
+
+
+@pytest.mark.parametrize("trained", [LADDER], indirect=True)
+def test_an_altered_cost_is_found_out(trained, local, capsys):
+    first, *rest = local.record(PROFILE, trained.id).final["denoising"]
+    altered(local, trained, {"denoising": [0.99 * first, *rest]})
+    capsys.readouterr()
+    assert differing(capsys, trained) == {"C_0"}
+
+
+def test_bounds_of_other_images_are_refused(trained, local, capsys):
+    few = local.record(PROFILE, trained.id).arrays("per_image")["L1"][:3]
+    altered(local, trained, per_image={"L1": few})
+    capsys.readouterr()
+    assert run(["verify", trained.id, "--threads", "1"]) == 3
+    assert "per_image.npz" in one_line(capsys)
+
+
+@BOTH
+def test_weights_that_give_no_finite_number_are_refused(trained, local, capsys):
+    path = weights(local, trained)
+    params = {name: value * torch.nan for name, value in load_weights(path)[1].items()}
+    save_weights(path, trained, params)
+    capsys.readouterr()
+    assert run(["verify", trained.id, "--json", "--threads", "1"]) == 3
+    assert "no finite numbers" in one_line(capsys)
+
+
+@BOTH
+def test_a_store_that_nobody_can_write_to_can_be_verified(trained, local, capsys):
+    with read_only(local.root):
+        verified(capsys, trained.id)
 
 
 def test_a_damaged_record_is_refused(trained, local, capsys):
@@ -124,89 +236,3 @@ def test_evaluating_completes_weights_of_an_older_version(trained, local, capsys
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[n].var, expected[n].var) for n in expected)
     assert load_adam(path).keys() == adam.keys()
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Five grey images as bytes."""
-    np.save(tmp_path / "images.npy", small.grey(5))
-    return tmp_path / "images.npy"
-
-
-def test_grey_images_are_scored_once_binarised(trained, images, capsys):
-    capsys.readouterr()
-    asked = ["score", str(images), "--run", trained.id, "--samples", "9", "--binarise", "--json"]
-    assert run(asked) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["images"], told["K"], len(told["each"]["LK"])) == (5, 9, 5)
-    assert told["LK"] == pytest.approx(np.mean(told["each"]["LK"]))
-    assert told["LK_se"] == pytest.approx(np.std(told["each"]["LK"], ddof=1) / 5**0.5)
-
-
-def test_grey_images_without_binarisation_are_refused(trained, images, capsys):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id]) == 2
-    assert "--binarise" in one_line(capsys)
-
-
-def test_only_bytes_are_binarised(trained, images, capsys):
-    np.save(images, small.grey(5) / 255)
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
-    assert "dtype uint8" in one_line(capsys)
-
-
-@pytest.mark.parametrize("trained", [LADDER], indirect=True)
-def test_a_ladder_network_takes_bytes_and_says_classes(trained, local, tmp_path, capsys):
-    np.save(tmp_path / "images.npy", ladder_small.raw().test)
-    out = tmp_path / "classes.csv"
-    asked = ["score", str(tmp_path / "images.npy"), "--run", trained.id, "--out", str(out)]
-    assert run(asked) == 0
-    expected = local.record(PROFILE, trained.id).arrays("predictions")["predicted"]
-    assert pd.read_csv(out)["class"].tolist() == expected.tolist()
-
-
-def test_one_line_an_image_is_written_and_said(trained, images, tmp_path, capsys):
-    out = tmp_path / "scores.csv"
-    asked = ["score", str(images), "--run", trained.id, "--binarise", "--out", str(out)]
-    assert run(asked) == 0
-    assert pd.read_csv(out).columns.tolist() == ["image", "L1", "LK"]
-    assert "L_500" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "cannot read"),
-        (b"nonsense", "no plain array"),
-        (b"", "no plain array"),
-        (b"\x93NUMPY\x01\x00", "no plain array"),
-    ],
-)
-def test_a_file_that_holds_no_images_is_refused(trained, tmp_path, capsys, content, said):
-    path = tmp_path / "own.npy"
-    if content is not None:
-        path.write_bytes(content)
-    capsys.readouterr()
-    assert run(["score", str(path), "--run", trained.id]) == 3
-    assert said in one_line(capsys)
-
-
-def test_pickled_images_are_never_loaded(trained, tmp_path, capsys):
-    np.save(tmp_path / "own.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    capsys.readouterr()
-    assert run(["score", str(tmp_path / "own.npy"), "--run", trained.id]) == 3
-    assert "np.save" in one_line(capsys)
-
-
-def test_several_arrays_in_one_file_are_refused(trained, tmp_path, capsys):
-    np.savez(tmp_path / "own.npz", a=small.grey(2), b=small.grey(2))
-    capsys.readouterr()
-    assert run(["score", str(tmp_path / "own.npz"), "--run", trained.id]) == 3
-    assert "several arrays" in one_line(capsys)
-
-
-def test_an_unknown_run_is_refused(trained, images, capsys):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", "mnist-none-L1-s1"]) == 3
-    assert "no record of mnist-none-L1-s1" in one_line(capsys)

@@ -11,6 +11,8 @@ import torch
 
 from repro.store import ROOT
 
+CORES = "cores"  # ends the name of a CPU
+
 
 def commit() -> tuple[str | None, bool | None]:
     """Commit of this checkout and whether files differ from it; None outside a checkout."""
@@ -41,7 +43,12 @@ def device_name(device: torch.device) -> str:
             names = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
     except OSError:
         names = []
-    return f"{names[0] if names else platform.machine()}, {len(names) or '?'} cores"
+    return f"{names[0] if names else platform.machine()}, {len(names) or '?'} {CORES}"
+
+
+def on_cpu(env: dict[str, Any]) -> bool:
+    """Whether what `environment` once said is of a CPU, whose draws are those of every other."""
+    return str(env.get("device", "")).endswith(CORES)
 
 
 def software() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from repro.engine.local import Options, Work
 from repro.engine.locks import lock
 from repro.engine.outcome import Outcome
 from repro.engine.progress import notice
-from repro.engine.provenance import environment
+from repro.engine.provenance import environment, on_cpu
 from repro.engine.recording import refuse_other_data, rescore
 from repro.engine.weights import add_statistics, find_weights, load_weights
 from repro.errors import RecordError
@@ -18,7 +18,7 @@ from repro.evaluate import Room
 from repro.score import Images
 from repro.stack import Stack
 from repro.store import Record, Store
-from repro.tasks import Compared, Score, task_of
+from repro.tasks import Again, Compared, Score, task_of
 
 
 def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
@@ -29,7 +29,7 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
     """
     work, outcome = Work(store, profile, options), Outcome()
     for run_id in run_ids:
-        path = find_weights(store, profile, store.record(profile, run_id).run)
+        path = find_weights(store, store.record(profile, run_id))
         with lock(store.folder(profile), run_id):
             store.sweep(profile, run_id)
             record = store.record(profile, run_id)  # of who had it locked until now
@@ -51,14 +51,20 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
     """
     work, record = Work(store, profile, options), store.record(profile, run_id)
     record.verify()
-    if record.diverged:
-        raise RecordError(f"{record.folder}: diverged, so it has no weights: choose another Run")
-    path = find_weights(store, profile, record.run)
+    path = find_weights(store, record)
     images, _ = _data(work, record)
     env = record.env.get("evaluated_again", record.env)
     images = replace(images, room=Room(env.get("scoring_rows", images.room.rows), notice))
     task, last = task_of(record.run), _score(work, path, images)
-    return task.compared(record, *task.final(record.run, images, last))
+    if not last.finite:
+        raise RecordError(f"{path}: weights that give no finite numbers: train {run_id} again")
+    again = Again(
+        images,
+        last,
+        *task.final(record.run, images, last),
+        same_draws=work.device.type == "cpu" and on_cpu(env),
+    )
+    return task.compared(record, again)
 
 
 def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:

@@ -6,9 +6,9 @@ from repro.config import Run
 from repro.models import MODELS
 from repro.tasks.hierarchies import HIERARCHIES
 from repro.tasks.ladders import LADDERS
-from repro.tasks.task import Compared, Objective, Score, Task
+from repro.tasks.task import Again, Compared, Objective, Score, Task
 
-__all__ = ["TASKS", "Compared", "Objective", "Score", "Task", "task_of"]
+__all__ = ["TASKS", "Again", "Compared", "Objective", "Score", "Task", "task_of"]
 
 TASKS = {**dict.fromkeys(MODELS, HIERARCHIES), "ladder": LADDERS}
 

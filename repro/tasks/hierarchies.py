@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from repro import streams
@@ -28,13 +27,10 @@ from repro.score import (
     kl_names,
     score_epoch,
     score_final,
-    standard_error,
 )
 from repro.stack import Stack
-from repro.store import Record
-from repro.tasks.task import Compared, Objective, Task
-
-ROUNDING = 0.001  # nats: what another processor, thread count or precision makes of the same draws
+from repro.tasks.again import bounds_again
+from repro.tasks.task import Objective, Task
 
 
 def objective(stack: Stack) -> Objective:
@@ -87,24 +83,6 @@ def history(run: Run, lane: LaneLog) -> dict[str, Arrays]:
     return {"kl_units": units}
 
 
-def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays]) -> list[Compared]:
-    """Bounds and KL of each layer, nats per example.
-
-    On the same kind of device the draws are the same, and only rounding differs. Elsewhere they
-    are others, and the spread of the differences over test images says how far means may lie apart.
-    """
-    before = record.arrays("per_image")
-    chance = {
-        bound: ROUNDING + 4 * standard_error(torch.from_numpy(now - before[bound]))
-        for bound, now in arrays["per_image"].items()
-    }
-    pairs = {name: (record.final[name], metrics[name]) for name in ("L1_train", "L1_test")}
-    both = zip(record.final["kl_layers"], metrics["kl_layers"], strict=True)
-    pairs |= {f"KL_{i}": pair for i, pair in enumerate(both, start=1)}
-    found = [Compared(name, *pair, chance["L1"]) for name, pair in pairs.items()]
-    return [*found, Compared("LK_test", record.final["LK_test"], metrics["LK_test"], chance["LK"])]
-
-
 def progress(rows: Sequence[Row]) -> str:
     L1 = latest(rows, "L1_test")
     measured = "" if L1 is None else f", L_1 {L1:.2f}"
@@ -124,7 +102,7 @@ HIERARCHIES = Task(
     ),
     final=final,
     history=history,
-    compared=compared,
+    compared=bounds_again,
     unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},
     progress=progress,
     scoring=lambda run: f"scoring L_{run.evaluation.importance_samples}",

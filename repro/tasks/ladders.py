@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -16,13 +15,9 @@ from repro.ladder_score import cost_names, score_epoch, score_final
 from repro.layers import Params
 from repro.log import Row, latest
 from repro.models.ladder_network import LadderNet, cost
-from repro.score import Arrays
 from repro.stack import Stack
-from repro.store import Record
-from repro.tasks.task import Compared, Objective, Task
-
-CLOSE = 0.05  # percentage points: images so near two classes that rounding decides
-COSTS_CLOSE, NO_COST = 0.02, 0.001  # of a cost, and where it is hardly any
+from repro.tasks.again import errors_again
+from repro.tasks.task import Objective, Task
 
 
 def objective(stack: Stack) -> Objective:
@@ -59,20 +54,6 @@ def progress(rows: Sequence[Row]) -> str:
     return f"cost {rows[-1]['cost_running']:.3f}{measured}"
 
 
-def compared(record: Record, metrics: dict[str, Any], arrays: dict[str, Arrays]) -> list[Compared]:
-    """The test error, and the costs, whose noise is drawn anew on another kind of device."""
-    before = record.final
-    found = [Compared("error_percent", before["error_percent"], metrics["error_percent"], CLOSE)]
-    costs = {"cross_entropy": (before["cross_entropy"], metrics["cross_entropy"])}
-    both = zip(before["denoising"], metrics["denoising"], strict=True)
-    costs |= dict(zip(cost_names(record.run.model.depth), both, strict=True))
-    return found + [
-        Compared(name, *pair, COSTS_CLOSE * pair[0] + NO_COST)
-        for name, pair in costs.items()
-        if pair[0] is not None
-    ]
-
-
 METRICS = ("error_percent", "errors", "test_images", "error_se", "cross_entropy", "labels")
 
 LADDERS = Task(
@@ -85,7 +66,7 @@ LADDERS = Task(
     ),
     final=score_final,
     history=lambda run, lane: {},
-    compared=compared,
+    compared=errors_again,
     unmeasured={**dict.fromkeys(METRICS), "denoising": []},
     progress=progress,
     scoring=lambda run: "classifying",

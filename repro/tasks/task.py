@@ -34,8 +34,18 @@ class Score(Protocol):
         """Write it down in the lane's log, whose last row is the epoch's."""
 
 
+class Again(NamedTuple):
+    """What was measured of a Run's weights, long after its record was written."""
+
+    images: Images
+    last: Any  # score
+    metrics: dict[str, Any]
+    arrays: dict[str, Arrays]
+    same_draws: bool  # whether they must be the record's; False: they may be others
+
+
 class Compared(NamedTuple):
-    """One metric of a record beside the same, measured again; how far apart chance puts them."""
+    """One metric of a record beside the same, measured again; how far apart they may lie."""
 
     name: str
     recorded: float
@@ -55,7 +65,7 @@ class Task(NamedTuple):
     evaluation epoch has a number. score(stack, params, lane, images, epoch).
     final(run, images, last score): metrics of `final.json`, and arrays of a finished Run.
     history(run, lane): arrays written down while training, also of a Run that diverged.
-    compared(record, metrics, arrays): a finished record beside what was measured again.
+    compared(record, again): a finished record beside the same, measured again. Raises RecordError.
     """
 
     feed: Callable[[Stack, Images], Batches]
@@ -65,7 +75,7 @@ class Task(NamedTuple):
     score: Callable[[Stack, Params, int, Images, int], Score]
     final: Callable[[Run, Images, Any], tuple[dict[str, Any], dict[str, Arrays]]]
     history: Callable[[Run, LaneLog], dict[str, Arrays]]
-    compared: Callable[[Record, dict[str, Any], dict[str, Arrays]], list[Compared]]
+    compared: Callable[[Record, Again], list[Compared]]
     unmeasured: dict[str, Any]  # metrics of a Run that diverged
     progress: Callable[[Sequence[Row]], str]  # of a curve: its last numbers, for people
     scoring: Callable[[Run], str]  # what happens after the last epoch

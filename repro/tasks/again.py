@@ -1,0 +1,143 @@
+"""A record beside the same, measured again: which differences rounding and chance explain.
+
+With the record's own draws the bound of each image must lie as near its recorded one as rounding
+leaves it; with others, as far from it as the same network's bounds lie apart under two noises.
+Means alone would not do: those of another training of the same Run may well agree.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.errors import RecordError
+from repro.evaluate import bounds, importance_bound
+from repro.ladder_score import PERCENT, LadderScore, cost_names
+from repro.layers import Net
+from repro.score import ACTIVE, Arrays, Images, noise_of, standard_error
+from repro.store import Record
+from repro.tasks.task import Again, Compared
+
+ROUNDING = 0.001  # nats of a mean, share of a cost: what another processor or thread count makes
+SAME = 0.05  # of the distance between two noises: nearer images have met the same noise
+SIGMAS = 4.0
+SCORED_TWICE = 100  # images whose L_K is measured with another noise: enough to know its spread
+SPREAD, MC_SPREAD = 0.05, 0.5  # of a standard error, and of a Monte-Carlo error
+TIE = 0.02  # between logits: rounding, of TF32 too, decides which of two classes is nearer
+COSTS_CLOSE, NO_COST = 0.02, 0.001  # of a cost whose noise is another, and where it is hardly any
+
+
+def bounds_again(record: Record, again: Again) -> list[Compared]:
+    """Bounds, their errors, KL and active units of each layer of a hierarchy. Nats per example.
+
+    Raises RecordError where the record holds bounds of another number of images.
+    """
+    metrics, scored = again.metrics, again.arrays["per_image"]
+    before = _per_image(record, scored)
+    now = {name: torch.from_numpy(x).double() for name, x in scored.items()}
+    chance = {b: ROUNDING + SIGMAS * standard_error(now[b] - before[b]) for b in now}
+    others = _under_another_noise(record, again.images, again.last.net)
+    found = []
+    for b, mean in (("L1", "L1_test"), ("LK", "LK_test")):
+        was, of_images = record.final[mean], float(before[b].mean())
+        found += [
+            Compared(mean, was, metrics[mean], chance[b]),
+            Compared(f"{mean}, of its images", was, of_images, ROUNDING),
+            _apart(f"{b} apart, rms", before[b], now[b], others[b], again.same_draws),
+        ]
+    spread = {"L1_se": SPREAD, "LK_se": SPREAD, "LK_mc_error": MC_SPREAD}
+    for name, share in spread.items():
+        allowed = ROUNDING + (0 if again.same_draws else share * metrics[name])
+        found.append(Compared(name, record.final[name], metrics[name], allowed))
+    pairs = {"L1_train": (record.final["L1_train"], metrics["L1_train"])}
+    both = zip(record.final["kl_layers"], metrics["kl_layers"], strict=True)
+    pairs |= {f"KL_{i}": pair for i, pair in enumerate(both, start=1)}
+    found += [Compared(name, *pair, chance["L1"]) for name, pair in pairs.items()]
+    return found + _active_units(record, again.last.kl_test, metrics)
+
+
+def _per_image(record: Record, now: Arrays) -> dict[str, Tensor]:
+    before = record.arrays("per_image")
+    for name, scored in now.items():
+        if name not in before or before[name].shape != scored.shape:
+            raise RecordError(
+                f"{record.folder / 'per_image.npz'}: not {len(scored)} images of {name}:"
+                " remove the record and train again"
+            )
+    return {name: torch.from_numpy(before[name]).double() for name in now}
+
+
+def _under_another_noise(record: Record, images: Images, net: Net) -> dict[str, Tensor]:
+    """L_1 of every test image, and L_K of the first, with draws of an epoch that never was."""
+    run, rows = record.run, images.room.rows
+    noise = noise_of(run, run.schedule.epochs + 1, images.test.device)
+    x = images.test[: run.evaluation.test_images].float().unsqueeze(0)
+    K, n = run.evaluation.importance_samples, min(SCORED_TWICE, record.final["LK_images"])
+    return {
+        "L1": bounds(net, x, noise, "test", rows).L1[0].double().cpu(),
+        "LK": importance_bound(net, x[:, :n], noise, K, rows).bound()[0].double().cpu(),
+    }
+
+
+def _apart(name: str, before: Tensor, now: Tensor, other: Tensor, same: bool) -> Compared:
+    """How far recorded bounds of images lie from those of now, root mean square, [N] each.
+
+    Expected is 0 with the same draws, and else what `other` draws, [n] of the first images, give.
+    """
+    found = math.sqrt(float((now - before).square().mean()))
+    squares = (now[: len(other)] - other).square()
+    expected = math.sqrt(float(squares.mean()))
+    near = max(SAME * expected, ROUNDING)
+    if same or found <= near:
+        return Compared(name, found, 0.0, near)
+    spread = SIGMAS * math.sqrt(2) * standard_error(squares)
+    return Compared(name, found, expected, math.sqrt(expected**2 + spread) - expected)
+
+
+def _active_units(record: Record, kl: np.ndarray, metrics: dict[str, Any]) -> list[Compared]:
+    """Of each layer; those whose KL is within a factor of two of the threshold may be either."""
+    sizes = np.cumsum(record.run.hierarchy.latents)[:-1]
+    both = zip(record.final["active_units"], metrics["active_units"], strict=True)
+    layers = zip(both, np.split(kl, sizes), strict=True)
+    return [
+        Compared(f"active_{i}", *pair, int(((own > ACTIVE / 2) & (own < ACTIVE * 2)).sum()))
+        for i, (pair, own) in enumerate(layers, start=1)
+    ]
+
+
+def errors_again(record: Record, again: Again) -> list[Compared]:
+    """Test error and costs of a Ladder network, which classifies without noise.
+
+    Only images so near two classes that rounding decides may be classified otherwise. The noise of
+    its costs is drawn anew on another kind of device. Raises RecordError as `bounds_again`.
+    """
+    last: LadderScore = again.last
+    final, metrics = record.final, again.metrics
+    told = record.arrays("predictions").get("predicted")
+    if told is None or told.shape != last.predicted.shape:
+        raise RecordError(
+            f"{record.folder / 'predictions.npz'}: not {len(last.predicted)} classes:"
+            " remove the record and train again"
+        )
+    ties, wrong = last.margin < TIE, float((told != last.classes).sum())
+    M, otherwise = len(told), float(((told != last.predicted) & ~ties).sum())
+    allowed = PERCENT * float(ties.sum()) / M + 1e-9
+    found = [
+        Compared("error_percent", final["error_percent"], metrics["error_percent"], allowed),
+        Compared("error_percent, of its images", final["error_percent"], PERCENT * wrong / M, 1e-9),
+        Compared("errors, of its images", final["errors"], wrong, 0),
+        Compared("classified otherwise", 0, otherwise, 0),
+    ]
+    costs = {"cross_entropy": (final["cross_entropy"], metrics["cross_entropy"])}
+    both = zip(final["denoising"], metrics["denoising"], strict=True)
+    costs |= dict(zip(cost_names(record.run.model.depth), both, strict=True))
+    share, least = (ROUNDING, 0.0) if again.same_draws else (COSTS_CLOSE, NO_COST)
+    return found + [
+        Compared(name, *pair, share * abs(pair[1]) + least)
+        for name, pair in costs.items()
+        if None not in pair
+    ]
