@@ -174,7 +174,7 @@ def test_one_image_more_classified_right_is_found_out(trained, local, capsys):
     assert "errors, of its images" in differing(capsys, trained)
     altered(local, trained, better, predictions={"predicted": told})
     capsys.readouterr()
-    assert {"error_percent", "classified otherwise"} <= differing(capsys, trained)
+    assert "classified otherwise" in differing(capsys, trained)
 
 
 @pytest.mark.parametrize("trained", [LADDER], indirect=True)
