@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fixture_store
 import pytest
@@ -65,16 +69,43 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-@pytest.fixture
-def trained(request: pytest.FixtureRequest, local: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A tiny Run of `runs/`, profile smoke, with its weights: an LVAE, or what a test names."""
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Run], Path]:
+    """A folder of records with a tiny Run in profile smoke and its weights, trained once."""
+
+    @functools.cache
+    def folder(run: Run) -> Path:
+        from small_training import OPTIONS, train
+
+        store = Store(tmp_path_factory.mktemp("trained"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("repro.data.load", _tiny_images(run))
+            train([run], store, "smoke", OPTIONS)
+        return store.root
+
+    return folder
+
+
+def _tiny_images(run: Run) -> Callable[..., Any]:
     import ladder_small
     import small
-    from small_training import OPTIONS, train
+
+    return ladder_small.raw if run.data.labels else small.raw
+
+
+@pytest.fixture
+def trained(
+    request: pytest.FixtureRequest,
+    local: Store,
+    trainings: Callable[[Run], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """A tiny Run of `runs/`, profile smoke, with its weights: an LVAE, or what a test names."""
+    import small
 
     chosen: Run = getattr(request, "param", small.run("lvae", 3))
-    monkeypatch.setattr("repro.data.load", (ladder_small if chosen.data.labels else small).raw)
-    train([chosen], local, "smoke", OPTIONS)
+    monkeypatch.setattr("repro.data.load", _tiny_images(chosen))
+    shutil.copytree(trainings(chosen), local.root)
     return chosen
 
 

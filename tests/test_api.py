@@ -73,20 +73,22 @@ def draws(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 IWAE = {"nonlinearity": "tanh", "variance": "exp", "init": "glorot", "output_bias": "data"}
-START = small.run("lvae", 3, seed=2)
+START = small.run("lvae", 3, steps=3)
 KINDS = {
-    "batch norm": LVAE,
-    "without": VAE,
-    "lvae without": small.run("lvae", 3, batch_norm=False),
-    "heads without": small.run("lvae", 2, head_batch_norm=False),
-    "two top-down networks": small.run("lvae", 3, shared=False),
-    "mu upward": small.run("lvae", 3, upward="mu"),
-    "minibatch statistics": small.run("lvae", 3, evaluation={"statistics": "minibatches"}),
-    "gaussian": small.run("lvae", 3, observation="gaussian", nonlinearity="tanh"),
+    "batch norm": START,
+    "without": small.run("vae", 2, batch_norm=False, steps=3),
+    "lvae without": small.run("lvae", 3, batch_norm=False, steps=3),
+    "heads without": small.run("lvae", 2, head_batch_norm=False, steps=3),
+    "two top-down networks": small.run("lvae", 3, shared=False, steps=3),
+    "mu upward": small.run("lvae", 3, upward="mu", steps=3),
+    "minibatch statistics": small.run("lvae", 3, evaluation={"statistics": "minibatches"}, steps=3),
+    "gaussian": small.run("lvae", 3, observation="gaussian", nonlinearity="tanh", steps=3),
     "iwae": small.run(
-        "vae", 2, batch_norm=False, var_floor=0.0, **IWAE, optim={"importance_samples": 3}
+        "vae", 2, batch_norm=False, var_floor=0.0, **IWAE, optim={"importance_samples": 3}, steps=3
     ),
-    "fine-tuned": replace(START, variant="tuned", schedule=Schedule(2), start=START),
+    "fine-tuned": replace(
+        START, variant="tuned", schedule=Schedule(2, steps_per_epoch=3), start=START
+    ),
 }
 
 
