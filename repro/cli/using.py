@@ -216,6 +216,7 @@ def _beside(rows: list[Compared], title: str) -> Table:
     table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
     for row in rows:
         said = Text("agrees", "green") if row.agrees else Text("differs", "red")
-        numbers = (f"{row.recorded:.4f}", f"{row.again:.4f}", f"{row.again - row.recorded:+.2g}")
+        both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
+        numbers = (*both, f"{row.again - row.recorded:+.2g}")
         table.add_row(row.name, *numbers, f"{row.allowed:.2g}", said)
     return table

@@ -8,7 +8,6 @@ Means alone would not do: those of another training of the same Run may well agr
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +56,7 @@ def bounds_again(record: Record, again: Again) -> list[Compared]:
     both = zip(record.final["kl_layers"], metrics["kl_layers"], strict=True)
     pairs |= {f"KL_{i}": pair for i, pair in enumerate(both, start=1)}
     found += [Compared(name, *pair, chance["L1"]) for name, pair in pairs.items()]
-    return found + _active_units(record, again.last.kl_test, metrics)
+    return found + _active_units(record, again)
 
 
 def _per_image(record: Record, now: Arrays) -> dict[str, Tensor]:
@@ -98,14 +97,15 @@ def _apart(name: str, before: Tensor, now: Tensor, other: Tensor, same: bool) ->
     return Compared(name, found, expected, math.sqrt(expected**2 + spread) - expected)
 
 
-def _active_units(record: Record, kl: np.ndarray, metrics: dict[str, Any]) -> list[Compared]:
-    """Of each layer; those whose KL is within a factor of two of the threshold may be either."""
+def _active_units(record: Record, again: Again) -> list[Compared]:
+    """Of each layer; a unit whose KL is nearly the threshold may be either."""
     sizes = np.cumsum(record.run.hierarchy.latents)[:-1]
-    both = zip(record.final["active_units"], metrics["active_units"], strict=True)
-    layers = zip(both, np.split(kl, sizes), strict=True)
+    factor = 1 + ROUNDING if again.same_draws else 2
+    both = zip(record.final["active_units"], again.metrics["active_units"], strict=True)
+    layers = zip(both, np.split(again.last.kl_test, sizes), strict=True)
     return [
-        Compared(f"active_{i}", *pair, int(((own > ACTIVE / 2) & (own < ACTIVE * 2)).sum()))
-        for i, (pair, own) in enumerate(layers, start=1)
+        Compared(f"active_{i}", *pair, int(((kl > ACTIVE / factor) & (kl < ACTIVE * factor)).sum()))
+        for i, (pair, kl) in enumerate(layers, start=1)
     ]
 
 
@@ -123,8 +123,8 @@ def errors_again(record: Record, again: Again) -> list[Compared]:
             f"{record.folder / 'predictions.npz'}: not {len(last.predicted)} classes:"
             " remove the record and train again"
         )
-    ties, wrong = last.margin < TIE, float((told != last.classes).sum())
-    M, otherwise = len(told), float(((told != last.predicted) & ~ties).sum())
+    ties, wrong = last.margin < TIE, int((told != last.classes).sum())
+    M, otherwise = len(told), int(((told != last.predicted) & ~ties).sum())
     allowed = PERCENT * float(ties.sum()) / M + 1e-9
     found = [
         Compared("error_percent", final["error_percent"], metrics["error_percent"], allowed),
