@@ -82,12 +82,14 @@ def test_when_all_is_finished_nothing_is_trained(full, engine):
 
 def test_options_reach_the_engine(local, engine, tmp_path):
     arguments = ["--seeds", "2", "--budget", "25m", "--engine", "eager", "--threads", "1"]
+    arguments += ["--lanes", "3"]
     where = ["--data-dir", str(tmp_path), "--profile", "quick"]
     assert run(["train", "table1", *arguments, *where]) == 0
     ((asked, _, _, options),) = engine.calls
     assert [r.seed for r in asked] == [1, 2]
     assert options.budget_seconds == 1500
     assert (options.engine, options.threads, options.data_dir) == ("eager", 1, tmp_path)
+    assert options.lanes == 3
     assert (options.float32, options.scoring_rows) == (False, None)
 
 
@@ -131,9 +133,10 @@ def test_an_interrupt_exits_130(local, engine, capsys):
 
 def test_an_interrupt_says_how_to_continue(local, engine, capsys):
     engine.answer = KeyboardInterrupt()
-    assert run(["train", "table1", "--profile", "quick", "--seeds", "2"]) == 130
+    again = ["train", "table1", "--profile", "quick", "--seeds", "2", "--lanes", "1"]
+    assert run(again) == 130
     out = capsys.readouterr().out
-    assert "continue with: repro train table1 --profile quick --seeds 2\n" in out
+    assert f"continue with: repro {' '.join(again)}\n" in out
 
 
 def test_without_ray_its_engine_is_a_machine_error(local, engine, capsys, monkeypatch):

@@ -76,7 +76,7 @@ def test_the_store_holds_no_file_of_the_driver_afterwards(store: Store) -> None:
 
 
 def job(store: Store, **changes: Any) -> Any:
-    (store.folder(PROFILE) / ".locks").mkdir(parents=True)
+    (store.folder(PROFILE) / ".locks").mkdir(parents=True, exist_ok=True)
     token = store.folder(PROFILE) / ".locks" / "driver"
     token.touch()
     job = cluster.Job(store.root, PROFILE, OPTIONS, token, nodes.software(), None)
@@ -91,6 +91,12 @@ def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store: Store, who
     assert steps(store, WIDE)[0] % small.BLOCK == 0
     assert sum(steps(store, WIDE)) == STEPS
     assert_same(store, whole, WIDE)
+
+
+def test_fewer_lanes_make_more_stacks(store: Store) -> None:
+    stacks, _ = cluster.plan(job(store, options=replace(OPTIONS, lanes=1)), RUNS)
+    assert [len(runs) for runs in stacks] == [1, 1, 1]
+    assert [len(runs) for runs in cluster.plan(job(store), RUNS)[0]] == [2, 1]
 
 
 def test_what_a_killed_attempt_recorded_is_said_by_the_next(store: Store) -> None:

@@ -54,6 +54,16 @@ DataDir = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
 ]
+Lanes = Annotated[
+    int | None,
+    typer.Option(
+        "--lanes",
+        min=1,
+        metavar="N",
+        help="Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
+        show_default=False,
+    ),
+]
 Float32 = Annotated[
     bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
 ]

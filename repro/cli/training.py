@@ -19,6 +19,7 @@ from repro.cli.listing import FINISHED, state
 from repro.cli.options import (
     DataDir,
     Float32,
+    Lanes,
     ProfileToTrain,
     Rows,
     Threads,
@@ -133,6 +134,7 @@ def train(
     address: Address = None,
     data_dir: DataDir = None,
     threads: Threads = None,
+    lanes: Lanes = None,
     float32: Float32 = False,
     rows: Rows = None,
     tensorboard: Tensorboard = False,
@@ -168,15 +170,16 @@ def train(
         limit,
         (Engine.auto if engine is Engine.ray else engine).value,
         threads,
+        lanes,
         float32=float32,
         scoring_rows=rows,
         tensorboard=tensorboard,
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    named = {"seeds": seeds, "budget": budget, "float32": float32, "tensorboard": tensorboard}
+    named = {"seeds": seeds, "budget": budget, "lanes": lanes, "float32": float32}
     where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
-    again = _again(experiments, p, {**named, **where})
+    again = _again(experiments, p, {**named, "tensorboard": tensorboard, **where})
     try:
         outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
     except KeyboardInterrupt:

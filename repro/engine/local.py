@@ -55,6 +55,7 @@ class Options:
     budget_seconds: float | None = None
     engine: str = "auto"  # auto, eager, compiled, captured or graph
     threads: int | None = None
+    lanes: int | None = None  # of a new stack at most; None: what memory holds
     float32: bool = False  # CUDA: matrix products in float32, not in TF32
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -135,9 +136,13 @@ class Work:
             elif all(recorded(self.store, self.profile, run) for run in lanes):
                 path.unlink(missing_ok=True)  # killed after the last record
         left = [run for run in runs if run.hash in wanted]
-        rest = pack(left, predict.most_lanes(left, device.memory(self.device))) if left else []
+        rest = pack(left, self._most_lanes(left)) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
+
+    def _most_lanes(self, runs: list[Run]) -> int:
+        fitting = predict.most_lanes(runs, device.memory(self.device))
+        return min(fitting, self.options.lanes or fitting)
 
     def _choose(self, stack: Stack) -> Pinned:
         engine, compiles = self.options.engine, predict.has_compiler()
