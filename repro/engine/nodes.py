@@ -19,12 +19,13 @@ from repro.engine.provenance import software
 from repro.errors import MachineError
 from repro.store import ROOT
 
-QUIET = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",  # lines of progress look alike
     "RAY_COLOR_PREFIX": "0",
+    "RAY_worker_niceness": "0",  # of what starts here; by default 15, behind all other work
 }
-for _name, _value in QUIET.items():  # read when Ray is imported
+for _name, _value in SETTINGS.items():  # read when Ray is imported
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
