@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from repro.check import check
 from repro.config import Run
 from repro.experiments.grid import Cell
 from repro.profiles import PROFILES, run_of
 from repro.store import Arrays, Record, Store
+from repro.verdicts import ClaimResult
 
 IMAGES = 8
+USES_ALL = "mnist/lvae_uses_all_layers"
 
 
 def write(
@@ -71,3 +74,9 @@ def pca(shares: list[float]) -> Arrays:
         arrays[f"z{i}"] = np.round((points - low) / (high - low) * 511).astype(np.uint16)
         arrays[f"low{i}"], arrays[f"high{i}"] = low, high
     return arrays
+
+
+def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:
+    """The verdict on a claim."""
+    report = check(Store(root), profile)
+    return next(r for r in report.claims if r.claim.id == name)

@@ -7,16 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fixture_store
-import numpy as np
 import pytest
 import small
 import torch
 from numpy.testing import assert_array_equal
 
 from repro import profiles, score
-from repro.cli.drawing import script
-from repro.cli.publishing import results_block
 from repro.config import Data, Run, from_dict, to_dict
 from repro.engine.local import Options, train
 from repro.errors import UsageError
@@ -27,9 +23,8 @@ from repro.layers import fold
 from repro.profiles import PROFILES, find_run, profile, runs
 from repro.score import noise_of, score_epoch
 from repro.stack import Stack, pack
-from repro.store import Record, Store
+from repro.store import Store
 
-CHOICE, ROW_DEFAULT, INSTEAD, L1, DL1, EL1, LK, DLK, ELK, ACTIVE, SEEDS, NOTE = range(12)
 PARTS = ("data", "model", "optim", "schedule", "evaluation")
 
 
@@ -187,115 +182,3 @@ def test_lanes_of_one_stack_are_scored_on_their_own_test_images(
     assert store.record("tiny", grey.id).env["stack_width"] == 2
     assert_array_equal(shown[2], alone.record("tiny", grey.id).arrays("samples")["true"])
     assert (shown[1] != shown[2]).any()
-
-
-# The table.
-
-
-def write(store: Store, run: Run, l1: np.ndarray, **final: Any) -> Record:
-    """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
-    means = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
-    values = {**means, "active_units": [9, 8, 7, 6, 5], **final}
-    before = fixture_store.per_image
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fixture_store, "per_image", lambda *_: {"L1": l1, "LK": l1 + 3})
-        record = fixture_store.write(store, "quick", run, **values)
-    assert fixture_store.per_image is before
-    return record
-
-
-def build(store: Store) -> Any:
-    return script("tables", "ablations").build(store, "quick")
-
-
-def row(table: Any, name: str) -> tuple[str, ...]:
-    choice = CHOICES[name]
-    (found,) = [r for r in table.rows if r[:3] == (choice.about, choice.default, choice.instead)]
-    return tuple(found)
-
-
-IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
-CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
-
-
-def test_every_choice_has_a_row(tmp_path: Path) -> None:
-    table = build(Store(tmp_path))
-    assert len(table.rows) == len(CHOICES) + 1
-    assert all(row(table, name)[L1] == "not run" for name in CHOICES)
-
-
-def test_changes_are_paired_image_by_image(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    write(store, run_of("no_clip"), CHANGED)
-    found = row(build(store), "no_clip")
-    assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "+1.50", "0.29")  # 0.577 / 2
-    assert (found[LK], found[DLK], found[ELK]) == ("-90.50", "+1.50", "0.29")
-
-
-def test_changes_are_paired_by_seed(tmp_path: Path) -> None:
-    """The default's second seed is left out, as the ablation has no second seed."""
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    write(store, run_of(seed=2), IMAGES - 50)
-    write(store, run_of("no_clip"), CHANGED)
-    assert row(build(store), "no_clip")[DL1] == "+1.50"
-
-
-def test_seeds_are_averaged(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for seed, shift in ((1, 0.0), (2, 1.0)):
-        write(store, run_of(seed=seed), IMAGES)
-        write(store, run_of("no_clip", seed=seed), CHANGED + np.float32(shift))
-    found = row(build(store), "no_clip")
-    assert (found[DL1], found[SEEDS]) == ("+2.00", "2")
-
-
-def test_without_the_default_there_is_no_change(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of("no_clip"), CHANGED)
-    found = row(build(store), "no_clip")
-    assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "", "")
-
-
-def test_the_default_comes_first_with_its_units(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    first = build(store).rows[0]
-    assert (first[CHOICE], first[L1], first[DL1]) == ("all as the default", "-95.00", "")
-    assert first[ACTIVE] == "9-8-7-6-5"
-
-
-def test_another_grey_scale_alone_is_flagged_as_other_data(tmp_path: Path) -> None:
-    table = build(Store(tmp_path))
-    flagged = {name for name in CHOICES if "other data" in row(table, name)[NOTE]}
-    assert flagged == {"grey255"}
-
-
-def test_a_diverged_ablation_says_at_which_epoch(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    fixture_store.diverge(store, "quick", run_of("no_bn"), epoch=3)
-    assert row(build(store), "no_bn")[L1] == "diverged at epoch 3"
-
-
-def test_the_caption_says_what_the_error_lacks_and_counts_the_rows(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of("no_clip"), CHANGED)
-    caption = build(store).caption
-    assert "no spread over trainings" in caption
-    assert f"1 of {len(CHOICES)} choices were run" in caption
-
-
-def test_publishing_shows_the_ablations_where_there_are_records(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    assert "**Ablations" not in results_block(store)
-    write(store, run_of("no_clip"), CHANGED)
-    assert "**Ablations" in results_block(store)
-
-
-def test_the_headline_counts_ablations_apart(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    write(store, run_of("no_clip"), CHANGED)
-    assert "1 Runs of 4, 1 more on request, 1 seed," in results_block(store)

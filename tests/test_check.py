@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_records import write
+from check_records import claim, write
 
 from repro.check import check
-from repro.claims import CLAIMS
-from repro.claims.claim import LVAE, VAE
+from repro.claims.claim import LVAE
 from repro.claims.other_sets import OMNIGLOT_LVAE
 from repro.config import Data, Run
 from repro.errors import RecordError
@@ -19,7 +18,7 @@ from repro.experiments.grid import Cell
 from repro.profiles import PROFILES, run_of
 from repro.store import Record, Store
 from repro.targets import VAES
-from repro.verdicts import ClaimResult, TargetResult
+from repro.verdicts import TargetResult
 
 PAPER = PROFILES["paper"]
 HEADLINE = "table1/lvae5"  # published: -82.12
@@ -29,11 +28,6 @@ USES_ALL = "mnist/lvae_uses_all_layers"
 def target(root: Path, name: str = HEADLINE, profile: str = "paper") -> TargetResult:
     report = check(Store(root), profile)
     return next(r for r in report.targets if r.target.id == name)
-
-
-def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:
-    report = check(Store(root), profile)
-    return next(r for r in report.claims if r.claim.id == name)
 
 
 def seeds(root: Path, *values: float, **kwargs: Any) -> None:
@@ -263,63 +257,3 @@ def test_a_record_without_its_metric_is_refused(tmp_path: Path) -> None:
     write(tmp_path, LVAE, LK_test=None)
     with pytest.raises(RecordError, match="LK_test is None"):
         check(Store(tmp_path), "paper")
-
-
-def test_a_claim_that_is_met_holds(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
-    assert claim(tmp_path).verdict == "holds"
-
-
-def test_a_claim_that_is_not_met_fails(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 0.0])
-    assert claim(tmp_path).verdict == "fails"
-
-
-def test_the_evidence_of_a_claim_holds_its_numbers_and_seeds(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
-    evidence = "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 3.00; seeds: 1"
-    assert claim(tmp_path).evidence == evidence
-
-
-def test_every_claim_of_an_empty_store_is_not_run(tmp_path: Path) -> None:
-    results = check(Store(tmp_path), "paper").claims
-    assert {r.claim.id for r in results if r.verdict == "not run"} == set(CLAIMS)
-
-
-def test_a_claim_with_a_missing_run_names_it(tmp_path: Path) -> None:
-    write(tmp_path, LVAE)
-    result = claim(tmp_path, "mnist/lvae_bound_is_tighter")
-    assert result.verdict == "not run"
-    assert result.evidence == "1 of 2 Runs missing: mnist-vae_bn_wu-L5"
-
-
-def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, state="diverged", diverged_at=3, kl_layers=None)
-    result = claim(tmp_path)
-    assert result.verdict == "not run"
-    assert "diverged, not counted: mnist-lvae_bn_wu-L5-s1" in result.evidence
-
-
-def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:
-    for cell in (VAE, LVAE):
-        record = write(tmp_path, cell)
-        final = {k: v for k, v in record.final.items() if k != "files"}
-        Store(tmp_path).write("paper", record.run, record.env, final, record.curve(), {})
-    result = claim(tmp_path, "mnist/classes_cluster_in_top_lvae_layer")
-    assert result.verdict == "not run"
-    assert result.evidence.startswith("no pca.npz in mnist-vae-L5-s1")
-
-
-@pytest.mark.parametrize(("top", "met"), [(3.0, "met"), (0.0, "not met")])
-def test_a_claim_in_a_reduced_profile_is_reduced_protocol_and_says_whether_it_was_met(
-    tmp_path: Path, top: float, met: str
-) -> None:
-    write(tmp_path, LVAE, "quick", kl_layers=[11.7, 6.2, 2.9, 1.7, top])
-    result = claim(tmp_path, profile="quick")
-    assert result.verdict == "reduced protocol"
-    assert result.evidence.startswith(f"{met} at this budget: KL of z_1")
-
-
-def test_a_claim_on_another_configuration_is_reduced_protocol(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, run=longer(run_of(LVAE, PAPER)))
-    assert claim(tmp_path).verdict == "reduced protocol"
