@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,14 @@ def trained(
 def full(local: Store) -> Store:
     """`runs/` with a record of every Run of profile quick."""
     return fixture_store.build(local.root, "quick")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests counted, of which passing alone says little."""
+    reports = terminalreporter.getreports("passed")
+    shown = [str(v) for r in reports for name, v in r.user_properties if name == "shows"]
+    if fuzzing := sys.modules.get("fixture_fuzz"):
+        read, refused = (fuzzing.COUNT[name] for name in ("read", "refused"))
+        shown += [f"{read:,} damaged files read, {refused:,} of them refused"] if read else []
+    for line in dict.fromkeys(shown):
+        terminalreporter.write_line(line)

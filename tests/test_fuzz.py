@@ -11,11 +11,9 @@ import gzip
 import hashlib
 import io
 import json
-import resource
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,65 +23,19 @@ import fixture_omniglot
 import fixture_store
 import numpy as np
 import pytest
-import torch
-from hypothesis import HealthCheck, given, settings
+from fixture_fuzz import JSON, bounded, damaged, fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 from repro import data
 from repro.config import to_dict
 from repro.data import idx, originals
 from repro.data.sources import DamageError
-from repro.engine.checkpoint import load_checkpoint, load_header
-from repro.engine.weights import load_statistics, load_weights, save_weights
-from repro.errors import ReproError
 from repro.profiles import profile, runs
 from repro.store import FINAL, Record, Store
 
-EXAMPLES = 150
 EVALUATION = fixture_omniglot.TOPS[1]
 RUN = runs(profile("smoke"))[-1]
-SECONDS, MEGABYTES = 5.0, 256  # that reading one small damaged file may take
-
-fuzzed = functools.partial(
-    settings,
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-
-
-@st.composite
-def damaged(draw: st.DrawFn, valid: bytes) -> bytes:
-    """`valid` cut off, with bytes replaced, inserted or left out, or no part of it at all."""
-    if draw(st.integers(0, 9)) == 0:
-        return draw(st.binary(max_size=200))
-    content = bytearray(valid)
-    for _ in range(draw(st.integers(1, 3))):
-        # Headers are where damage tells most, so half of it is done there.
-        reach = len(content) if draw(st.booleans()) else min(len(content), 64)
-        at = draw(st.integers(0, max(0, reach - 1)))
-        way = draw(st.sampled_from(["cut", "replace", "insert", "drop"]))
-        length = draw(st.integers(1, 8))
-        if way == "cut":
-            del content[at:]
-        elif way == "drop":
-            del content[at : at + length]
-        else:
-            new = draw(st.binary(min_size=length, max_size=length))
-            content[at : at + length * (way == "replace")] = new
-    return bytes(content)
-
-
-@contextlib.contextmanager
-def bounded() -> Iterator[None]:
-    """Fails where the block takes long, or much memory, or raises what is not of this project."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    with contextlib.suppress(ReproError):
-        yield
-    assert time.monotonic() - start < SECONDS
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
 
 
 @functools.cache
@@ -118,13 +70,6 @@ def test_json_of_a_record(name: str) -> None:
         with_file(name, content, lambda r: r.verify())
 
     check()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=8,
-)
 
 
 @fuzzed()
@@ -190,37 +135,6 @@ def test_an_array_of_objects_is_refused() -> None:
     read: list[Any] = []
     with_file("per_image.npz", content, lambda r: read.append(r.arrays("per_image")))
     assert read == []
-
-
-@functools.cache
-def weights() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        save_weights(path, RUN, {"x.out.W": torch.zeros(1, 2, 3)})
-        return path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        load_weights,
-        lambda path: load_statistics(path, RUN),
-        load_header,
-        lambda path: load_checkpoint(path, torch.device("cpu")),
-    ],
-    ids=["weights", "statistics", "header", "checkpoint"],
-)
-def test_safetensors(read: Callable[[Path], Any], tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-
-    @fuzzed()
-    @given(damaged(weights()))
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        with bounded():
-            read(path)
-
-    check()
 
 
 @fuzzed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,16 @@ KILLS = 50
 pytestmark = pytest.mark.slow
 
 
-def test_fifty_kills_change_no_record(tmp_path: Path) -> None:
+def test_fifty_kills_change_no_record(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     command = [sys.executable, trainee.__file__, str(tmp_path), "--kills", str(KILLS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     log = json.loads(done.stdout.splitlines()[-1])
-    print(log)
+    how = f"{log['at an event']} at an event, {log['at a time']} at a time"
+    ended = f"{log['trainings']} trainings, {len(log['differences'])} differences"
+    record_property("shows", f"{log['kills']} kills ({how}), {ended}")
     assert log["kills"] >= KILLS
     assert log["kills"] == log["at an event"] + log["at a time"]
     assert min(log["at an event"], log["at a time"]) >= KILLS // 4
