@@ -9,12 +9,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from layout import Table, bound, error, main, protocol
+from layout import Table, bound, error, main, protocol, records_of
 
 from repro.experiments import Cell, cells
 from repro.experiments.ablations import choice_of
 from repro.measures import array, metric
-from repro.profiles import Profile, profile, run_of
+from repro.profiles import Profile, profile
 from repro.store import Record, Store
 
 METRICS = {"L1": "L1_test", "LK": "LK_test"}  # array of per_image.npz, metric of final.json
@@ -22,8 +22,8 @@ METRICS = {"L1": "L1_test", "LK": "LK_test"}  # array of per_image.npz, metric o
 
 def build(store: Store, profile_name: str) -> Table:
     """The default, then one row a choice; nats per example. Raises UsageError, RecordError."""
-    p = profile(profile_name)
-    default, *others = [(cell, records(store, p, cell)) for cell in cells(["ablations"])]
+    p, records = profile(profile_name), store.records(profile_name)
+    default, *others = [(cell, records_of(cell, records, p)) for cell in cells(["ablations"])]
     k = p.evaluation.importance_samples
     columns = (
         *("choice", "default", "instead"),
@@ -34,13 +34,6 @@ def build(store: Store, profile_name: str) -> Table:
     first = ("all as the default", "", "", *numbers(default[1], []), "")
     rows = (first, *(row(cell, found, default[1]) for cell, found in others))
     return Table(f"Ablations{protocol(p)}", caption(p, rows), columns, rows)
-
-
-def records(store: Store, p: Profile, cell: Cell) -> list[Record]:
-    """The records of a cell's Run, diverged ones too, by seed."""
-    run = run_of(cell, p)
-    same = [r for r in store.records(p.name) if r.run == run.with_seed(r.run.seed)]
-    return sorted(same, key=lambda r: r.run.seed)
 
 
 def row(cell: Cell, found: Sequence[Record], default: Sequence[Record]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def seed_note(done: list[Record], diverged: list[Record]) -> str:
 def records_of(cell: Cell, records: list[Record], p: Profile) -> list[Record]:
     """Of a profile's records those of a cell's Run, diverged ones too, by seed."""
     run = run_of(cell, p)
-    same = [r for r in records if r.run == replace(run, seed=r.run.seed)]
+    same = [r for r in records if r.run == run.with_seed(r.run.seed)]
     return sorted(same, key=lambda r: r.run.seed)
 
 

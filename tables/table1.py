@@ -6,10 +6,10 @@ import math
 import sys
 from statistics import fmean, stdev
 
-from layout import Table, bound, error, main, protocol, seed_note
+from layout import Table, bound, error, main, protocol, records_of, seed_note
 
 from repro.measures import metric
-from repro.profiles import Profile, profile, run_of
+from repro.profiles import Profile, profile
 from repro.store import Record, Store
 from repro.targets import TARGETS, TEST_IMAGES, Target
 
@@ -27,8 +27,9 @@ ROWS = {
 
 def build(store: Store, profile_name: str) -> Table:
     """One row per published row; bounds in nats per example. Raises UsageError, RecordError."""
-    p = profile(profile_name)
-    found = {name: records(store, p, TARGETS[name]) for name in ROWS.values()}
+    p, records = profile(profile_name), store.records(profile_name)
+    cells = {name: TARGETS[name].cell for name in ROWS.values()}
+    found = {name: records_of(cell, records, p) if cell else [] for name, cell in cells.items()}
     everything = [r for rs in found.values() for r in rs]
     k = p.evaluation.importance_samples
     columns = (
@@ -40,15 +41,6 @@ def build(store: Store, profile_name: str) -> Table:
         for label, t in ((label, TARGETS[name]) for label, name in ROWS.items())
     )
     return Table(f"Table 1{protocol(p)}", caption(p, everything), columns, tuple(rows))
-
-
-def records(store: Store, p: Profile, target: Target) -> list[Record]:
-    """The records of a row's cell, diverged ones too, by seed."""
-    if target.cell is None:
-        return []
-    run = run_of(target.cell, p)
-    same = [r for r in store.records(p.name) if r.run == run.with_seed(r.run.seed)]
-    return sorted(same, key=lambda r: r.run.seed)
 
 
 def ours(target: Target, found: list[Record]) -> tuple[str, ...]:
