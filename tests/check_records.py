@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,12 @@ def pca(shares: list[float]) -> Arrays:
         arrays[f"z{i}"] = np.round((points - low) / (high - low) * 511).astype(np.uint16)
         arrays[f"low{i}"], arrays[f"high{i}"] = low, high
     return arrays
+
+
+def curve(train: Sequence[float], test: Sequence[float], beta: Sequence[float]) -> dict[str, Any]:
+    """Of `write`: an evaluation of every epoch."""
+    table = pd.DataFrame({"epoch": range(1, len(test) + 1), "beta": beta})
+    return {"curve": table.assign(L1_train=train, L1_test=test)}
 
 
 def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:

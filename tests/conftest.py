@@ -60,14 +60,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of `small_training.RUNS` from one uninterrupted training."""
-    import small
-    from small_training import OPTIONS, PROFILE, RUNS, train
+    from small_training import RUNS, trained
 
-    store = Store(tmp_path_factory.mktemp("whole"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.data.load", small.raw)
-        train(RUNS, store, PROFILE, OPTIONS)
-    return store
+    return trained(tmp_path_factory.mktemp("whole"), RUNS)
 
 
 @pytest.fixture(scope="session")
@@ -76,13 +71,10 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Run], Path]
 
     @functools.cache
     def folder(run: Run) -> Path:
-        from small_training import OPTIONS, train
+        from small_training import trained
 
-        store = Store(tmp_path_factory.mktemp("trained"))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("repro.data.load", _tiny_images(run))
-            train([run], store, "smoke", OPTIONS)
-        return store.root
+        place, images = tmp_path_factory.mktemp("trained"), _tiny_images(run)
+        return trained(place, [run], profile="smoke", images=images).root
 
     return folder
 

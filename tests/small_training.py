@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small
@@ -23,6 +24,21 @@ OPTIONS = Options(engine="eager", threads=1)
 EPOCHS, BLOCKS = 2, small.BLOCKS
 RUNS = [small.run("lvae", 3, scored=(1, 2)), small.run("lvae", 2, scored=(1, 2))]
 ARRAYS = ("per_image", "kl_units", "pca", "samples")
+
+
+def trained(
+    folder: Path,
+    runs: list[Run],
+    options: Options = OPTIONS,
+    profile: str = PROFILE,
+    images: Callable[..., Any] = small.raw,
+) -> Store:
+    """A store with the records of one uninterrupted training, outside any test's own patches."""
+    store = Store(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.data.load", images)
+        train(runs, store, profile, options)
+    return store
 
 
 def assert_same(ours: Store, expected: Store, run: Run) -> None:

@@ -9,6 +9,7 @@ import ladder_small
 import numpy as np
 import pytest
 import small
+import small_training
 import torch
 from fixture_data import refused
 from numpy.testing import assert_array_equal
@@ -33,12 +34,9 @@ X, CLASSES = small.PIXELS, ladder_small.SIZES[-1]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store with two hierarchies and a Ladder network."""
-    store = Store(tmp_path_factory.mktemp("trained"))
-    for data, runs in ((small.raw, [LVAE, VAE]), (ladder_small.raw, [LADDER])):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("repro.data.load", data)
-            train(runs, store, PROFILE, Options(engine="eager", threads=1))
-    return store
+    folder = tmp_path_factory.mktemp("trained")
+    small_training.trained(folder, [LVAE, VAE])
+    return small_training.trained(folder, [LADDER], images=ladder_small.raw)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from small_training import (
     hooked,
     send,
     strays,
+    trained,
 )
 
 from repro.engine import local, predict
@@ -40,11 +41,8 @@ NOTHING = contextlib.nullcontext
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of APART, trained one after the other."""
-    store = Store(tmp_path_factory.mktemp("whole"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.data.load", small.raw)
-        train(APART, store, PROFILE, Options(engine="captured", threads=1))
-    return store
+    one_by_one = Options(engine="captured", threads=1)
+    return trained(tmp_path_factory.mktemp("whole"), APART, one_by_one)
 
 
 # Taking turns

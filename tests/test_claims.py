@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from check_records import pca, write
+from check_records import curve, pca, write
 
 from repro import measures
 from repro.claims import CLAIMS
 from repro.claims.bounds import LVAE_BY_DEPTH, LVAE_WU_BY_DEPTH
 from repro.claims.claim import DEEPEST, LVAE, VAE, VAE_BN, VAE_BN_WU
 from repro.claims.other_sets import OMNIGLOT, OMNIGLOT_LVAE
-from repro.errors import RecordError
 from repro.experiments.grid import VARIANTS, Cell, column
-from repro.store import Record
 
 VAE_KL = [20.0, 3.0, 0.05, 0.02, 0.01]
 LVAE_KL = [11.7, 6.2, 2.9, 1.7, 3.0]
@@ -57,11 +54,6 @@ def active(early: float, late: float) -> dict[str, Any]:
     test[0, : round(124 * early)] = 1.0
     test[1, : round(124 * late)] = 1.0
     return {"arrays": {"kl_units": {"epochs": np.array([1, 2000]), "test": test}}}
-
-
-def curve(train: Sequence[float], test: Sequence[float], beta: Sequence[float]) -> dict[str, Any]:
-    table = pd.DataFrame({"epoch": range(1, len(test) + 1), "beta": beta})
-    return {"curve": table.assign(L1_train=train, L1_test=test)}
 
 
 def clusters(vae: Sequence[float], lvae: Sequence[float]) -> dict[Cell, dict[str, Any]]:
@@ -278,31 +270,6 @@ def test_several_seeds_count_by_their_mean(tmp_path: Path) -> None:
         for seed, top in ((1, 0.05), (2, 0.17))
     ]
     assert CLAIMS["mnist/lvae_uses_all_layers"].test(lambda _: records)[0]
-
-
-@pytest.mark.parametrize("value", [None, "high", True])
-def test_a_metric_that_is_no_number_names_file_and_remedy(tmp_path: Path, value: object) -> None:
-    record: Record = write(tmp_path, VAE, L1_test=value)
-    with pytest.raises(RecordError, match=r"final\.json: L1_test .* `repro evaluate mnist-vae-L5"):
-        measures.metric(record, "L1_test")
-
-
-def test_an_array_that_is_missing_names_its_file(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, arrays={"per_image": {"L1": np.zeros(2)}})
-    with pytest.raises(RecordError, match=r"per_image\.npz: holds no LK"):
-        measures.gap_of_bounds(record)
-
-
-def test_a_layer_missing_from_kl_layers_is_refused(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, kl_layers=[1.0, 2.0])
-    with pytest.raises(RecordError, match="not one number a layer"):
-        measures.kl_layers(record)
-
-
-def test_a_curve_without_evaluations_is_refused(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, **curve([np.nan], [np.nan], [1.0]))
-    with pytest.raises(RecordError, match=r"curve\.csv: holds no evaluated epoch"):
-        measures.over_fitting(record)
 
 
 def test_every_claim_of_the_mnist_text_is_there() -> None:

@@ -11,7 +11,7 @@ import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted
+from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
 
 from repro import score
 from repro.engine import device, local, predict
@@ -33,11 +33,7 @@ THREE = [*RUNS, small.run("lvae", 2, seed=2, scored=(1, 2))]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of THREE from one uninterrupted eager training."""
-    store = Store(tmp_path_factory.mktemp("whole"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.data.load", small.raw)
-        train(THREE, store, PROFILE, EAGER)
-    return store
+    return trained(tmp_path_factory.mktemp("whole"), THREE, EAGER)
 
 
 # Captured steps

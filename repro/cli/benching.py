@@ -13,14 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from repro.cli.options import AsJson, examples
-from repro.cli.terminal import complain, print_json, say, screen
+from repro.cli.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError
 
 if TYPE_CHECKING:
     from repro.bench.arms import Arm
     from repro.bench.compare import Comparison
-
-FAILED = 1
 
 
 def register(app: typer.Typer) -> None:

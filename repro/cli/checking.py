@@ -10,10 +10,9 @@ from rich.text import Text
 
 from repro import check as checks
 from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import complain, print_json, say, screen
+from repro.cli.terminal import FAILED, complain, print_json, say, screen
 from repro.store import open_store
 
-FAILED = 1
 SILENT = {"not run", "quoted"}  # counted in the caption only
 
 

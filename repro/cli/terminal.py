@@ -13,6 +13,7 @@ from rich.text import Text
 from repro.errors import UsageError
 
 PIPE_WIDTH = 140  # rich would cut tables at 80 columns where there is no terminal to ask
+FAILED = 1  # exit code: a check did not hold
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 

@@ -23,7 +23,7 @@ from repro.cli.options import (
     held,
     to_read,
 )
-from repro.cli.terminal import complain, print_json, say, screen
+from repro.cli.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import DataError, UsageError
 from repro.files import write_file
 from repro.profiles import Profile
@@ -33,8 +33,6 @@ from repro.store import NAMED, Store
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
     from repro.tasks import Compared
-
-FAILED = 1
 
 
 def register(app: typer.Typer) -> None:

@@ -20,14 +20,7 @@ from repro.layers import Params
 from repro.log import LaneLog, Row, latest
 from repro.models import MODELS
 from repro.objectives import bound
-from repro.score import (
-    Arrays,
-    EpochScore,
-    Images,
-    kl_names,
-    score_epoch,
-    score_final,
-)
+from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
 from repro.stack import Stack
 from repro.tasks.again import bounds_again
 from repro.tasks.task import Objective, Task
