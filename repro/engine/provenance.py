@@ -63,9 +63,15 @@ def software() -> dict[str, Any]:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """The part of `env.json` that does not depend on the Run."""
+    """The part of `env.json` that does not depend on the Run.
+
+    The draws of a CUDA device depend on how many multiprocessors it has.
+    """
+    cuda = device.type == "cuda"
+    count = torch.cuda.get_device_properties(device).multi_processor_count if cuda else None
     return {
         **software(),
         "device": device_name(device),
+        **({"multiprocessors": count} if cuda else {}),
         "threads": torch.get_num_threads(),
     }

@@ -149,7 +149,7 @@ def encode(
     """
     model, std = net.model, net.model.noise
     h = x if eps is None else x + std[0] * eps[0]
-    z, seen = [h], list[Moments]()
+    z, seen = [h], []
     for i in range(1, (model.depth if top is None else top) + 1):
         z_i, moments = normalise(torch.bmm(h, net.params[f"f{i}.W"]), groups, model.batch_norm_eps)
         z_i = z_i if eps is None else z_i + std[i] * eps[i]
@@ -186,7 +186,7 @@ def decode(
     is always normalised by its own rows' statistics.
     """
     model, params, rows = net.model, net.params, (logits.shape[1],)
-    g, z_hat = _combinator(model), dict[int, Tensor]()
+    g, z_hat = _combinator(model), {}
     above = torch.softmax(logits, -1) if model.top_input == "softmax" else logits
     for i in reversed(model.estimated):
         v = above if i == model.depth else torch.bmm(above, params[f"g{i}.V"])
