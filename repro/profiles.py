@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from repro.config import Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import DEFAULT, ablations, cells, finetuning, iwae, ladder
+from repro.experiments import DEFAULT, EXPERIMENTS, ablations, cells, finetuning, iwae, ladder
 from repro.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
@@ -163,6 +166,47 @@ def runs(
     wanted = {c: seeds or p.seeds_of(c) for c in cells(named) if p.holds(c)}
     most = max(wanted.values(), default=0)
     return [run_of(c, p, s) for s in range(1, most + 1) for c, n in wanted.items() if s <= n]
+
+
+SEEDED = re.compile(r"(.+)-s([1-9][0-9]*)")
+
+
+def chosen(p: Profile, names: Iterable[str], seeds: int | None = None) -> list[Run]:
+    """The Runs that experiments, Run ids and shell patterns of ids name, each once.
+
+    An id or a pattern that ends in a seed means that seed alone; all else has `seeds`, or the
+    profile's own. No name: the profile's default. Raises UsageError for a name that names nothing,
+    and where no name has a use for `seeds`.
+    """
+    named = list(names)
+    experiments = [name for name in named if name in EXPERIMENTS]
+    others = [name for name in named if name not in EXPERIMENTS]
+    if seeds is not None and others and not experiments and all(map(SEEDED.fullmatch, others)):
+        raise UsageError(f"--seeds {seeds}: {others[0]} names its seed: leave --seeds out")
+    found = runs(p, experiments, seeds) if experiments or not others else []
+    found += [run for name in others for run in _matching(name, p, seeds)]
+    return list({run.id: run for run in found}.values())
+
+
+def _matching(name: str, p: Profile, seeds: int | None) -> list[Run]:
+    """The Run of that id, or all of the profile whose ids match a shell pattern."""
+    every = {run_of(cell, p).id.rpartition("-s")[0]: cell for cell in cells()}
+    found: list[Run]
+    if seeded := SEEDED.fullmatch(name):
+        stem, seed = seeded[1], int(seeded[2])
+        held = [stem] if stem in every else [s for s, c in every.items() if p.holds(c)]
+        found = [run_of(every[s], p, seed) for s in held if s == stem or fnmatchcase(s, stem)]
+    else:
+        found = [r for r in runs(p, EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
+    if not found:
+        end = f"-s{seeded[2]}" if seeded else "-s1"
+        near = get_close_matches(name, [*EXPERIMENTS, *(stem + end for stem in every)])
+        raise UsageError(
+            f"unknown experiment, Run or pattern {name!r}: "
+            + (f"the nearest are {', '.join(near)}; " if near else "")
+            + f"`repro list --profile {p.name}` shows them all"
+        )
+    return found
 
 
 def find_run(run_id: str, p: Profile) -> Run:

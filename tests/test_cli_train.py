@@ -68,6 +68,51 @@ def test_an_experiment_of_omniglot_trains_its_four_deepest_variants_in_quick(loc
     assert [r.id for r in asked] == [f"omniglot-{v}-L5-s1" for v in VARIANTS]
 
 
+NAMED = [
+    ([LVAE], [LVAE]),
+    (["mnist-lvae_bn_wu-L5-s7"], ["mnist-lvae_bn_wu-L5-s7"]),
+    (["mnist-lvae_bn_wu-L3-s1"], ["mnist-lvae_bn_wu-L3-s1"]),  # not of the profile, but named
+    (["ladder-full-100-s3", LVAE], ["ladder-full-100-s3", LVAE]),
+    (["mnist-vae*-L5-s2"], [f"mnist-{v}-L5-s2" for v in VARIANTS if v.startswith("vae")]),
+    (["omniglot-lvae_bn_wu-*"], ["omniglot-lvae_bn_wu-L5-s1"]),
+    (["table1", LVAE, "mnist-lvae_bn_w?-L5-s1"], [LVAE]),
+]
+
+
+@pytest.mark.parametrize(("names", "ids"), NAMED)
+def test_runs_are_trained_by_name_and_by_pattern_each_once(local, engine, names, ids):
+    assert run(["train", *names, "--profile", "quick"]) == 0
+    ((asked, _, _, _),) = engine.calls
+    assert [r.id for r in asked] == ids
+
+
+def test_seeds_are_those_of_experiments_and_of_patterns_without_one(local, engine, capsys):
+    names = ["table1", "mnist-vae-L5-s*", "mnist-vae_bn-L5-s3"]
+    assert run(["train", *names, "--seeds", "2", "--profile", "quick"]) == 0
+    ((asked, _, _, _),) = engine.calls
+    ids = [*(f"{LVAE[:-1]}{s}" for s in (1, 2)), *(f"mnist-vae-L5-s{s}" for s in (1, 2))]
+    assert [r.id for r in asked] == [*ids, "mnist-vae_bn-L5-s3"]
+    capsys.readouterr()
+    assert run(["train", LVAE, "--seeds", "2", "--profile", "quick"]) == 2
+    assert "names its seed" in one_line(capsys)
+
+
+UNKNOWN = [
+    ("mnist-lvae_bn_wu-L6-s1", LVAE),
+    ("tabel1", "table1"),
+    ("mnist-*-L9-s1", "repro list"),
+    ("mnist-vae-L5-s0", "mnist-vae-L5-s1"),
+    ("mnist-vae-L5-s\N{SUPERSCRIPT TWO}", "mnist-vae-L5-s1"),
+]
+
+
+@pytest.mark.parametrize(("name", "near"), UNKNOWN)
+def test_an_unknown_name_is_answered_with_the_nearest_known(local, engine, capsys, name, near):
+    assert run(["train", name, "--profile", "quick"]) == 2
+    assert near in one_line(capsys)
+    assert engine.calls == []
+
+
 def test_table_2_is_trained_as_far_as_there_are_data(local, engine, capsys, tmp_path):
     assert run(["train", "table2", "--profile", "quick", "--data-dir", str(tmp_path)]) == 0
     ((asked, _, _, _),) = engine.calls

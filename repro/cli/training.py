@@ -31,7 +31,7 @@ from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import events, predict
 from repro.errors import DataError, MachineError, TrainingError, UsageError
-from repro.profiles import Profile, find_run, runs
+from repro.profiles import Profile, chosen, find_run
 from repro.store import NAMED, Store
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def register(app: typer.Typer) -> None:
             "repro train --profile quick",
             "repro train figure3 --profile reduced --budget 25m",
             "repro train table1 --profile paper --seeds 3 --dry-run",
+            "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
             "repro train --profile paper --engine ray --address auto",
         )
     )(train)
@@ -114,7 +115,9 @@ def train(
     experiments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="E", help="Tables and figures to train for. Default: all of the profile."
+            metavar="E",
+            help="Tables and figures to train for, Run ids, or shell patterns of ids."
+            " Default: all of the profile.",
         ),
     ] = None,
     profile: ProfileToTrain = None,
@@ -150,7 +153,7 @@ def train(
         events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    wanted = runs(p, experiments, seeds)
+    wanted = chosen(p, experiments or [], seeds)
     plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
     if lacking := _lacking(plan, data_dir):
         able = replace(plan, runs=[run for run in wanted if run.data.name not in lacking])
