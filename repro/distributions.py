@@ -13,10 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+VAR_TINY = 2.0**-96  # of a variance head; our own, see `Normal`
 
 
 class Normal(NamedTuple):
-    """Diagonal Gaussian; both fields [..., Z]."""
+    """Diagonal Gaussian; both fields [..., Z].
+
+    A variance head adds VAR_TINY: softplus(x) is 0 in float32 below x = -87, where the gradient of
+    the standard deviation would not be finite. No float32 variance above 2e-22 is changed by it.
+    """
 
     mu: Tensor
     var: Tensor
@@ -48,11 +53,13 @@ def precision_weighted(hat: Normal, p: Normal) -> Normal:
     """Combine bottom-up evidence with the top-down prior of one layer, LVAE eqs. (17)-(18).
 
     hat, p: [..., B, Z]. Returns q(z_i | .), eq. (19); its variance is below both inputs'.
-    The paper prints sigma on the left of (17); it is the variance.
+    The paper prints sigma on the left of (17); it is the variance. With w the share of hat's
+    precision, both equations are free of reciprocals of a variance: the gradient of 1 / var is not
+    finite in float32 below var = 5e-20, which a prior meets once in some hundred thousand steps.
     """
-    prec_hat, prec_p = 1 / hat.var, 1 / p.var
-    var_q = 1 / (prec_hat + prec_p)  # (17)
-    mu_q = var_q * (hat.mu * prec_hat + p.mu * prec_p)  # (18)
+    w = p.var / (hat.var + p.var)  # hat.var^-1 / (hat.var^-1 + p.var^-1)
+    var_q = w * hat.var  # (17)
+    mu_q = p.mu + w * (hat.mu - p.mu)  # (18)
     return Normal(mu_q, var_q)
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from repro.config import Model
-from repro.distributions import Normal
+from repro.distributions import VAR_TINY, Normal
 
 Params = dict[str, Tensor]
 
@@ -99,7 +99,8 @@ class Net:
         IWAE: sigma = exp(linear).
         """
         mu, var = self.dense(f"{name}.head", d, self.model.head_batch_norm).chunk(2, -1)
-        return Normal(mu, F.softplus(var) if self.model.variance == "softplus" else (2 * var).exp())
+        var = F.softplus(var) if self.model.variance == "softplus" else (2 * var).exp()
+        return Normal(mu, var + VAR_TINY)
 
 
 def mlp_layers(model: Model, name: str, fan_in: int, width: int, layer: int) -> list[Dense]:

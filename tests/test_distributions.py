@@ -13,6 +13,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from repro.distributions import (
+    VAR_TINY,
     Normal,
     kl_normal,
     kl_standard_normal,
@@ -161,6 +162,40 @@ def test_precision_weighted_is_the_normalised_product_of_the_densities(unit: int
     for z in np.linspace(-3, 5, 7):
         log_product = scipy_log(Q, unit, 0, z) + scipy_log(P, unit, 0, z) - math.log(total)
         assert scipy_log(q, unit, 0, z) == pytest.approx(log_product, rel=1e-7)
+
+
+def test_precision_weighted_is_the_paper_s_form_and_its_gradient() -> None:
+    """Eqs. (17) and (18) as printed, with reciprocals."""
+
+    def printed(hat: Normal, p: Normal) -> Normal:
+        var = 1 / (1 / hat.var + 1 / p.var)
+        return Normal(var * (hat.mu / hat.var + p.mu / p.var), var)
+
+    found = []
+    for merge in (printed, precision_weighted):
+        leaves = [t.clone().requires_grad_() for t in (*Q, *P)]
+        q = merge(Normal(*leaves[:2]), Normal(*leaves[2:]))
+        loss = q.sample(Z).square().sum() + q.var.log().sum()
+        found.append((*q, *torch.autograd.grad(loss, leaves)))
+    for ours, expected in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_merge_of_any_two_variance_heads_has_a_finite_gradient() -> None:
+    """In float32; float64 knows the true values, as far as its own softplus is not 0."""
+    x = torch.tensor([-1e4, -300, -120, -90, -60, -50, -44, -30, -10, -1, 0, 1, 20, 100])
+    hat_x, p_x = (g.flatten() for g in torch.meshgrid(x, x, indexing="ij"))
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        leaves = [t.to(dtype).requires_grad_() for t in (hat_x, p_x)]
+        var = [torch.nn.functional.softplus(t) + VAR_TINY for t in leaves]
+        mu = [torch.full_like(var[0], m) for m in (0.3, -1.2)]
+        q = precision_weighted(Normal(mu[0], var[0]), Normal(mu[1], var[1]))
+        z = q.sample(torch.ones_like(q.mu))
+        gradients = torch.autograd.grad(z.sum() + log_normal(z, q, FLOOR).sum(), leaves)
+        found.append([t.detach().double() for t in (*q, z, *gradients)])
+    for ours, expected in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_precision_weighted_variance_is_below_both() -> None:
