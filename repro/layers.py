@@ -15,10 +15,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repro.batch_norm import LINEAR, BatchNorm, activated
 from repro.config import Model
 from repro.distributions import VAR_TINY, Normal
 
 Params = dict[str, Tensor]
+SMALL = 8192  # numbers of W in all lanes: to round such a product would cost more than it saves
+
+
+def is_rounded(name: str, W: Tensor) -> bool:
+    """Whether a parameter is rounded to bfloat16 where that is asked for: the W of a product, or
+    the V of a decoder, [K, in, out], unless small.
+    """
+    return name.endswith((".W", ".V")) and W.numel() > SMALL
+
+
+def product(y: Tensor, W: Tensor, shift: Tensor | None = None) -> Tensor:
+    """y [K, R, in] by W [K, in, out], in the type of W; plus shift [K, out], in the type of that.
+
+    A W in bfloat16 asks for a product of rounded operands, whose sums are float32.
+    """
+    y = y.to(W.dtype)
+    if shift is None:
+        return torch.bmm(y, W)
+    if W.dtype == shift.dtype:
+        return torch.baddbmm(shift.unsqueeze(1), y, W)
+    return torch.bmm(y, W).to(shift.dtype) + shift.unsqueeze(1)
 
 
 class Moments(NamedTuple):
@@ -68,29 +90,32 @@ class Net:
     params: Params
     seen: dict[str, Moments] = field(default_factory=dict)
 
-    def dense(self, name: str, y: Tensor, norm: bool = True) -> Tensor:
-        """y [K, R, in] -> [K, R, out]: product, batch norm where the lane has it, shift."""
-        W, beta = self.params[f"{name}.W"], self.params[f"{name}.beta"].unsqueeze(1)
+    def dense(
+        self, name: str, y: Tensor, norm: bool = True, slope: float | None = LINEAR
+    ) -> Tensor:
+        """[K, R, in] -> [K, R, out]: product, batch norm where the lane has it, shift, activation.
+
+        slope: of a leaky ReLU; LINEAR: no activation; None: tanh.
+        """
+        W, beta = self.params[f"{name}.W"], self.params[f"{name}.beta"]
         on = self.lanes.norm[: W.shape[0]]
         if not (norm and any(on)):
-            return torch.baddbmm(beta, y, W)
-        h = torch.bmm(y, W)
-        var, mean = torch.var_mean(h, 1, correction=0, keepdim=True)
+            h = activated(product(y, W, beta), slope)
+            return h if slope == LINEAR else h.to(W.dtype)
+        h = product(y, W)
+        with torch.no_grad():
+            var, mean = torch.var_mean(h.to(beta.dtype), 1, correction=0, keepdim=True)
         self.seen[name] = Moments(mean, var)
-        scale = self.params[f"{name}.gamma"].unsqueeze(1) * torch.rsqrt(
-            var + self.model.batch_norm_eps
-        )
-        if not all(on):
-            mask = torch.tensor(on, device=h.device).view(-1, 1, 1)
-            mean, scale = mean.where(mask, 0), scale.where(mask, 1)
-        return (h - mean) * scale + beta
+        mask = None if all(on) else torch.tensor(on, device=h.device).view(-1, 1, 1)
+        gamma, eps = self.params[f"{name}.gamma"], self.model.batch_norm_eps
+        out: Tensor = BatchNorm.apply(h, mean, var, gamma, beta, mask, eps, slope)
+        return out
 
     def mlp(self, name: str, y: Tensor) -> Tensor:
         """Two hidden layers, eq. (10): [K, R, in] -> [K, R, width]."""
+        slope = None if self.model.nonlinearity == "tanh" else self.model.leaky_slope
         for hidden in ("a", "b"):
-            h = self.dense(f"{name}.{hidden}", y)
-            tanh = self.model.nonlinearity == "tanh"
-            y = torch.tanh(h) if tanh else F.leaky_relu(h, self.model.leaky_slope)
+            y = self.dense(f"{name}.{hidden}", y, slope=slope)
         return y
 
     def normal(self, name: str, d: Tensor) -> Normal:

@@ -23,6 +23,10 @@ def flatten(state: State) -> None:
     if state.flat is None:
         params, m, v = ({"all": _moved(p)} for p in (state.params, state.m, state.v))
         state.flat = State(params, m, v, state.t, state.sums, state.alive)
+        if state.shadows:
+            shadows = {n: p.bfloat16() for n, p in state.params.items()}
+            state.flat.shadows = {"all": _moved(shadows)}
+            state.shadows = {n: shadows[n] for n in state.shadows}
 
 
 def _moved(part: Params) -> Tensor:

@@ -120,6 +120,6 @@ class Captured:
 
 
 def changed_by_a_step(state: State) -> list[Tensor]:
-    """Parameters, moments, the count of updates and the epoch's sums."""
-    parts = (state.params, state.m, state.v)
+    """Parameters and their shadows, moments, the count of updates and the epoch's sums."""
+    parts = (state.params, state.m, state.v, state.shadows)
     return [*(t for part in parts for t in part.values()), state.t, state.sums]

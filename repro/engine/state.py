@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from repro.layers import Params
+from repro.layers import Params, is_rounded
 from repro.stack import Stack
 
 
@@ -23,10 +23,20 @@ class State:
     sums: Tensor  # [K] objective summed over the epoch's steps
     alive: Tensor  # [K] bool: a diverged lane is frozen
     flat: State | None = None  # the same numbers as those of one parameter, [K, P]
+    shadows: Params = field(default_factory=dict)  # weights in bfloat16; see `shade`
 
 
 Update = Callable[[State, list[Tensor], Tensor, Tensor], None]
 """(state, gradients of the negative objective, step size [K], epsilon): changes the state."""
+
+
+def shade(state: State) -> None:
+    """Keep a bfloat16 shadow of every weight whose products are rounded: the leaf of a step.
+
+    An update rewrites it from the float32 weight; to round all weights anew would cost a step a
+    tenth of its time. Derived, so it is never saved.
+    """
+    state.shadows = {n: p.bfloat16() for n, p in state.params.items() if is_rounded(n, p)}
 
 
 def fresh(

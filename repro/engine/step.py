@@ -45,6 +45,7 @@ def update_of(stack: Stack) -> Update:
     optim = stack.runs[0].optim
 
     def update(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
+        grads = [g.to(p.dtype) for g, p in zip(grads, state.params.values(), strict=True)]
         factor = _norm_factor(grads, len(stack.runs), optim.clip_norm)
         for (name, p), g in zip(state.params.items(), grads, strict=True):
             k, m, v = p.shape[0], state.m[name], state.v[name]
@@ -60,6 +61,8 @@ def update_of(stack: Stack) -> Update:
             m.copy_(new_m)
             v.copy_(new_v)
             p.sub_(change.where(alive, 0))
+            if name in state.shadows:
+                state.shadows[name].copy_(p)
 
     return update
 
@@ -96,7 +99,8 @@ def step(
     rates: Rates = rate_and_eps,
 ) -> None:
     """One update of every lane; lanes share no number, so the sum of losses separates."""
-    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
+    weights = {**state.params, **state.shadows}
+    leaves = {n: p.detach().requires_grad_() for n, p in weights.items()}
     gain = objective(leaves, batch)
     grads = torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.combinators import Combinator, combinator
 from repro.config import Ladder
-from repro.layers import Moments, Params
+from repro.layers import Moments, Params, product
 
 
 class LadderNet(NamedTuple):
@@ -151,12 +151,17 @@ def encode(
     h = x if eps is None else x + std[0] * eps[0]
     z, seen = [h], []
     for i in range(1, (model.depth if top is None else top) + 1):
-        z_i, moments = normalise(torch.bmm(h, net.params[f"f{i}.W"]), groups, model.batch_norm_eps)
+        z_i, moments = normalise(_product(h, net.params[f"f{i}.W"]), groups, model.batch_norm_eps)
         z_i = z_i if eps is None else z_i + std[i] * eps[i]
         z.append(z_i)
         seen.append(moments)
         h = activate(net, i, z_i)
     return Path(z, seen, h)
+
+
+def _product(h: Tensor, W: Tensor) -> Tensor:
+    """h W in the type of h: what follows is noise, sums and statistics."""
+    return product(h, W).to(h.dtype)
 
 
 def activate(net: LadderNet, i: int, z: Tensor) -> Tensor:
@@ -189,7 +194,7 @@ def decode(
     g, z_hat = _combinator(model), {}
     above = torch.softmax(logits, -1) if model.top_input == "softmax" else logits
     for i in reversed(model.estimated):
-        v = above if i == model.depth else torch.bmm(above, params[f"g{i}.V"])
+        v = above if i == model.depth else _product(above, params[f"g{i}.V"])
         u, _ = normalise(v, rows, model.batch_norm_eps)
         if model.vertical_affine:
             u = params[f"g{i}.gamma"].unsqueeze(1) * u + params[f"g{i}.beta"].unsqueeze(1)
@@ -288,5 +293,5 @@ def predict(net: LadderNet, x: Tensor, seen: Sequence[Moments]) -> Tensor:
     h = x
     for i, (mean, var) in enumerate(seen, start=1):
         scale = torch.rsqrt(var + net.model.batch_norm_eps)
-        h = activate(net, i, (torch.bmm(h, net.params[f"f{i}.W"]) - mean) * scale)
+        h = activate(net, i, (_product(h, net.params[f"f{i}.W"]) - mean) * scale)
     return h

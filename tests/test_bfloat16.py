@@ -1,0 +1,173 @@
+"""Products of rounded operands: the closed-form batch norm, shadows of weights, whole steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ladder_small
+import pytest
+import small
+import torch
+from test_graph import STACKS, prepared
+from torch import Tensor
+
+from repro.batch_norm import LINEAR, BatchNorm, activated
+from repro.config import Run
+from repro.engine.graph import Captured, again, changed_by_a_step
+from repro.engine.state import shade
+from repro.engine.step import State, objective_of, step_function
+from repro.layers import SMALL, is_rounded, product
+
+K, R, Z, EPS = 3, 11, 5, 1e-10
+SLOPES = [
+    pytest.param(LINEAR, id="linear"),
+    pytest.param(0.1, id="leaky"),
+    pytest.param(None, id="tanh"),
+]
+MASKS = [None, (True, False, True)]
+
+
+def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """A product, gamma and beta; the second unit is nearly constant."""
+    g = torch.Generator().manual_seed(3)
+    h, gamma, beta = (
+        torch.randn(shape, generator=g, dtype=torch.float64)
+        for shape in ((K, R, Z), (K, Z), (K, Z))
+    )
+    h[..., 1] *= 1e-4
+    return tuple(t.to(dtype).requires_grad_() for t in (h, gamma, beta))  # type: ignore[return-value]
+
+
+def mask(on: tuple[bool, ...] | None) -> Tensor | None:
+    return None if on is None else torch.tensor(on).view(-1, 1, 1)
+
+
+def closed(
+    h: Tensor, gamma: Tensor, beta: Tensor, on: Tensor | None, slope: float | None
+) -> Tensor:
+    with torch.no_grad():
+        var, mean = torch.var_mean(h.to(gamma.dtype), 1, correction=0, keepdim=True)
+    y: Tensor = BatchNorm.apply(h, mean, var, gamma, beta, on, EPS, slope)
+    return y
+
+
+def step_by_step(
+    h: Tensor, gamma: Tensor, beta: Tensor, on: Tensor | None, slope: float | None
+) -> Tensor:
+    var, mean = torch.var_mean(h, 1, correction=0, keepdim=True)
+    y = gamma.unsqueeze(1) * (h - mean) * torch.rsqrt(var + EPS)
+    return activated((y if on is None else y.where(on, h)) + beta.unsqueeze(1), slope)
+
+
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("on", MASKS)
+def test_the_closed_form_is_what_autograd_finds(on: Any, slope: float | None) -> None:
+    for dtype, rtol in ((torch.float64, 1e-9), (torch.float32, 2e-3)):
+        found = []
+        for norm in (step_by_step, closed):
+            leaves = inputs(dtype)
+            y = norm(*leaves, mask(on), slope)
+            weight = torch.linspace(-1, 2, y.numel(), dtype=dtype).view_as(y)
+            found.append((y.detach(), *torch.autograd.grad((y * weight).sum(), leaves)))
+        for ours, expected in zip(found[1], found[0], strict=True):
+            torch.testing.assert_close(
+                ours, expected, rtol=rtol, atol=rtol * float(expected.abs().max())
+            )
+
+
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("on", MASKS)
+def test_the_closed_form_is_the_gradient(on: Any, slope: float | None) -> None:
+    leaves = inputs(torch.float64)
+    assert torch.autograd.gradcheck(lambda *t: closed(*t, mask(on), slope), leaves, atol=1e-4)
+
+
+def test_a_head_is_not_rounded_again_and_a_hidden_layer_is() -> None:
+    h, gamma, beta = inputs(torch.float32)
+    h = h.detach().bfloat16().requires_grad_()
+    assert closed(h, gamma, beta, None, LINEAR).dtype == torch.float32
+    hidden = closed(h, gamma, beta, None, 0.1)
+    assert hidden.dtype == torch.bfloat16
+    hidden.sum().backward()
+    assert h.grad is not None
+    assert (h.grad.dtype, gamma.grad.dtype) == (torch.bfloat16, torch.float32)  # type: ignore[union-attr]
+
+
+def test_a_product_rounds_its_operands_and_sums_in_float32() -> None:
+    g = torch.Generator().manual_seed(5)
+    y, W = torch.rand(2, 7, 4096, generator=g), torch.rand(2, 4096, 3, generator=g)
+    exact = y.bfloat16().double() @ W.bfloat16().double()
+    ours = product(y, W.bfloat16())
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours.double(), exact, rtol=2**-8, atol=0)
+    assert not torch.equal(exact, y.double() @ W.double())
+    torch.testing.assert_close(product(y, W), y @ W)
+
+
+def test_small_products_stay_float32() -> None:
+    assert not is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128))
+    assert is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128 + 1))
+    assert not is_rounded("g0.a", torch.empty(2, 10, SMALL))
+
+
+@pytest.fixture(autouse=True)
+def _every_product_is_rounded(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
+    """The networks of these tests are small."""
+    if "small_products" not in request.node.name:
+        monkeypatch.setattr("repro.layers.SMALL", 0)
+
+
+def stepped(runs: tuple[Run, ...], rounded: bool, engine: str = "eager", n: int = 10) -> State:
+    stack, state, feed = prepared(runs, torch.float32)
+    if rounded:
+        shade(state)
+    step, batches = step_function(stack, engine), list(feed.block(1, 0))[:n]
+    if engine == "captured":
+        Captured(step, again)(state, batches)
+    else:
+        for batch in batches:
+            step(state, batch)
+    return state
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_a_step_leaves_every_shadow_its_weight_s(runs: tuple[Run, ...]) -> None:
+    state = stepped(runs, rounded=True, n=3)
+    assert {n for n in state.params if n.endswith((".W", ".V"))} == set(state.shadows)
+    for name, shadow in state.shadows.items():
+        assert torch.equal(shadow, state.params[name].bfloat16()), name
+    for part in (state.params, state.m, state.v):
+        assert {p.dtype for p in part.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_ten_rounded_steps_are_near_ten_in_float32_and_not_the_same(runs: tuple[Run, ...]) -> None:
+    rounded, full = stepped(runs, rounded=True), stepped(runs, rounded=False)
+    torch.testing.assert_close(rounded.sums, full.sums, rtol=1e-2, atol=0)
+    assert not torch.equal(rounded.sums, full.sums)
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_captured_rounded_steps_are_eager_ones(runs: tuple[Run, ...]) -> None:
+    eager, captured = stepped(runs, True), stepped(runs, True, "captured")
+    for a, b in zip(changed_by_a_step(captured), changed_by_a_step(eager), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_a_rounded_objective_is_one_graph(runs: tuple[Run, ...]) -> None:
+    stack, state, feed = prepared(runs, torch.float32)
+    shade(state)
+    torch._dynamo.reset()
+    leaves = {**state.params, **state.shadows}
+    explained = torch._dynamo.explain(objective_of(stack))(leaves, next(iter(feed.block(1, 0))))
+    assert (explained.graph_count, explained.break_reasons) == (1, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "runs", [(small.run("lvae"), small.run("lvae", 2)), (ladder_small.run(1),)]
+)
+def test_ten_compiled_rounded_steps_are_ten_eager_ones(runs: tuple[Run, ...]) -> None:
+    compiled, eager = stepped(runs, True, "compiled"), stepped(runs, True)
+    torch.testing.assert_close(compiled.sums, eager.sums, rtol=2e-3, atol=0)
