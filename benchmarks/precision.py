@@ -77,7 +77,7 @@ def train(folder: Path, name: str, runs: list[Run], data_dir: Path | None) -> No
     if device.here().type != "cuda":
         raise MachineError("no CUDA device found: TF32 exists only there")
     for precision in PRECISIONS:
-        options = local.Options(data_dir, float32=precision == "float32")
+        options = local.Options(data_dir, precision=precision)
         local.train(runs, Store(folder / precision), name, options)
 
 

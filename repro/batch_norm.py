@@ -6,6 +6,7 @@ here the product's output is kept once. Shapes: K lanes, R rows, Z units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class BatchNorm(torch.autograd.Function):
         return y if slope == LINEAR else y.to(h.dtype)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         h, mean, var, gamma, beta, on = ctx.saved_tensors
         centred, scale, rstd = _standardised(h, mean, var, gamma, on, ctx.eps)
         g = _through(dy.to(gamma.dtype), centred * scale + beta.unsqueeze(1), ctx.slope)
@@ -56,6 +57,9 @@ class BatchNorm(torch.autograd.Function):
             dh, dgamma = dh.where(on, g), dgamma.where(on, 0)
         dh = dh.to(h.dtype)
         return dh, None, None, dgamma.squeeze(1), dbeta.squeeze(1), None, None, None
+
+
+normalised: Callable[..., Tensor] = BatchNorm.apply
 
 
 def _standardised(

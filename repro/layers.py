@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.batch_norm import LINEAR, BatchNorm, activated
+from repro.batch_norm import LINEAR, activated, normalised
 from repro.config import Model
 from repro.distributions import VAR_TINY, Normal
 
@@ -108,8 +108,7 @@ class Net:
         self.seen[name] = Moments(mean, var)
         mask = None if all(on) else torch.tensor(on, device=h.device).view(-1, 1, 1)
         gamma, eps = self.params[f"{name}.gamma"], self.model.batch_norm_eps
-        out: Tensor = BatchNorm.apply(h, mean, var, gamma, beta, mask, eps, slope)
-        return out
+        return normalised(h, mean, var, gamma, beta, mask, eps, slope)
 
     def mlp(self, name: str, y: Tensor) -> Tensor:
         """Two hidden layers, eq. (10): [K, R, in] -> [K, R, width]."""

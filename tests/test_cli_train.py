@@ -135,15 +135,15 @@ def test_options_reach_the_engine(local, engine, tmp_path):
     assert options.budget_seconds == 1500
     assert (options.engine, options.threads, options.data_dir) == ("eager", 1, tmp_path)
     assert options.lanes == 3
-    assert (options.float32, options.scoring_rows) == (False, None)
+    assert (options.precision, options.scoring_rows) == (None, None)
 
 
 def test_precision_and_chunk_size_reach_the_engine(full, local, engine):
-    more = ["--float32", "--rows", "512", "--profile", "quick"]
+    more = ["--precision", "float32", "--rows", "512", "--profile", "quick"]
     assert run(["train", "--seeds", "2", *more]) == 0
     assert run(["evaluate", *more]) == 0
     for *_, options in engine.calls:
-        assert (options.float32, options.scoring_rows) == (True, 512)
+        assert (options.precision, options.scoring_rows) == ("float32", 512)
 
 
 def test_tensorboard_reaches_the_engine_and_is_kept_when_continuing(local, engine, capsys):

@@ -14,7 +14,7 @@ from small_training import PROFILE, RUNS, assert_same
 from test_graph import STACKS, flat
 
 from repro.config import Run
-from repro.engine import device
+from repro.engine import precision
 from repro.engine.feed import Feed
 from repro.engine.graph import Blocks, Captured, changed_by_a_step, record
 from repro.engine.ladder_feed import LadderFeed
@@ -122,11 +122,11 @@ def test_training_on_cuda_captures_and_multiplies_in_tf32(store: Store) -> None:
 def test_tf32_rounds_products_and_float32_does_not() -> None:
     a, b = (torch.randn(512, 512, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
     exact, error = a.double() @ b.double(), {}
-    for precision in (device.TF32, device.FLOAT32):
-        device.multiply_in(precision, CUDA)
-        error[precision] = float(((a.to(CUDA) @ b.to(CUDA)).cpu().double() - exact).abs().max())
-    device.multiply_in(device.FLOAT32, CUDA)
-    assert error[device.FLOAT32] < 1e-3 < error[device.TF32] < 1
+    for rounded in (precision.TF32, precision.FLOAT32):
+        precision.multiply_in(rounded, CUDA)
+        error[rounded] = float(((a.to(CUDA) @ b.to(CUDA)).cpu().double() - exact).abs().max())
+    precision.multiply_in(precision.FLOAT32, CUDA)
+    assert error[precision.FLOAT32] < 1e-3 < error[precision.TF32] < 1
 
 
 def test_memory_that_is_really_out_splits_the_stack(

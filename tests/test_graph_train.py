@@ -14,7 +14,7 @@ from fixture_data import refused
 from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
 
 from repro import score
-from repro.engine import device, local, predict
+from repro.engine import device, local, precision, predict
 from repro.engine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
 from repro.engine.local import Options, Outcome, train
 from repro.engine.rescoring import evaluate
@@ -103,32 +103,72 @@ def rounding() -> Iterator[Callable[[], str]]:
 
 
 @pytest.mark.parametrize(
-    ("where", "full", "precision"),
-    [("cuda", False, "tf32"), ("cuda", True, "float32"), ("cpu", False, "float32")],
+    ("where", "asked", "given"),
+    [
+        ("cuda", None, "tf32"),
+        ("cpu", None, "float32"),
+        *(("cuda", each, each) for each in precision.PRECISIONS),
+        *(("cpu", each, each) for each in ("float32", "bfloat16")),
+    ],
 )
-def test_products_are_tf32_on_cuda_unless_float32_is_asked_for(
-    where: str, full: bool, precision: str
+def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
+    where: str, asked: str | None, given: str
 ) -> None:
-    assert device.precision_on(torch.device(where), full) == precision
+    assert precision.precision_on(torch.device(where), asked) == given
 
 
-@pytest.mark.parametrize(("precision", "set_to"), [("tf32", "high"), ("float32", "highest")])
+def test_a_cpu_has_no_tf32() -> None:
+    with pytest.raises(MachineError, match="only CUDA"):
+        precision.precision_on(small.CPU, "tf32")
+
+
+@pytest.mark.parametrize(
+    ("rounded", "set_to"), [("tf32", "high"), ("float32", "highest"), ("bfloat16", "highest")]
+)
 def test_the_precision_is_that_of_torch(
-    precision: str, set_to: str, rounding: Callable[[], str]
+    rounded: str, set_to: str, rounding: Callable[[], str]
 ) -> None:
-    device.multiply_in(precision, torch.device("cuda"))
+    precision.multiply_in(rounded, torch.device("cuda"))
     assert rounding() == set_to
 
 
 def test_a_cpu_s_products_are_left_alone(rounding: Callable[[], str]) -> None:
     before = rounding()
-    device.multiply_in("tf32", small.CPU)
+    precision.multiply_in("tf32", small.CPU)
     assert rounding() == before
 
 
 def test_the_record_says_how_products_were_rounded(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, Options(engine="eager", threads=1, float32=True))
+    train(RUNS[1:], store, PROFILE, Options(engine="eager", threads=1, precision="float32"))
     assert store.record(PROFILE, RUNS[1].id).env["precision"] == "float32"
+
+
+BFLOAT16 = Options(engine="eager", threads=1, precision="bfloat16")
+
+
+def test_bfloat16_is_offered_where_the_processor_has_units_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("repro.layers.SMALL", 0)
+    with_units = lambda has: [  # noqa: E731
+        monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has)
+        for module in (precision, local)
+    ]
+    with_units(False)
+    with pytest.raises(MachineError, match="emulate"):
+        train(RUNS, store, PROFILE, BFLOAT16)
+    with_units(True)
+    spent = dataclasses.replace(BFLOAT16, budget_seconds=0.0)
+    assert train(RUNS, store, PROFILE, spent).unfinished
+    with_units(False)  # what was begun goes on, and ends with the same numbers
+    assert train(RUNS, store, PROFILE, Options(engine="eager", threads=1)).unfinished == []
+    assert "continued in bfloat16" in capsys.readouterr().err
+    with_units(True)
+    other = Store(store.root.parent / "whole")
+    train(RUNS, other, PROFILE, BFLOAT16)
+    for run in RUNS:
+        assert_same(store, other, run)
+        assert store.record(PROFILE, run.id).env["precision"] == "bfloat16"
 
 
 def state_of(stack: Stack) -> tuple[State, Log]:

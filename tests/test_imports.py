@@ -28,6 +28,7 @@ COMPUTE = {
     *(
         "data",
         "distributions",
+        "batch_norm",
         "layers",
         "combinators",
         "hierarchy",

@@ -23,8 +23,9 @@ from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.memory import HighWater
 from repro.bench.operations import SCORE, STEP, Operation, Operations, per_call, training_layers
 from repro.bench.roofline import Counts
-from repro.engine.device import multiply_in, precision_on, scoring_rows
+from repro.engine.device import scoring_rows
 from repro.engine.memory import keep_freed_memory
+from repro.engine.precision import multiply_in, precision_on
 from repro.engine.step import COMPILED
 
 MEASURED_STEPS = 3  # of memory
@@ -225,7 +226,7 @@ def main(argument: str) -> None:
     given = json.loads(argument)
     torch.set_num_threads(given["threads"])
     device = torch.device(given["device"])
-    multiply_in(precision_on(device, full=False), device)
+    multiply_in(precision_on(device, None), device)
     arm, work = Arm(**_frozen(given["arm"])), Workload(**_frozen(given["work"]))
     if device.type == "cpu" and arm.keeps_memory:
         keep_freed_memory()

@@ -14,7 +14,8 @@ import torch
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import task
 from repro.bench.roofline import FORMULA
-from repro.engine.device import here, precision_on
+from repro.engine.device import here
+from repro.engine.precision import precision_on
 from repro.engine.predict import has_compiler
 from repro.engine.provenance import environment
 from repro.engine.step import COMPILED
@@ -42,7 +43,7 @@ def bench(
         "device": place["device"],
         "threads": threads,
         "torch": place["versions"]["torch"],
-        "precision": precision_on(device, full=False),
+        "precision": precision_on(device, None),
         "roofline": FORMULA,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": place["commit"],

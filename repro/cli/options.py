@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from repro.errors import UsageError
 from repro.profiles import PROFILES, Profile, profile
 from repro.store import FINAL, NAMED, Store, open_store
 
@@ -64,8 +66,22 @@ Lanes = Annotated[
         show_default=False,
     ),
 ]
-Float32 = Annotated[
-    bool, typer.Option("--float32", help="On CUDA: matrix products in float32, not in TF32.")
+
+
+class Precision(StrEnum):
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: where"
+        " the processor has units for it.",
+        show_default=False,
+    ),
 ]
 Rows = Annotated[
     int | None,
@@ -93,6 +109,13 @@ def has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def scoring_precision(asked: Precision | None) -> str | None:
+    """Of a command that trains nothing. Raises UsageError for bfloat16."""
+    if asked is Precision.bfloat16:
+        raise UsageError("--precision bfloat16: scoring is in float32 or tf32: choose one of them")
+    return asked and asked.value
 
 
 def profile_to_train(name: str | None) -> Profile:

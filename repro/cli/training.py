@@ -18,14 +18,15 @@ from repro import data
 from repro.cli.listing import FINISHED, state
 from repro.cli.options import (
     DataDir,
-    Float32,
     Lanes,
+    PrecisionOption,
     ProfileToTrain,
     Rows,
     Threads,
     examples,
     has_cuda,
     profile_to_train,
+    scoring_precision,
 )
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
@@ -138,7 +139,7 @@ def train(
     data_dir: DataDir = None,
     threads: Threads = None,
     lanes: Lanes = None,
-    float32: Float32 = False,
+    precision: PrecisionOption = None,
     rows: Rows = None,
     tensorboard: Tensorboard = False,
     dry_run: Annotated[
@@ -174,13 +175,13 @@ def train(
         (Engine.auto if engine is Engine.ray else engine).value,
         threads,
         lanes,
-        float32=float32,
+        precision=precision and precision.value,
         scoring_rows=rows,
         tensorboard=tensorboard,
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    named = {"seeds": seeds, "budget": budget, "lanes": lanes, "float32": float32}
+    named = {"seeds": seeds, "budget": budget, "lanes": lanes, "precision": precision}
     where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
     again = _again(experiments, p, {**named, "tensorboard": tensorboard, **where})
     try:
@@ -280,7 +281,7 @@ def evaluate(
     profile: ProfileToTrain = None,
     data_dir: DataDir = None,
     threads: Threads = None,
-    float32: Float32 = False,
+    precision: PrecisionOption = None,
     rows: Rows = None,
 ) -> None:
     """Score finished Runs of runs/ again from their saved final weights."""
@@ -297,6 +298,7 @@ def evaluate(
     from repro.engine.local import Options
     from repro.engine.rescoring import evaluate
 
-    options = Options(data_dir, threads=threads, float32=float32, scoring_rows=rows)
+    asked = scoring_precision(precision)
+    options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
     evaluate(ids, store, p.name, options)
     say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

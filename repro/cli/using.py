@@ -15,12 +15,13 @@ from rich.text import Text
 from repro.cli.options import (
     AsJson,
     DataDir,
-    Float32,
+    PrecisionOption,
     ProfileToRead,
     StoreToRead,
     Threads,
     examples,
     held,
+    scoring_precision,
     to_read,
 )
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
@@ -190,7 +191,7 @@ def verify(
     store: StoreToRead = None,
     data_dir: DataDir = None,
     threads: Threads = None,
-    float32: Float32 = False,
+    precision: PrecisionOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a Run again from its weights and compare with its record; exit 1 on a difference.
@@ -201,7 +202,8 @@ def verify(
     from repro.engine.local import Options
     from repro.engine.rescoring import verify
 
-    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, float32=float32))
+    asked = scoring_precision(precision)
+    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))
     if as_json:
         print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
     else:

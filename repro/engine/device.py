@@ -1,4 +1,4 @@
-"""The device that computes here, and how it multiplies matrices."""
+"""The device that computes here: its memory, and streams for those who share it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,12 @@ import torch
 from repro.engine.branches import Turn
 from repro.evaluate import ROWS
 
-TF32, FLOAT32 = "tf32", "float32"
 ROW_BYTES = 64 * 2**10  # of a row of a scoring pass: a few tensors as wide as the pixels
 MOST_ROWS = 2**18  # a device is busy with them; more would only take memory
 
 
 def here() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def precision_on(device: torch.device, full: bool) -> str:
-    """How matrix products are rounded: TF32 on CUDA unless `full`; a CPU knows float32 alone."""
-    return TF32 if device.type == "cuda" and not full else FLOAT32
-
-
-def multiply_in(precision: str, device: torch.device) -> None:
-    """From now on round matrix products so. Sums, and everything else, are float32 in both."""
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
 
 
 def is_out_of_memory(e: BaseException | None) -> bool:

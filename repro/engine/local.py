@@ -20,6 +20,14 @@ from repro.engine.locks import PATIENCE, lock_all
 from repro.engine.memory import keep_freed_memory
 from repro.engine.minibatch import Batches
 from repro.engine.outcome import Outcome
+from repro.engine.precision import (
+    BFLOAT16,
+    multiplies_in_bfloat16,
+    multiply_in,
+    precision_on,
+    refuse_emulated,
+    round_weights,
+)
 from repro.engine.progress import Progress, named, new_bar, notice
 from repro.engine.provenance import environment
 from repro.engine.recording import (
@@ -56,7 +64,7 @@ class Options:
     engine: str = "auto"  # auto, eager, compiled, captured or graph
     threads: int | None = None
     lanes: int | None = None  # of a new stack at most; None: what memory holds
-    float32: bool = False  # CUDA: matrix products in float32, not in TF32
+    precision: str | None = None  # of matrix products; None: TF32 on CUDA, elsewhere float32
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
@@ -98,8 +106,8 @@ class Work:
 
     def __post_init__(self) -> None:
         self.device = device.here()
-        self.precision = device.precision_on(self.device, self.options.float32)
-        device.multiply_in(self.precision, self.device)
+        self.precision = precision_on(self.device, self.options.precision)
+        multiply_in(self.precision, self.device)
         rows = self.options.scoring_rows or device.scoring_rows(self.device)
         self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
@@ -131,6 +139,7 @@ class Work:
                 raise
             if wanted & {run.hash for run in lanes}:
                 refuse_other_device(pinned.device, self.device.type, path)
+                self._warn_of_emulation(lanes, pinned)
                 found.append((Stack(tuple(lanes)), pinned))
                 wanted -= {run.hash for run in lanes}
             elif all(recorded(self.store, self.profile, run) for run in lanes):
@@ -140,11 +149,16 @@ class Work:
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
 
+    def _warn_of_emulation(self, runs: list[Run], pinned: Pinned) -> None:
+        if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(self.device):
+            notice(f"{named(runs)}: continued in bfloat16, which is emulated here and slow")
+
     def _most_lanes(self, runs: list[Run]) -> int:
         fitting = predict.most_lanes(runs, device.memory(self.device))
         return min(fitting, self.options.lanes or fitting)
 
     def _choose(self, stack: Stack) -> Pinned:
+        refuse_emulated(self.precision, self.device)
         engine, compiles = self.options.engine, predict.has_compiler()
         if engine == "auto" and self.device.type == "cuda":
             engine = "graph" if compiles else "captured"
@@ -227,7 +241,7 @@ class Work:
         self, stack: Stack, pinned: Pinned, outcome: Outcome, bar: Bar
     ) -> Generator[None, None, None]:
         torch.set_num_threads(pinned.threads)
-        device.multiply_in(pinned.precision, self.device)
+        multiply_in(pinned.precision, self.device)
         images, source = self.data.images(stack.runs[0])  # lanes may binarise them differently
         path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         if path.exists():
@@ -236,6 +250,7 @@ class Work:
         else:
             state = begin(stack, self.folder, images.train, self.device)
             log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
+        round_weights(state, pinned.precision)
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)
         step: Callable[[State, Any], None] = step_function(stack, pinned.engine)

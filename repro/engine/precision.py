@@ -1,0 +1,56 @@
+"""How matrix products are rounded: what there is, what a machine offers, how it is put in force.
+
+Sums, statistics, latents, densities, weights and Adam are float32 in all of them, and so is scoring
+(on CUDA in TF32, unless float32 is asked for).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+
+from repro.engine.state import State, shade
+from repro.errors import MachineError
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+FLOAT32, TF32, BFLOAT16 = PRECISIONS
+
+
+def precision_on(device: torch.device, asked: str | None) -> str:
+    """What is asked for, by default TF32 on CUDA and float32 on a CPU. Raises MachineError."""
+    if asked == TF32 and device.type != "cuda":
+        raise MachineError("--precision tf32: only CUDA devices have it: use float32 or bfloat16")
+    return asked or (TF32 if device.type == "cuda" else FLOAT32)
+
+
+def multiplies_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device has units for it. Without, torch converts both operands of each product."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":  # not x86, or very old
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    x86 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(x86)
+
+
+def refuse_emulated(precision: str, device: torch.device) -> None:
+    """Raises MachineError where a new Run would be slower in this precision than in float32."""
+    if precision == BFLOAT16 and not multiplies_in_bfloat16(device):
+        raise MachineError(
+            "--precision bfloat16: this processor has no units for it (AMX or AVX512-BF16) and"
+            " would emulate them, slower than float32: leave the option out"
+        )
+
+
+def multiply_in(precision: str, device: torch.device) -> None:
+    """From now on round float32 products so: TF32, or not at all."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
+
+
+def round_weights(state: State, precision: str) -> None:
+    """Before the first step: in bfloat16 a state has shadows of its weights."""
+    if precision == BFLOAT16:
+        shade(state)
