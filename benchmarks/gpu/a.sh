@@ -26,7 +26,7 @@ workers=$(python3 -c 'import xdist' 2>/dev/null && echo '-n 6')
     -k "${DRILL_TESTS:-$names}" tests/test_graph_cuda.py >"$OUT/pytest.log" 2>&1
   echo "exit code $?" | tee -a "$OUT/pytest.log" >"$DRILL_HOME/pytest.done"
 ) &
-timeout -k 5 "$(($(left) - 5))" python3 $here/drill.py arms "$(($(left) - 12))" "$OUT" \
+timeout -k 5 "$(($(left) - 5))" python3 $here/drill.py arms "$(($(date +%s) + $(left) - 12))" "$OUT" \
   >>"$OUT/a.log" 2>&1 || echo "drill.py: exit code $?" >>"$OUT/a.log"
 # For later on the same kind of device: what was compiled, where it is small enough.
 timeout 6 tar czf "$DRILL_HOME/cache.tgz" -C "$DRILL_HOME" cache 2>/dev/null &&

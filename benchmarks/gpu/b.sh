@@ -16,7 +16,7 @@ for pid in $(cat "$DRILL_HOME/pids" 2>/dev/null); do kill -9 -- "-$pid"; done 2>
 [ -s "$DRILL_HOME/best.json" ] || cp $brought/best.json "$DRILL_HOME/" 2>/dev/null || { # lost: measure anew
   quick=$(($(left) / 8))
   mkdir -p "$DRILL_HOME/quick" && touch "$DRILL_HOME/pytest.done"
-  timeout -k 2 "$((quick + 5))" python3 $here/drill.py arms "$quick" "$DRILL_HOME/quick" quick
+  timeout -k 2 "$((quick + 5))" python3 $here/drill.py arms "$(($(date +%s) + quick))" "$DRILL_HOME/quick" quick
 }
 cp "$DRILL_HOME/best.json" "$OUT/" 2>/dev/null
 for first in $brought/resume/ckpt-*.part-aa; do # ckpt-PROFILE-NAME.part-aa, -ab

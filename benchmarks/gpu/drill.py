@@ -1,9 +1,12 @@
-"""A first training on a GPU: `arms` measures (call A), `next` plans (call B), `train` trains named
-Runs, `watch` keeps checkpoints, `collect` packs what is brought back. In the project's root.
+"""A first training on a GPU, in the project's root.
+
+`arms UNTIL` measures (call A; UNTIL: seconds since 1970), `next` plans (call B), `train` trains
+named Runs, `watch` keeps checkpoints, `collect` packs what is brought back.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import fleet
@@ -56,7 +59,7 @@ def train(profile, engine, budget, ids):
 if __name__ == "__main__":
     verb, *rest = sys.argv[1:]
     if verb == "arms":
-        fleet.arms(float(rest[0]), Path(rest[1]), fleet.chosen("quick" in rest))
+        fleet.arms(float(rest[0]) - time.time(), Path(rest[1]), fleet.chosen("quick" in rest))
     elif verb == "next":
         next_job(float(rest[0]), rest[1], rest[2:])
     elif verb == "train":
