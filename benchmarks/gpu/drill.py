@@ -41,7 +41,7 @@ def next_job(left, asked, done):
         if not skipped and (asked == mode or total <= left):
             print(mode, round(total), engine)
             return
-    if asked == "auto" and not done and left > 60:  # nothing fits: begin what a later lease ends
+    if asked == "auto" and not done and left > 60:  # nothing fits: begin what another call ends
         print("seed1", "too-many", picked["engine"])
 
 
