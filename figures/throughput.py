@@ -132,7 +132,7 @@ def curve(ax: Axes, engine: str, entries: Iterable[dict[str, Any]]) -> None:
 def limit(ax: Axes, entries: Iterable[dict[str, Any]], matmul: dict[str, Any]) -> None:
     """What the matrix products alone would allow: the fastest seen at each K."""
     best: dict[int, float] = {}
-    for e in entries:
+    for e in (e for e in entries if e["arm"] in matmul):
         allowed = e["lanes"] / float(matmul[e["arm"]][STEP]["seconds"])
         best[e["lanes"]] = max(allowed, best.get(e["lanes"], 0.0))
     if best:
@@ -168,17 +168,21 @@ def caption(
         for e in bench["arms"]
         if STEP not in e.get("operations", {})
     ]
+    threads = f" {bench['threads']} threads," if bench["threads"] else ""
+    precision = f" products in {bench['precision']}," if "precision" in bench else ""
+    method = bench.get("method") or f"Medians of {bench['repeats']} repeats."
     text = (
         f"Training steps of LVAE+BN models a second, {depths or 'no'} layers, each on its own"
         f" minibatch of {bench['batch']}; higher is better. A step of K lanes counts K."
-        f" {bench['device']}, {bench['threads']} threads, torch {bench['torch']},"
-        f" {bench['date'][:10]}; medians of {bench['repeats']} repeats."
+        f" {bench['device']},{threads} torch {bench['torch']},{precision}"
+        f" {bench['date'][:10]}. {method}"
     )
     text += f" Right: {bench['roofline']}." if with_roofline else ""
     text += f" Not measured: {', '.join(missing)}." if missing else ""
     fig.set_label(text)
-    lines = wrapped(text, fig.get_size_inches()[0] - 2 * MARGIN)
-    fig.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, color="#333333", x=0.02, ha="left")
+    width = fig.get_size_inches()[0]
+    lines = "\n".join(wrapped(text, width - 2 * MARGIN))
+    fig.supxlabel(lines, fontsize=CAPTION_SIZE, color="#333333", x=MARGIN / width, ha="left")
 
 
 def main() -> int:

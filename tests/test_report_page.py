@@ -142,6 +142,24 @@ def test_a_saved_benchmark_is_shown(full):
     assert "no CUDA device" in text
 
 
+def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(full):
+    step = {"seconds": 5e-4, "images_per_s": 1.0}
+    bench = {**fixture_bench.saved_bench(), "method": "Means.", "note": "A note.", "matmul": {}}
+    fast = {"arm": "graph K=2", "engine": "graph", "depths": [5, 5], "lanes": 2,
+            "operations": {"step": {**step, "model_steps_per_s": 4.0, "ratio_to_reference": 0.018}},
+            "roofline": {"fraction": 0.42}}  # fmt: skip
+    whole = {**fast, "arm": "graph MNIST grid", "model": "mnist", "operations": {"step": step}}
+    del whole["roofline"]
+    (full.root / "bench.json").write_text(json.dumps({**bench, "arms": [fast, whole]}))
+    shown = written(full).within("throughput").source
+    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in shown.split("<tr>")[2:]]
+    assert rows == [
+        ["step", "0.50", "–", "4.0", "1", "–", "–", "42", "0.018"],
+        ["step", "0.50", "–", "–", "1", "–", "–", "–", "–"],
+    ]
+    assert "Means. A note." in shown
+
+
 def test_without_a_benchmark_the_page_says_so(full):
     assert "No benchmark is saved" in written(full).within("throughput").source
 

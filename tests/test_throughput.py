@@ -12,7 +12,9 @@ from typing import Any
 import matplotlib
 import pytest
 from fixture_bench import saved_bench, step_of
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from repro.bench.arms import SINGLE
 from repro.errors import RecordError
@@ -111,6 +113,24 @@ def test_the_share_of_the_roofline_is_drawn_beside_where_it_is_known() -> None:
     assert [list(v) for v in lines["compiled roofline"].get_data()] == [[1, 4], [10.0, 40.0]]
     assert set(lines) == {"compiled roofline", "eager roofline"}
     assert "roofline: bound = what was counted." in " ".join(figure.get_supxlabel().split())
+
+
+def test_the_caption_lies_inside_the_figure() -> None:
+    figure = throughput.draw(throughput.read(ROOT / "results" / "bench" / "h100.json"))
+    with matplotlib.rc_context(throughput.LOOK):
+        FigureCanvasAgg(figure).draw()
+    (caption,) = [t for t in figure.findobj(Text) if t.get_text() == figure.get_supxlabel()]
+    assert figure.bbox.x0 <= caption.get_window_extent().x0
+    assert caption.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_where_products_alone_and_repeats_were_not_measured_neither_is_drawn_nor_named() -> None:
+    bench = {**saved_bench(), "matmul": {}, "threads": None, "method": "Means of 2.5 s."}
+    del bench["repeats"]
+    figure = throughput.draw(bench)
+    assert "limit" not in {line.get_gid() for line in figure.axes[0].lines}
+    caption = " ".join(figure.get_supxlabel().split())
+    assert "cores, torch 2.13.0, 2026-02-03. Means of 2.5 s." in caption
 
 
 def test_without_a_roofline_there_is_one_panel() -> None:

@@ -1,0 +1,114 @@
+"""What a drill brings back: weights of what is done, a checkpoint of what is not, and of a Run
+that diverged the last checkpoint before it did, which the engine itself does not keep.
+"""
+
+import dataclasses
+import json
+import subprocess
+import tarfile
+import time
+
+import torch
+from arm import HOME
+
+from repro.engine import checkpoint
+from repro.engine.tensors import metadata
+from repro.engine.weights import publish_weights
+from repro.errors import ReproError
+from repro.files import write_file
+from repro.stack import Stack
+from repro.store import NAMED, Store
+
+KEPT, SECONDS = HOME / "kept", 5  # the engine saves every 30 s
+PART, LARGEST = "15M", 28e6  # bytes of a checkpoint that is brought back
+
+
+def watch():
+    """Copies every new checkpoint; one a stack for each number of lanes that have not diverged."""
+    seen = {}
+    while True:
+        for path in Store(NAMED["runs"]).root.glob("*/.checkpoints/*.safetensors"):
+            try:
+                if seen.get(path) != (seen_now := path.stat().st_mtime_ns):
+                    keep(path)
+                    seen[path] = seen_now
+            except (OSError, ReproError):
+                continue  # unlinked or replaced just now
+        time.sleep(SECONDS)
+
+
+def keep(path):
+    content = path.read_bytes()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    own = KEPT / f"{path.parts[-3]}-{path.name}"
+    write_file(own, content)
+    sound = sum(at is None for at in diverged(own))
+    own.replace(own.with_name(f"{path.parts[-3]}-{path.stem}-{sound}.safetensors"))
+
+
+def diverged(path):
+    """The epoch in which each lane of a checkpoint diverged, or None."""
+    return [lane["diverged_at"] for lane in json.loads(metadata(path)["checkpoint"])["lanes"]]
+
+
+def collect(out):
+    """Weights without Adam's moments, and one lane of one checkpoint of each kind."""
+    store, slim = Store(NAMED["runs"]), Store(HOME / "slim")
+    kept = [r for p in store.root.glob("*") for r in store.records(p.name)]
+    with tarfile.open(HOME / "weights.tar", "w") as tar:
+        shown = [r for r in kept if not (r.diverged or r.run.data.labels or r.profile == "reduced")]
+        for record in sorted(shown, key=lambda r: r.run.seed)[:3]:
+            path = publish_weights(store, slim, record)
+            tar.add(path, f"runs/{record.profile}/.weights/{path.name}")
+    if 10_240 < (HOME / "weights.tar").stat().st_size < 31e6:
+        parts(HOME / "weights.tar", out / "weights.tar.part-")
+    for path in sorted(store.root.glob("*/.checkpoints/*.safetensors")):
+        if lane_out(path, 0, out, f"ckpt-{path.parts[-3]}-"):
+            break
+    before_divergence([r for r in kept if r.diverged], out)
+
+
+def before_divergence(records, out):
+    """The last checkpoint from before, of the first Run that has one; a line for each Run."""
+    returned = False
+    for record in sorted(records, key=lambda r: r.run.seed):
+        found = last_sound(record)
+        if not found:
+            print(f"{record.run.id} diverged; no checkpoint from before was kept")
+            continue
+        path, lane = found
+        epoch = json.loads(metadata(path)["checkpoint"])["log"]["epoch"]
+        if not returned:
+            returned = lane_out(path, lane, out, f"before-divergence-{record.profile}-")
+        print(f"{record.run.id} diverged; kept from epoch {epoch}: {path}")
+
+
+def last_sound(record):
+    """The newest kept checkpoint in which the Run had not diverged, and its lane there."""
+    for path in sorted(KEPT.glob(f"{record.profile}-*"), key=lambda p: -p.stat().st_mtime):
+        hashes = [run.hash for run in checkpoint.load_header(path)[0]]
+        if record.run.hash in hashes:
+            lane = hashes.index(record.run.hash)
+            if diverged(path)[lane] is None:
+                return path, lane
+    return None
+
+
+def lane_out(path, k, out, name):
+    """One lane of a checkpoint in parts, as a checkpoint of that Run alone; False: too large."""
+    runs, pinned = checkpoint.load_header(path)
+    stack, alone = Stack(tuple(runs)), Stack((runs[k],))
+    state, log = checkpoint.load_checkpoint(path, torch.device("cpu"))
+    own = checkpoint.lanes_of(stack, state, slice(k, k + 1))
+    target = checkpoint.path_of(HOME / "lanes", alone)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    log = dataclasses.replace(log, lanes=[log.lanes[k]])
+    checkpoint.save_checkpoint(target, alone, own, log, pinned)
+    if target.stat().st_size > LARGEST:
+        return False
+    parts(target, out / f"{name}{target.stem}.part-")
+    return True
+
+
+def parts(path, stem):
+    subprocess.run(["split", "-b", PART, path, stem], check=True)

@@ -1,0 +1,96 @@
+"""The scripts of a first training on a GPU, `benchmarks/gpu`, as far as a CPU can try them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_training
+import torch
+
+from repro.engine import checkpoint
+from repro.store import ROOT, Store
+
+GPU = ROOT / "benchmarks" / "gpu"
+FAULT = ". benchmarks/gpu/env.sh; commit_fault"
+
+
+def in_shell(folder: Path, line: str) -> str:
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHONPATH"))}
+    places = {"DRILL_HOME": str(folder / "home"), "OUT": str(folder / "out")}
+    data = {"REPRO_DATA": str(folder / "data"), "HOME": str(folder)}
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-ec", line], cwd=folder, env={**keep, **places, **data, **path},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_records_name_the_packed_commit_beside_another_git(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a checkout")
+    machine = tmp_path / "machine"
+    subprocess.run(["git", "clone", "-q", f"file://{ROOT}", str(machine)], check=True)
+    shutil.copytree(GPU, machine / "benchmarks" / "gpu", dirs_exist_ok=True)
+    (machine / "data" / "mnist").mkdir(parents=True)
+    in_shell(machine, "bash benchmarks/gpu/prepare.sh")
+    shutil.rmtree(machine / ".git")
+    other = "git -c user.name=x -c user.email=x commit -qm other --allow-empty"
+    in_shell(machine, f"git init -q && {other}")
+    packed = (machine / ".drill" / "commit").read_text().strip()
+    head = in_shell(machine, "git rev-parse HEAD").strip()
+    assert in_shell(machine, FAULT) == ""
+    (machine / ".drill" / "git.tgz").unlink()
+    assert f"commit {head}, dirty True; packed was {packed}" in in_shell(machine, FAULT)
+    assert in_shell(machine, "git rev-parse HEAD").strip() == head
+
+
+@pytest.fixture
+def keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.syspath_prepend(str(GPU))
+    monkeypatch.setenv("DRILL_HOME", str(tmp_path / "home"))
+    for name in ("arm", "keep"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module("keep")
+    for name in ("arm", "keep"):
+        sys.modules.pop(name, None)
+
+
+def test_the_last_checkpoint_before_a_divergence_comes_back(
+    keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the lane that diverged; a later checkpoint, in which it has, does not take its place."""
+    save, saved = checkpoint.save_checkpoint, []
+
+    def save_and_keep(path: Path, stack: Any, state: Any, log: Any, pinned: Any) -> None:
+        if saved:
+            log.lanes[0].diverged_at = 2
+        save(path, stack, state, log, pinned)
+        saved.append(log.epoch)
+        keep.keep(path)
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save_and_keep)
+    options = small_training.Options(engine="eager", threads=1, checkpoint_seconds=0.0)
+    store: Store = small_training.trained(tmp_path / "runs", small_training.RUNS, options)
+    monkeypatch.undo()
+    (record,) = [r for r in store.records(small_training.PROFILE) if r.diverged]
+    out = tmp_path / "out"
+    out.mkdir()
+    keep.before_divergence([record], out)
+    assert f"{record.run.id} diverged; kept from epoch {saved[0]}: " in capsys.readouterr().out
+    (part,) = out.glob("before-divergence-*.part-aa")
+    assert [run.id for run in checkpoint.load_header(part)[0]] == [record.run.id]
+    state, log = checkpoint.load_checkpoint(part, torch.device("cpu"))
+    assert log.lanes[0].diverged_at is None
+    assert all(bool(p.isfinite().all()) for p in state.params.values())
+    shutil.rmtree(keep.KEPT)
+    keep.before_divergence([record], out)
+    assert "no checkpoint from before was kept" in capsys.readouterr().out
