@@ -7,9 +7,11 @@ save: a continued run names the same counters and gets the same numbers.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -35,8 +37,31 @@ def below(
     if device is not None and device.type != "cpu":
         g = _device_generator(seed, stream, at, device)
         return torch.randint(high, shape, generator=g, device=device, dtype=torch.uint8)
-    draw = _generator(seed, stream, at).integers(0, high, shape, dtype=np.uint8)
-    return torch.from_numpy(draw)
+    return torch.from_numpy(
+        _bytes_below(high, _generator(seed, stream, at), math.prod(shape))
+    ).view(shape)
+
+
+def _bytes_below(high: int, generator: np.random.Generator, n: int) -> NDArray[np.uint8]:
+    """`generator.integers(0, high, n, np.uint8)`, three and two times as quick for 256 and 255.
+
+    numpy takes byte after byte of the bit generator, the lowest first. Below 256 each is a draw;
+    below 255 it scales a byte b to b * 255 >> 8, which is b - 1, and 0 is drawn again.
+    """
+    if high not in (255, 256):
+        return generator.integers(0, high, n, dtype=np.uint8)
+    if high == 256:
+        return _raw(generator, n)[:n]
+    drawn = _raw(generator, n + n // 128 + 64)  # one in 256 is drawn again; seldom twice as many
+    while (kept := drawn[drawn != 0]).size < n:
+        drawn = np.concatenate([drawn, _raw(generator, n)])
+    return kept[:n] - np.uint8(1)
+
+
+def _raw(generator: np.random.Generator, n: int) -> NDArray[np.uint8]:
+    """At least n bytes, whole words of the bit generator."""
+    words = generator.bit_generator.random_raw(-(-n // 8))
+    return np.asarray(words, dtype="<u8").view(np.uint8)
 
 
 def uniform(seed: int, stream: str, *at: int, shape: tuple[int, ...]) -> Tensor:

@@ -16,8 +16,8 @@ import torch
 
 from repro.bench import measure
 from repro.bench.arms import Workload
-from repro.engine import device as devices
 from repro.engine.graph import Blocks, Captured, captured_on
+from repro.engine.precision import multiply_in
 from repro.engine.resident import Resident
 from repro.engine.starting import begin
 from repro.engine.step import CAPTURED, step_function
@@ -61,7 +61,7 @@ def arm(name):
         assert fault != f"{name}:crash", "asked to crash"
     model, lanes, engine = ARMS[name]
     dev, start = torch.device(DEVICE), time.monotonic()
-    devices.multiply_in("float32" if name == "float32" else "tf32", dev)
+    multiply_in("float32" if name == "float32" else "tf32", dev)
     if TINY and engine == "graph":
         engine = "captured"  # nothing to compile for
     stack = Stack(tuple(runs_of(model, lanes)))

@@ -69,7 +69,7 @@ class Feed:
         """
         shape, device, scale = tuple(grey.shape), grey.device, run.data.grey_scale
         draw = streams.below(scale, run.seed, "binarise", epoch, first, shape=shape, device=device)
-        return (draw < grey).to(torch.uint8)
+        return (draw < grey).view(torch.uint8)
 
     def _noise(self, epoch: int, first: int, n: int) -> list[Tensor]:
         """Standard normal noise, one [n, K_i, S, B, Z_i] a layer; a lane draws all its layers."""
