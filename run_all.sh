@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # From a fresh checkout to the verdict in one command; `./run_all.sh --help` says how.
+[ -n "${BASH_VERSION:-}" ] || {
+  echo "run_all.sh: needs bash: run ./run_all.sh, or bash run_all.sh" >&2
+  exit 2
+}
 set -euo pipefail
-cd "$(dirname "$0")"
+CALLED_FROM=$PWD
+unset CDPATH
+cd -- "$(dirname -- "$0")"
 
 SETUP_MB=2000
 VENV=.venv
@@ -44,6 +50,23 @@ EOF
 die() {
   printf 'run_all.sh: %s\n' "$2" >&2
   exit "$1"
+}
+
+absolute() { # a path as it was meant where this was called; ~ is left to who reads it
+  case $1 in
+  '' | /* | '~'*) printf '%s' "$1" ;;
+  *) printf '%s/%s' "${CALLED_FROM%/}" "$1" ;;
+  esac
+}
+
+resolve_environment() {
+  local name
+  for name in REPRO_DATA REPRO_VENV; do
+    [ -z "${!name:-}" ] || export "$name=$(absolute "${!name}")"
+  done
+  case ${PYTHON:-} in
+  */*) PYTHON=$(absolute "$PYTHON") ;;
+  esac
 }
 
 supported() {
@@ -201,6 +224,7 @@ reproduce() {
   exit "$status"
 }
 
+resolve_environment
 profile='' seeds='' budget='' data_dir='' mode=reproduce
 if [ "${1:-}" = test ]; then
   shift
@@ -221,7 +245,7 @@ while [ $# -gt 0 ]; do
   --profile) profile=$2 ;;
   --seeds) seeds=$2 ;;
   --budget) budget=$2 ;;
-  --data-dir) data_dir=$2 ;;
+  --data-dir) data_dir=$(absolute "$2") ;;
   esac
   shift 2
 done

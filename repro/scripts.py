@@ -1,4 +1,4 @@
-"""Scripts of `tables/` and `figures/`, which are folders of a checkout and no packages."""
+"""Scripts of `tables/` and `figures/`, which are found by their path."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ import pandas as pd
 from repro.config import Run, from_dict, to_dict
 from repro.errors import RecordError
 from repro.files import aside, names_in, patiently, replacing, sweep_folder
+from repro.places import NAMED as NAMED
+from repro.places import ROOT as ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-NAMED = {"runs": ROOT / "runs", "results": ROOT / "results"}
 FINAL = "final.json"
 PARTS = "run.json", "env.json"
 DAMAGED_NPZ = (

@@ -88,9 +88,34 @@ def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
     assert Store(stores.NAMED["results"]).has("quick", LVAE)
 
 
+@pytest.mark.parametrize(
+    "known", [{"commit": None, "dirty": None}, {"commit": None}, {"commit": ""}]
+)
+@pytest.mark.parametrize("allowed", [[], ["--allow-dirty"]])
+def test_publish_refuses_what_code_of_an_unknown_commit_made(
+    full, readme, capsys, monkeypatch, known, allowed
+):
+    rewrite(monkeypatch, full, **known)
+    assert run(["publish", "--profile", "quick", *allowed]) == 3
+    assert "unknown commit: train again in a clone" in one_line(capsys)
+    assert not stores.NAMED["results"].exists()
+
+
+def test_publish_needs_a_checkout_and_copies_nothing_without(full, readme, capsys, monkeypatch):
+    monkeypatch.setattr(publishing, "CHECKOUT", False)
+    assert run(["publish", "--profile", "quick"]) == 3
+    assert "no checkout" in one_line(capsys)
+    assert not stores.NAMED["results"].exists()
+
+
 def make_dirty(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    rewrite(monkeypatch, store, dirty=True)
+
+
+def rewrite(monkeypatch: pytest.MonkeyPatch, store: Store, **known: object) -> None:
+    """A record with other words on the code that made it."""
     clean = fixture_store.environment()
-    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, "dirty": True})
+    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, **known})
     fixture_store.write(store, "quick", quick_run())
 
 

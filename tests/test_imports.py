@@ -12,6 +12,8 @@ from repro.store import ROOT
 
 DATA_FLOOR = {
     "errors",
+    "places",
+    "commit",
     "files",
     "plain",
     "conditions",

@@ -211,6 +211,56 @@ def test_wrong_usage_is_one_line_and_exits_2(checkout, arguments):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.fixture
+def called_from(checkout: Path) -> Path:
+    """A folder beside the checkout, with an environment whose Python only notes what it is told."""
+    folder = checkout.parent / "called from"
+    folder.mkdir()
+    (folder / "venv").mkdir()
+    noting = f'echo "$REPRO_DATA $*" >>"{folder}/noted"'
+    fake(folder / "venv" / "bin", "python", noting)
+    fake(folder / "not python", "python3", "exit 1")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "script", ["../checkout/run_all.sh", "{}/run_all.sh", "checkout/run_all.sh"]
+)
+def test_paths_are_meant_where_it_was_called(checkout, called_from, script):
+    (called_from / "checkout").symlink_to(checkout)
+    (called_from / "cdpath" / "checkout").mkdir(parents=True)
+    done = subprocess.run(
+        ["bash", script.format(checkout), "--profile", "smoke", "--data-dir", "./my data"],
+        cwd=called_from,
+        env={**os.environ, "CDPATH": "cdpath", "REPRO_VENV": "venv", "REPRO_DATA": "../data"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    fetched = next(s for s in (called_from / "noted").read_text().splitlines() if "fetch" in s)
+    asked = f"data fetch --data-dir {called_from}/./my data"
+    assert fetched == f"{called_from}/../data -m repro.cli {asked}"
+
+
+@pytest.mark.parametrize("name", ["PYTHON", "REPRO_VENV"])
+def test_a_relative_python_is_meant_where_it_was_called(checkout, called_from, name):
+    named = {"PYTHON": "", "REPRO_VENV": "", name: "not python/python3"}
+    done = subprocess.run(
+        [checkout / "run_all.sh", "--cached"],
+        cwd=called_from, env={**os.environ, **named}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert f"{name}={called_from}/not python/python3 " in last_line(done.stderr)
+
+
+@pytest.mark.parametrize("shell", ["dash", "zsh", "ksh", "mksh"])
+def test_another_shell_is_told_that_it_needs_bash(checkout, shell):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    done = subprocess.run([shell, "run_all.sh"], cwd=checkout, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "needs bash: run ./run_all.sh" in done.stderr
+
+
 def test_help_has_examples(checkout):
     done = run_all(checkout, "--help")
     assert done.returncode == 0

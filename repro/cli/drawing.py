@@ -1,4 +1,4 @@
-"""`repro tables` and `repro figures`: run the scripts of the checkout's two folders."""
+"""`repro tables` and `repro figures`: run the scripts of the two folders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import typer
 from repro.cli.options import ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import say
 from repro.errors import MachineError
+from repro.places import SCRIPTS
 from repro.profiles import Profile
-from repro.store import ROOT, Store
+from repro.store import Store
 
 SHARED = {"tables": "layout", "figures": "style"}  # the module of each folder with `render_all`
 OutDir = Annotated[
@@ -44,14 +45,14 @@ def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDi
 
 
 def script(folder: str, name: str) -> Any:
-    """A module of `tables/` or `figures/`: scripts of the checkout, not installed packages.
+    """A module of `tables/` or `figures/`: scripts, found by their path.
 
-    Raises MachineError outside a checkout.
+    Raises MachineError where the package is there without them.
     """
-    place = ROOT / folder
+    place = SCRIPTS / folder
     if not (place / f"{name}.py").is_file():
         raise MachineError(
-            f"{place / name}.py: not found: run from a checkout (`pip install -e .` there)"
+            f"{place / name}.py: not found: run from a checkout, or install its wheel"
         )
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))

@@ -49,7 +49,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="D",
-        help="Folder of the data sets. Default: $REPRO_DATA, else data/ of the checkout.",
+        help="Folder of the data sets. Default: $REPRO_DATA, else data/.",
         show_default=False,
     ),
 ]

@@ -16,6 +16,7 @@ from repro.errors import MachineError, RecordError, UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.grid import GREY_SCALES
 from repro.files import write_file
+from repro.places import CHECKOUT
 from repro.profiles import Profile, find_run, profile, runs
 from repro.store import NAMED, ROOT, Record, Store
 
@@ -46,6 +47,8 @@ def publish(
     ] = False,
 ) -> None:
     """Copy finished records from runs/ to results/, and redraw tables, figures and README."""
+    if not CHECKOUT:
+        raise MachineError(f"{ROOT} is no checkout: only one has results/ and a README to publish")
     source, p = to_read("runs", profile)
     target = Store(NAMED["results"])
     chosen = with_weights(source, target, p, weights or [])
@@ -71,9 +74,9 @@ def copy_finished(
 ) -> list[Record]:
     """Copy every finished record; nothing is copied when one of them may not be published.
 
-    Raises RecordError for a damaged record, one of another configuration, one made with
-    uncommitted changes (unless allowed), and when there is none. Raises MachineError when
-    one of them is being written or published by another process.
+    Raises RecordError for a damaged record, one of another configuration, one of an unknown
+    commit or with uncommitted changes (unless allowed), and when there is none. Raises
+    MachineError when one of them is being written or published by another process.
     """
     records = source.records(p.name)
     if not records:
@@ -87,15 +90,25 @@ def copy_finished(
                 f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
                 " move the record away"
             )
-        if record.env.get("dirty") is not False and not allow_dirty:
-            raise RecordError(
-                f"{record.folder}: made with uncommitted changes or outside a git checkout:"
-                " commit and train again, or publish with --allow-dirty"
-            )
+        _refuse_unknown(record, allow_dirty)
     with lock_all(source.folder(p.name), [record.run.id for record in records]):
         for record in records:
             target.sweep(p.name, record.run.id)
         return [target.copy(record) for record in records]
+
+
+def _refuse_unknown(record: Record, allow_dirty: bool) -> None:
+    """Raises RecordError where nobody can say which code made a record."""
+    if not record.env.get("commit"):
+        raise RecordError(
+            f"{record.folder}: made by code of unknown commit: train again in a clone that git"
+            " can read (`git status` there says why it cannot)"
+        )
+    if record.env.get("dirty") is not False and not allow_dirty:
+        raise RecordError(
+            f"{record.folder}: made with uncommitted changes: commit and train again, or publish"
+            " with --allow-dirty"
+        )
 
 
 def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> list[Record]:

@@ -18,10 +18,11 @@ from repro.cli.terminal import say
 from repro.config import Run
 from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
 from repro.files import write_file
+from repro.places import SCRIPTS
 from repro.profiles import Profile, profile, runs
 from repro.report import commands, deviations, images, ledger, page, throughput
 from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
-from repro.store import NAMED, ROOT, Store
+from repro.store import NAMED, Store
 
 NAME = "report.html"
 
@@ -141,5 +142,5 @@ def benches(store: Store) -> Iterator[Measured]:
 
 def title(figure: str) -> str:
     """What a figure's script says that it shows."""
-    source = (ROOT / "figures" / f"{figure}.py").read_text(encoding="utf-8")
+    source = (SCRIPTS / "figures" / f"{figure}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or figure).splitlines()[0]

@@ -39,7 +39,7 @@ def load(data: Data, data_dir: Path | None = None) -> Images:
     """The data set of a configuration; files that the data folder lacks are fetched first.
 
     One that is fetched on request only must be there. The folder is `data_dir`, else $REPRO_DATA,
-    else `data/` of the checkout; it may be read-only when complete. Raises UsageError (unknown
+    else `data/` beside the stores; it may be read-only when complete. Raises UsageError (unknown
     name), DataError (missing, damaged, or no mirror has it), MachineError (disk full, folder not
     writable).
     """

@@ -18,7 +18,7 @@ from typing import IO, Literal
 from repro.config import Data
 from repro.data.images import Images
 from repro.errors import DataError
-from repro.store import ROOT
+from repro.places import HOME
 
 FOLDER_VARIABLE = "REPRO_DATA"
 LOCAL = "local folder"
@@ -118,8 +118,8 @@ class FileStatus:
 
 
 def directory(data_dir: Path | None = None) -> Path:
-    """The data folder: the argument, else $REPRO_DATA, else `data/` of the checkout."""
-    chosen = data_dir or os.environ.get(FOLDER_VARIABLE) or ROOT / "data"
+    """The data folder: the argument, else $REPRO_DATA, else `data/` beside the stores."""
+    chosen = data_dir or os.environ.get(FOLDER_VARIABLE) or HOME / "data"
     return Path(chosen).expanduser()
 
 

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from typing import Any
 
 import numpy as np
 import torch
 
-from repro.store import ROOT
+from repro.commit import commit
+from repro.places import ROOT
 
 CORES = "cores"  # ends the name of a CPU
-
-
-def commit() -> tuple[str | None, bool | None]:
-    """Commit of this checkout and whether files differ from it; None outside a checkout."""
-    try:
-        git = ["git", "-C", str(ROOT)]
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-        # Publishing redraws results/ and the README: they do not change what is computed.
-        watched = ["repro", "tables", "figures", "pyproject.toml", "requirements.txt"]
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", *watched],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
-    return head.stdout.strip(), bool(changed.stdout.strip())
 
 
 def device_name(device: torch.device) -> str:
@@ -53,7 +33,7 @@ def on_cpu(env: dict[str, Any]) -> bool:
 
 def software() -> dict[str, Any]:
     """Commit and versions of what computes here."""
-    head, dirty = commit()
+    head, dirty = commit(ROOT)
     versions = {
         "python": platform.python_version(),
         "torch": str(torch.__version__),

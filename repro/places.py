@@ -1,0 +1,15 @@
+"""Where things live: beside the code in a checkout, in the current folder once it is installed.
+
+Nothing is ever written beside an installed package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+CHECKOUT = all((ROOT / path).is_file() for path in ("tables/layout.py", "figures/style.py"))
+SCRIPTS = ROOT if CHECKOUT else PACKAGE  # a wheel has tables/ and figures/ inside the package
+HOME = ROOT if CHECKOUT else Path()
+NAMED = {name: HOME / name for name in ("runs", "results")}

@@ -1,0 +1,43 @@
+"""A clone has the bytes that were committed, whatever a machine's git does to line ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import LVAE
+from fixture_checkout import copy_checkout
+
+from repro.places import ROOT
+from repro.store import Store
+
+RECORD = f"results/reduced/{LVAE}"
+COPIED = (".gitattributes", "run_all.sh", "tables", RECORD)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=x", "-c", "user.email=x@y.z", "-c", "commit.gpgsign=false")
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull}
+    subprocess.run(["git", *who, *arguments], cwd=folder, env=environment, check=True)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository of some of this checkout's files, and of a record."""
+    root = copy_checkout(tmp_path / "origin", COPIED)
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "x")
+    return root
+
+
+@pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.autocrlf=input", "core.eol=crlf"])
+def test_a_clone_has_the_committed_bytes(origin, tmp_path, setting):
+    git(tmp_path, "clone", "--quiet", "--config", setting, "origin", "clone")
+    paths = [p.relative_to(origin) for p in origin.rglob("*") if p.is_file()]
+    ours = [p for p in paths if p.parts[0] != ".git"]
+    changed = [p for p in ours if (tmp_path / "clone" / p).read_bytes() != (ROOT / p).read_bytes()]
+    assert (changed, len(ours) > 10) == ([], True)
+    Store(tmp_path / "clone" / "results").record("reduced", LVAE).verify()

@@ -1,0 +1,115 @@
+"""Installed from a wheel: it works from any folder, and writes nothing beside the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import LVAE
+from fixture_checkout import copy_checkout
+
+from repro.places import ROOT
+
+pytestmark = pytest.mark.slow
+
+COPIED = ("repro", "tables", "figures", "pyproject.toml", "setup.py", "requirements.txt", "LICENSE")
+BUILT = ("README.md", ".gitignore")
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+ALONE = ("--no-deps", "--no-index")
+# Runs commands one after another, then says how each ended and where things live.
+DRIVER = """
+import json, sys
+from repro import api, cli, data, places
+from repro.engine.provenance import software
+codes = [cli.run(command) for command in json.loads(sys.argv[1])]
+model = api.load_model(sys.argv[2], "reduced", store="published")
+places = [str(p.resolve()) for p in (*places.NAMED.values(), data.directory())]
+told = {"codes": codes, "samples": len(model.sample(2)), "places": places, **software()}
+print("\\n" + json.dumps(told))
+"""
+
+
+def call(*command: str | Path, **options: Any) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@y.z", "-c", "commit.gpgsign=false")
+    return call("git", *who, *arguments, cwd=folder).strip()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean clone of what the package is built from."""
+    root = copy_checkout(tmp_path_factory.mktemp("clone") / "it", (*COPIED, *BUILT))
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "x")
+    return root
+
+
+@pytest.fixture(scope="module")
+def site(clone: Path) -> Path:
+    """An empty environment's folder with the package, by way of a source distribution."""
+    build = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    out, folder = clone.parent / "out", clone.parent / "site"
+    call(sys.executable, "-c", build, out, cwd=clone)
+    shutil.unpack_archive(next(out.glob("*.tar.gz")), clone.parent / "source")
+    source = next((clone.parent / "source").iterdir())
+    call(*PIP, "wheel", *ALONE, "--no-build-isolation", source, "--wheel-dir", out)
+    call(*PIP, "install", *ALONE, "--target", folder, next(out.glob("*.whl")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder elsewhere that holds a copy of `results/`, and images."""
+    folder = tmp_path_factory.mktemp("away")
+    for name in ("quick", f"reduced/{LVAE}", "weights"):
+        shutil.copytree(ROOT / "results" / name, folder / "published" / name)
+    np.save(folder / "images.npy", np.eye(784, dtype=np.uint8)[:3])
+    return folder
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*")}
+
+
+def test_the_wheel_works_from_any_folder_and_writes_only_there(clone, site, away):
+    assert {p.name for p in site.iterdir()} - {"bin"} == {
+        "repro",
+        "lvae_repro-0.1.0.dist-info",  # a top-level `tables` would shadow PyTables
+    }
+    store = ["--store", "published"]
+    quick = [*store, "--profile", "quick"]
+    codes = {
+        ("check", *quick, "--json"): 0,
+        ("tables", *quick, "--out", "tables"): 0,
+        ("show", LVAE, *store, "--profile", "reduced"): 0,
+        ("list", *quick): 0,
+        ("score", "images.npy", "--run", LVAE, *store, "--profile", "reduced", "--samples", "2"): 0,
+        ("report", *quick): 0,  # draws as `repro figures` does
+        ("publish", "--profile", "quick"): 3,
+    }
+    before = files(site)
+    environment = {k: v for k, v in os.environ.items() if k != "REPRO_DATA"}
+    environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = json.dumps([*codes])
+    out = call(sys.executable, "-c", DRIVER, asked, LVAE, cwd=away, env=environment)
+    told = json.loads(out.splitlines()[-1])
+    assert told["codes"] == [*codes.values()]
+    assert told["samples"] == 2
+    assert told["places"] == [str(away.resolve() / name) for name in ("runs", "results", "data")]
+    assert (told["commit"], told["dirty"]) == (git(clone, "rev-parse", "HEAD"), False)
+    assert files(site) == before
+    assert (away / "tables" / "table1.md").is_file()
+    assert (away / "published" / "report.html").is_file()
