@@ -5,11 +5,12 @@ export TORCHINDUCTOR_CACHE_DIR=$DRILL_HOME/cache/inductor TRITON_CACHE_DIR=$DRIL
 export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-4}
 export PYTHONPATH=$PWD REPRO_DATA=${REPRO_DATA:-$PWD/$brought/data}
 mkdir -p "$OUT" "$DRILL_HOME/cache"
-# Records name the commit that prepare.sh packed. A .git that lies here may be of another state of
-# the project: it is neither used nor touched.
-if [ -f $brought/git.tgz ]; then
-  rm -rf "$DRILL_HOME/git" && mkdir -p "$DRILL_HOME/git" && tar xzf $brought/git.tgz -C "$DRILL_HOME/git"
-  export GIT_DIR=$DRILL_HOME/git/.git GIT_WORK_TREE=$PWD
+# Records name the commit that prepare.sh packed. A .git of another state of the project, as a copied
+# checkout may have, is set aside where there is a device; elsewhere call A refuses it.
+if [ -f $brought/git.tgz ] && [ "$(git rev-parse HEAD 2>/dev/null)" != "$(cat $brought/commit)" ] &&
+  [ "${DRILL_DEVICE:-cuda}" = cuda ]; then
+  [ ! -e .git ] || { mv .git "$brought/git-set-aside.$$" && echo "set aside: $brought/git-set-aside.$$"; }
+  tar xzf $brought/git.tgz
 fi
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 [ -d "$DRILL_HOME/cache/inductor" ] || ! [ -f $brought/cache.tgz ] ||
@@ -19,8 +20,9 @@ export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 commit_fault() {
   timeout 60 python3 - "$(cat $brought/commit 2>/dev/null)" <<'END' || echo 'no commit: repro cannot be imported'
 import sys
-from repro.engine.provenance import commit
-head, dirty = commit()
+from repro.commit import commit
+from repro.places import ROOT
+head, dirty = commit(ROOT)
 packed = sys.argv[1] or "none, as prepare.sh was not run"
 if head != packed or dirty is not False:
     print(f"records would say commit {head}, dirty {dirty}; packed was {packed}")
