@@ -55,7 +55,8 @@ def _bytes_below(high: int, generator: np.random.Generator, n: int) -> NDArray[n
     drawn = _raw(generator, n + n // 128 + 64)  # one in 256 is drawn again; seldom twice as many
     while (kept := drawn[drawn != 0]).size < n:
         drawn = np.concatenate([drawn, _raw(generator, n)])
-    return kept[:n] - np.uint8(1)
+    found: NDArray[np.uint8] = kept[:n] - np.uint8(1)
+    return found
 
 
 def _raw(generator: np.random.Generator, n: int) -> NDArray[np.uint8]:

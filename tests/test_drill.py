@@ -45,13 +45,14 @@ def test_records_name_the_packed_commit_beside_another_git(tmp_path: Path) -> No
     shutil.rmtree(machine / ".git")
     other = "git -c user.name=x -c user.email=x commit -qm other --allow-empty"
     in_shell(machine, f"git init -q && {other}")
-    packed, tgz = (machine / ".drill" / name for name in ("commit", "git.tgz"))
-    content = tgz.read_bytes()
-    tgz.unlink()
-    assert f"packed was {packed.read_text().strip()}" in in_shell(machine, FAULT)
-    tgz.write_bytes(content)
+    on_cpu = f"export DRILL_DEVICE=cpu; {FAULT}"
+    packed = (machine / ".drill" / "_commit.txt").read_text().split()[0]
+    assert f"packed was {packed}" in in_shell(machine, on_cpu)
     assert in_shell(machine, FAULT).startswith("set aside: .drill/")
-    assert in_shell(machine, FAULT) == ""
+    assert in_shell(machine, on_cpu) == ""
+    with (machine / "repro" / "errors.py").open("a") as source:
+        source.write("# changed\n")
+    assert f"commit {packed}, dirty True" in in_shell(machine, on_cpu)
 
 
 @pytest.fixture

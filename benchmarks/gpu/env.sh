@@ -7,18 +7,18 @@ export PYTHONPATH=$PWD REPRO_DATA=${REPRO_DATA:-$PWD/$brought/data}
 mkdir -p "$OUT" "$DRILL_HOME/cache"
 # Records name the commit that prepare.sh packed. A .git of another state of the project, as a copied
 # checkout may have, is set aside where there is a device; elsewhere call A refuses it.
-if [ -f $brought/git.tgz ] && [ "$(git rev-parse HEAD 2>/dev/null)" != "$(cat $brought/commit)" ] &&
-  [ "${DRILL_DEVICE:-cuda}" = cuda ]; then
+packed=$(cut -d' ' -f1 $brought/_commit.txt 2>/dev/null)
+if [ -n "$packed" ] && [ "${DRILL_DEVICE:-cuda}" = cuda ] &&
+  [ "$(git -c safe.directory="$PWD" rev-parse HEAD 2>/dev/null)" != "$packed" ]; then
   [ ! -e .git ] || { mv .git "$brought/git-set-aside.$$" && echo "set aside: $brought/git-set-aside.$$"; }
-  tar xzf $brought/git.tgz
+  cp $brought/_commit.txt repro/
 fi
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 [ -d "$DRILL_HOME/cache/inductor" ] || ! [ -f $brought/cache.tgz ] ||
   tar xzf $brought/cache.tgz -C "$DRILL_HOME"
 
 # Prints why records made here could not be published, or nothing.
 commit_fault() {
-  timeout 60 python3 - "$(cat $brought/commit 2>/dev/null)" <<'END' || echo 'no commit: repro cannot be imported'
+  timeout 60 python3 - "$packed" <<'END' || echo 'no commit: repro cannot be imported'
 import sys
 from repro.commit import commit
 from repro.places import ROOT

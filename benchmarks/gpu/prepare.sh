@@ -13,23 +13,14 @@ fi
 mkdir -p .drill/data .drill/resume
 cp -r "${REPRO_DATA:?names the folder of the data sets, as repro data fetch fills it}/mnist" .drill/data/
 chmod -R u+w .drill
-# A clone without file contents: `git status` can hash the files that travel, and name the commit.
-tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
-git clone -q --depth=1 --no-checkout --filter=blob:none \
-  -u 'git -c uploadpack.allowFilter=true upload-pack' "file://$root" "$tmp/c" 2>/dev/null
-git -C "$tmp/c" reset -q
-for setting in 'core.fileMode false' 'status.renames false' 'gc.auto 0'; do
-  git -C "$tmp/c" config $setting
-done
-[ "$(git -C "$tmp/c" rev-parse HEAD)" = "$(git rev-parse HEAD)" ] || { echo 'clone: other commit'; exit 1; }
-tar czf .drill/git.tgz -C "$tmp/c" .git
-git rev-parse HEAD >.drill/commit
+# The commit travels as the stamp that `repro.commit` reads where there is no git, with a digest of
+# the sources: a changed one is dirty.
+python3 -m repro.commit && mv repro/_commit.txt .drill/
 bytes() { xargs -0 -r stat -c %s -- 2>/dev/null | awk '{s += $1} END {print s + 0}'; }
 listed() { git ls-files -z --cached --others --exclude-standard "$@"; }
 tree=$(listed | bytes) carried=$(find .drill -type f -print0 | bytes)
 total=$(((tree + carried) / 2**20))
-echo "travels: checkout $((tree / 2**20)) MiB + .drill $((carried / 2**20)) MiB = $total MiB of $limit" \
-  "(git.tgz $(($(stat -c %s .drill/git.tgz) / 1024)) kB)"
+echo "travels: checkout $((tree / 2**20)) MiB + .drill $((carried / 2**20)) MiB = $total MiB of $limit"
 if [ "$total" -ge "$limit" ]; then
   echo "More than $limit MiB. Move some of these out of the checkout until the drill is over (then"
   echo '`git checkout -- PATH`; records stay clean, as only code is watched), and run this again:'
