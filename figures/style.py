@@ -12,11 +12,14 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import plotting  # noqa: F401 - before matplotlib
+
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +30,7 @@ from repro.errors import ReproError
 from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
 from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
+from repro.output import take_streams
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
 from repro.scripts import load
@@ -143,10 +147,16 @@ def journal(draw: Draw) -> Draw:
 
     @functools.wraps(draw)
     def styled(store: Store, profile: str) -> Figure:
-        with matplotlib.rc_context(LOOK):
+        with looks():
             return draw(store, profile)
 
     return styled
+
+
+def looks() -> AbstractContextManager[None]:
+    """The common look upon matplotlib's own defaults, whatever the caller has set."""
+    look: AbstractContextManager[None] = matplotlib.style.context(LOOK, after_reset=True)
+    return look
 
 
 def say(ax: Axes, text: str) -> None:
@@ -244,7 +254,7 @@ def save(fig: Figure, stem: Path) -> list[Path]:
     described = {"Software": None, "Description": str(fig.get_label()) or None}
     for suffix, metadata in ((".png", described), (".pdf", {"CreationDate": None})):
         content = io.BytesIO()
-        with matplotlib.rc_context(LOOK):
+        with looks():
             fig.savefig(content, format=suffix[1:], dpi=DPI, metadata=metadata)
         path = stem.with_name(stem.name + suffix)
         write_file(path, content.getvalue())
@@ -277,8 +287,10 @@ def main(draw: Draw, script: str) -> int:
     parser.add_argument("--profile", default="quick", help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/figures)")
     args = parser.parse_args()
+    take_streams()
     try:
         store = open_store(args.store, args.profile)
+        store.some_records(args.profile)
         out = args.out or store.folder(args.profile, "figures")
         for path in save(draw(store, args.profile), out / name):
             print(path)

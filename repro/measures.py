@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.store import FINAL, Record
+from repro.sealed import FINAL
+from repro.store import Record
 from repro.targets import ACTIVE_NATS, COLLAPSED_NATS
 
 PUBLISHED = "published"  # the version of a data set that the paper used

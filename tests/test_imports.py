@@ -19,6 +19,8 @@ DATA_FLOOR = {
     "experiments",
     "profiles",
     "targets",
+    "output",
+    "sealed",
     "store",
     "status",
     "scripts",

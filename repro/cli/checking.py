@@ -11,6 +11,7 @@ from rich.text import Text
 from repro import check as checks
 from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.errors import NothingError
 from repro.store import open_store
 
 SILENT = {"not run", "quoted"}  # counted in the caption only
@@ -45,7 +46,15 @@ def check(
 ) -> None:
     """Hold records against the published numbers and claims."""
     opened, p = to_read(store, profile)
+    opened.some_records(p.name)
     report = checks.check(opened, p.name)
+    verdicts = {r.verdict for r in (*report.targets, *report.claims)}
+    if against is None and not verdicts - SILENT:
+        raise NothingError(
+            f"nothing to hold against: looked in {opened.folder(p.name)} for the Runs of"
+            f" {len(report.targets)} targets and {len(report.claims)} claims: `repro list` names"
+            " them"
+        )
     failures = checks.strict_failures(report) if strict else []
     content = checks.as_json(report)
     tables = [checks.as_table(report)]

@@ -19,7 +19,11 @@ SHARED = {"tables": "layout", "figures": "style"}  # the module of each folder w
 OutDir = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="Default: a folder of the store.", show_default=False
+        "--out",
+        metavar="DIR",
+        readable=False,
+        help="Default: a folder of the store.",
+        show_default=False,
     ),
 ]
 
@@ -60,7 +64,11 @@ def script(folder: str, name: str) -> Any:
 
 
 def render(folder: str, store: Store, p: Profile, out: Path | None = None) -> list[Path]:
-    """Render all scripts of a folder, by default into the store. Raises RecordError."""
+    """Render all scripts of a folder, by default into the store.
+
+    Raises NothingError where there is no record to show, RecordError for a damaged one.
+    """
+    store.some_records(p.name)
     place = out or store.folder(p.name, folder)
     written: list[Path] = script(folder, SHARED[folder]).render_all(store, p.name, place)
     return written

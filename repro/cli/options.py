@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from repro.profiles import PROFILES, Profile, profile
-from repro.store import FINAL, NAMED, Store, open_store
+from repro.sealed import FINAL
+from repro.store import NAMED, Store, open_store
 
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
@@ -47,6 +48,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="D",
+        readable=False,  # that it is not is an error of the data, said where they are read
         help="Folder of the data sets. Default: $REPRO_DATA, else data/ of the checkout.",
         show_default=False,
     ),

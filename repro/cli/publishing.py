@@ -75,17 +75,13 @@ def copy_finished(
     uncommitted changes (unless allowed), and when there is none. Raises MachineError when
     one of them is being written or published by another process.
     """
-    records = source.records(p.name)
-    if not records:
-        raise RecordError(
-            f"{source.folder(p.name)}: nothing to publish: `repro train --profile {p.name}` first"
-        )
+    records = source.some_records(p.name)
     for record in records:
         record.verify()
         if find_run(record.run.id, p).hash != record.run.hash:
             raise RecordError(
                 f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
-                " move the record away"
+                " move the record out of runs/"
             )
         if record.env.get("dirty") is not False and not allow_dirty:
             raise RecordError(

@@ -41,7 +41,12 @@ def report(
     store: StoreToRead = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"Default: {NAME} in the store.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help=f"Default: {NAME} in the store.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Write one HTML page: verdicts, tables, figures, claims, every Run, where numbers come from.
@@ -49,7 +54,9 @@ def report(
     It shows each profile that the store holds, or only --profile. It needs no network.
     """
     opened, p = to_read(store, profile)
-    names = [p.name] if profile else begun(opened) or [p.name]
+    names = [n for n in begun(opened) if profile in (None, n)]
+    if not names and (profile or not throughput.files(opened)):
+        opened.some_records(p.name)
     path = out or opened.root / NAME
     write_file(path, page.render(gather(opened, names)).encode())
     say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")

@@ -35,7 +35,8 @@ def complain(text: str, code: int) -> int:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    """In ASCII, whatever the terminal's encoding."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def seconds(text: str) -> float:

@@ -118,9 +118,15 @@ class FileStatus:
 
 
 def directory(data_dir: Path | None = None) -> Path:
-    """The data folder: the argument, else $REPRO_DATA, else `data/` of the checkout."""
+    """The data folder: the argument, else $REPRO_DATA, else `data/` of the checkout.
+
+    Raises DataError for `~name` where there is no such user.
+    """
     chosen = data_dir or os.environ.get(FOLDER_VARIABLE) or ROOT / "data"
-    return Path(chosen).expanduser()
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as e:
+        raise DataError(f"{chosen}: no such home folder: write the path in full") from e
 
 
 class Stream:
