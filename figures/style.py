@@ -11,7 +11,7 @@ import functools
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,9 @@ import plotting  # noqa: F401 - before matplotlib
 
 import matplotlib.style
 import numpy as np
+import PIL.Image
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -267,13 +269,25 @@ def script(name: str) -> Any:
     return load(HERE, name)
 
 
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Draw every figure of this folder. Raises UsageError, RecordError, MachineError."""
+def picture(fig: Figure) -> PIL.Image.Image:
+    """What `save` writes as PNG, as pixels R, G, B."""
+    with looks():
+        canvas = FigureCanvasAgg(fig)
+        canvas.draw()
+    size = canvas.get_width_height()
+    return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
+
+
+def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
+    """Every figure of this folder with its name. Raises UsageError, RecordError."""
     numbered = sorted((p.stem for p in HERE.glob("figure*.py")), key=lambda n: int(n[6:]))
-    written = []
     for name in (*numbered, "ladder"):
-        written += save(script(name).draw(store, profile), out_dir / name)
-    return written
+        yield name, script(name).draw(store, profile)
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Save every figure of this folder. Raises UsageError, RecordError, MachineError."""
+    return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
 
 
 def main(draw: Draw, script: str) -> int:

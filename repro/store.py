@@ -223,6 +223,19 @@ class Store:
         return self.record(record.profile, record.run.id)
 
 
+class Snapshot(Store):
+    """A store as it was when a profile's records were first read: for who asks many times."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._read: dict[str, list[Record]] = {}
+
+    def records(self, profile: str) -> list[Record]:
+        if profile not in self._read:
+            self._read[profile] = super().records(profile)
+        return self._read[profile]
+
+
 def open_store(name: str | Path | None, profile: str) -> Store:
     """`runs`, `results` or a path; None: `runs` where it holds the profile, else `results`."""
     if name is None:

@@ -20,7 +20,7 @@ from repro.cli import (
     using,
     watching,
 )
-from repro.cli.terminal import complain, print_json
+from repro.cli.terminal import complain, naming_strays, print_json
 from repro.errors import NothingError, ReproError
 from repro.files import READING, REMEDIES
 from repro.output import take_streams
@@ -51,6 +51,11 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command; errors made on purpose become one line on stderr."""
     take_streams()
+    with naming_strays():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         code = app(args=list(argv) or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()

@@ -13,7 +13,7 @@ from repro.cli.options import ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import say
 from repro.errors import MachineError
 from repro.profiles import Profile
-from repro.store import ROOT, Store
+from repro.store import ROOT, Snapshot, Store
 
 SHARED = {"tables": "layout", "figures": "style"}  # the module of each folder with `render_all`
 OutDir = Annotated[
@@ -75,7 +75,7 @@ def render(folder: str, store: Store, p: Profile, out: Path | None = None) -> li
 
 
 def _render_and_say(folder: str, store: Store, p: Profile, out: Path | None) -> None:
-    written = render(folder, store, p, out)
+    written = render(folder, Snapshot(store.root), p, out)
     say(f"{len(written)} files of profile {p.name} from {store.root}:")
     for path in written:
         say(f"  {path}")

@@ -38,7 +38,7 @@ def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) ->
     if begun and begun != source["hash"]:
         raise RecordError(
             f"{where}: begun on other {source['name']} data than the {source['version']} set here:"
-            " point --data-dir at those, or move it away and train again"
+            " point --data-dir at those; or, of a Run in runs/, remove it and train again"
         )
 
 

@@ -81,7 +81,8 @@ def find_weights(store: Store, record: Record) -> Path:
     if not path.is_file():
         raise RecordError(
             f"{own}: no weights of {run.id}, and none published; they stay where a Run was"
-            " trained: move its record away and train again"
+            f" trained: `repro train {run.id} --profile {profile}` makes them in runs/, where it"
+            " has no record"
         )
     if load_run(path).hash != run.hash:
         raise RecordError(f"{path}: weights of another configuration of {run.id}: train it again")
