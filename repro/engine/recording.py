@@ -28,7 +28,8 @@ def recorded(store: Store, profile: str, run: Run) -> bool:
     record = store.find(profile, run.id)
     if record is not None and record.run.hash != run.hash:
         raise RecordError(
-            f"{record.folder}: holds another configuration of {run.id}: move it away to train this"
+            f"{record.folder}: holds another configuration of {run.id}: move it out of runs/ to"
+            " train this"
         )
     return record is not None
 

@@ -131,8 +131,8 @@ def load_adam(path: Path) -> Params:
     tensors = {n.removeprefix(ADAM): p for n, p in tensors_of(path).items() if n.startswith(ADAM)}
     if not tensors:
         raise RecordError(
-            f"{path}: holds no Adam moments, which older versions did not save: move the Run's"
-            " record away to train it again"
+            f"{path}: holds no Adam moments, which older versions did not save: remove the"
+            " Run's record from runs/ to train it again"
         )
     return tensors
 
