@@ -89,9 +89,9 @@ def _fault(e: OSError) -> str:
     place = e.filename
     if place is None:
         _drop_output()
-    done = "use" if place is not None else "write"
+    done = "cannot write (" if place is None else "cannot use ("
     remedy = {**READING, **REMEDIES}.get(e.errno or 0, "name another place, or mend this one")
-    return f"{place or 'output'}: cannot {done} ({e.strerror or e}): {remedy}"
+    return f"{place or 'output'}: {done}{e.strerror or e}): {remedy}"
 
 
 def _drop_output() -> None:
