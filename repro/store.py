@@ -13,7 +13,7 @@ import io
 import os
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +223,18 @@ class Store:
         return self.record(record.profile, record.run.id)
 
 
+@dataclass(frozen=True)
+class _Kept(Record):
+    """A record that unpacks each of its npz files once."""
+
+    kept: dict[str, Arrays] = field(default_factory=dict, compare=False, repr=False)
+
+    def arrays(self, name: str) -> Arrays:
+        if name not in self.kept:
+            self.kept[name] = super().arrays(name)
+        return self.kept[name]
+
+
 class Snapshot(Store):
     """A store as it was when a profile's records were first read: for who asks many times."""
 
@@ -232,7 +244,7 @@ class Snapshot(Store):
 
     def records(self, profile: str) -> list[Record]:
         if profile not in self._read:
-            self._read[profile] = super().records(profile)
+            self._read[profile] = [_Kept(**vars(r)) for r in super().records(profile)]
         return self._read[profile]
 
 
