@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.errors import NothingError
 from repro.measures import array, metric
 from repro.store import Record, Store
 
@@ -76,7 +75,7 @@ class Comparison:
 def compare(store: Store, against: Store, profile: str) -> Comparison:
     """Every Run that both stores hold, metric by metric; L_K only with equal K and images.
 
-    Raises NothingError where there is none such, RecordError for a damaged record.
+    Raises NothingError where a store is empty, RecordError for a damaged record.
     """
     here = {r.run.id: r for r in store.some_records(profile)}
     reference = against.some_records(profile)
@@ -93,12 +92,6 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
         unlike = [m for m in METRICS if m not in metrics and metrics != [ERROR]]
         skipped += [f"{other.run.id} {m}: other K or images" for m in unlike]
     missing = tuple(r.run.id for r in reference if r.run.id not in here)
-    if not differences:
-        why = f": {'; '.join(skipped)}" if skipped else ""
-        raise NothingError(
-            f"no Run to compare: looked in {store.folder(profile)} for any of the"
-            f" {len(reference)} Runs of {against.folder(profile)}{why}: choose another --against"
-        )
     return Comparison(profile, tuple(differences), missing, tuple(skipped))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +62,8 @@ def check(
     if against is not None:
         other = open_store(against, p.name)
         comparison = checks.compare(opened, other, p.name)
+        if not comparison.differences:
+            raise NothingError(_nothing(opened.folder(p.name), other.folder(p.name), comparison))
         failures += [f"worse than in {against}: {d}" for d in comparison.regressions]
         content["against"] = _comparison_json(against, comparison)
         tables = [_beside(report, checks.check(other, p.name), against), _differences(comparison)]
@@ -75,6 +78,12 @@ def check(
         raise typer.Exit(FAILED)
     if not as_json and against is not None:
         say(f"no Run is worse than in {against} beyond its error")
+
+
+def _nothing(here: Path, there: Path, comparison: checks.Comparison) -> str:
+    missing = ", ".join(comparison.missing)
+    why = "; ".join((*comparison.skipped, *([f"missing here: {missing}"] if missing else [])))
+    return f"no Run to compare: looked in {here} for those of {there}: {why}: choose other stores"
 
 
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:

@@ -12,7 +12,7 @@ from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
 from repro.engine.locks import lock_all
-from repro.errors import MachineError, RecordError, UsageError
+from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.grid import GREY_SCALES
 from repro.files import write_file
@@ -75,7 +75,12 @@ def copy_finished(
     uncommitted changes (unless allowed), and when there is none. Raises MachineError when
     one of them is being written or published by another process.
     """
-    records = source.some_records(p.name)
+    records = source.records(p.name)
+    if not records:
+        raise NothingError(
+            f"nothing to publish: no record in {source.folder(p.name)}:"
+            f" `repro train --profile {p.name}` first"
+        )
     for record in records:
         record.verify()
         if find_run(record.run.id, p).hash != record.run.hash:
