@@ -272,7 +272,7 @@ def script(name: str) -> Any:
 def picture(fig: Figure) -> PIL.Image.Image:
     """What `save` writes as PNG, as pixels R, G, B."""
     with looks():
-        canvas = FigureCanvasAgg(fig)
+        canvas: Any = FigureCanvasAgg(fig)
         canvas.draw()
     size = canvas.get_width_height()
     return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")

@@ -10,7 +10,11 @@ from typing import Any, Literal
 
 from repro.errors import RecordError
 
-_hints = functools.cache(typing.get_type_hints)  # most of the time that a record takes to read
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """Most of the time that a record takes to read, were it done for every field again."""
+    return typing.get_type_hints(cls)
 
 
 def build(cls: Any, raw: Any, where: str) -> Any:

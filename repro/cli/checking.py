@@ -49,7 +49,7 @@ def check(
     opened, p = to_read(store, profile)
     opened.some_records(p.name)
     report = checks.check(opened, p.name)
-    verdicts = {r.verdict for r in (*report.targets, *report.claims)}
+    verdicts = {t.verdict for t in report.targets} | {c.verdict for c in report.claims}
     if against is None and not verdicts - SILENT:
         raise NothingError(
             f"nothing to hold against: looked in {opened.folder(p.name)} for the Runs of"
