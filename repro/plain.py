@@ -70,7 +70,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _families(kind: Any) -> tuple[Any, ...]:
-    hints = _hints(kind) if dataclasses.is_dataclass(kind) else {}
+    hints = _hints(kind) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else {}
     return typing.get_args(hints.get("family"))
 
 
