@@ -220,7 +220,11 @@ reproduce() {
   0 | 4) ;; # the table says which Runs diverged, so it is drawn all the same
   *) exit "$status" ;;
   esac
-  draw_and_check runs "runs/$profile" runs/report.html
+  if ls runs/"$profile"/*/final.json >/dev/null 2>&1; then
+    draw_and_check runs "runs/$profile" runs/report.html
+  else
+    echo "No Run of profile $profile is finished yet: nothing to draw or check."
+  fi
   exit "$status"
 }
 

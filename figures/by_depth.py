@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from style import (
     COLOURS,
     MARKERS,
@@ -20,6 +17,10 @@ from style import (
     mean_and_sd,
     write_in,
 )
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from repro.experiments import label_of
 from repro.experiments.grid import MAX_DEPTH

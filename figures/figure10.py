@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from matplotlib.figure import Figure
 from mosaic import mosaics
 from style import journal, main
+
+from matplotlib.figure import Figure
 
 from repro.store import Store
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
 
 from repro.profiles import profile as find_profile
 from repro.store import Store

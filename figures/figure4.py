@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 
+from style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
 
 from repro.experiments.grid import VARIANTS
 from repro.measures import array
-from repro.store import Arrays, Record, Store
+from repro.sealed import Arrays
+from repro.store import Record, Store
 from repro.targets import ACTIVE_NATS
 
 MAP = "viridis_r"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
 
 from repro.experiments.grid import MAX_DEPTH
 from repro.measures import kl_layers

@@ -6,9 +6,10 @@ import sys
 from dataclasses import replace
 
 from by_depth import bounds_by_depth
+from style import journal, main
+
 from figure3 import FIGURE as FIGURE3
 from matplotlib.figure import Figure
-from style import journal, main
 
 from repro.store import Store
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from by_depth import ByDepth, bounds_by_depth
-from matplotlib.figure import Figure
 from style import journal, main
+
+from matplotlib.figure import Figure
 
 from repro.store import Store
 from repro.targets import TARGETS

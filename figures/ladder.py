@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from style import NOT_RUN, PAGE, Seeds, add_caption, gather, journal, main, say
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
-from style import NOT_RUN, PAGE, Seeds, add_caption, gather, journal, main, say
 
 from repro.experiments import EXPERIMENTS
 from repro.measures import array

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from style import PAGE, add_caption, first_seed, gather, say
+
 import numpy as np
 from matplotlib.figure import Figure
-from style import PAGE, add_caption, first_seed, gather, say
 
 from repro.measures import array
 from repro.store import Store

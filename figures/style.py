@@ -11,14 +11,19 @@ import functools
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import plotting  # noqa: F401 - before matplotlib
+
+import matplotlib.style
 import numpy as np
+import PIL.Image
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -27,6 +32,7 @@ from repro.errors import ReproError
 from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
 from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
+from repro.output import take_streams
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
 from repro.scripts import load
@@ -143,10 +149,16 @@ def journal(draw: Draw) -> Draw:
 
     @functools.wraps(draw)
     def styled(store: Store, profile: str) -> Figure:
-        with matplotlib.rc_context(LOOK):
+        with looks():
             return draw(store, profile)
 
     return styled
+
+
+def looks() -> AbstractContextManager[None]:
+    """The common look upon matplotlib's own defaults, whatever the caller has set."""
+    look: AbstractContextManager[None] = matplotlib.style.context(LOOK, after_reset=True)
+    return look
 
 
 def say(ax: Axes, text: str) -> None:
@@ -244,7 +256,7 @@ def save(fig: Figure, stem: Path) -> list[Path]:
     described = {"Software": None, "Description": str(fig.get_label()) or None}
     for suffix, metadata in ((".png", described), (".pdf", {"CreationDate": None})):
         content = io.BytesIO()
-        with matplotlib.rc_context(LOOK):
+        with looks():
             fig.savefig(content, format=suffix[1:], dpi=DPI, metadata=metadata)
         path = stem.with_name(stem.name + suffix)
         write_file(path, content.getvalue())
@@ -257,13 +269,25 @@ def script(name: str) -> Any:
     return load(HERE, name)
 
 
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Draw every figure of this folder. Raises UsageError, RecordError, MachineError."""
+def picture(fig: Figure) -> PIL.Image.Image:
+    """What `save` writes as PNG, as pixels R, G, B."""
+    with looks():
+        canvas: Any = FigureCanvasAgg(fig)
+        canvas.draw()
+    size = canvas.get_width_height()
+    return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
+
+
+def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
+    """Every figure of this folder with its name. Raises UsageError, RecordError."""
     numbered = sorted((p.stem for p in HERE.glob("figure*.py")), key=lambda n: int(n[6:]))
-    written = []
     for name in (*numbered, "ladder"):
-        written += save(script(name).draw(store, profile), out_dir / name)
-    return written
+        yield name, script(name).draw(store, profile)
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Save every figure of this folder. Raises UsageError, RecordError, MachineError."""
+    return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
 
 
 def main(draw: Draw, script: str) -> int:
@@ -277,8 +301,10 @@ def main(draw: Draw, script: str) -> int:
     parser.add_argument("--profile", default="quick", help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/figures)")
     args = parser.parse_args()
+    take_streams()
     try:
         store = open_store(args.store, args.profile)
+        store.some_records(args.profile)
         out = args.out or store.folder(args.profile, "figures")
         for path in save(draw(store, args.profile), out / name):
             print(path)

@@ -12,24 +12,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from style import (
     CAPTION_SIZE,
     COLOURS,
-    LOOK,
     MARGIN,
     MARKERS,
     MUTED,
     PANEL,
+    looks,
     save,
     wrapped,
     write_in,
 )
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
 from repro.errors import RecordError, ReproError
+from repro.output import take_streams
 
 STEP = "step"
 LOOKS = {  # colour and marker of this variant
@@ -57,7 +58,7 @@ def draw(bench: dict[str, Any]) -> Figure:
     A curve per engine. Raises RecordError.
     """
     try:
-        with matplotlib.rc_context(LOOK):
+        with looks():
             return _draw(bench)
     except (KeyError, TypeError, AttributeError) as e:
         raise RecordError(f"benchmark lacks {e}: measure again with `repro bench --json`") from e
@@ -194,6 +195,7 @@ def main() -> int:
     parser.add_argument("bench", type=Path, help="what `repro bench --json` printed")
     parser.add_argument("--out", type=Path, default=Path(), help="folder (default: this one)")
     args = parser.parse_args()
+    take_streams()
     try:
         for path in save(draw(read(args.bench)), args.out / "throughput"):
             print(path)

@@ -75,10 +75,10 @@ class Comparison:
 def compare(store: Store, against: Store, profile: str) -> Comparison:
     """Every Run that both stores hold, metric by metric; L_K only with equal K and images.
 
-    Raises RecordError for a damaged record.
+    Raises NothingError where a store is empty, RecordError for a damaged record.
     """
-    here = {r.run.id: r for r in store.records(profile)}
-    reference = against.records(profile)
+    here = {r.run.id: r for r in store.some_records(profile)}
+    reference = against.some_records(profile)
     differences: list[Difference] = []
     skipped: list[str] = []
     for other in (r for r in reference if r.run.id in here):

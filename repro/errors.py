@@ -21,6 +21,13 @@ class RecordError(ReproError):
     """A record in a store is missing, damaged or belongs to another configuration."""
 
 
+class NothingError(RecordError):
+    """There is no record to compare, draw, verify, score or publish: what was looked for, where.
+
+    Zero of them is never a success. With `--json` it is said on stdout as well.
+    """
+
+
 class MachineError(ReproError):
     """The machine cannot do it: disk full, folder not writable, Run locked elsewhere."""
 
@@ -29,3 +36,7 @@ class TrainingError(ReproError):
     """A Run failed or diverged."""
 
     code = 4
+
+
+class StrayWarning(UserWarning):
+    """A folder of a store that holds no record of its name, and was left out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,15 @@ REMEDIES = {
     errno.EDQUOT: "free some space, or raise your quota",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
 }
+
+READING = {
+    errno.EACCES: "make it readable for you",
+    errno.EPERM: "make it readable for you",
+    errno.EISDIR: "a folder is in the place of a file: restore the file",
+    errno.ENOENT: "restore the file, or remove what holds it",
+    errno.ELOOP: "its link points to itself: remove it",
+}
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # says that there is no such thing
 
 T = TypeVar("T")
 
@@ -125,11 +135,29 @@ def patiently(folder: Path, read: Callable[[], T]) -> T:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Nothing where there is no such folder."""
+    """Nothing where there is no such folder. Raises RecordError where it cannot be read."""
     try:
         return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
+    except OSError as e:
+        if e.errno in ABSENT:
+            return []
+        raise unreadable(folder, e) from e
+
+
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`. Raises RecordError where nobody can tell, as nothing there may be read."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as e:
+        if e.errno in ABSENT:
+            return False
+        raise unreadable(path, e) from e
+
+
+def unreadable(path: Path, e: OSError) -> RecordError:
+    """The error of a place that is there; its remedy never costs what is saved there."""
+    remedy = READING.get(e.errno or 0, "see that the disk is in order")
+    return RecordError(f"{path}: cannot read ({e.strerror}): {remedy}")
 
 
 def aside(names: list[str]) -> set[str]:

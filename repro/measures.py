@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.store import FINAL, Record
+from repro.sealed import FINAL, RESTORE
+from repro.store import Record
 from repro.targets import ACTIVE_NATS, COLLAPSED_NATS
 
 PUBLISHED = "published"  # the version of a data set that the paper used
@@ -107,5 +108,6 @@ def projections(record: Record, layer: int) -> Any:
 
 def _damaged(record: Record, name: str, problem: str) -> RecordError:
     return RecordError(
-        f"{record.folder / name}: {problem}: `repro evaluate {record.run.id}`, or remove the record"
+        f"{record.folder / name}: {problem}: {RESTORE}; of a Run in runs/,"
+        f" `repro evaluate {record.run.id}` makes it anew"
     )

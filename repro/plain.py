@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any, Literal
 
 from repro.errors import RecordError
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """Most of the time that a record takes to read, were it done for every field again."""
+    return typing.get_type_hints(cls)
 
 
 def build(cls: Any, raw: Any, where: str) -> Any:
@@ -17,7 +24,7 @@ def build(cls: Any, raw: Any, where: str) -> Any:
     """
     if not isinstance(raw, dict):
         raise RecordError(f"{where}: expected an object, found {type(raw).__name__}")
-    types_of = typing.get_type_hints(cls)
+    types_of = _hints(cls)
     known = {f.name: f for f in dataclasses.fields(cls)}
     for name in raw:
         if name not in known:
@@ -63,7 +70,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _families(kind: Any) -> tuple[Any, ...]:
-    hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+    hints = _hints(kind) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else {}
     return typing.get_args(hints.get("family"))
 
 

@@ -10,36 +10,38 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import os
 import re
-import zipfile
-import zlib
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from repro.config import Run, from_dict, to_dict
-from repro.errors import RecordError
-from repro.files import aside, names_in, patiently, replacing, sweep_folder
+from repro.errors import NothingError, RecordError, StrayWarning
+from repro.files import aside, is_file, names_in, patiently, replacing, sweep_folder
 from repro.places import NAMED as NAMED
 from repro.places import ROOT as ROOT
-
-FINAL = "final.json"
-PARTS = "run.json", "env.json"
-DAMAGED_NPZ = (
-    *(ValueError, OSError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+from repro.sealed import (
+    DAMAGED_NPZ,
+    FINAL,
+    PARTS,
+    RESTORE,
+    Arrays,
+    dump,
+    final_of,
+    json_of,
+    npz,
+    plain_npz,
+    read_bytes,
+    sealed,
+    verified,
 )
-SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')  # of all that is before it, and END
-END = b"\n}\n"
-RESTORE = "restore the file, or remove the record and train again"
-PLAIN = re.compile(r"[^./\\][^/\\]*")  # a file of a record, in its own folder
-LARGEST_ARRAYS = 64 * 2**20  # bytes of one npz file, unpacked; a real one has less than 2 MiB
 
-Arrays = dict[str, np.ndarray]
+RENAME = "rename or remove the folder"
+RUN_ID = re.compile(r"[\w.@]+(-[\w.@]+)*-s[0-9]+")  # ladder-full-100-s1, mnist-vae@lr002-L5-s1
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,13 @@ class Record:
         try:
             return pd.read_csv(io.BytesIO(self._bytes("curve.csv")))
         except (ValueError, UnicodeDecodeError) as e:
-            raise RecordError(f"{self.folder / 'curve.csv'}: {e}: remove the record") from e
+            raise RecordError(f"{self.folder / 'curve.csv'}: {e}: {RESTORE}") from e
 
     def arrays(self, name: str) -> Arrays:
         """One of `per_image`, `kl_units`, `pca`, `samples`. Raises RecordError."""
         path = f"{name}.npz"
         try:
-            return _plain_npz(self._bytes(path))
+            return plain_npz(self._bytes(path))
         except DAMAGED_NPZ as e:
             raise RecordError(f"{self.folder / path}: not a plain npz ({e})") from e
 
@@ -84,9 +86,9 @@ class Record:
 
         def read() -> bytes:
             try:
-                return _verified(self.folder / name, sums)
+                return verified(self.folder / name, sums)
             except RecordError:
-                _refuse_rewritten(self, _final(self.folder))
+                _refuse_rewritten(self, final_of(self.folder))
                 raise
 
         return patiently(self.folder, read)
@@ -105,37 +107,72 @@ class Store:
         return self.root / profile / run_id
 
     def has(self, profile: str, run_id: str) -> bool:
+        """Raises RecordError where that cannot be told, as where it may not be read."""
         folder = self.folder(profile, run_id)
         try:
             patiently(folder, lambda: _present(folder))
-        except RecordError:
+        except NothingError:
             return False
         return True
 
     def record(self, profile: str, run_id: str) -> Record:
-        """Raises RecordError when it is missing or damaged."""
+        """Raises NothingError when it is missing, RecordError when it is damaged."""
         folder = self.folder(profile, run_id)
 
         def read() -> Record:
             _present(folder)
-            final = _final(folder)
-            run, env = (_json(folder / n, _verified(folder / n, final["files"])) for n in PARTS)
+            final = final_of(folder)
+            run, env = (json_of(folder / n, verified(folder / n, final["files"])) for n in PARTS)
             return Record(folder, profile, from_dict(run, str(folder / PARTS[0])), env, final)
 
         record = patiently(folder, read)
         if record.run.id != run_id:
-            raise RecordError(f"{folder / PARTS[0]}: holds {record.run.id}: remove the record")
+            raise _StrayError(f"{folder}: holds a record of {record.run.id}: {RENAME}")
         return record
 
     def find(self, profile: str, run_id: str) -> Record | None:
         return self.record(profile, run_id) if self.has(profile, run_id) else None
 
     def records(self, profile: str) -> list[Record]:
-        """Every record of a profile, by run id."""
+        """Every record of a profile, by run id; StrayWarning for a folder that is no Run's.
+
+        Raises RecordError for a damaged record, and where the profile's folder cannot be read.
+        """
         names = names_in(self.folder(profile))
         # Other names with a dot are what a killed writer left behind.
         ids = {n for n in names if not n.startswith(".")} | aside(names)
-        return [self.record(profile, i) for i in sorted(ids) if self.has(profile, i)]
+        found = []
+        for name in sorted(i for i in ids if self.has(profile, i)):
+            try:
+                if not RUN_ID.fullmatch(name):
+                    folder = self.folder(profile, name)
+                    raise _StrayError(f"{folder}: not the name of a Run: {RENAME}")
+                found.append(self.record(profile, name))
+            except _StrayError as e:
+                warnings.warn(f"left out: {e}", StrayWarning, stacklevel=1)
+        return found
+
+    def some_records(self, profile: str) -> list[Record]:
+        """At least one record of a profile. Raises NothingError, RecordError."""
+        if records := self.records(profile):
+            return records
+        raise NothingError(
+            f"no record of profile {profile or '(any)'} in {self.root}: looked for"
+            f" {self.folder(profile or '*', '*') / FINAL}: {self._elsewhere()}"
+        )
+
+    def _elsewhere(self) -> str:
+        """What to name instead of this store or profile, by where its records lie."""
+        held = sorted({path.parents[1].name for path in self.root.glob(f"*/*/{FINAL}")})
+        if held:
+            return f"choose a profile that it holds ({', '.join(held)}), or another --store"
+        if next(self.root.glob(f"*/{FINAL}"), None):
+            return f"this is a profile's folder: name the one that holds it, {self.root.parent}"
+        if is_file(self.root / FINAL):
+            return f"this is a record: name the store that holds it, {self.root.parents[1]}"
+        if below := next(self.root.glob(f"*/*/*/{FINAL}"), None):
+            return f"a store lies below it: name {below.parents[2]}"
+        return "`repro train` makes records in runs/; or choose another --store"
 
     def seeds(self, profile: str, run: Run) -> list[Record]:
         """The finished records that differ from `run` in their seed alone, by seed."""
@@ -159,13 +196,13 @@ class Store:
     ) -> Record:
         """Save a record whole or not at all; an older one of the same Run is replaced."""
         files = {
-            "run.json": _dump(to_dict(run)),
-            "env.json": _dump(env),
+            "run.json": dump(to_dict(run)),
+            "env.json": dump(env),
             "curve.csv": curve.to_csv(index=False, float_format="%.7g").encode(),
         }
-        files.update({f"{name}.npz": _npz(content) for name, content in arrays.items()})
+        files.update({f"{name}.npz": npz(content) for name, content in arrays.items()})
         sums = {n: hashlib.sha256(content).hexdigest() for n, content in files.items()}
-        files[FINAL] = _sealed(_dump({**final, "files": sums}))
+        files[FINAL] = sealed(dump({**final, "files": sums}))
         with replacing(self.folder(profile, run.id)) as tmp:
             for name, content in files.items():
                 (tmp / name).write_bytes(content)
@@ -178,12 +215,37 @@ class Store:
     def copy(self, record: Record) -> Record:
         """Take over a verified record of another store."""
         content = {name: record._bytes(name) for name in record.final["files"]}
-        content[FINAL] = _read(record.folder / FINAL)
-        _refuse_rewritten(record, _final(record.folder, content[FINAL]))
+        content[FINAL] = read_bytes(record.folder / FINAL)
+        _refuse_rewritten(record, final_of(record.folder, content[FINAL]))
         with replacing(self.folder(record.profile, record.run.id)) as tmp:
             for name, written in content.items():
                 (tmp / name).write_bytes(written)
         return self.record(record.profile, record.run.id)
+
+
+@dataclass(frozen=True)
+class _Kept(Record):
+    """A record that unpacks each of its npz files once."""
+
+    kept: dict[str, Arrays] = field(default_factory=dict, compare=False, repr=False)
+
+    def arrays(self, name: str) -> Arrays:
+        if name not in self.kept:
+            self.kept[name] = super().arrays(name)
+        return self.kept[name]
+
+
+class Snapshot(Store):
+    """A store as it was when a profile's records were first read: for who asks many times."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._read: dict[str, list[Record]] = {}
+
+    def records(self, profile: str) -> list[Record]:
+        if profile not in self._read:
+            self._read[profile] = [_Kept(**vars(r)) for r in super().records(profile)]
+        return self._read[profile]
 
 
 def open_store(name: str | Path | None, profile: str) -> Store:
@@ -193,16 +255,21 @@ def open_store(name: str | Path | None, profile: str) -> Store:
         return local if local.records(profile) else Store(NAMED["results"])
     if str(name) in NAMED:
         return Store(NAMED[str(name)])
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
         raise RecordError(f"store {name}: no such folder: use runs, results or an existing path")
     return Store(Path(name))
 
 
+class _StrayError(RecordError):
+    """A folder that holds no record of its name, as a file manager's copy of one."""
+
+
 def _present(folder: Path) -> None:
-    if not (folder / FINAL).is_file():
+    if not is_file(folder / FINAL):
         run_id, profile = folder.name, folder.parent.name
-        raise RecordError(
-            f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}`"
+        raise NothingError(
+            f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
+            " those of runs/; or choose another --store or --profile"
         )
 
 
@@ -213,76 +280,9 @@ def _refuse_rewritten(record: Record, final: dict[str, Any]) -> None:
         )
 
 
-def _final(folder: Path, content: bytes | None = None) -> dict[str, Any]:
-    """What final.json says, verified where it holds its own checksum: older ones have none."""
-    path = folder / FINAL
-    content = _read(path) if content is None else content
-    if seal := SEAL.search(content):
-        content = content[: seal.start()] + END
-        if hashlib.sha256(content).hexdigest().encode() != seal[1]:
-            raise RecordError(f"{path}: checksum differs from its content: {RESTORE}")
-    final = _json(path, content)
-    sums = final.get("files")
-    if list(final)[-1:] != ["files"] or not isinstance(sums, dict) or not sums.keys() >= {*PARTS}:
-        raise RecordError(f"{path}: does not end with checksums: {RESTORE}")
-    if strange := [name for name in sums if not PLAIN.fullmatch(name)]:
-        raise RecordError(f"{path}: {strange[0]!r} is no file of a record: {RESTORE}")
-    return final
-
-
-def _verified(path: Path, sums: dict[str, str]) -> bytes:
-    content = _read(path)
-    if hashlib.sha256(content).hexdigest() != sums[path.name]:
-        raise RecordError(f"{path}: checksum differs from {FINAL}: {RESTORE}")
-    return content
-
-
-def _sealed(final: bytes) -> bytes:
-    """A final.json that ends with the checksum of the rest."""
-    digest = hashlib.sha256(final).hexdigest()
-    return final.removesuffix(END) + f',\n "sha256": "{digest}"'.encode() + END
-
-
-def _dump(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _npz(content: Arrays) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **content)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _plain_npz(content: bytes) -> Arrays:
-    """Arrays without pickles, and without what only unpacks to more than a record may hold."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > LARGEST_ARRAYS:
-        raise ValueError(f"{size} bytes unpacked, at most {LARGEST_ARRAYS} expected")
-    with np.load(io.BytesIO(content), allow_pickle=False) as z:
-        return {k: z[k] for k in z.files}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise RecordError(f"{path}: cannot read ({e.strerror}): remove the record") from e
-
-
 def _reason(note: Path) -> str:
     """What a failure's note says; a damaged one hides no other Run."""
     try:
-        return str(_json(note, _read(note)).get("reason", "no reason noted"))
+        return str(json_of(note, read_bytes(note)).get("reason", "no reason noted"))
     except RecordError as e:
         return str(e)
-
-
-def _json(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: not JSON ({e}): remove the record and train again") from e
-    if not isinstance(value, dict):
-        raise RecordError(f"{path}: expected an object: remove the record and train again")
-    return value

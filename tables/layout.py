@@ -20,6 +20,7 @@ from repro.errors import ReproError
 from repro.experiments import Cell
 from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
+from repro.output import take_streams
 from repro.profiles import Profile, run_of
 from repro.scripts import load
 from repro.store import Record, Store, open_store
@@ -173,8 +174,10 @@ def main(build: Callable[[Store, str], Table], script: str) -> int:
     parser.add_argument("--profile", default="quick", help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/tables)")
     args = parser.parse_args()
+    take_streams()
     try:
         store = open_store(args.store, args.profile)
+        store.some_records(args.profile)
         table = build(store, args.profile)
         save(table, (args.out or store.folder(args.profile, "tables")) / name)
     except ReproError as e:

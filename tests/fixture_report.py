@@ -18,9 +18,8 @@ from repro.store import Store
 
 def undrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One grey square in place of every figure."""
-    square = tmp_path / "square.png"
-    PIL.Image.new("RGB", (4, 4), "grey").save(square)
-    drawn = (Figure("figure0", "Figure 0: a square.", images.inline(square), Behind(())),)
+    square = images.inline(PIL.Image.new("RGB", (4, 4), "grey"), "")
+    drawn = (Figure("figure0", "Figure 0: a square.", square, Behind(())),)
     monkeypatch.setattr(reporting, "figures", lambda *_: drawn)
 
 

@@ -21,6 +21,8 @@ DATA_FLOOR = {
     "experiments",
     "profiles",
     "targets",
+    "output",
+    "sealed",
     "store",
     "status",
     "scripts",

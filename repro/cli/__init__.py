@@ -20,9 +20,10 @@ from repro.cli import (
     using,
     watching,
 )
-from repro.cli.terminal import complain
-from repro.errors import ReproError
-from repro.files import REMEDIES
+from repro.cli.terminal import complain, naming_strays, print_json
+from repro.errors import NothingError, ReproError
+from repro.files import READING, REMEDIES
+from repro.output import take_streams
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
@@ -49,9 +50,19 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command; errors made on purpose become one line on stderr."""
+    take_streams()
+    with naming_strays():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         code = app(args=list(argv) or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()
+    except NothingError as e:
+        if "--json" in argv:
+            print_json({"error": str(e)})
+        return complain(str(e), e.code)
     except ReproError as e:
         return complain(str(e), e.code)
     except (KeyboardInterrupt, typer.Abort):
@@ -60,11 +71,7 @@ def run(argv: Sequence[str]) -> int:
         _drop_output()
         return BROKEN_PIPE
     except OSError as e:
-        if e.errno not in REMEDIES:
-            raise
-        _drop_output()
-        fault = f"{e.filename or 'output'}: cannot write ({e.strerror}): {REMEDIES[e.errno]}"
-        return complain(fault, ReproError.code)
+        return complain(_fault(e), ReproError.code)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:
@@ -75,6 +82,16 @@ def run(argv: Sequence[str]) -> int:
         command = context.command_path if context else "repro"
         return complain(f"{e.format_message()} (see `{command} --help`)", 2)
     return complain("interrupted", INTERRUPTED) if code == INTERRUPTED else int(code or 0)
+
+
+def _fault(e: OSError) -> str:
+    """Of a place that no other code spoke of: the output, or a path that the machine refuses."""
+    place = e.filename
+    if place is None:
+        _drop_output()
+    done = "cannot write (" if place is None else "cannot use ("
+    remedy = {**READING, **REMEDIES}.get(e.errno or 0, "name another place, or mend this one")
+    return f"{place or 'output'}: {done}{e.strerror or e}): {remedy}"
 
 
 def _drop_output() -> None:

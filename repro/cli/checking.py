@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.text import Text
 from repro import check as checks
 from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.errors import NothingError
 from repro.store import open_store
 
 SILENT = {"not run", "quoted"}  # counted in the caption only
@@ -45,13 +47,23 @@ def check(
 ) -> None:
     """Hold records against the published numbers and claims."""
     opened, p = to_read(store, profile)
+    opened.some_records(p.name)
     report = checks.check(opened, p.name)
+    verdicts = {t.verdict for t in report.targets} | {c.verdict for c in report.claims}
+    if against is None and not verdicts - SILENT:
+        raise NothingError(
+            f"nothing to hold against: looked in {opened.folder(p.name)} for the Runs of"
+            f" {len(report.targets)} targets and {len(report.claims)} claims: `repro list` names"
+            " them"
+        )
     failures = checks.strict_failures(report) if strict else []
     content = checks.as_json(report)
     tables = [checks.as_table(report)]
     if against is not None:
         other = open_store(against, p.name)
         comparison = checks.compare(opened, other, p.name)
+        if not comparison.differences:
+            raise NothingError(_nothing(opened.folder(p.name), other.folder(p.name), comparison))
         failures += [f"worse than in {against}: {d}" for d in comparison.regressions]
         content["against"] = _comparison_json(against, comparison)
         tables = [_beside(report, checks.check(other, p.name), against), _differences(comparison)]
@@ -66,6 +78,12 @@ def check(
         raise typer.Exit(FAILED)
     if not as_json and against is not None:
         say(f"no Run is worse than in {against} beyond its error")
+
+
+def _nothing(here: Path, there: Path, comparison: checks.Comparison) -> str:
+    missing = ", ".join(comparison.missing)
+    why = "; ".join((*comparison.skipped, *([f"missing here: {missing}"] if missing else [])))
+    return f"no Run to compare: looked in {here} for those of {there}: {why}: choose other stores"
 
 
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:

@@ -14,13 +14,17 @@ from repro.cli.terminal import say
 from repro.errors import MachineError
 from repro.places import SCRIPTS
 from repro.profiles import Profile
-from repro.store import Store
+from repro.store import Snapshot, Store
 
 SHARED = {"tables": "layout", "figures": "style"}  # the module of each folder with `render_all`
 OutDir = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="Default: a folder of the store.", show_default=False
+        "--out",
+        metavar="DIR",
+        readable=False,
+        help="Default: a folder of the store.",
+        show_default=False,
     ),
 ]
 
@@ -61,14 +65,18 @@ def script(folder: str, name: str) -> Any:
 
 
 def render(folder: str, store: Store, p: Profile, out: Path | None = None) -> list[Path]:
-    """Render all scripts of a folder, by default into the store. Raises RecordError."""
+    """Render all scripts of a folder, by default into the store.
+
+    Raises NothingError where there is no record to show, RecordError for a damaged one.
+    """
+    store.some_records(p.name)
     place = out or store.folder(p.name, folder)
     written: list[Path] = script(folder, SHARED[folder]).render_all(store, p.name, place)
     return written
 
 
 def _render_and_say(folder: str, store: Store, p: Profile, out: Path | None) -> None:
-    written = render(folder, store, p, out)
+    written = render(folder, Snapshot(store.root), p, out)
     say(f"{len(written)} files of profile {p.name} from {store.root}:")
     for path in written:
         say(f"  {path}")

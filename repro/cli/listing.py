@@ -126,7 +126,8 @@ def list_runs(
         print_json(rows)
         return
     table = Table(title=f"Runs of profile {p.name}: {p.summary}", title_justify="left")
-    for column in ("Run", "state", "predicted", "needed by"):
+    table.add_column("Run", no_wrap=True, min_width=max(len(row["run"]) for row in rows))
+    for column in ("state", "predicted", "needed by"):
         table.add_column(column)
     for row in rows:
         shown = f"[{STYLES.get(row['state'], 'dim')}]{row['state']}"

@@ -11,7 +11,8 @@ import typer
 
 from repro.errors import UsageError
 from repro.profiles import PROFILES, Profile, profile
-from repro.store import FINAL, NAMED, Store, open_store
+from repro.sealed import FINAL
+from repro.store import NAMED, Store, open_store
 
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
@@ -49,6 +50,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="D",
+        readable=False,  # that it is not is an error of the data, said where they are read
         help="Folder of the data sets. Default: $REPRO_DATA, else data/.",
         show_default=False,
     ),

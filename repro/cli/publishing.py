@@ -12,7 +12,7 @@ from repro.cli.listing import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
 from repro.engine.locks import lock_all
-from repro.errors import MachineError, RecordError, UsageError
+from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
 from repro.experiments.grid import GREY_SCALES
 from repro.files import write_file
@@ -80,15 +80,16 @@ def copy_finished(
     """
     records = source.records(p.name)
     if not records:
-        raise RecordError(
-            f"{source.folder(p.name)}: nothing to publish: `repro train --profile {p.name}` first"
+        raise NothingError(
+            f"nothing to publish: no record in {source.folder(p.name)}:"
+            f" `repro train --profile {p.name}` first"
         )
     for record in records:
         record.verify()
         if find_run(record.run.id, p).hash != record.run.hash:
             raise RecordError(
                 f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
-                " move the record away"
+                " move the record out of runs/"
             )
         _refuse_unknown(record, allow_dirty)
     with lock_all(source.folder(p.name), [record.run.id for record in records]):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from repro import check as checks
 from repro.cli import listing
-from repro.cli.drawing import SHARED, render, script
+from repro.cli.drawing import SHARED, script
 from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import say
 from repro.config import Run
@@ -22,7 +21,7 @@ from repro.places import SCRIPTS
 from repro.profiles import Profile, profile, runs
 from repro.report import commands, deviations, images, ledger, page, throughput
 from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
-from repro.store import NAMED, Store
+from repro.store import NAMED, Snapshot, Store
 
 NAME = "report.html"
 
@@ -42,15 +41,23 @@ def report(
     store: StoreToRead = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"Default: {NAME} in the store.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help=f"Default: {NAME} in the store.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Write one HTML page: verdicts, tables, figures, claims, every Run, where numbers come from.
 
     It shows each profile that the store holds, or only --profile. It needs no network.
     """
-    opened, p = to_read(store, profile)
-    names = [p.name] if profile else begun(opened) or [p.name]
+    found, p = to_read(store, profile)
+    opened = Snapshot(found.root)
+    names = [n for n in begun(opened) if profile in (None, n)]
+    if not names and (profile or not throughput.files(opened)):
+        opened.some_records(p.name)
     path = out or opened.root / NAME
     write_file(path, page.render(gather(opened, names)).encode())
     say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")
@@ -80,17 +87,16 @@ def part(store: Store, p: Profile) -> Part:
     def state_of(run: Run) -> str:
         return listing.state_here(store, p.name, run)
 
-    with tempfile.TemporaryDirectory() as folder:
-        return Part(
-            profile=p,
-            report=found,
-            groups=source.groups(found),
-            claims=source.claims(found),
-            sheets=sheets(store, p, source),
-            figures=figures(store, p, source, Path(folder)),
-            entries=ledger.entries(store, p, planned(store, p), state_of),
-            check=commands.checking(name_of(store), p),
-        )
+    return Part(
+        profile=p,
+        report=found,
+        groups=source.groups(found),
+        claims=source.claims(found),
+        sheets=sheets(store, p, source),
+        figures=figures(store, p, source),
+        entries=ledger.entries(store, p, planned(store, p), state_of),
+        check=commands.checking(name_of(store), p),
+    )
 
 
 def planned(store: Store, p: Profile) -> list[Run]:
@@ -111,13 +117,19 @@ def sheets(store: Store, p: Profile, source: Source) -> tuple[Sheet, ...]:
     )
 
 
-def figures(store: Store, p: Profile, source: Source, folder: Path) -> tuple[Figure, ...]:
+def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     """Every figure that `repro figures` draws."""
-    drawn = [path for path in render("figures", store, p, folder) if path.suffix == ".png"]
+    style = script("figures", SHARED["figures"])
     return tuple(
-        Figure(path.stem, title(path.stem), images.inline(path), source.drawn("figures", path.stem))
-        for path in drawn
+        Figure(name, title(name), image_of(fig), source.drawn("figures", name))
+        for name, fig in style.drawn(store, p.name)
     )
+
+
+def image_of(drawn: Any) -> images.Image:
+    """A drawn figure with its caption."""
+    picture = script("figures", SHARED["figures"]).picture(drawn)
+    return images.inline(picture, str(drawn.get_label()))
 
 
 def benches(store: Store) -> Iterator[Measured]:
@@ -128,14 +140,12 @@ def benches(store: Store) -> Iterator[Measured]:
     for path in throughput.files(store):
         file = path.relative_to(store.root)
         bench = throughput.read(path, str(file))
-        drawn, style = script("figures", "throughput"), script("figures", SHARED["figures"])
+        drawn = script("figures", "throughput")
         content = drawn.read(path)
         if not drawn.has_curve(content):
             yield Measured(bench, None)
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            picture, _ = style.save(drawn.draw(content), Path(folder) / path.stem)
-            image = images.inline(picture)
+        image = image_of(drawn.draw(content))
         behind = Behind((f"python figures/throughput.py {Path(name_of(store)) / file}",))
         yield Measured(bench, Figure(f"throughput-{path.stem}", title("throughput"), image, behind))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from repro.errors import UsageError
+from repro.errors import StrayWarning, UsageError
 
 PIPE_WIDTH = 140  # rich would cut tables at 80 columns where there is no terminal to ask
 FAILED = 1  # exit code: a check did not hold
@@ -34,8 +37,26 @@ def complain(text: str, code: int) -> int:
     return code
 
 
+@contextlib.contextmanager
+def naming_strays() -> Iterator[None]:
+    """Each folder of a store that is left out is named once, on stderr."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, StrayWarning):
+            complain(str(message), 0)
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=StrayWarning)
+        warnings.showwarning = show
+        yield
+
+
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    """In ASCII, whatever the terminal's encoding."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def seconds(text: str) -> float:

@@ -31,7 +31,7 @@ from repro.cli.options import (
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import events, predict
-from repro.errors import DataError, MachineError, TrainingError, UsageError
+from repro.errors import DataError, MachineError, NothingError, TrainingError, UsageError
 from repro.profiles import Profile, chosen, find_run
 from repro.store import NAMED, Store
 
@@ -291,10 +291,12 @@ def evaluate(
         if not store.has(p.name, run_id):
             find_run(run_id, p)
         store.record(p.name, run_id)
-    ids = run or [r.run.id for r in store.records(p.name) if not r.diverged]
+    ids = run or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
-        say(f"no finished Run of profile {p.name} in {store.root}: `repro train` first")
-        return
+        raise NothingError(
+            f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
+            " train others"
+        )
     from repro.engine.local import Options
     from repro.engine.rescoring import evaluate
 

@@ -5,7 +5,8 @@ A new data set is one file beside `mnist.py` and one line in DATA_SETS. No torch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from repro.config import Data
@@ -35,6 +36,15 @@ DATA_SETS = {d.name: d for d in (MNIST, OMNIGLOT, NORB)}
 FIRST = ("mnist",)  # what is fetched unless another is asked for
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """An OSError of a data folder or file becomes a DataError that names it."""
+    try:
+        yield
+    except OSError as e:
+        raise DataError(f"{e.filename}: cannot read ({e.strerror or e}): make it readable") from e
+
+
 def load(data: Data, data_dir: Path | None = None) -> Images:
     """The data set of a configuration; files that the data folder lacks are fetched first.
 
@@ -46,6 +56,7 @@ def load(data: Data, data_dir: Path | None = None) -> Images:
     return load_set(_named([data.name])[0], data_dir, data)
 
 
+@_reading()
 def load_set(data_set: DataSet, data_dir: Path | None = None, data: Data | None = None) -> Images:
     """As `load`, for a data set that need not be in the table.
 
@@ -61,6 +72,7 @@ def load_set(data_set: DataSet, data_dir: Path | None = None, data: Data | None 
     return version.decode(version, data or Data(data_set.name), folder, source)
 
 
+@_reading()
 def lacking(name: str, data_dir: Path | None = None) -> str | None:
     """What to say and do where training would not find a data set; None: it has it, or fetches it.
 
@@ -69,12 +81,14 @@ def lacking(name: str, data_dir: Path | None = None) -> str | None:
     return _lacking(_named([name])[0], data_dir)
 
 
+@_reading()
 def status(data_dir: Path | None = None, names: Iterable[str] | None = None) -> list[FileStatus]:
     """The state of every file of the named data sets (default: all). Fetches nothing."""
     folder = directory(data_dir)
     return [s for d in _named(names) for s in sources.status(d, folder / d.name)]
 
 
+@_reading()
 def fetch(names: Iterable[str] | None = None, data_dir: Path | None = None) -> list[FileStatus]:
     """Fetch what is missing of the named data sets (default: FIRST) and verify them.
 
@@ -86,6 +100,7 @@ def fetch(names: Iterable[str] | None = None, data_dir: Path | None = None) -> l
     return verify(data_dir, names)
 
 
+@_reading()
 def verify(data_dir: Path | None = None, names: Iterable[str] | None = None) -> list[FileStatus]:
     """As `status`, but raises DataError for the first file that is damaged or missing.
 

@@ -118,9 +118,15 @@ class FileStatus:
 
 
 def directory(data_dir: Path | None = None) -> Path:
-    """The data folder: the argument, else $REPRO_DATA, else `data/` beside the stores."""
+    """The data folder: the argument, else $REPRO_DATA, else `data/` beside the stores.
+
+    Raises DataError for `~name` where there is no such user.
+    """
     chosen = data_dir or os.environ.get(FOLDER_VARIABLE) or HOME / "data"
-    return Path(chosen).expanduser()
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as e:
+        raise DataError(f"{chosen}: no such home folder: write the path in full") from e
 
 
 class Stream:

@@ -28,7 +28,8 @@ def recorded(store: Store, profile: str, run: Run) -> bool:
     record = store.find(profile, run.id)
     if record is not None and record.run.hash != run.hash:
         raise RecordError(
-            f"{record.folder}: holds another configuration of {run.id}: move it away to train this"
+            f"{record.folder}: holds another configuration of {run.id}: move it out of runs/ to"
+            " train this"
         )
     return record is not None
 
@@ -38,7 +39,7 @@ def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) ->
     if begun and begun != source["hash"]:
         raise RecordError(
             f"{where}: begun on other {source['name']} data than the {source['version']} set here:"
-            " point --data-dir at those, or move it away and train again"
+            " point --data-dir at those; or, of a Run in runs/, remove it and train again"
         )
 
 

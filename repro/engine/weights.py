@@ -81,7 +81,8 @@ def find_weights(store: Store, record: Record) -> Path:
     if not path.is_file():
         raise RecordError(
             f"{own}: no weights of {run.id}, and none published; they stay where a Run was"
-            " trained: move its record away and train again"
+            f" trained: `repro train {run.id} --profile {profile}` makes them in runs/, where it"
+            " has no record"
         )
     if load_run(path).hash != run.hash:
         raise RecordError(f"{path}: weights of another configuration of {run.id}: train it again")
@@ -130,8 +131,8 @@ def load_adam(path: Path) -> Params:
     tensors = {n.removeprefix(ADAM): p for n, p in tensors_of(path).items() if n.startswith(ADAM)}
     if not tensors:
         raise RecordError(
-            f"{path}: holds no Adam moments, which older versions did not save: move the Run's"
-            " record away to train it again"
+            f"{path}: holds no Adam moments, which older versions did not save: remove the"
+            " Run's record from runs/ to train it again"
         )
     return tensors
 

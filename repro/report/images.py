@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import PIL.Image
 
 FINER = 1.5  # pixels of a picture for each of the page: sharp on fine screens
-WAYS: tuple[dict[str, int], ...] = (
-    {"lossless": 1},
-    {"quality": 90},
-)  # line drawings, clouds of points
+LINES, CLOUDS = {"lossless": 1, "method": 2}, {"quality": 90}  # what is smaller for each
+COLOURS = 2048  # more of them make a cloud of points
 
 
 @dataclass(frozen=True)
@@ -26,18 +23,11 @@ class Image:
     caption: str
 
 
-def inline(path: Path) -> Image:
-    """A drawn PNG as WebP, lossless unless a hardly visible loss makes it smaller."""
-    with PIL.Image.open(path) as drawn:
-        caption = str(drawn.info.get("Description", ""))
-        picture = drawn.convert("RGB")
-    content = min((_webp(picture, way) for way in WAYS), key=len)
-    uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+def inline(picture: PIL.Image.Image, caption: str) -> Image:
+    """A picture of pixels R, G, B as WebP: line drawings without loss, others hardly with any."""
+    way = CLOUDS if picture.getcolors(COLOURS) is None else LINES
+    content = io.BytesIO()
+    picture.save(content, "WEBP", **way)
+    uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
     width, height = (round(n / FINER) for n in picture.size)
     return Image(uri, width, height, caption)
-
-
-def _webp(picture: PIL.Image.Image, way: dict[str, int]) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", **way)
-    return buffer.getvalue()

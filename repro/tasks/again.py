@@ -18,6 +18,7 @@ from repro.evaluate import bounds, importance_bound
 from repro.ladder_score import PERCENT, LadderScore, cost_names
 from repro.layers import Net
 from repro.score import ACTIVE, Arrays, Images, noise_of, standard_error
+from repro.sealed import RESTORE
 from repro.store import Record
 from repro.tasks.task import Again, Compared
 
@@ -64,8 +65,7 @@ def _per_image(record: Record, now: Arrays) -> dict[str, Tensor]:
     for name, scored in now.items():
         if name not in before or before[name].shape != scored.shape:
             raise RecordError(
-                f"{record.folder / 'per_image.npz'}: not {len(scored)} images of {name}:"
-                " remove the record and train again"
+                f"{record.folder / 'per_image.npz'}: not {len(scored)} images of {name}: {RESTORE}"
             )
     return {name: torch.from_numpy(before[name]).double() for name in now}
 
@@ -120,8 +120,7 @@ def errors_again(record: Record, again: Again) -> list[Compared]:
     told = record.arrays("predictions").get("predicted")
     if told is None or told.shape != last.predicted.shape:
         raise RecordError(
-            f"{record.folder / 'predictions.npz'}: not {len(last.predicted)} classes:"
-            " remove the record and train again"
+            f"{record.folder / 'predictions.npz'}: not {len(last.predicted)} classes: {RESTORE}"
         )
     ties, wrong = last.margin < TIE, int((told != last.classes).sum())
     M, otherwise = len(told), int(((told != last.predicted) & ~ties).sum())

@@ -1,0 +1,34 @@
+"""Imports matplotlib as it comes: without `MPLBACKEND` and any `matplotlibrc` of the user's.
+
+Imported before matplotlib by every script of this folder: a figure is a function of records and
+versions alone, and a setting that matplotlib cannot read would end its import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+BACKEND = "MPLBACKEND"
+
+
+def import_as_it_comes() -> None:
+    """matplotlib reads the `matplotlibrc` of the current folder before any other: here its own."""
+    spec = importlib.util.find_spec("matplotlib")
+    assert spec is not None, "a requirement of this project"
+    assert spec.origin is not None
+    settings = {name: value for name, value in os.environ.items() if name != BACKEND}
+    with (
+        contextlib.chdir(Path(spec.origin).parent / "mpl-data"),
+        mock.patch.dict(os.environ, settings, clear=True),
+    ):
+        importlib.import_module("matplotlib")
+
+
+if "matplotlib" not in sys.modules:
+    import_as_it_comes()

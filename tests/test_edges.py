@@ -1,0 +1,200 @@
+"""The edge of the program: nothing to do, paths nobody can read, any terminal, stray folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fixture_store
+import pytest
+from commands import LVAE, VAE, one_line
+from rich.console import Console
+
+from repro.cli import listing, run
+from repro.errors import RecordError
+from repro.profiles import profile, runs
+from repro.store import ROOT, Store
+
+READERS = (["list"], ["show", LVAE], ["status"], ["check"], ["tables"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return fixture_store.build(tmp_path / "store", "quick")
+
+
+@pytest.mark.parametrize(
+    ("command", "looked"),
+    [
+        (["check", "--store", "EMPTY"], "EMPTY/quick/*/final.json"),
+        (["check", "--store", "EMPTY", "--against", "STORE", "--strict"], "EMPTY/quick"),
+        (["check", "--store", "STORE", "--against", "EMPTY", "--json"], "EMPTY/quick"),
+        (["check", "--store", "STORE/quick", "--json"], "a profile's folder: name the one"),
+        (["check", "--store", "ABOVE", "--json"], "a store lies below it: name STORE"),
+        (["check", "--store", "STORE", "--profile", "paper"], "profile that it holds (quick)"),
+        (["tables", "--store", "EMPTY", "--out", "OUT"], "EMPTY/quick"),
+        (["figures", "--store", "EMPTY", "--out", "OUT"], "EMPTY/quick"),
+        (["report", "--store", "EMPTY", "--out", "OUT"], "EMPTY/quick"),
+        (["report", "--store", "STORE", "--profile", "smoke", "--out", "OUT"], "STORE/smoke"),
+        (["verify", LVAE, "--store", "EMPTY", "--json"], "EMPTY/quick"),
+        (["publish", "--profile", "quick"], "runs/quick"),
+        (["evaluate", "--profile", "quick"], "runs/quick"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_nothing_to_compare_draw_or_publish_is_an_error(
+    store, local, tmp_path, capsys, command, looked
+):
+    above = tmp_path / "a"
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(store.root, above / "b")
+    places = {"EMPTY": tmp_path / "empty", "ABOVE": above, "OUT": tmp_path / "out"}
+    names = {**places, "STORE": above / "b" if "ABOVE" in command else store.root}
+    for name, path in names.items():
+        command = [word.replace(name, str(path)) for word in command]
+        looked = looked.replace(name, str(path))
+    assert run(command) == 3
+    said = capsys.readouterr()
+    assert looked in said.err
+    assert said.err.count("\n") == 1
+    assert (json.loads(said.out)["error"] in said.err) if "--json" in command else not said.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    by_id = {r.id: r for r in runs(profile("quick"))}
+    fixture_store.write(here, "quick", by_id[LVAE])
+    fixture_store.write(there, "quick", by_id[VAE])
+    command = ["check", "--profile", "quick", "--store", str(here.root)]
+    assert run([*command, "--against", str(there.root)]) == 3
+    assert "no Run to compare" in one_line(capsys)
+
+
+@pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
+@pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
+def test_a_place_that_may_not_be_read_is_no_empty_place(
+    store, capsys, monkeypatch, tmp_path, place, command
+):
+    def forbid(method):
+        def checked(path, *arguments, **options):
+            if path == store.root / place:
+                raise PermissionError(13, "Permission denied", str(path))
+            return method(path, *arguments, **options)
+
+        return checked
+
+    for name in ("iterdir", "stat", "read_bytes"):
+        monkeypatch.setattr(Path, name, forbid(getattr(Path, name)))
+    out = ["--out", str(tmp_path / "out")] if command == ["tables"] else []
+    whole = [*command, *out, "--profile", "quick", "--store", str(store.root)]
+    if command == ["show", LVAE] and place == "quick":
+        return  # a folder that may be searched, and not listed, gives what it is asked for
+    assert run(whole) == 3
+    line = one_line(capsys)
+    assert f"{store.root / place}: cannot read (Permission denied): make it readable" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["check", "--store", "x" * 300], 3),
+        (["check", "--store", "STORE", "--against", "x" * 300], 3),
+        (["show", "x" * 300, "--store", "STORE"], 2),
+        (["tables", "--store", "STORE", "--out", f"OUT/{'x' * 300}"], 3),
+        (["data", "--data-dir", "x" * 300], 3),
+        (["data", "--data-dir", "~nosuch/x"], 3),
+        (["data", "verify", "--data-dir", "OUT\udcff"], 3),
+        (["train", "--profile", "smoke", "--data-dir", "~nosuch/x", "--dry-run"], 3),
+        (["score", "x" * 300, "--run", LVAE, "--store", "STORE"], 3),
+    ],
+)
+def test_an_impossible_path_is_one_line(store, local, tmp_path, capsys, command, code):
+    places = {"STORE": str(store.root), "OUT": str(tmp_path / "out")}
+    for name, path in places.items():
+        command = [word.replace(name, path) for word in command]
+    assert run(command) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unforeseen_error_of_the_system_is_one_line(local, capsys, monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error", "/mnt/disk")
+
+    monkeypatch.setattr(listing, "_rows", broken)
+    assert run(["list"]) == 3
+    assert "/mnt/disk: cannot use (Input/output error)" in one_line(capsys)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "cp932", "gbk", "utf-8"])
+@pytest.mark.parametrize(
+    "command", [["check"], ["list"], ["tables"], ["show", LVAE, "--json"]], ids=lambda c: c[0]
+)
+def test_any_encoding_of_the_terminal_will_do(tmp_path, monkeypatch, encoding, command):
+    named = fixture_store.build(tmp_path / "Ørsted 数据 \udcff", "quick")
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert run([*command, "--store", str(named.root)]) == 0
+    sys.stdout.seek(0)
+    text = sys.stdout.read()
+    assert text
+    if "--json" in command:
+        assert text.isascii()
+        assert json.loads(text)["run"] == LVAE
+
+
+def test_closed_output_is_no_error(store, monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert run(["status", "--store", str(store.root)]) == 0
+    assert run(["show", "nonsense", "--store", str(store.root)]) == 2
+
+
+@pytest.mark.parametrize("name", [f"{VAE} (copy)", f"old-{VAE}", "mnist-vae-L5-s7", f"{VAE}~"])
+@pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
+def test_a_stray_folder_is_named_once_and_left_out(store, tmp_path, capsys, command, name):
+    where = ["--profile", "quick", "--store", str(store.root)]
+    where += ["--out", str(tmp_path / "out")] if command == ["tables"] else []
+    code = run([*command, *where])
+    before = capsys.readouterr()
+    shutil.copytree(store.folder("quick", VAE), store.folder("quick", name))
+    assert run([*command, *where]) == code == 0
+    after = capsys.readouterr()
+    assert after.out == before.out
+    named = 0 if command[0] == "show" else 1
+    assert after.err.count(f"{name}: ") == after.err.count("\n") == named
+
+
+def test_a_record_of_another_run_is_not_read_by_the_name_of_its_folder(store):
+    shutil.copytree(store.folder("quick", VAE), store.folder("quick", "mnist-vae-L5-s7"))
+    with pytest.raises(RecordError, match=f"holds a record of {VAE}"):
+        store.record("quick", "mnist-vae-L5-s7")
+
+
+def test_no_id_is_cut_on_a_narrow_terminal(store, capsys, monkeypatch):
+    monkeypatch.setattr(listing, "screen", lambda: Console(width=40))
+    assert run(["list", "--profile", "quick", "--store", str(store.root)]) == 0
+    out = capsys.readouterr().out
+    assert all(r.id in out for r in runs(profile("quick")))
+
+
+def test_a_user_s_plotting_set_up_changes_no_figure(store, tmp_path):
+    rc = b"axes.facecolor: red\nsavefig.dpi: 50\ntext.usetex: True\nbackend: no\nbad: \xff\n"
+    drawn = []
+    for name, settings in (("clean", {}), ("own", {"MPLBACKEND": "module://matplotlib_inline"})):
+        here = tmp_path / name
+        here.mkdir()
+        if settings:
+            (here / "matplotlibrc").write_bytes(rc)
+        where = ["--store", str(store.root), "--profile", "quick", "--out", str(here)]
+        subprocess.run(
+            [sys.executable, str(ROOT / "figures" / "figure5.py"), *where],
+            cwd=here, env={**os.environ, "PYTHONPATH": str(ROOT), **settings}, check=True,
+        )  # fmt: skip
+        drawn.append([(here / f"figure5.{kind}").read_bytes() for kind in ("png", "pdf")])
+    assert drawn[0] == drawn[1]
