@@ -23,6 +23,7 @@ class State:
     sums: Tensor  # [K] objective summed over the epoch's steps
     alive: Tensor  # [K] bool: a diverged lane is frozen
     flat: State | None = None  # the same numbers as those of one parameter, [K, P]
+    between: Tensor | None = None  # of such a state: zeros that fill up a parameter's place
 
 
 Update = Callable[[State, list[Tensor], Tensor, Tensor], None]

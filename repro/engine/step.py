@@ -128,9 +128,10 @@ def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | Lad
     if engine in COMPILED:
         fresh_compiler()
         objective = torch.compile(objective, dynamic=False, options=options_of_objective(here()))
-        update = torch.compile(update, dynamic=False)
     if engine in CAPTURED:
         update = update_flat(update)
+    if engine in COMPILED:
+        update = torch.compile(update, dynamic=False)
     if engine == "graph":  # elsewhere these few numbers are not worth it
         rates = torch.compile(rate_and_eps, dynamic=False)
     return lambda state, batch: step(objective, update, optim, state, batch, rates)
