@@ -6,6 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+import repro.cli.first  # noqa: F401
+
+# isort: split
+
 import typer
 
 from repro.cli import (
@@ -23,6 +27,7 @@ from repro.cli import (
 from repro.cli.terminal import complain
 from repro.errors import ReproError
 from repro.files import REMEDIES
+from repro.needed import lacking
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
@@ -65,6 +70,11 @@ def run(argv: Sequence[str]) -> int:
         _drop_output()
         fault = f"{e.filename or 'output'}: cannot write ({e.strerror}): {REMEDIES[e.errno]}"
         return complain(fault, ReproError.code)
+    except ModuleNotFoundError as e:
+        module = (e.name or "").partition(".")[0]
+        if module in ("", "repro"):
+            raise
+        return complain(str(lacking([module])), ReproError.code)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:

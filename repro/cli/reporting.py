@@ -19,7 +19,7 @@ from repro.config import Run
 from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
 from repro.files import write_file
 from repro.profiles import Profile, profile, runs
-from repro.report import commands, deviations, images, ledger, page, throughput
+from repro.report import commands, deviations, images, ledger, throughput
 from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
 from repro.store import NAMED, ROOT, Store
 
@@ -48,6 +48,8 @@ def report(
 
     It shows each profile that the store holds, or only --profile. It needs no network.
     """
+    from repro.report import page  # its template needs a library of its own
+
     opened, p = to_read(store, profile)
     names = [p.name] if profile else begun(opened) or [p.name]
     path = out or opened.root / NAME

@@ -189,7 +189,7 @@ class Work:
                 yield from self.engines.trying(
                     pinned, self.device, lambda p: self._train_stack(stack, p, outcome, bar)
                 )
-            except (ReproError, BudgetSpent, KeyboardInterrupt):
+            except (ReproError, BudgetSpent, KeyboardInterrupt, ModuleNotFoundError):
                 raise
             except Exception as e:
                 too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)

@@ -6,8 +6,10 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import PIL.Image
+if TYPE_CHECKING:
+    import PIL.Image
 
 FINER = 1.5  # pixels of a picture for each of the page: sharp on fine screens
 WAYS: tuple[dict[str, int], ...] = (
@@ -28,6 +30,8 @@ class Image:
 
 def inline(path: Path) -> Image:
     """A drawn PNG as WebP, lossless unless a hardly visible loss makes it smaller."""
+    import PIL.Image
+
     with PIL.Image.open(path) as drawn:
         caption = str(drawn.info.get("Description", ""))
         picture = drawn.convert("RGB")
