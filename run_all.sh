@@ -111,7 +111,9 @@ install() {
 set_up() {
   if [ -n "${REPRO_VENV:-}" ]; then
     python=$REPRO_VENV/bin/python
+    [ -x "$python" ] || python=$REPRO_VENV/bin/python3
     supported "$python" || die 3 "REPRO_VENV=$REPRO_VENV has no Python 3.11 to 3.13 in bin/: unset it"
+    "$python" -m repro.needed || exit 3
     return
   fi
   python=$VENV/bin/python

@@ -32,6 +32,13 @@ def data_dir() -> Path:
     )
 
 
+@pytest.fixture(autouse=True)
+def exact_products() -> None:
+    """A training on CUDA decides for its whole process how products are rounded."""
+    if torch := sys.modules.get("torch"):
+        torch.set_float32_matmul_precision("highest")
+
+
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the environment says where data are; local servers are asked without a proxy."""

@@ -212,6 +212,16 @@ def test_ray_gets_the_address_and_picks_steps_itself(local, capsys, monkeypatch)
     assert f"continue with: {again}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("given", "seconds"), [("90s", 90.0), ("5m", 300.0), (None, None)])
+def test_how_often_a_checkpoint_is_saved_reaches_the_engine(given, seconds, local, engine, capsys):
+    engine.answer = outcome(unfinished=[LVAE])
+    every = ["--checkpoint-every", given] if given else []
+    assert run(["train", "--profile", "quick", *every]) == 0
+    assert [call[-1].checkpoint_seconds for call in engine.calls] == [seconds]
+    again = " ".join(["repro train --profile quick", *every])
+    assert f"continue with: {again}\n" in capsys.readouterr().out
+
+
 def test_too_little_disk_is_said_before_training(local, engine, capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(training.shutil, "disk_usage", lambda _: usage(10, 9, 1))

@@ -11,13 +11,14 @@ import small
 import torch
 from torch import Tensor
 
+from repro import streams
 from repro.config import Run
 from repro.engine.feed import BLOCK, Feed
-from repro.engine.flat import ALIGNMENT, flatten, gathered
+from repro.engine.flat import ALIGNMENT, flatten, gathered, update_flat
 from repro.engine.graph import WARM_UPS, Blocks, Body, Captured, again, changed_by_a_step
 from repro.engine.ladder_feed import LadderFeed
 from repro.engine.minibatch import Batches, each
-from repro.engine.step import CAPTURED, State, fresh, step_function
+from repro.engine.step import CAPTURED, State, fresh, step_function, update_of
 from repro.log import LaneLog, Log
 from repro.stack import Stack
 from repro.train import train
@@ -120,6 +121,25 @@ def test_gathered_gradients_lie_where_their_parameters_do() -> None:
     assert state.flat is not None
     grads = [p.clone() for p in state.params.values()]
     assert torch.equal(gathered(grads), state.flat.params["all"])
+
+
+@pytest.mark.parametrize("runs", STACKS)
+def test_a_compiled_update_gathers_gradients_itself_in_one_graph(runs: tuple[Run, ...]) -> None:
+    ends = []
+    for compiled in (True, False):
+        stack, state, _ = prepared(runs, torch.float64)
+        flatten(state)
+        update = update_flat(update_of(stack))
+        if compiled:
+            torch._dynamo.reset()
+            update = torch.compile(update, backend="aot_eager", fullgraph=True, dynamic=False)
+        draw = torch.Generator().manual_seed(1)
+        grads = [torch.randn(p.shape, generator=draw).double() for p in state.params.values()]
+        for _ in range(2):
+            state.t += 1
+            update(state, grads, torch.full((len(runs),), 1e-3).double(), state.t * 1e-4)
+        ends.append(copies(state))
+    assert_equal(*ends)
 
 
 def test_a_block_is_all_the_minibatches_that_its_feed_draws() -> None:
@@ -256,3 +276,27 @@ def test_a_step_that_reads_a_number_off_the_device_would_fail() -> None:
 
     with pytest.raises(RuntimeError, match="meta"):
         Captured(reading, again)(unreadable(state), list(Unreadable(feed).block(1, 0)))
+
+
+@pytest.mark.parametrize("runs", [STACKS[2], STACKS[3]])
+def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(
+    runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, _, feed), (_, _, fresh_feed) = (prepared(runs, torch.float32) for _ in range(2))
+    drawn: list[tuple[Any, ...]] = []
+    permutation = streams.permutation
+
+    def noting(n: int, seed: int, stream: str, *at: int) -> Tensor:
+        drawn.append((stream, *at))
+        return permutation(n, seed, stream, *at)
+
+    monkeypatch.setattr(streams, "permutation", noting)
+    for first in range(0, feed.steps, BLOCK):
+        list(feed.block(1, first))
+    assert set(drawn) == {("order", 1), ("order", 2)}
+    drawn.clear()
+    ours = [batch for first in range(0, feed.steps, BLOCK) for batch in feed.block(2, first)]
+    assert drawn == []  # nor of an epoch behind the last
+    theirs = [b for first in range(0, feed.steps, BLOCK) for b in fresh_feed.block(2, first)]
+    for a, b in zip(ours, theirs, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(flat(a), flat(b), strict=True))

@@ -14,7 +14,7 @@ from fixture_data import refused
 from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
 
 from repro import score
-from repro.engine import device, local, precision, predict
+from repro.engine import device, local, precision, predict, recording
 from repro.engine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
 from repro.engine.local import Options, Outcome, train
 from repro.engine.rescoring import evaluate
@@ -62,22 +62,29 @@ def test_captured_training_continues_to_the_same_numbers(store: Store) -> None:
         assert_same(store, other, run)
 
 
-def chosen(store: Store, name: str, compiles: bool, patch: pytest.MonkeyPatch) -> str:
+def chosen(
+    store: Store, name: str, compiles: bool, steps: int, patch: pytest.MonkeyPatch
+) -> Pinned:
     patch.setattr(predict, "has_compiler", lambda: compiles)
     work = local.Work(store, PROFILE, Options())
     work.device = torch.device(name)
-    return work._choose(Stack(tuple(RUNS))).engine
+    return work._choose(Stack((small.run(epochs=steps // 10, steps=10),)))
 
 
-@pytest.mark.parametrize(("compiles", "engine"), [(True, "graph"), (False, "captured")])
-def test_auto_captures_on_cuda(
-    compiles: bool, engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("compiles", "steps", "engine"),
+    [(True, 20_000, "graph"), (True, 10_000, "captured"), (False, 20_000, "captured")],
+)
+def test_auto_captures_on_cuda_and_compiles_where_the_steps_repay_it(
+    compiles: bool, steps: int, engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chosen(store, "cuda", compiles, monkeypatch) == engine
+    pinned = chosen(store, "cuda", compiles, steps, monkeypatch)
+    assert pinned.engine == engine
+    assert bool(pinned.stepped_down) == (engine == "captured" and steps == 20_000)
 
 
 def test_auto_never_captures_on_a_cpu(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(store, "cpu", True, monkeypatch) in ("eager", "compiled")
+    assert chosen(store, "cpu", True, 20_000, monkeypatch).engine in ("eager", "compiled")
 
 
 def test_a_checkpoint_of_another_device_is_refused(
@@ -92,7 +99,32 @@ def test_a_checkpoint_of_another_device_is_refused(
     assert path.exists()
 
 
+@pytest.mark.parametrize(("begun", "here"), [(132, 114), (132, None), (None, 132), (132, 132)])
+def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numbers(
+    begun: int | None, here: int | None, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "multiprocessors", lambda _: begun)
+    path = interrupted(store, RUNS, monkeypatch)
+    assert load_header(path)[1].multiprocessors == begun
+    monkeypatch.setattr(recording, "multiprocessors", lambda _: here)
+    if begun in (None, here):
+        assert train(RUNS, store, PROFILE, EAGER).unfinished == []
+        return
+    with refused(MachineError, str(path), "132 multiprocessors", f"has {here}", "remove it"):
+        train(RUNS, store, PROFILE, EAGER)
+    assert path.exists()
+
+
 # Precision
+
+
+@pytest.fixture(scope="module")
+def trained_in_tf32() -> None:
+    torch.set_float32_matmul_precision("high")
+
+
+def test_no_test_inherits_the_rounding_of_another_s_training(trained_in_tf32: None) -> None:
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ DATA_FLOOR = {
     "status",
     "scripts",
     "measures",
+    "needed",
 }
 COMPUTE = {
     *(
@@ -52,7 +53,12 @@ TORCH = {"torch", "safetensors"}
 MODELS_MAY_NOT = {"train", "evaluate", "engine", "store"}
 TORCH_FREE = {"data"}  # numpy alone
 # What commands read that only say what there is, or refuse what cannot be.
-TORCH_FREE_FILES = {"engine/predict.py", "engine/events.py", "engine/__init__.py"}
+TORCH_FREE_FILES = {
+    "engine/predict.py",
+    "engine/toolchain.py",
+    "engine/events.py",
+    "engine/__init__.py",
+}
 
 REMEDY = {
     "floor": "pass the value in",

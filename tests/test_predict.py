@@ -81,6 +81,12 @@ def test_compiling_a_run_of_hours_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert predict.compiling_pays([small.run(epochs=2000)])
 
 
+@pytest.mark.parametrize(("lanes", "even"), [(1, 16_590), (3, 12_811)])
+def test_a_graph_pays_from_where_its_steps_have_repaid_compiling(lanes: int, even: int) -> None:
+    few, many = ([small.run(steps=n, epochs=1)] * lanes for n in (even - 1, even + 1))
+    assert (predict.graph_pays(few), predict.graph_pays(many)) == (False, True)
+
+
 @pytest.mark.parametrize("compiler", [True, False])
 def test_prediction_is_the_sum_of_its_runs(monkeypatch: pytest.MonkeyPatch, compiler: bool) -> None:
     monkeypatch.setattr(predict, "flops_per_second", lambda: 1e11)

@@ -20,6 +20,7 @@ RAGGED = tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
 SINGLE = "eager single"
 RETURNING = ", memory returned"  # each step, as C libraries do: how a model is usually run
 WIDEST, WIDEST_CUDA = 8, 512
+GRAPHS = (1, 4, 32, 256)  # lanes on CUDA, unless others are asked for: each takes a compilation
 LADDER_LANES: dict[Engine, tuple[int, ...]] = {"eager": (1,), "compiled": (1, 2, 4, 10)}
 
 
@@ -68,6 +69,7 @@ class Workload:
 
 
 QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3)
+ON_CUDA = Workload(warmup=2, repeats=7, scoring_repeats=2, all_images=1_000)  # within 3 minutes
 
 
 def arms(widest: int = WIDEST) -> list[Arm]:
@@ -105,31 +107,41 @@ def _singles(
     return [arm, replace(arm, name=name + RETURNING, keeps_memory=False)]
 
 
-def cuda_arms(widest: int = WIDEST_CUDA) -> list[Arm]:
-    """What a CUDA device is asked: each engine once, then graphs up to its memory."""
+def cuda_arms(widths: tuple[int, ...] = GRAPHS) -> list[Arm]:
+    """What a CUDA device is asked: each engine once, then graphs of some widths.
+
+    The grid is three stacks, so its graphs are compiled only where they are asked for by name.
+    """
     engines: tuple[Engine, ...] = ("eager", "compiled", "captured")
     found = [Arm(SINGLE, "plain", (MAX_DEPTH,))]
     found += [Arm(f"{engine} K=1", engine, (MAX_DEPTH,)) for engine in engines]
-    for K in (2**i for i in range(widest.bit_length())):
-        found.append(Arm(f"graph K={K}", "graph", (MAX_DEPTH,) * K))
+    found += [Arm(f"graph K={K}", "graph", (MAX_DEPTH,) * K) for K in widths]
     found.append(Arm(f"graph {'-'.join(map(str, RAGGED))}", "graph", RAGGED))
-    depths = tuple(sorted((cell.depth for cell in grid("mnist")), reverse=True))
-    found.append(Arm("graph MNIST grid", "graph", depths, "mnist"))
     single = ladder_arms()[0]
-    found.append(single)
-    found += [Arm(f"ladder graph K={K}", "graph", single.depths * K, "ladder") for K in (1, 10)]
+    found += [_grid("captured"), single, _ladder_graph(10)]
     return [*found, Arm("L_5000", "eager", (MAX_DEPTH,), scoring=True)]
+
+
+def _grid(engine: Engine) -> Arm:
+    depths = tuple(sorted((cell.depth for cell in grid("mnist")), reverse=True))
+    return Arm(f"{engine} MNIST grid", engine, depths, "mnist")
+
+
+def _ladder_graph(K: int) -> Arm:
+    return Arm(f"ladder graph K={K}", "graph", ladder_arms()[0].depths * K, "ladder")
 
 
 def known_arms() -> list[Arm]:
     """Every arm that can be asked for, here or elsewhere."""
-    return list({arm.name: arm for arm in (*arms(), *cuda_arms())}.values())
+    widths = tuple(2**i for i in range(WIDEST_CUDA.bit_length()))
+    known = (*arms(), *cuda_arms(widths), _grid("graph"), _ladder_graph(1))
+    return list({arm.name: arm for arm in known}.values())
 
 
 def quick_arms(cuda: bool = False) -> list[Arm]:
-    """Four arms: only one of them has to be compiled. On CUDA a fifth."""
-    names = [SINGLE, "eager K=1", "eager K=4", "compiled K=4"]
-    return select(known_arms(), names + (["graph K=4"] if cuda else []))
+    """Four arms: only one of them has to be compiled."""
+    names = [SINGLE, "eager K=1", "eager K=4", "graph K=4" if cuda else "compiled K=4"]
+    return select(known_arms(), names)
 
 
 def select(known: list[Arm], patterns: list[str]) -> list[Arm]:

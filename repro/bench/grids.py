@@ -14,6 +14,8 @@ from repro.bench.operations import (
     of_training,
     products_of,
 )
+from repro.engine.branches import Turn
+from repro.engine.device import turns
 from repro.engine.step import fresh
 from repro.experiments.grid import grid
 from repro.stack import Stack, pack
@@ -26,9 +28,13 @@ def stacks_of(depths: tuple[int, ...], work: Workload) -> list[Stack]:
 
 
 def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
-    """The operations of an arm; its stacks take turns within each, as they do in a training."""
+    """The operations of an arm; its stacks take turns within each, as they do in a training.
+
+    On a CUDA device each has a stream of its own.
+    """
     parts = [_of_stack(arm, stack, work, device) for stack in stacks_of(arm.depths, work)]
-    return {name: _in_turn([part[name] for part in parts]) for name in parts[0]}
+    on = turns(device, len(parts))
+    return {name: _in_turn([part[name] for part in parts], on) for name in parts[0]}
 
 
 def _of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Operations:
@@ -36,10 +42,11 @@ def _of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> O
     return of_training(arm, stack, state, minibatch(stack, work, device))
 
 
-def _in_turn(ops: list[Operation]) -> Operation:
+def _in_turn(ops: list[Operation], on: list[Turn]) -> Operation:
     def all_of_them() -> None:
-        for op in ops:
-            op()
+        for op, turn in zip(ops, on, strict=True):
+            with turn():
+                op()
 
     return all_of_them
 

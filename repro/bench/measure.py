@@ -19,12 +19,24 @@ from typing import Any, NamedTuple
 import torch
 
 from repro.bench import grids, ladders, operations, roofline
+from repro.bench.ahead import READY
 from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.memory import HighWater
-from repro.bench.operations import SCORE, STEP, Operation, Operations, per_call, training_layers
+from repro.bench.operations import (
+    BOTH,
+    FORWARD,
+    SCORE,
+    STEP,
+    Operation,
+    Operations,
+    per_call,
+    replayed,
+    training_layers,
+)
 from repro.bench.roofline import Counts
 from repro.engine.device import scoring_rows
 from repro.engine.memory import keep_freed_memory
+from repro.engine.minibatch import BLOCK
 from repro.engine.precision import multiply_in, precision_on
 from repro.engine.step import COMPILED
 
@@ -70,6 +82,11 @@ GRIDS = Contest(grids.of_arm, None, grids.of_products, grids.flops, grid_counts)
 CONTESTS = {"lvae": LVAES, "ladder": LADDERS, "mnist": GRIDS}
 
 
+def is_launch_bound(device: torch.device) -> bool:
+    """Whether products called one by one would show how quickly they are launched, no more."""
+    return device.type == "cuda"
+
+
 def waiter(device: torch.device) -> Callable[[], None]:
     """What to call before a clock is read: work on a CUDA device runs behind."""
     return torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -96,9 +113,12 @@ def in_turn(
     return times
 
 
-def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
+def measure(
+    arm: Arm, work: Workload, device: torch.device, ready: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """An arm's entry: compile seconds, memory of a step, and the rates of each operation.
 
+    ready: called when all is compiled, before anything is measured.
     `matmul` holds seconds and rate of the products alone. Ratios are medians over repeats of
     the ratio within a repeat, so they are not quite the ratio of the two medians.
     """
@@ -108,6 +128,7 @@ def measure(arm: Arm, work: Workload, device: torch.device) -> dict[str, Any]:
     ops = contest.of_arm(arm, work, device)
     chief = ops.get(STEP) or ops[SCORE]
     first = seconds_of(chief, wait)  # compiles what the other operations run, too
+    ready()
     memory.restart()
     for _ in range(MEASURED_STEPS):
         chief()
@@ -159,12 +180,16 @@ def _all_times(arm: Arm, ops: Operations, work: Workload, device: torch.device) 
     if arm.engine != "plain" and kind.of_plain is not None:
         depths = sorted(set(arm.depths))
         rivals |= {f"single {d}": kind.of_plain(d, work, device) for d in depths}
+    captured = {BOTH, FORWARD, STEP} if is_launch_bound(device) else set()
+    products = rivals["matmul"]
+    rivals["matmul"] |= {n: replayed(products[n], device) for n in captured}
     times = {}
     for name, op in ops.items():
         repeats = work.scoring_repeats if name == SCORE else work.repeats
         contest = {"arm": op, **{rival: its[name] for rival, its in rivals.items()}}
         found = in_turn(contest, work.warmup, repeats, waiter(device))
-        times[name] = {**found, "arm": [t / per_call(arm) for t in found["arm"]]}
+        calls = {"arm": per_call(arm), "matmul": BLOCK if name in captured else 1}
+        times[name] = {who: [t / calls.get(who, 1) for t in ts] for who, ts in found.items()}
     return times
 
 
@@ -231,7 +256,13 @@ def main(argument: str) -> None:
     if device.type == "cpu" and arm.keeps_memory:
         keep_freed_memory()
     work = replace(work, rows=scoring_rows(device))
-    print(json.dumps(measure(arm, work, device)))
+    print(json.dumps(measure(arm, work, device, _wait_for_a_line)))
+
+
+def _wait_for_a_line() -> None:
+    """Who starts several arms at once measures one at a time."""
+    print(READY, flush=True)
+    sys.stdin.readline()
 
 
 def _frozen(fields: dict[str, Any]) -> dict[str, Any]:

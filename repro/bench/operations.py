@@ -15,17 +15,16 @@ from repro import streams
 from repro.bench import plain
 from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.products import Layer, Products, layers_of, scoring_chunks
-from repro.engine.graph import Body, Captured, captured_on
+from repro.engine.graph import Captured, captured_on
 from repro.engine.minibatch import BLOCK, LadderBatch
 from repro.engine.step import (
     CAPTURED,
-    COMPILED,
     Minibatch,
     State,
     fresh,
-    objective_of,
-    step_function,
+    parts_of,
 )
+from repro.engine.step import step as one_step
 from repro.evaluate import importance_bound, statistics_pass
 from repro.layers import Net, fold
 from repro.score import noise_of
@@ -77,9 +76,8 @@ def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
 
 def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderBatch) -> Operations:
     """Forward, forward+backward and step of a stack, as the arm's engine runs them."""
-    objective, step = objective_of(stack), step_function(stack, arm.engine)
-    if arm.engine in COMPILED:
-        objective = torch.compile(objective, dynamic=False)
+    objective, update, rates = parts_of(stack, arm.engine)
+    step = functools.partial(one_step, objective, update, stack.runs[0].optim, rates=rates)
     leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
 
     def forward() -> None:
@@ -93,13 +91,17 @@ def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderB
         return {FORWARD: forward, BOTH: both, STEP: lambda: step(state, batch)}
     device, block = state.t.device, [batch] * BLOCK
     captured = Captured(step, captured_on(device))
-    bodies = {FORWARD: _replayed(forward, device), BOTH: _replayed(both, device)}
+    bodies = {FORWARD: replayed(forward, device), BOTH: replayed(both, device)}
     return {**bodies, STEP: lambda: captured(state, block)}
 
 
-def _replayed(body: Body, device: torch.device) -> Operation:
+def replayed(body: Operation, device: torch.device) -> Operation:
     """As many calls of `body` as a block has steps, captured when first called."""
-    capture = functools.cache(lambda: captured_on(device)(body))
+
+    def once() -> None:
+        body()
+
+    capture = functools.cache(lambda: captured_on(device)(once))
 
     def replay() -> None:
         call = capture()

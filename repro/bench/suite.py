@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from repro.bench import ahead
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import task
 from repro.bench.roofline import FORMULA
@@ -19,12 +20,14 @@ from repro.engine.precision import precision_on
 from repro.engine.predict import has_compiler
 from repro.engine.provenance import environment
 from repro.engine.step import COMPILED
+from repro.engine.toolchain import compiler_fault
 
+Starting = Callable[[Arm], None]
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__
 
 
 def bench(
-    arms: list[Arm], work: Workload, threads: int | None, starting: Callable[[Arm], None]
+    arms: list[Arm], work: Workload, threads: int | None, starting: Starting
 ) -> dict[str, Any]:
     """Measure the arms; `starting` is told of each.
 
@@ -33,9 +36,9 @@ def bench(
     """
     device, threads = here(), threads or torch.get_num_threads()
     found = []
-    for arm in arms:
-        starting(arm)
-        found.append(_entry(arm, work, device, threads))
+    at_once = ahead.at_once() if device.type == "cuda" else 1
+    for some in (arms[i : i + at_once] for i in range(0, len(arms), at_once)):
+        found += _entries(some, work, device, threads, starting)
     if device.type != "cuda":
         found.append({"arm": "cuda", "absent": "no CUDA device"})
     place = environment(device)
@@ -51,6 +54,7 @@ def bench(
         "reference": SINGLE,
         "batch": work.batch,
         "repeats": work.repeats,
+        "made_ready_at_once": at_once,
         "images": work.images,
         "samples": work.samples,
         "matmul": {entry["arm"]: entry.pop("matmul") for entry in found if "matmul" in entry},
@@ -58,13 +62,48 @@ def bench(
     }
 
 
-def _entry(arm: Arm, work: Workload, device: torch.device, threads: int) -> dict[str, Any]:
+def _entries(
+    arms: list[Arm], work: Workload, device: torch.device, threads: int, starting: Starting
+) -> list[dict[str, Any]]:
+    """What some arms measured: each in a process of its own, which wait for each other."""
+    if len(arms) == 1:
+        starting(arms[0])
+        return [_entry(arms[0], work, device, threads)]
+    able = [arm for arm in arms if _absent(arm, device) is None]
+    tasks = [task(arm, work, device.type, threads) for arm in able]
+    entries = {}
+    with ahead.ready(tasks) as processes:
+        for arm, process in zip(able, processes, strict=True):
+            starting(arm)
+            entries[arm.name] = _read(arm, process.finish())
+    for arm in able:  # which alone may have the memory that it lacks beside others
+        if "absent" in entries[arm.name]:
+            entries[arm.name] = _entry(arm, work, device, threads)
+    return [_absent(arm, device) or entries[arm.name] for arm in arms]
+
+
+def _absent(arm: Arm, device: torch.device) -> dict[str, Any] | None:
+    """The entry of an arm that cannot run here."""
     if arm.needs_cuda and device.type != "cuda":
         return {"arm": arm.name, "absent": "no CUDA device"}
     if arm.engine in COMPILED and not has_compiler():
-        return {"arm": arm.name, "absent": "no C++ compiler: install g++"}
+        fault = compiler_fault()
+        reason = f"{fault}" if fault else "no C++ compiler: install g++"
+        return {"arm": arm.name, "absent": reason}
+    return None
+
+
+def _entry(arm: Arm, work: Workload, device: torch.device, threads: int) -> dict[str, Any]:
+    if absent := _absent(arm, device):
+        return absent
     command = [sys.executable, "-m", "repro.bench.measure", task(arm, work, device.type, threads)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    return _read(
+        arm, subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    )
+
+
+def _read(arm: Arm, done: Any) -> dict[str, Any]:
+    """The entry that a process has printed."""
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         if OUT_OF_MEMORY in lines[-1]:

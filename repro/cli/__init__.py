@@ -6,6 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+import repro.cli.first  # noqa: F401
+
+# isort: split
+
 import typer
 
 from repro.cli import (
@@ -23,6 +27,7 @@ from repro.cli import (
 from repro.cli.terminal import complain, naming_strays, print_json
 from repro.errors import NothingError, ReproError
 from repro.files import READING, REMEDIES
+from repro.needed import lacking
 from repro.output import take_streams
 
 INTERRUPTED = 130
@@ -72,6 +77,11 @@ def _run(argv: Sequence[str]) -> int:
         return BROKEN_PIPE
     except OSError as e:
         return complain(_fault(e), ReproError.code)
+    except ModuleNotFoundError as e:
+        module = (e.name or "").partition(".")[0]
+        if module in ("", "repro"):
+            raise
+        return complain(str(lacking([module])), ReproError.code)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:

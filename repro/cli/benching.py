@@ -59,12 +59,12 @@ def bench(
 ) -> None:
     """Measure forward, backward, step and L_K of single models and stacks.
 
-    All arms take about 15 minutes on two CPU cores, most of them compiling. With a CUDA device
-    they run there, and graphs of one to hundreds of lanes with them.
+    All arms take about 15 minutes on two CPU cores, most of them compiling. On a CUDA device,
+    others are chosen, made ready side by side: graphs of one to hundreds of lanes, in 3 minutes.
     """
     from repro.bench import compare as comparing
     from repro.bench import suite
-    from repro.bench.arms import QUICK, Workload, cuda_arms, known_arms, quick_arms, select
+    from repro.bench.arms import ON_CUDA, QUICK, Workload, cuda_arms, known_arms, quick_arms, select
     from repro.bench.arms import arms as cpu_arms
     from repro.engine.device import here
 
@@ -73,8 +73,9 @@ def bench(
     chosen = quick_arms(on_cuda) if quick else cuda_arms() if on_cuda else cpu_arms()
     if arms is not None:
         chosen = select(known_arms(), [p.strip() for p in arms.split(",")])
+    work = QUICK if quick else ON_CUDA if on_cuda else Workload()
     with _progress(len(chosen)) as starting:
-        result = suite.bench(chosen, QUICK if quick else Workload(), threads, starting)
+        result = suite.bench(chosen, work, threads, starting)
     comparison = comparing.compare(result, saved) if saved else None
     if as_json:
         print_json(result if comparison is None else {**result, "against": as_dict(comparison)})

@@ -96,6 +96,16 @@ Rows = Annotated[
     ),
 ]
 
+CheckpointEvery = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint-every",
+        metavar="T",
+        help="Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.",
+        show_default=False,
+    ),
+]
+
 
 def examples(*commands: str) -> str:
     """The end of a command's help."""

@@ -19,7 +19,7 @@ from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
 from repro.files import write_file
 from repro.places import SCRIPTS
 from repro.profiles import Profile, profile, runs
-from repro.report import commands, deviations, images, ledger, page, throughput
+from repro.report import commands, deviations, images, ledger, throughput
 from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
 from repro.store import NAMED, Snapshot, Store
 
@@ -53,6 +53,8 @@ def report(
 
     It shows each profile that the store holds, or only --profile. It needs no network.
     """
+    from repro.report import page  # its template needs a library of its own
+
     found, p = to_read(store, profile)
     opened = Snapshot(found.root)
     names = [n for n in begun(opened) if profile in (None, n)]

@@ -17,6 +17,7 @@ import typer
 from repro import data
 from repro.cli.listing import FINISHED, state
 from repro.cli.options import (
+    CheckpointEvery,
     DataDir,
     Lanes,
     PrecisionOption,
@@ -31,6 +32,7 @@ from repro.cli.options import (
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
 from repro.engine import events, predict
+from repro.engine.toolchain import NO_COMPILER, compiler_fault
 from repro.errors import DataError, MachineError, NothingError, TrainingError, UsageError
 from repro.profiles import Profile, chosen, find_run
 from repro.store import NAMED, Store
@@ -141,6 +143,7 @@ def train(
     lanes: Lanes = None,
     precision: PrecisionOption = None,
     rows: Rows = None,
+    checkpoint_every: CheckpointEvery = None,
     tensorboard: Tensorboard = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
@@ -150,6 +153,7 @@ def train(
     if address and engine is not Engine.ray:
         raise UsageError(f"--address {address}: only --engine ray has one: add it, or leave it out")
     limit = seconds(budget) if budget else None
+    every = seconds(checkpoint_every) if checkpoint_every else None
     if tensorboard:
         events.require()
     p = profile_to_train(profile)
@@ -177,13 +181,16 @@ def train(
         lanes,
         precision=precision and precision.value,
         scoring_rows=rows,
+        checkpoint_seconds=every,
         tensorboard=tensorboard,
+        compiler_told=engine is Engine.auto,
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
     named = {"seeds": seeds, "budget": budget, "lanes": lanes, "precision": precision}
     where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
-    again = _again(experiments, p, {**named, "tensorboard": tensorboard, **where})
+    named |= {"checkpoint-every": checkpoint_every, "tensorboard": tensorboard}
+    again = _again(experiments, p, {**named, **where})
     try:
         outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
     except KeyboardInterrupt:
@@ -237,18 +244,17 @@ def _check_machine(plan: Plan, store: Store, engine: Engine) -> None:
         raise MachineError(
             f"--engine {engine.value}: no CUDA device found: use compiled, eager or auto"
         )
-    if engine in COMPILING and not predict.has_compiler():
+    fault = None if predict.has_compiler() else compiler_fault() or NO_COMPILER
+    if engine in COMPILING and fault:
         other = "captured" if engine is Engine.graph else "eager"
-        raise MachineError(
-            f"--engine {engine.value}: no C++ compiler found: install g++, or use {other}"
-        )
+        raise MachineError(f"--engine {engine.value}: {fault}, or use {other}")
     if engine is Engine.ray and find_spec("ray") is None:
         raise MachineError(
             "--engine ray: Ray is not installed here: `pip install -r requirements-extras.txt`,"
             " or leave the option out"
         )
-    if engine is Engine.auto and not predict.has_compiler():
-        say("no C++ compiler found: steps are not compiled; with g++ long Runs would be quicker")
+    if engine is Engine.auto and fault:
+        say(f"{fault.what}: steps are not compiled; for quicker long Runs, {fault.remedy}")
     place = next(p for p in (store.root, *store.root.parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free < plan.bytes:

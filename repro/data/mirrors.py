@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import shutil
@@ -82,8 +83,21 @@ def _check_space(data_set: DataSet, missing: Sequence[File], folder: Path) -> No
         )
 
 
+def _check_libraries(file: File, folder: Path) -> None:
+    """What only fetching needs. Raises MachineError."""
+    for name in ("pooch", "requests", "tqdm"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as e:
+            raise MachineError(
+                f"{file.published}: to fetch it, {e.name} is needed, which is not installed: pip"
+                f" install {e.name}, or put the file, as published, into {folder}"
+            ) from e
+
+
 def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
     """Fetch one file from the first mirror that has the right content; returns that mirror."""
+    _check_libraries(file, folder)
     import requests
 
     faults = []

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Pinned:
     threads: int
     device: str
     precision: str = "float32"  # of matrix products; checkpoints older than the choice had this
+    multiprocessors: int | None = None  # of a CUDA device: its draws depend on them
+    stepped_down: list[dict[str, str]] = field(default_factory=list)  # engines given up, and why
 
 
 def path_of(folder: Path, stack: Stack) -> Path:

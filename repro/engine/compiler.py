@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 
 def fresh_compiler() -> None:
@@ -15,6 +14,8 @@ def fresh_compiler() -> None:
     And a process that was killed while it compiled can leave an empty library in torch's cache,
     on which every later compilation of the same code fails.
     """
+    from torch._inductor.runtime.cache_dir_utils import cache_dir  # of some versions of torch
+
     torch._dynamo.reset()
     remove_empty_libraries(Path(cache_dir()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 from collections.abc import Iterator
 
 import torch
@@ -44,8 +45,19 @@ def scoring_rows(device: torch.device) -> int:
     return min(MOST_ROWS, 1 << max(6, int(room).bit_length() - 1))
 
 
+def multiprocessors(device: torch.device) -> int | None:
+    """Of a CUDA device, whose draws depend on how many it has."""
+    if device.type != "cuda":
+        return None
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
 def free_cached(device: torch.device) -> None:
-    """Give back what the allocator keeps."""
+    """Give back what the allocator keeps, and what an abandoned step or recording held.
+
+    Compiled code and its errors refer to each other, so that only a collection frees them.
+    """
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

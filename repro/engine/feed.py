@@ -42,6 +42,8 @@ class Feed:
             if s % held == 0:
                 eps = self._noise(at, first + s, min(held, n - s))
             yield Minibatch(x[s], [e[s % held] for e in eps], beta, lr)
+        if first + n == self.steps and epoch < self.stack.runs[0].schedule.epochs:
+            self._draw_orders(at + 1)  # before anybody waits for what these minibatches started
 
     def _per_lane(self, values: list[float]) -> Tensor:
         return sent(torch.tensor(values, dtype=self.dtype), self.images.device)
@@ -49,9 +51,12 @@ class Feed:
     def _order(self, k: int, epoch: int) -> Tensor:
         """Lane k's order of all rows; drawn once an epoch."""
         if self._ordered[0] != epoch:
-            n, seeds = self.images.shape[0], (run.seed for run in self.stack.runs)
-            self._ordered = epoch, [streams.permutation(n, s, "order", epoch) for s in seeds]
+            self._draw_orders(epoch)
         return self._ordered[1][k]
+
+    def _draw_orders(self, epoch: int) -> None:
+        n, seeds = self.images.shape[0], (run.seed for run in self.stack.runs)
+        self._ordered = epoch, [streams.permutation(n, s, "order", epoch) for s in seeds]
 
     def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
         """n minibatches of one lane, [n, B, X], in the epoch's order."""

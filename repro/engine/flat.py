@@ -6,8 +6,6 @@ parameters are small. Shapes: K lanes (K_i have a parameter), P numbers of the d
 
 from __future__ import annotations
 
-from itertools import groupby
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,6 +25,7 @@ def flatten(state: State) -> None:
             shadows = {n: p.bfloat16() for n, p in state.params.items()}
             state.flat.shadows = {"all": _moved(shadows)}
             state.shadows = {n: shadows[n] for n in state.shadows}
+        state.flat.between = params["all"].new_zeros(len(params["all"]), ALIGNMENT)
 
 
 def _moved(part: Params) -> Tensor:
@@ -49,22 +48,26 @@ def update_flat(update: Update) -> Update:
     """The same update, given all parameters of a flattened state as if they were one."""
 
     def of(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
-        assert state.flat is not None, "flatten the state first"
-        update(state.flat, [gathered(grads)], rate, eps)
+        flat = state.flat
+        assert flat is not None, "flatten the state first"
+        update(flat, [gathered(grads, flat.between)], rate, eps)
 
     return of
 
 
-def gathered(grads: list[Tensor]) -> Tensor:
+def gathered(grads: list[Tensor], between: Tensor | None = None) -> Tensor:
     """Gradients [K_i, ...] of all parameters as one [K, P]; 0 where a lane has none.
 
-    They lie as `flatten` lays their parameters: those of most lanes first.
+    They lie as `flatten` lays their parameters: those of most lanes first. between: zeros
+    [K, ALIGNMENT]; where they are given, a compiler copies them along with the gradients.
     """
-    grads = sorted(grads, key=lambda g: -g.shape[0])
-    K = grads[0].shape[0]
-    nothing, blocks = grads[0].new_zeros(K, ALIGNMENT), []
-    for k, group in groupby(grads, key=lambda g: g.shape[0]):
-        parts = [p for g in group for p in (g.flatten(1), nothing[:k, : _width(g) - g[0].numel()])]
+    K, blocks = max(g.shape[0] for g in grads), []
+    between = grads[0].new_zeros(K, ALIGNMENT) if between is None else between
+    for k in sorted({g.shape[0] for g in grads}, reverse=True):
+        parts = []
+        for g in grads:
+            if g.shape[0] == k:
+                parts += [g.flatten(1), between[:k, : _width(g) - g[0].numel()]]
         block = torch.cat(parts, 1)
         blocks.append(block if k == K else F.pad(block, (0, 0, 0, K - k)))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)

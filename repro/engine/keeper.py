@@ -17,11 +17,15 @@ from repro.log import Log
 from repro.stack import Stack
 
 T = TypeVar("T")
+CHECKPOINT_SECONDS = {
+    "cpu": 30.0,
+    "cuda": 300.0,
+}  # a checkpoint waits for all of a device's streams
 
 
 @dataclass
 class Keeper:
-    """Saves a stack's state every `seconds`, and stops it when asked."""
+    """Saves a stack's state every `seconds`, or as suits its device; stops it when asked."""
 
     stack: Stack
     state: State
@@ -30,9 +34,11 @@ class Keeper:
     path: Path
     progress: Progress
     stopper: Stopper
-    seconds: float
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
+        usual = CHECKPOINT_SECONDS[self.pinned.device]
+        self.every = usual if self.seconds is None else self.seconds
         self.counted = self.saved = time.monotonic()
         self.progress.begin(self.log, saved=self.path.exists())
 
@@ -56,7 +62,7 @@ class Keeper:
         self.log.seconds += now - self.counted
         self.counted = now
         self.progress.show(self.log, self.state)
-        if now - self.saved > self.seconds:
+        if now - self.saved > self.every:
             self.save()
         self.stopper.stop_if_asked(self.save)
 

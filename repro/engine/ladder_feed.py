@@ -49,6 +49,8 @@ class LadderFeed:
         rate = sent(torch.tensor(lr, dtype=self.dtype), device)
         for s in range(n):
             yield LadderBatch(x[s], y[s], self._noise(epoch, first + s), rate)
+        if first + n == self.steps and epoch < self.stack.runs[0].schedule.epochs:
+            self._draw_orders(epoch + 1)  # before anybody waits for what these minibatches started
 
     def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
         """Images of n minibatches of one lane, [n, R].
@@ -65,10 +67,13 @@ class LadderFeed:
     def _orders(self, k: int, epoch: int) -> list[Tensor]:
         """Lane k's labelled images and its pool, as this epoch shows them; drawn once an epoch."""
         if self._ordered[0] != epoch:
-            lanes = enumerate(self.splits)
-            orders = [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
-            self._ordered = epoch, orders
+            self._draw_orders(epoch)
         return self._ordered[1][k]
+
+    def _draw_orders(self, epoch: int) -> None:
+        lanes = enumerate(self.splits)
+        orders = [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
+        self._ordered = epoch, orders
 
     def _shuffled(self, k: int, rows: np.ndarray, epoch: int) -> Tensor:
         order = streams.permutation(len(rows), self.stack.runs[k].seed, "order", epoch)

@@ -14,6 +14,7 @@ from repro import train as loop
 from repro.config import Run
 from repro.engine import branches, checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
+from repro.engine.engines import Engines, made
 from repro.engine.graph import Blocks, Captured, captured_on
 from repro.engine.keeper import Keeper
 from repro.engine.locks import PATIENCE, lock_all
@@ -51,7 +52,6 @@ from repro.stack import Stack, pack
 from repro.store import Store
 from repro.tasks import Score, task_of
 
-CHECKPOINT_SECONDS = 30.0
 Branch = tuple[Stack, Pinned]
 
 
@@ -66,11 +66,12 @@ class Options:
     lanes: int | None = None  # of a new stack at most; None: what memory holds
     precision: str | None = None  # of matrix products; None: TF32 on CUDA, elsewhere float32
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    checkpoint_seconds: float | None = None  # between two; None: as suits the device
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
     tensorboard: bool = False  # event files of every Run, for who watches
     patience_seconds: float = PATIENCE  # how long to wait for Runs that another process holds
     placed_by: str | None = None  # who chose the machine, for the record
+    compiler_told: bool = False  # whether a person knows what the compiler lacks
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -112,6 +113,8 @@ class Work:
         self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
         self.stopper = Stopper(self.options.budget_seconds)
+        count = device.multiprocessors(self.device)
+        self.engines = Engines(self.options.engine, count, self.options.compiler_told)
         self.at_once = 1  # stacks that take turns, and share the wall time
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -138,7 +141,7 @@ class Work:
                     continue
                 raise
             if wanted & {run.hash for run in lanes}:
-                refuse_other_device(pinned.device, self.device.type, path)
+                refuse_other_device(pinned, self.device, path)
                 self._warn_of_emulation(lanes, pinned)
                 found.append((Stack(tuple(lanes)), pinned))
                 wanted -= {run.hash for run in lanes}
@@ -159,13 +162,7 @@ class Work:
 
     def _choose(self, stack: Stack) -> Pinned:
         refuse_emulated(self.precision, self.device)
-        engine, compiles = self.options.engine, predict.has_compiler()
-        if engine == "auto" and self.device.type == "cuda":
-            engine = "graph" if compiles else "captured"
-        elif engine == "auto":
-            compiles = compiles and predict.compiling_pays(list(stack.runs))
-            engine = "compiled" if compiles else "eager"
-        return Pinned(engine, torch.get_num_threads(), self.device.type, self.precision)
+        return self.engines.chosen(list(stack.runs), self.device, self.precision)
 
     def together(self, group: list[Branch]) -> bool:
         """Whether these stacks may train side by side: they run alike, and all have room."""
@@ -203,8 +200,10 @@ class Work:
             if len(left) < len(stack.runs):
                 return [Stack(left)] if left else []
             try:
-                yield from self._train_stack(stack, pinned, outcome, bar)
-            except (ReproError, BudgetSpent, KeyboardInterrupt):
+                yield from self.engines.trying(
+                    pinned, self.device, lambda p: self._train_stack(stack, p, outcome, bar)
+                )
+            except (ReproError, BudgetSpent, KeyboardInterrupt, ModuleNotFoundError):
                 raise
             except Exception as e:
                 too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)
@@ -253,9 +252,9 @@ class Work:
         round_weights(state, pinned.precision)
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)
-        step: Callable[[State, Any], None] = step_function(stack, pinned.engine)
+        step = made(pinned.engine, lambda: self._step(stack, pinned))
         if pinned.engine in CAPTURED:
-            feed, step = Blocks(feed), Captured(step, captured_on(self.device))
+            feed = Blocks(feed)
 
         def score(k: int, epoch: int) -> Score:
             own, _ = self.data.images(stack.runs[k])
@@ -271,6 +270,10 @@ class Work:
             progress.scoring()
             self._record(keeper, last, source, outcome)
         path.unlink(missing_ok=True)
+
+    def _step(self, stack: Stack, pinned: Pinned) -> Callable[[State, Any], None]:
+        step = step_function(stack, pinned.engine)
+        return Captured(step, captured_on(self.device)) if pinned.engine in CAPTURED else step
 
     def _record(
         self, keeper: Keeper, last: dict[int, Score], source: Any, outcome: Outcome
@@ -304,6 +307,7 @@ class Work:
             **environment(self.device),
             **({"placed_by": self.options.placed_by} if self.options.placed_by else {}),
             "engine": pinned.engine,
+            **({"stepped_down": pinned.stepped_down} if pinned.stepped_down else {}),
             "precision": pinned.precision,
             "stack_width": len(stack.runs),
             "stacks_at_once": self.at_once,

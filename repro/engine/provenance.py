@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from repro.commit import commit
+from repro.engine.device import multiprocessors
 from repro.places import ROOT
 
 CORES = "cores"  # ends the name of a CPU
@@ -47,11 +48,10 @@ def environment(device: torch.device) -> dict[str, Any]:
 
     The draws of a CUDA device depend on how many multiprocessors it has.
     """
-    cuda = device.type == "cuda"
-    count = torch.cuda.get_device_properties(device).multi_processor_count if cuda else None
+    count = multiprocessors(device)
     return {
         **software(),
         "device": device_name(device),
-        **({"multiprocessors": count} if cuda else {}),
+        **({"multiprocessors": count} if count else {}),
         "threads": torch.get_num_threads(),
     }

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
 from repro.config import Run
+from repro.engine.checkpoint import Pinned
+from repro.engine.device import multiprocessors
 from repro.engine.outcome import Outcome
 from repro.engine.weights import save_weights, weights_path
 from repro.errors import MachineError, RecordError
@@ -43,12 +46,18 @@ def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) ->
         )
 
 
-def refuse_other_device(begun: str, here: str, where: Path) -> None:
-    """Raises MachineError when a checkpoint was begun on another kind of device than this one."""
-    if begun != here:
+def refuse_other_device(begun: Pinned, here: torch.device, where: Path) -> None:
+    """Raises MachineError when a checkpoint was begun on a device that draws other numbers."""
+    remedy = "continue it there, or remove it to begin again"
+    if begun.device != here.type:
         raise MachineError(
-            f"{where}: was begun on {begun}, and here training runs on"
-            f" {here}: continue it there, or remove it to begin again"
+            f"{where}: was begun on {begun.device}, and here training runs on {here.type}: {remedy}"
+        )
+    pinned = begun.multiprocessors  # None: older than the choice, or of a CPU
+    if pinned is not None and pinned != (count := multiprocessors(here)):
+        raise MachineError(
+            f"{where}: was begun on a device with {pinned} multiprocessors, on whose"
+            f" number its draws depend, and the one here has {count}: {remedy}"
         )
 
 

@@ -24,6 +24,7 @@ class State:
     alive: Tensor  # [K] bool: a diverged lane is frozen
     flat: State | None = None  # the same numbers as those of one parameter, [K, P]
     shadows: Params = field(default_factory=dict)  # weights in bfloat16; see `shade`
+    between: Tensor | None = None  # of such a state: zeros that fill up a parameter's place
 
 
 Update = Callable[[State, list[Tensor], Tensor, Tensor], None]

@@ -27,6 +27,7 @@ __all__ = [
     "State",
     "fresh",
     "objective_of",
+    "parts_of",
     "step",
     "step_function",
     "update_of",
@@ -122,19 +123,26 @@ def options_of_objective(device: torch.device) -> dict[str, Any] | None:
     return {"split_reductions": False} if device.type == "cuda" else None
 
 
-def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
-    """The body of a step as an engine runs it: compiled or not, parameters apart or all at once.
+def parts_of(stack: Stack, engine: str) -> tuple[Objective, Update, Rates]:
+    """What a step is made of, as an engine runs it; what is compiled is so when first called.
 
     Of the compiled steps of a process the last one alone is at hand.
     """
-    objective, update, optim = objective_of(stack), update_of(stack), stack.runs[0].optim
+    objective, update = objective_of(stack), update_of(stack)
     rates: Rates = rate_and_eps
     if engine in COMPILED:
         fresh_compiler()
         objective = torch.compile(objective, dynamic=False, options=options_of_objective(here()))
-        update = torch.compile(update, dynamic=False)
     if engine in CAPTURED:
         update = update_flat(update)
+    if engine in COMPILED:
+        update = torch.compile(update, dynamic=False)
     if engine == "graph":  # elsewhere these few numbers are not worth it
         rates = torch.compile(rate_and_eps, dynamic=False)
+    return objective, update, rates
+
+
+def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
+    """The body of a step as an engine runs it: compiled or not, parameters apart or all at once."""
+    (objective, update, rates), optim = parts_of(stack, engine), stack.runs[0].optim
     return lambda state, batch: step(objective, update, optim, state, batch, rates)

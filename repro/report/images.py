@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import PIL.Image
+if TYPE_CHECKING:
+    import PIL.Image
 
 FINER = 1.5  # pixels of a picture for each of the page: sharp on fine screens
 LINES, CLOUDS = {"lossless": 1, "method": 2}, {"quality": 90}  # what is smaller for each

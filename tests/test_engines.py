@@ -1,0 +1,303 @@
+"""An engine that cannot be made here: what is missing is named, the next one takes its place."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+import torch
+from fixture_data import refused
+from small_training import OPTIONS, PROFILE, RUNS, assert_same, checkpoints, trained
+
+from repro.engine import device, engines, local, predict, toolchain
+from repro.engine.checkpoint import load_header
+from repro.engine.engines import ORDER, Engines
+from repro.engine.local import Options, train
+from repro.engine.step import State
+from repro.engine.toolchain import compiler_fault, fault_of
+from repro.errors import MachineError
+from repro.stack import Stack
+from repro.store import Store
+
+APART = [small.run("lvae", 2, scored=(1, 2)), small.run("vae", 2, scored=(1, 2))]
+AUTO = Options(threads=1)
+NO_HEADERS = """#!/bin/sh
+for a do shift; case $a in -I*/include/python3*) ;; *) set -- "$@" "$a" ;; esac; done
+exec g++ "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def eager(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return trained(tmp_path_factory.mktemp("eager"), APART, OPTIONS)
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Makes a script the C++ compiler, with nothing compiled before."""
+
+    def take(script: str) -> None:
+        path = tmp_path / "compiler"
+        path.write_text(script)
+        path.chmod(0o755)
+        monkeypatch.setenv("CXX", str(path))
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+        torches.enter_context(torch._inductor.config.patch({"cpp.cxx": (None, str(path))}))
+
+    with contextlib.ExitStack() as torches:
+        yield take
+
+
+def notices(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [x for x in capsys.readouterr().err.splitlines() if x.startswith("engine ")]
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("script", "what", "remedy"),
+    [
+        (NO_HEADERS, "finds no Python.h", "python3-dev"),
+        ("#!/bin/sh\necho cannot execute cc1plus >&2; exit 1\n", "cc1plus", "install g++"),
+        ("", "does not run", "install g++"),
+    ],
+    ids=["headers", "cc1plus", "no program"],
+)
+def test_a_compiler_that_is_there_but_does_not_work_is_told_by_what_it_lacks(
+    script: str, what: str, remedy: str, compiler: Callable[[str], None]
+) -> None:
+    compiler(script)
+    fault = compiler_fault()
+    assert fault is not None
+    assert (what in fault.what, remedy in fault.remedy) == (True, True), fault
+    assert not predict.has_compiler()
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    assert str(compiler_fault()).startswith("no C++ compiler found (CXX=/nowhere/g++)")
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", "/nowhere")
+    toolchain._fault_of_compiler.cache_clear()
+    assert str(compiler_fault()) == "no C++ compiler found: install g++"
+    toolchain._fault_of_compiler.cache_clear()
+
+
+def build(command: str, output: str) -> Exception:
+    """As Inductor raises it."""
+    return RuntimeError(f"CppCompileError: C++ compile error\n\nCommand:\n{command}\n\n{output}")
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "remedy"),
+    [
+        (build("g++ -I/usr/include/python3.11", "a.cpp:1:10: fatal error: Python.h: No such file"),
+         "Python.h", "python3-dev"),
+        (build("clang++ -fopenmp", "a.cpp:2:10: fatal error: 'omp.h' file not found"),
+         "omp.h", "package"),
+        (build("g++", "/usr/bin/ld: cannot find -lgomp: No such file"), "-lgomp", "g++"),
+        (RuntimeError("No working C++ compiler found in torch._inductor.config.cpp.cxx"),
+         "no C++ compiler", "g++"),
+        (RuntimeError("Failed to find C compiler. Please specify via CC"), "C compiler", "gcc"),
+        (RuntimeError("TritonMissing: Cannot find a working triton installation. "),
+         "Triton", "torch again"),
+        (ModuleNotFoundError("No module named 'triton.compiler'"), "Triton", "torch again"),
+        (AssertionError("libcuda.so cannot found!"), "libcuda.so", "driver"),
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/t.so"), "/tmp/t.so", "space"),
+        (PermissionError(errno.EACCES, "Permission denied", "/home/c"), "/home/c", "CACHE_DIR"),
+        (RuntimeError("CUDA error: operation not permitted when stream is capturing\nMore"),
+         "RuntimeError: CUDA error: operation not permitted when stream is capturing", "torch"),
+        (ValueError(), "ValueError", "torch"),
+    ],
+)  # fmt: skip
+def test_what_an_engine_was_missing_is_read_off_its_error(
+    error: Exception, what: str, remedy: str
+) -> None:
+    fault = fault_of(error)
+    assert (what in fault.what, remedy in fault.remedy) == (True, True), fault
+    assert "\n" not in str(fault)
+
+
+def test_what_was_missing_is_seen_behind_the_error_of_an_abandoned_recording() -> None:
+    on_top = RuntimeError("capture ended")
+    on_top.__context__ = ModuleNotFoundError("No module named 'triton'")
+    assert "Triton" in fault_of(on_top).what
+
+
+# Stepping down
+
+
+class Failing:
+    """Engines that fail in their first step, after it has changed the state; and what was made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *failing: str) -> None:
+        self.made: list[str] = []
+        make: Callable[..., Any] = local.step_function
+
+        def made(stack: Stack, engine: str) -> Any:
+            self.made.append(engine)
+            step = make(stack, "eager")
+
+            def spoiling(state: State, batch: Any) -> None:
+                step(state, batch)
+                raise RuntimeError(f"{engine} is out of order")
+
+            return spoiling if engine in failing else step
+
+        monkeypatch.setattr(local, "step_function", made)
+        monkeypatch.setattr(predict, "has_compiler", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("first", "failing", "last"),
+    [
+        ("graph", ["graph"], "captured"),
+        ("graph", ["graph", "captured"], "compiled"),
+        ("graph", ["graph", "captured", "compiled"], "eager"),
+        ("compiled", ["compiled"], "eager"),
+    ],
+)
+def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
+    first: str, failing: list[str], last: str, store: Store, eager: Store,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: first)
+    tried = Failing(monkeypatch, *failing)
+    outcome = train(APART, store, PROFILE, AUTO)
+    assert (sorted(outcome.done), outcome.failed) == (sorted(r.id for r in APART), {})
+    assert tried.made == [*failing, last, last]  # the second stack begins with what works
+    said = notices(capsys)
+    assert [line.split(":")[0] for line in said] == [f"engine {e}" for e in failing]
+    assert f"{failing[-1]} is out of order: going on with {last}" in said[-1]
+    for run in APART:
+        env = store.record(PROFILE, run.id).env
+        assert env["engine"] == last
+        assert [step["engine"] for step in env["stepped_down"]] == failing
+        assert "out of order" in env["stepped_down"][0]["reason"]
+        if last in ("eager", "compiled"):
+            assert_same(store, eager, run)
+
+
+@pytest.mark.parametrize("engine", ORDER[:-1])
+def test_an_engine_that_was_named_fails_with_one_line(
+    engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = ORDER[ORDER.index(engine) + 1]
+    Failing(monkeypatch, engine)
+    with refused(MachineError, f"--engine {engine}: ", "is out of order", f"or use {following}"):
+        train(APART, store, PROFILE, dataclasses.replace(AUTO, engine=engine))
+    assert not list((store.folder(PROFILE) / ".failed").glob("*"))
+
+
+def test_a_step_that_fails_in_every_engine_is_the_run_s_failure(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
+    Failing(monkeypatch, "compiled", "eager")
+    outcome = train(APART, store, PROFILE, AUTO)
+    reasons = {run.id: "RuntimeError: eager is out of order" for run in APART}
+    assert outcome.failed == reasons
+
+
+def test_a_later_step_s_failure_is_the_run_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
+    monkeypatch.setattr(predict, "has_compiler", lambda: True)
+    calls: list[int] = []
+
+    def second(state: State, batch: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("later")
+
+    monkeypatch.setattr(local, "step_function", lambda *_: second)
+    outcome = train(APART[:1], store, PROFILE, AUTO)
+    assert outcome.failed == {APART[0].id: "RuntimeError: later"}
+
+
+def test_a_continued_stack_remembers_that_it_stepped_down(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Engines, "_wanted", lambda *_: "compiled")
+        Failing(patch, "compiled")
+        train(RUNS, store, PROFILE, dataclasses.replace(AUTO, budget_seconds=0.0))
+    (path,) = checkpoints(store)
+    assert load_header(path)[1].engine == "eager"
+    train(RUNS, store, PROFILE, AUTO)
+    (step,) = store.record(PROFILE, RUNS[0].id).env["stepped_down"]
+    assert step["engine"] == "compiled"
+
+
+def test_who_has_stepped_down_from_nothing_says_nothing_of_it(eager: Store) -> None:
+    assert "stepped_down" not in eager.record(PROFILE, APART[0].id).env
+
+
+# A compiler without Python's headers, for real
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(True, id="seen before"),
+        pytest.param(False, id="seen by torch", marks=pytest.mark.slow),
+    ],
+)
+def test_without_python_s_headers_long_runs_train_eagerly_and_say_so_once(
+    seen: bool, store: Store, eager: Store, compiler: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    compiler(NO_HEADERS)
+    monkeypatch.setattr(predict, "compiling_pays", lambda _: True)
+    if not seen:
+        monkeypatch.setattr(predict, "has_compiler", lambda: True)
+    assert sorted(train(APART, store, PROFILE, AUTO).done) == sorted(run.id for run in APART)
+    (line,) = notices(capsys)
+    assert line.startswith("engine compiled: the C++ compiler finds no Python.h")
+    assert "python3-dev" in line
+    for run in APART:
+        env = store.record(PROFILE, run.id).env
+        (step,) = env["stepped_down"]
+        assert (env["engine"], step["engine"]) == ("eager", "compiled")
+        assert "Python.h" in step["reason"]
+        assert_same(store, eager, run)
+
+
+# What an abandoned recording held
+
+
+def test_what_an_abandoned_step_held_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held:
+        """As compiled code and its error: reachable from itself alone."""
+
+        alive = 0
+
+        def __init__(self) -> None:
+            self.itself = self
+            Held.alive += 1
+
+        def __del__(self) -> None:
+            Held.alive -= 1
+
+    seen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append(Held.alive))
+    Held()
+    device.free_cached(torch.device("cuda"))
+    assert seen == [0]
+
+
+def test_the_next_engine_has_the_memory_of_the_one_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[torch.device] = []
+    monkeypatch.setattr(engines, "free_cached", freed.append)
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: "graph")
+    Failing(monkeypatch, "graph")
+    train(APART[:1], store, PROFILE, AUTO)
+    assert freed == [small.CPU]
