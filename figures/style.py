@@ -304,7 +304,7 @@ def main(draw: Draw, script: str) -> int:
     take_streams()
     try:
         store = open_store(args.store, args.profile)
-        store.some_records(args.profile)
+        store.some_records(find_profile(args.profile).name)
         out = args.out or store.folder(args.profile, "figures")
         for path in save(draw(store, args.profile), out / name):
             print(path)

@@ -22,6 +22,7 @@ from repro.files import write_file
 from repro.measures import PUBLISHED, data_version
 from repro.output import take_streams
 from repro.profiles import Profile, run_of
+from repro.profiles import profile as find_profile
 from repro.scripts import load
 from repro.store import Record, Store, open_store
 
@@ -177,7 +178,7 @@ def main(build: Callable[[Store, str], Table], script: str) -> int:
     take_streams()
     try:
         store = open_store(args.store, args.profile)
-        store.some_records(args.profile)
+        store.some_records(find_profile(args.profile).name)
         table = build(store, args.profile)
         save(table, (args.out or store.folder(args.profile, "tables")) / name)
     except ReproError as e:
