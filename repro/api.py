@@ -25,11 +25,11 @@ from repro import streams
 from repro.config import Ladder, Run
 from repro.data import binarise
 from repro.data.images import array_of, flattened, found, to_binary, whole
-from repro.engine.weights import find_weights, load_statistics, load_weights
+from repro.engine.weights import Statistics, find_weights, load_statistics, load_weights
 from repro.errors import MachineError, RecordError, UsageError
 from repro.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
 from repro.hierarchy import generate
-from repro.layers import Moments, Net, fold
+from repro.layers import Moments, Net, Params, fold
 from repro.models.ladder_network import LadderNet, predict
 from repro.stack import Stack
 from repro.store import Record, open_store
@@ -199,6 +199,7 @@ def load_model(
         path = find_weights(opened, opened.record(profile, run_id))
         run, params = load_weights(path)
         statistics = load_statistics(path, run)
+        _refuse_incomplete(path, run, params, statistics)
     with _fitting():
         params = {name: value.to(place) for name, value in params.items()}
         seen = {n: Moments(mean.to(place), var.to(place)) for n, (mean, var) in statistics.items()}
@@ -220,6 +221,15 @@ def _device(name: str) -> torch.device:
     except (AssertionError, RuntimeError, ImportError) as e:  # as each kind of device says it
         raise MachineError(f"device {name!r}: {_first_line(e)}: {remedy}") from e
     return device
+
+
+def _refuse_incomplete(path: Path, run: Run, params: Params, seen: Statistics) -> None:
+    """Raises RecordError. Of a hierarchy, only what is normalised has a gamma."""
+    needed = Stack((run,)).names(pixels=1)  # which change no name
+    if not isinstance(run.model, Ladder):
+        needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in seen]
+    if lacking := [name for name in needed if name not in params]:
+        raise RecordError(f"{path}: holds no {lacking[0]}: train it again")
 
 
 @contextlib.contextmanager
