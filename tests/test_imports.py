@@ -18,6 +18,7 @@ DATA_FLOOR = {
     "config",
     "experiments",
     "profiles",
+    "seeds",
     "targets",
     "store",
     "status",

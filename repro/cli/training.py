@@ -22,10 +22,13 @@ from repro.cli.options import (
     Lanes,
     ProfileToTrain,
     Rows,
+    SeedsToTrain,
+    SeedToTrain,
     Threads,
     examples,
     has_cuda,
     profile_to_train,
+    seeds_asked,
 )
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
@@ -99,6 +102,7 @@ def register(app: typer.Typer) -> None:
             "repro train --profile quick",
             "repro train figure3 --profile reduced --budget 25m",
             "repro train table1 --profile paper --seeds 3 --dry-run",
+            "repro train table1 --profile paper --seed 7",
             "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
             "repro train --profile paper --engine ray --address auto",
         )
@@ -121,10 +125,8 @@ def train(
         ),
     ] = None,
     profile: ProfileToTrain = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Seeds 1..N of every Run.", show_default=False),
-    ] = None,
+    seeds: SeedsToTrain = None,
+    seed: SeedToTrain = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +155,7 @@ def train(
         events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    wanted = chosen(p, experiments or [], seeds)
+    wanted = chosen(p, experiments or [], seeds_asked(seed, seeds))
     plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
     if lacking := _lacking(plan, data_dir):
         able = replace(plan, runs=[run for run in wanted if run.data.name not in lacking])
@@ -180,7 +182,7 @@ def train(
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    named = {"seeds": seeds, "budget": budget, "lanes": lanes, "float32": float32}
+    named = {"seeds": seeds, "seed": seed, "budget": budget, "lanes": lanes, "float32": float32}
     where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
     again = _again(experiments, p, {**named, "tensorboard": tensorboard, **where})
     try:
