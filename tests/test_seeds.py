@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import fixture_store
 import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 from fixture_data import refused
 
 from repro.cli import publishing, run
+from repro.errors import UsageError
 from repro.profiles import find_run
 from repro.seeds import listed, option, parsed
 
