@@ -26,7 +26,7 @@ it again to continue where it was stopped.
 
   --profile P   smoke (seconds), quick (minutes), reduced (hours on a CPU) or paper (the
                 published protocol). Default: paper with a CUDA device, else quick.
-  --seeds N     seeds 1..N of every Run
+  --seeds N     seeds 1..N of every Run; 3-5 or 1,7: those alone
   --budget T    stop training cleanly after 90s, 25m or 1.5h; the same command continues
   --data-dir D  folder of the data sets (default: $REPRO_DATA, else data/)
   --cached      no training, no network: tables, figures, check and report from results/,

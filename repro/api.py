@@ -2,12 +2,16 @@
 
 numpy in, numpy out. Shapes: N images, X pixels, Z_i units of layer i, L layers; z[0] is the paper's
 z_1, nearest the data. Bounds are in nats per example. The same images in the same order meet the
-same draws for the same `seed`, on the same kind of device.
+same draws for the same `seed`, on the same kind of device. What is wrong is said by an error of
+`repro.errors`: UsageError for what was asked, RecordError for what is saved, MachineError for a
+device that is not there or too little memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +24,12 @@ from torch import Tensor
 from repro import streams
 from repro.config import Ladder, Run
 from repro.data import binarise
-from repro.engine.weights import find_weights, load_statistics, load_weights
-from repro.errors import UsageError
+from repro.data.images import array_of, flattened, found, to_binary, whole
+from repro.engine.weights import Statistics, find_weights, load_statistics, load_weights
+from repro.errors import MachineError, RecordError, UsageError
 from repro.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
 from repro.hierarchy import generate
-from repro.layers import Moments, Net, fold
+from repro.layers import Moments, Net, Params, fold
 from repro.models.ladder_network import LadderNet, predict
 from repro.stack import Stack
 from repro.store import Record, open_store
@@ -32,6 +37,8 @@ from repro.store import Record, open_store
 __all__ = ["Scores", "TrainedHierarchy", "TrainedLadder", "binarise", "load_model", "load_record"]
 
 Floats = NDArray[np.float32]
+MOST = 2**31 - 1  # images, or samples
+BRIGHTEST = 2  # that a pixel may be, where the largest of the training set is 1
 
 
 class Scores(NamedTuple):
@@ -50,9 +57,10 @@ class Scores(NamedTuple):
 class TrainedHierarchy:
     """A VAE or LVAE with its final weights, into which its batch norm is folded.
 
-    Images are [N, X] or [N, height, width]: values 0 and 1 where p(x|z_1) is Bernoulli (`binarise`
-    draws them from bytes), and real values in the units of its training set where it is Gaussian.
-    Methods raise UsageError for any others.
+    Images are [N, X] or [N, height, width]. Where p(x|z_1) is Bernoulli: 0 and 1, of any real type
+    (`binarise` draws them from bytes). Where it is Gaussian: real values of a floating type in the
+    units of its training set, (byte + u) / 256 with u drawn from [0, 1), so from 0 to 1. Methods
+    raise UsageError for any others, and MachineError where memory does not hold them.
     """
 
     run: Run
@@ -68,35 +76,38 @@ class TrainedHierarchy:
 
         seed None: no draw but the mean, given the means of the layers that it depends on.
         """
-        z = latents(self.net, self._input(images), self._noise(seed))
-        return [_numpy(layer[0]) for layer in z]
+        with _fitting():
+            z = latents(self.net, self._input(images), self._noise(seed))
+            return [_numpy(layer[0]) for layer in z]
 
     def reconstruct(self, images: NDArray[Any], seed: int | None = 0) -> Floats:
         """Mean of p(x | z_1) for the z of one encoding, [N, X]."""
-        return _numpy(reconstruct(self.net, self._input(images), self._noise(seed))[0])
+        with _fitting():
+            return _numpy(reconstruct(self.net, self._input(images), self._noise(seed))[0])
 
     def sample(self, n: int, seed: int = 0) -> Floats:
         """n images from the prior down, eqs. (1)-(3), each the mean of p(x | z_1): [n, X]."""
-        if n < 1:
-            raise UsageError(f"sample of {n} images: ask for at least 1")
-        Z = self.run.hierarchy.latents
-        eps = self._noise(seed)("prior", 0, (1, n, sum(Z)))
-        parts = (torch.split(part, list(Z), -1) for part in torch.split(eps, ROWS, 1))
-        return _numpy(torch.cat([generate(self.net, part)[0] for part in parts]))
+        n, Z = whole(n, "sample of {} images", 1, MOST), self.run.hierarchy.latents
+        noise = self._noise(whole(seed, "seed {}"))
+        with _fitting():
+            eps = noise("prior", 0, (1, n, sum(Z)))
+            parts = (torch.split(part, list(Z), -1) for part in torch.split(eps, ROWS, 1))
+            return _numpy(torch.cat([generate(self.net, part)[0] for part in parts]))
 
     def score(self, images: NDArray[Any], samples: int = 500, seed: int = 0) -> Scores:
         """L_1 and L_K of each image, eqs. (4) and (6), with K = `samples`.
 
         The noise is not that of a record, so a mean differs from the published one by chance.
         """
-        if samples < 1:
-            raise UsageError(f"{samples} importance samples: ask for at least 1")
-        x, noise = self._input(images), self._noise(seed)
-        L1 = bounds(self.net, x, noise, "test").L1[0]
-        sums = importance_bound(self.net, x, noise, samples)
-        error = float(sums.mc_variance()[0].double().sum().sqrt()) / x.shape[1]
-        mc_error = error if samples > 1 else math.nan
-        return Scores(_numpy(L1), _numpy(sums.bound()[0]), samples, mc_error)
+        K = whole(samples, "{} importance samples", 1, MOST)
+        noise = self._noise(whole(seed, "seed {}"))
+        with _fitting():
+            x = self._input(images)
+            L1 = bounds(self.net, x, noise, "test").L1[0]
+            sums = importance_bound(self.net, x, noise, K)
+            error = float(sums.mc_variance()[0].double().sum().sqrt()) / x.shape[1]
+        mc_error = error if K > 1 else math.nan
+        return Scores(_numpy(L1), _numpy(sums.bound()[0]), K, mc_error)
 
     @property
     def _device(self) -> torch.device:
@@ -104,21 +115,34 @@ class TrainedHierarchy:
 
     def _input(self, images: NDArray[Any]) -> Tensor:
         """[1, N, X] float32."""
-        flat = flattened(images, self.pixels)
-        if self.run.hierarchy.observation == "bernoulli" and not np.isin(flat, (0, 1)).all():
+        flat, array = flattened(images, self.pixels), array_of(images)
+        if self.run.hierarchy.observation == "gaussian":
+            self._refuse_other_units(array)
+        elif not np.isin(flat, (0, 1)).all():
             raise UsageError(
-                f"images hold values from {flat.min():g} to {flat.max():g}, and {self.run.id}"
-                " models binary ones: `--binarise` or `repro.api.binarise` draws them from bytes"
+                f"images of {found(array)}, and {self.run.id} models binary ones:"
+                f" {to_binary(array)}"
             )
         return torch.from_numpy(flat).unsqueeze(0).to(self._device)
 
+    def _refuse_other_units(self, array: NDArray[Any]) -> None:
+        """Integers are bytes or bits, which no density in these units is one of."""
+        data = self.run.data
+        most = 1 if data.divide_by == "grey_scale" else BRIGHTEST
+        if array.dtype.kind != "f" or array.min() < 0 or array.max() > most:
+            raise UsageError(
+                f"images of {found(array)}, and {self.run.id} models real values from 0 to 1: give"
+                f" (byte + u) / {data.grey_scale}, with u drawn from [0, 1)"
+            )
+
     def _noise(self, seed: int | None) -> Noise:
         """Standard normal draws of a user's own seed, or their mean."""
+        own = None if seed is None else whole(seed, "seed {}")
 
         def draw(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
-            if seed is None:
+            if own is None:
                 return torch.zeros(shape, device=self._device)
-            return streams.normal(seed, f"api/{purpose}", i, shape=shape, device=self._device)
+            return streams.normal(own, f"api/{purpose}", i, shape=shape, device=self._device)
 
         return draw
 
@@ -134,17 +158,19 @@ class TrainedLadder:
     def classify(self, images: NDArray[Any]) -> NDArray[np.uint8]:
         """The class of each image by the clean path, [N].
 
-        Images are [N, X] or [N, height, width] with pixels in [0, 1]. Raises UsageError.
+        Images are [N, X] or [N, height, width] of real numbers from 0 to 1: bytes divided by
+        `run.data.grey_scale`. Raises UsageError for any others, MachineError as above.
         """
-        flat = flattened(images, self.run.ladder.sizes[0])
-        if flat.min() < 0 or flat.max() > 1:
-            raise UsageError(
-                f"pixels lie in [{flat.min():g}, {flat.max():g}], not in [0, 1]: divide bytes by"
-                f" {self.run.data.grey_scale}"
-            )
-        x = torch.from_numpy(flat).unsqueeze(0).to(self.net.params["f1.W"].device)
-        parts = [predict(self.net, part, self.seen)[0] for part in torch.split(x, ROWS, 1)]
-        classes: NDArray[np.uint8] = torch.cat(parts).argmax(-1).byte().cpu().numpy()
+        with _fitting():
+            flat = flattened(images, self.run.ladder.sizes[0])
+            if flat.min() < 0 or flat.max() > 1:
+                raise UsageError(
+                    f"images of {found(array_of(images))}, not in [0, 1]: divide bytes by"
+                    f" {self.run.data.grey_scale}"
+                )
+            x = torch.from_numpy(flat).unsqueeze(0).to(self.net.params["f1.W"].device)
+            parts = [predict(self.net, part, self.seen)[0] for part in torch.split(x, ROWS, 1)]
+            classes: NDArray[np.uint8] = torch.cat(parts).argmax(-1).byte().cpu().numpy()
         return classes
 
 
@@ -154,7 +180,8 @@ def load_record(run_id: str, profile: str, store: str | Path | None = None) -> R
     store: "runs", "results" or a folder; None: `runs` where it holds the profile, else `results`.
     Raises RecordError.
     """
-    return open_store(store, profile).record(profile, run_id)
+    with _readable(run_id, profile):
+        return open_store(store, profile).record(profile, run_id)
 
 
 def load_model(
@@ -164,41 +191,74 @@ def load_model(
 
     Weights stay where a Run was trained, except for the few that `results/weights/` holds. Raises
     RecordError where the Run diverged, and where its record or weights are missing, damaged or of
-    another Run.
+    another Run; UsageError for what is no device, MachineError for one that does not work here.
     """
-    opened = open_store(store, profile)
-    path = find_weights(opened, opened.record(profile, run_id))
-    run, params = load_weights(path)
-    params = {name: value.to(device) for name, value in params.items()}
-    seen = {
-        name: Moments(mean.to(device), var.to(device))
-        for name, (mean, var) in load_statistics(path, run).items()
-    }
+    place = _device(device)
+    with _readable(run_id, profile):
+        opened = open_store(store, profile)
+        path = find_weights(opened, opened.record(profile, run_id))
+        run, params = load_weights(path)
+        statistics = load_statistics(path, run)
+        _refuse_incomplete(path, run, params, statistics)
+    with _fitting():
+        params = {name: value.to(place) for name, value in params.items()}
+        seen = {n: Moments(mean.to(place), var.to(place)) for n, (mean, var) in statistics.items()}
     if isinstance(run.model, Ladder):
         layers = range(1, run.model.depth + 1)
         return TrainedLadder(run, LadderNet(run.model, params), tuple(seen[str(i)] for i in layers))
     return TrainedHierarchy(run, fold(Stack((run,)).lane(params, 0), seen))
 
 
-def flattened(images: NDArray[Any], pixels: int) -> Floats:
-    """[N, X] or [N, height, width] as finite float32 [N, X]. Raises UsageError."""
-    array = np.asarray(images)
-    refuse_other_images(array, pixels)
-    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite
-        flat = array.reshape(len(array), pixels).astype(np.float32, order="C")
-    if not np.isfinite(flat).all():
-        raise UsageError("images hold values that are not finite: remove those images")
-    return flat
+def _device(name: str) -> torch.device:
+    """Raises UsageError for what is no device, MachineError for one that does not work here."""
+    remedy = "use cpu" + (" or cuda" if torch.cuda.is_available() else "")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as e:
+        raise UsageError(f"device {name!r}: unknown: {remedy}") from e
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, RuntimeError, ImportError) as e:  # as each kind of device says it
+        raise MachineError(f"device {name!r}: {_first_line(e)}: {remedy}") from e
+    return device
 
 
-def refuse_other_images(array: NDArray[Any], pixels: int) -> None:
-    """Before any value is read. Raises UsageError for another shape or type."""
-    if array.ndim not in (2, 3) or not len(array) or math.prod(array.shape[1:]) != pixels:
-        raise UsageError(
-            f"images of shape {array.shape}: give [N, {pixels}], or [N, height, width] of as many"
-        )
-    if array.dtype.kind not in "biuf":
-        raise UsageError(f"images of type {array.dtype}: give real numbers")
+def _refuse_incomplete(path: Path, run: Run, params: Params, seen: Statistics) -> None:
+    """Raises RecordError. Of a hierarchy, only what is normalised has a gamma."""
+    needed = Stack((run,)).names(pixels=1)  # which change no name
+    if not isinstance(run.model, Ladder):
+        needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in seen]
+    if lacking := [name for name in needed if name not in params]:
+        raise RecordError(f"{path}: holds no {lacking[0]}: train it again")
+
+
+@contextlib.contextmanager
+def _readable(run_id: str, profile: str) -> Iterator[None]:
+    """What the file system says of a path becomes a RecordError."""
+    for name in (run_id, profile):
+        if not isinstance(name, str):
+            raise UsageError(f"Run {run_id!r} of profile {profile!r}: give both names as text")
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as e:
+        where = getattr(e, "filename", None) or f"{run_id}, {profile}"
+        why = getattr(e, "strerror", None) or _first_line(e)
+        raise RecordError(f"{where}: cannot read ({why}): name a readable store and Run") from e
+
+
+@contextlib.contextmanager
+def _fitting() -> Iterator[None]:
+    """Too little memory, as numpy and torch say it, becomes a MachineError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as e:
+        if not isinstance(e, MemoryError | torch.OutOfMemoryError) and "alloc" not in str(e):
+            raise
+        raise MachineError(f"too little memory ({_first_line(e)}): give fewer at a time") from e
+
+
+def _first_line(e: Exception) -> str:
+    return next(iter(str(e).splitlines()), "") or type(e).__name__
 
 
 def _numpy(values: Tensor) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from repro.config import Evaluation, Run, Schedule
 from repro.errors import UsageError
 from repro.experiments import DEFAULT, EXPERIMENTS, ablations, cells, finetuning, iwae, ladder
 from repro.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
+from repro.seeds import Seeds, listed, of_id
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
 PUBLISHED_EPOCHS = {"mnist": 2000, "omniglot": 1500, "norb": 2000}
@@ -156,22 +156,19 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
     )
 
 
-def runs(
-    p: Profile, experiments: Iterable[str] | None = None, seeds: int | None = None
-) -> list[Run]:
-    """Every Run of a profile that the named experiments need (default: all), seed by seed."""
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"--seeds {seeds}: give at least 1")
-    named = list(experiments or DEFAULT)
-    wanted = {c: seeds or p.seeds_of(c) for c in cells(named) if p.holds(c)}
-    most = max(wanted.values(), default=0)
-    return [run_of(c, p, s) for s in range(1, most + 1) for c, n in wanted.items() if s <= n]
+def runs(p: Profile, experiments: Iterable[str] | None = None, seeds: Seeds = None) -> list[Run]:
+    """Every Run of a profile that the named experiments need (default: all), seed by seed.
+
+    seeds: how many, or which; None: as many as the profile has. Raises UsageError for too many.
+    """
+    asked = None if seeds is None else listed(seeds)
+    held = [c for c in cells(list(experiments or DEFAULT)) if p.holds(c)]
+    wanted = {c: asked or listed(p.seeds_of(c)) for c in held}
+    every = sorted({s for own in wanted.values() for s in own})
+    return [run_of(c, p, s) for s in every for c, own in wanted.items() if s in own]
 
 
-SEEDED = re.compile(r"(.+)-s([1-9][0-9]*)")
-
-
-def chosen(p: Profile, names: Iterable[str], seeds: int | None = None) -> list[Run]:
+def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
     """The Runs that experiments, Run ids and shell patterns of ids name, each once.
 
     An id or a pattern that ends in a seed means that seed alone; all else has `seeds`, or the
@@ -181,25 +178,26 @@ def chosen(p: Profile, names: Iterable[str], seeds: int | None = None) -> list[R
     named = list(names)
     experiments = [name for name in named if name in EXPERIMENTS]
     others = [name for name in named if name not in EXPERIMENTS]
-    if seeds is not None and others and not experiments and all(map(SEEDED.fullmatch, others)):
-        raise UsageError(f"--seeds {seeds}: {others[0]} names its seed: leave --seeds out")
+    if seeds is not None and others and not experiments and all(map(of_id, others)):
+        raise UsageError(f"--seed, --seeds: {others[0]} names its seed: leave the option out")
     found = runs(p, experiments, seeds) if experiments or not others else []
     found += [run for name in others for run in _matching(name, p, seeds)]
     return list({run.id: run for run in found}.values())
 
 
-def _matching(name: str, p: Profile, seeds: int | None) -> list[Run]:
+def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     """The Run of that id, or all of the profile whose ids match a shell pattern."""
     every = {run_of(cell, p).id.rpartition("-s")[0]: cell for cell in cells()}
     found: list[Run]
-    if seeded := SEEDED.fullmatch(name):
-        stem, seed = seeded[1], int(seeded[2])
+    seeded = of_id(name)
+    if seeded:
+        stem, seed = seeded
         held = [stem] if stem in every else [s for s, c in every.items() if p.holds(c)]
         found = [run_of(every[s], p, seed) for s in held if s == stem or fnmatchcase(s, stem)]
     else:
         found = [r for r in runs(p, EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
     if not found:
-        end = f"-s{seeded[2]}" if seeded else "-s1"
+        end = f"-s{seeded[1] if seeded else 1}"
         near = get_close_matches(name, [*EXPERIMENTS, *(stem + end for stem in every)])
         raise UsageError(
             f"unknown experiment, Run or pattern {name!r}: "
@@ -211,9 +209,9 @@ def _matching(name: str, p: Profile, seeds: int | None) -> list[Run]:
 
 def find_run(run_id: str, p: Profile) -> Run:
     """The Run of that id in a profile, whatever its seed. Raises UsageError."""
-    stem, _, seed = run_id.rpartition("-s")
+    stem, seed = of_id(run_id) or ("", 1)
     for cell in cells():
         run = run_of(cell, p)
-        if run.id.rpartition("-s")[0] == stem and seed.isdigit() and int(seed) >= 1:
-            return run.with_seed(int(seed))
+        if run.id.rpartition("-s")[0] == stem:
+            return run.with_seed(seed)
     raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")

@@ -3,71 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
+import fixture_api
 import ladder_small
 import numpy as np
 import pytest
 import small
-import small_training
 import torch
-from fixture_data import refused
+from fixture_api import LADDER, LVAE, PROFILE, VAE, X, binary, draws, hierarchy, ladder
 from numpy.testing import assert_array_equal
 
-from repro.api import TrainedHierarchy, TrainedLadder, binarise, load_model, load_record
+from repro.api import TrainedHierarchy, load_model, load_record
 from repro.config import Schedule
 from repro.engine.local import Options, train
-from repro.engine.weights import SEEN, load_statistics, load_weights, save_weights, weights_path
-from repro.errors import RecordError, UsageError
+from repro.engine.weights import SEEN, load_statistics, load_weights, weights_path
 from repro.evaluate import ROWS, bounds, importance_bound
 from repro.layers import Net
 from repro.score import noise_of
 from repro.store import Store
 from repro.tasks.hierarchies import HIERARCHIES
 
-PROFILE = "tiny"
-LVAE, VAE = small.run("lvae", 3), small.run("vae", 2, batch_norm=False)
-LADDER = ladder_small.run()
-X, CLASSES = small.PIXELS, ladder_small.SIZES[-1]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with two hierarchies and a Ladder network."""
-    folder = tmp_path_factory.mktemp("trained")
-    small_training.trained(folder, [LVAE, VAE])
-    return small_training.trained(folder, [LADDER], images=ladder_small.raw)
-
-
-@pytest.fixture
-def copied(trained: Store, tmp_path: Path) -> Store:
-    """A store with weights that a test may change."""
-    for run in (LVAE, LADDER):
-        Store(tmp_path).copy(trained.record(PROFILE, run.id))
-        path = weights_path(tmp_path / PROFILE, run)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(weights_path(trained.folder(PROFILE), run).read_bytes())
-    return Store(tmp_path)
-
-
-def hierarchy(store: Store, run=LVAE) -> TrainedHierarchy:
-    model = load_model(run.id, PROFILE, store.root)
-    assert isinstance(model, TrainedHierarchy)
-    return model
-
-
-def ladder(store: Store) -> TrainedLadder:
-    model = load_model(LADDER.id, PROFILE, store.root)
-    assert isinstance(model, TrainedLadder)
-    return model
-
-
-def binary() -> np.ndarray:
-    return binarise(small.raw().test, LVAE.data.grey_scale, LVAE.data.test_seed)
-
-
-def draws(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
+copied, trained = fixture_api.copied, fixture_api.trained
 
 
 IWAE = {"nonlinearity": "tanh", "variance": "exp", "init": "glorot", "output_bias": "data"}
@@ -191,86 +147,13 @@ def test_an_image_scores_the_same_whatever_its_type(trained: Store) -> None:
     assert_array_equal(model.score(x.astype(bool)).L1, model.score(x.astype(float)).L1)
 
 
-@pytest.mark.parametrize(
-    ("images", "said"),
-    [
-        (np.zeros((3, X + 1)), f"give [N, {X}]"),
-        (np.zeros(X), f"shape ({X},)"),
-        (np.zeros((0, X)), f"shape (0, {X})"),
-        (np.zeros((3, 1, X + 1)), "height, width"),
-        (np.full((3, X), 200), "from 200 to 200"),
-        (np.full((3, X), 0.5), "binarise"),
-        (np.full((3, X), -1), "models binary ones"),
-        (np.full((3, X), np.nan), "not finite"),
-        (np.full((3, X), "1"), "give real numbers"),
-        (np.full((3, X), 1j), "give real numbers"),
-    ],
-)
-@pytest.mark.parametrize("use", ["encode", "reconstruct", "score"])
-def test_images_of_another_kind_are_refused(trained: Store, use, images, said) -> None:
-    with refused(UsageError, said):
-        getattr(hierarchy(trained), use)(images)
-
-
-@pytest.mark.parametrize(
-    ("images", "said"),
-    [
-        (np.zeros((3, X + 1)), f"give [N, {X}]"),
-        (np.full((3, X), 255), "divide bytes by 255"),
-        (np.full((3, X), -0.1), "not in [0, 1]"),
-        (np.full((3, X), np.inf), "not finite"),
-    ],
-)
-def test_a_ladder_network_refuses_other_images(trained: Store, images, said) -> None:
-    with refused(UsageError, said):
-        ladder(trained).classify(images)
-
-
 def test_one_sample_shows_no_monte_carlo_error(trained: Store) -> None:
     assert np.isnan(hierarchy(trained).score(binary(), 1).mc_error)
 
 
-def test_no_sample_and_no_importance_sample_are_refused(trained: Store) -> None:
-    with refused(UsageError, "sample of 0 images", "at least 1"):
-        hierarchy(trained).sample(0)
-    with refused(UsageError, "0 importance samples", "at least 1"):
-        hierarchy(trained).score(binary(), 0)
-
-
-def test_a_model_without_weights_names_the_remedy(copied: Store) -> None:
-    path = weights_path(copied.folder(PROFILE), LVAE)
-    path.unlink()
-    with refused(RecordError, str(path), "train again"):
-        load_model(LVAE.id, PROFILE, copied.root)
-
-
-def test_a_model_without_a_record_is_refused(trained: Store) -> None:
-    with refused(RecordError, "no record of mnist-none-L1-s1"):
-        load_model("mnist-none-L1-s1", PROFILE, trained.root)
-
-
-def test_a_diverged_run_has_no_model(copied: Store) -> None:
-    """Even where an earlier training has left weights."""
-    record = copied.record(PROFILE, LVAE.id)
-    diverged = {"state": "diverged", "diverged_at": 2}
-    copied.write(PROFILE, LVAE, record.env, diverged, record.curve(), {})
-    with refused(RecordError, "diverged", "choose another Run"):
-        load_model(LVAE.id, PROFILE, copied.root)
-
-
-def test_weights_of_another_configuration_are_refused(copied: Store) -> None:
-    path = weights_path(copied.folder(PROFILE), LVAE)
-    save_weights(path, small.run("lvae", 3, optim={"lr": 0.5}), load_weights(path)[1])
-    with refused(RecordError, str(path), "another configuration"):
-        load_model(LVAE.id, PROFILE, copied.root)
-
-
-@pytest.mark.parametrize("run", [LVAE, LADDER], ids=["hierarchy", "ladder"])
-def test_weights_of_an_older_version_name_the_command_that_completes_them(copied, run) -> None:
-    path = weights_path(copied.folder(PROFILE), run)
-    save_weights(path, run, load_weights(path)[1])
-    with refused(RecordError, str(path), f"`repro evaluate {run.id}`"):
-        load_model(run.id, PROFILE, copied.root)
+def test_a_seed_of_numpy_is_the_same_seed(trained: Store) -> None:
+    model, x = hierarchy(trained), draws(1, (2, X))
+    assert_array_equal(model.score(x, 5, np.int64(3)).LK, model.score(x, 5, 3).LK)
 
 
 def test_statistics_are_none_without_batch_norm(trained: Store) -> None:

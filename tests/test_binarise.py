@@ -1,18 +1,22 @@
-"""Binarisation: a pixel is 1 with probability byte / grey scale, fixed by the seed."""
+"""Binarisation: a pixel is 1 with probability byte / grey scale, fixed by its seed."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+import ladder_small
 import numpy as np
 import pytest
+import small
 from fixture_data import refused
 from scipy.special import xlog1py, xlogy
 
 from repro import data
 from repro.config import Data
-from repro.errors import UsageError
+from repro.errors import DataError, UsageError
+from repro.tasks import task_of
 
 PINNED = "ff63ef6fa1d06e2d59a2e06d306eed496fa638030b08742471442aca2eda1408"
 
@@ -61,6 +65,78 @@ def test_published_binarisation_has_not_drifted() -> None:
 def test_unknown_grey_scale_is_a_usage_error() -> None:
     with refused(UsageError, "128", "255", "256"):
         data.binarise(every_byte(1), 128, seed=0)
+
+
+BITS = np.eye(5, dtype=np.uint8)
+GREY = every_byte(2)[:, ::5]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [GREY.astype(np.int64), GREY.astype(">u2"), np.asfortranarray(GREY), GREY.tolist()],
+    ids=["int64", "big-endian", "Fortran order", "list"],
+)
+def test_bytes_of_any_integer_type_are_the_same_draw(images: object) -> None:
+    expected = data.binarise(GREY, 256, seed=3)
+    drawn = data.binarise(images, 256, seed=3)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(drawn, expected)
+    assert drawn.dtype == np.uint8
+
+
+def test_two_valued_and_black_bytes_are_bytes() -> None:
+    np.testing.assert_array_equal(data.binarise(255 * BITS, 255, seed=0), BITS)
+    assert data.binarise(0 * BITS, 256, seed=0).max() == 0
+
+
+ALREADY = "already binary: leave --binarise out"
+NO_BYTES = {
+    "floats": (GREY / 255.0, "type float64, from 0 to 1,", "np.rint(255 * images)"),
+    "float32": (GREY.astype(np.float32) / 256, "type float32", "np.rint(255 * images)"),
+    "whole floats": (GREY.astype(float), "from 0 to 255,", "np.rint(images)"),
+    "half a float": (GREY + 0.5, "from 0.5 to 255.5,", "dtype uint8, 0 to 255"),
+    "bits": (BITS, "type uint8, from 0 to 1,", ALREADY),
+    "whole bits": (BITS.astype(np.int64), "type int64", ALREADY),
+    "real bits": (BITS.astype(float), "type float64", ALREADY),
+    "bool": (BITS.astype(bool), "type bool", ALREADY),
+    "negative": (GREY.astype(np.int8), "type int8, from -", "0 to 255"),
+    "one negative": (BITS.astype(int) - 1, "from -1 to 0,", "0 to 255"),
+    "over 255": (GREY.astype(int) + 1, "from 1 to 256,", "0 to 255"),
+    "NaN": (np.where(BITS, np.nan, BITS), "from nan to nan,", "0 to 255"),
+    "infinite": (np.where(BITS, np.inf, BITS), "from 0 to inf,", "0 to 255"),
+    "empty": (np.zeros((0, 784), np.uint8), "shape (0, 784)", "at least one"),
+    "objects": (GREY.astype(object), "type object", "real numbers"),
+    "text": (GREY.astype(str), "type <U", "real numbers"),
+    "complex": (GREY + 0j, "type complex128", "real numbers"),
+    "unequal rows": ([[1, 2], [3]], "type list", "give an array"),
+    "masked": (np.ma.masked_equal(GREY, 5), "masked pixels", "fill them"),
+    "none": (None, "type object", "real numbers"),
+}
+
+
+@pytest.mark.parametrize(("images", "found", "remedy"), NO_BYTES.values(), ids=NO_BYTES)
+def test_what_is_no_bytes_is_refused(images: object, found: str, remedy: str) -> None:
+    with refused(UsageError, found, remedy):
+        data.binarise(images, 256, seed=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "1", None])
+def test_a_seed_is_a_whole_number(seed: object) -> None:
+    with refused(UsageError, f"seed {seed!r}"):
+        data.binarise(GREY, 256, seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize(
+    "run",
+    [small.run(), small.run(observation="gaussian", nonlinearity="tanh"), ladder_small.run()],
+    ids=["bernoulli", "gaussian", "ladder"],
+)
+@pytest.mark.parametrize("name", ["floats", "bits", "negative", "NaN", "empty", "objects"])
+def test_no_model_is_trained_on_a_data_set_of_anything_but_bytes(run, part, name) -> None:
+    images = np.asarray(NO_BYTES[name][0])
+    raw = replace(small.raw(), **{part: images})
+    with refused(DataError, "tiny", NO_BYTES[name][1].rstrip(","), "bytes 0..255"):
+        task_of(run).images(run, raw)
 
 
 @pytest.mark.parametrize(("grey_scale", "nats"), [(255, 45.53), (256, 46.83)])

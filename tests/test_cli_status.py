@@ -70,8 +70,8 @@ def test_the_command_that_is_named_trains_those_runs(
     words = only_stack(capsys)["command"].split()
     assert words[:2] == ["repro", "train"]
     named = words[2 : words.index("--profile")]
-    assert words[-4:] == ["--profile", "quick", "--seeds", "3"]
-    assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=3)}
+    assert words[-4:] == ["--profile", "quick", "--seed", "3"]
+    assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=[3])}
 
 
 def test_without_a_checkpoint_it_begins_again(

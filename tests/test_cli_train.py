@@ -97,12 +97,20 @@ def test_seeds_are_those_of_experiments_and_of_patterns_without_one(local, engin
     assert "names its seed" in one_line(capsys)
 
 
+def test_the_command_that_continues_names_the_same_seeds(local, engine, capsys):
+    engine.answer = KeyboardInterrupt()
+    for asked in (["--seed", "7"], ["--seeds", "3-5"]):
+        assert run(["train", "table1", "--profile", "quick", *asked]) == 130
+        assert f"--profile quick {' '.join(asked)}\n" in capsys.readouterr().out
+
+
 UNKNOWN = [
     ("mnist-lvae_bn_wu-L6-s1", LVAE),
     ("tabel1", "table1"),
     ("mnist-*-L9-s1", "repro list"),
     ("mnist-vae-L5-s0", "mnist-vae-L5-s1"),
     ("mnist-vae-L5-s\N{SUPERSCRIPT TWO}", "mnist-vae-L5-s1"),
+    ("mnist-vae-L5-s" + "1" * 5000, "repro list"),
 ]
 
 

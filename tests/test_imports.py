@@ -20,6 +20,7 @@ DATA_FLOOR = {
     "config",
     "experiments",
     "profiles",
+    "seeds",
     "targets",
     "output",
     "sealed",

@@ -1,4 +1,4 @@
-"""Which images are labelled, and that pixels lie in [0, 1]."""
+"""Which images are labelled."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from fixture_data import refused
 
 from repro.config import Data
-from repro.data.labelled import Split, refuse_outside_unit, split
-from repro.errors import DataError, UsageError
+from repro.data.labelled import Split, split
+from repro.errors import UsageError
 
 N = 173
 CLASSES = (np.random.default_rng(1).permutation(N) % 10).astype(np.uint8)
@@ -76,16 +76,3 @@ def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
 def test_labels_that_the_classes_do_not_divide_are_refused() -> None:
     with refused(UsageError, "15 labels are not divisible by 10"):
         drawn(15)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "said"),
-    [([0.0, 256.0], "[0, 1.00392]"), ([-1.0, 3.0], "[-0.0039"), ([np.nan], "[nan, nan]")],
-)
-def test_pixels_outside_0_to_1_are_refused(pixels: list[float], said: str) -> None:
-    with refused(DataError, "mnist", said, "bytes 0..255"):
-        refuse_outside_unit(np.array(pixels), 255, "mnist")
-
-
-def test_bytes_over_255_are_accepted() -> None:
-    refuse_outside_unit(np.arange(256, dtype=np.uint8), 255, "mnist")

@@ -12,6 +12,7 @@ import typer
 from repro.errors import UsageError
 from repro.profiles import PROFILES, Profile, profile
 from repro.sealed import FINAL
+from repro.seeds import LARGEST, MOST, Seeds, parsed
 from repro.store import NAMED, Store, open_store
 
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
@@ -41,6 +42,26 @@ StoreToRead = Annotated[
         "--store",
         metavar="S",
         help="runs, results or a folder. Default: runs where it holds the profile, else results.",
+        show_default=False,
+    ),
+]
+SeedsToTrain = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="N",
+        help=f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.",
+        show_default=False,
+    ),
+]
+SeedToTrain = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=1,
+        max=LARGEST,
+        metavar="N",
+        help="Seed N alone of every Run.",
         show_default=False,
     ),
 ]
@@ -133,6 +154,15 @@ def scoring_precision(asked: Precision | None) -> str | None:
 def profile_to_train(name: str | None) -> Profile:
     """The named profile, or what this machine can afford. Raises UsageError."""
     return profile(name or ("paper" if has_cuda() else "quick"))
+
+
+def seeds_asked(seed: int | None, seeds: str | None) -> Seeds:
+    """What --seed and --seeds ask for. Raises UsageError for both."""
+    if seed is not None and seeds is not None:
+        raise UsageError(f"--seed {seed} --seeds {seeds}: give one of them")
+    if seeds is not None:
+        return parsed(seeds)
+    return None if seed is None else [seed]
 
 
 def held(store: Store) -> list[str]:

@@ -183,8 +183,9 @@ def with_block(readme: Path, block: str) -> str:
 
 def _headline(store: Store, p: Profile) -> str:
     records = store.records(p.name)
-    seeds = max((r.run.seed for r in records), default=1)
-    planned = {run.id for run in runs(p, seeds=seeds)}
+    own = sorted({r.run.seed for r in records}) or [1]
+    planned = {run.id for seed in own for run in runs(p, seeds=[seed])}
+    seeds = len(own)
     more = sum(r.run.id not in planned for r in records)
     extra = f", {more} more on request" if more else ""
     kind = (

@@ -23,11 +23,14 @@ from repro.cli.options import (
     PrecisionOption,
     ProfileToTrain,
     Rows,
+    SeedsToTrain,
+    SeedToTrain,
     Threads,
     examples,
     has_cuda,
     profile_to_train,
     scoring_precision,
+    seeds_asked,
 )
 from repro.cli.terminal import complain, in_words, say, seconds
 from repro.config import Run
@@ -102,6 +105,7 @@ def register(app: typer.Typer) -> None:
             "repro train --profile quick",
             "repro train figure3 --profile reduced --budget 25m",
             "repro train table1 --profile paper --seeds 3 --dry-run",
+            "repro train table1 --profile paper --seed 7",
             "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
             "repro train --profile paper --engine ray --address auto",
         )
@@ -124,10 +128,8 @@ def train(
         ),
     ] = None,
     profile: ProfileToTrain = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Seeds 1..N of every Run.", show_default=False),
-    ] = None,
+    seeds: SeedsToTrain = None,
+    seed: SeedToTrain = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -158,7 +160,7 @@ def train(
         events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    wanted = chosen(p, experiments or [], seeds)
+    wanted = chosen(p, experiments or [], seeds_asked(seed, seeds))
     plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
     if lacking := _lacking(plan, data_dir):
         able = replace(plan, runs=[run for run in wanted if run.data.name not in lacking])
@@ -187,7 +189,7 @@ def train(
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    named = {"seeds": seeds, "budget": budget, "lanes": lanes, "precision": precision}
+    named = {"seeds": seeds, "seed": seed, "budget": budget, "lanes": lanes, "precision": precision}
     where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
     named |= {"checkpoint-every": checkpoint_every, "tensorboard": tensorboard}
     again = _again(experiments, p, {**named, **where})

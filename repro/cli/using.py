@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from repro.cli.images import read_images
 from repro.cli.options import (
     AsJson,
     DataDir,
@@ -25,7 +25,8 @@ from repro.cli.options import (
     to_read,
 )
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
-from repro.errors import DataError, UsageError
+from repro.data.images import are_bytes, array_of, binarise, refuse_other_shapes
+from repro.errors import UsageError
 from repro.files import write_file
 from repro.profiles import Profile
 from repro.profiles import profile as profile_named
@@ -55,7 +56,9 @@ def register(app: typer.Typer) -> None:
 def score(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE.npy", help="Images, [N, X] or [N, height, width]."),
+        typer.Argument(
+            metavar="FILE", help="Images, [N, X] or [N, height, width]: .npy, .npz, .csv or .amat."
+        ),
     ],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="Whose model.")],
     profile: ProfileToRead = None,
@@ -64,7 +67,7 @@ def score(
         int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
     ] = 500,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
-    binarise: Annotated[
+    draw: Annotated[
         bool, typer.Option("--binarise", help="Draw binary pixels from bytes 0 to 255.")
     ] = False,
     out: Annotated[
@@ -75,21 +78,22 @@ def score(
 ) -> None:
     """Score images of your own with a trained model: L_1 and L_K, or the classes they are given.
 
-    VAE, LVAE: binary pixels, or bytes with --binarise. Ladder network: bytes, or pixels in [0, 1].
+    VAE, LVAE: pixels 0 and 1, or integers 0 to 255 with --binarise; of small NORB real values
+    (byte + u) / 256. Ladder network: integers 0 to 255, or pixels from 0 to 1.
     """
     images, (opened, p) = read_images(file), found(run, profile, store)
     from repro.api import TrainedLadder, load_model
 
     model = load_model(run, p.name, opened.root)
     if isinstance(model, TrainedLadder):
-        if binarise:
+        if draw:
             raise UsageError(
                 f"--binarise: {run} is a Ladder network, which takes bytes as they are"
             )
         each = classified(model, images)
         summary: dict[str, Any] = {"classes": np.bincount(each["class"], minlength=10).tolist()}
     else:
-        each, summary = scored(model, images, samples, seed, binarise)
+        each, summary = scored(model, images, samples, seed, draw)
     if out is not None:
         write_file(out, each.to_csv(index_label="image", float_format="%.7g").encode())
     head = {"run": run, "profile": p.name, "file": str(file), "images": len(images)}
@@ -119,19 +123,6 @@ def _spread(error: float | None) -> str:
     return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
 
 
-def read_images(path: Path) -> np.ndarray:
-    """An array of numbers as numpy saved it. Raises DataError."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as e:
-        raise DataError(f"{path}: cannot read ({e.strerror or e}): give a file of np.save") from e
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as e:
-        raise DataError(f"{path}: no plain array ({e}): give a file of np.save") from e
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: several arrays: save the images alone, with np.save")
-    return array
-
-
 def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Profile]:
     """Where the Run is: the first of the stores asked for, and its fullest profile, that has it.
 
@@ -147,20 +138,18 @@ def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Prof
 
 
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
-    """A row an image: class."""
-    from repro.api import refuse_other_images
-
-    refuse_other_images(images, model.run.ladder.sizes[0])
-    if images.dtype == np.uint8 and images.max() > 1:
+    """A row an image: class. Integers above 1 are bytes."""
+    refuse_other_shapes(images, model.run.ladder.sizes[0])
+    if are_bytes(array_of(images)) and images.max() > 1:
         images = images / np.float32(model.run.data.grey_scale)
     return pd.DataFrame({"class": model.classify(images)})
 
 
 def scored(
-    model: TrainedHierarchy, images: np.ndarray, samples: int, seed: int, binarise: bool
+    model: TrainedHierarchy, images: np.ndarray, samples: int, seed: int, draw: bool
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A row an image, L1 and LK, and their means with errors; nats per example."""
-    if binarise:
+    if draw:
         images = _binary(model, images, seed)
     s = model.score(images, samples, seed)
     if not (np.isfinite(s.L1).all() and np.isfinite(s.LK).all()):
@@ -175,14 +164,10 @@ def scored(
 
 
 def _binary(model: TrainedHierarchy, images: np.ndarray, seed: int) -> np.ndarray:
-    from repro.api import binarise, refuse_other_images
-
     if model.run.hierarchy.observation != "bernoulli":
         raise UsageError(f"--binarise: {model.run.id} models real values: leave it out")
-    refuse_other_images(images, model.pixels)
-    if images.dtype != np.uint8:
-        raise UsageError(f"--binarise: pixels of type {images.dtype}: give bytes, dtype uint8")
-    return binarise(np.asarray(images), model.run.data.grey_scale, seed)
+    refuse_other_shapes(images, model.pixels)
+    return binarise(images, model.run.data.grey_scale, seed)
 
 
 def verify(

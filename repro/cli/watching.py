@@ -13,6 +13,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
+from repro import seeds
 from repro.cli.listing import FINISHED, recorded_state
 from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
 from repro.cli.terminal import in_words, print_json, screen
@@ -161,8 +162,7 @@ def continuing(run_ids: Sequence[str], p: Profile) -> str:
     with contextlib.suppress(UsageError):
         asked = [find_run(run_id, p) for run_id in run_ids]
         names = commands.experiments([cell_of(run) for run in asked])
-        seeds = max(run.seed for run in asked)
-        more = f" --seeds {seeds}" if seeds > 1 else ""
+        more = seeds.option(run.seed for run in asked)
         return f"repro train {' '.join(names)} --profile {p.name}{more}"
     return f"repro train --profile {p.name}"
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from repro.config import Data
-from repro.data import mirrors, sources
+from repro.data import mirrors, seen, sources
 from repro.data.images import Images, binarise
 from repro.data.mnist import MNIST
 from repro.data.norb import NORB
@@ -85,7 +86,8 @@ def lacking(name: str, data_dir: Path | None = None) -> str | None:
 def status(data_dir: Path | None = None, names: Iterable[str] | None = None) -> list[FileStatus]:
     """The state of every file of the named data sets (default: all). Fetches nothing."""
     folder = directory(data_dir)
-    return [s for d in _named(names) for s in sources.status(d, folder / d.name)]
+    found = [(d, s) for d in _named(names) for s in sources.status(d, folder / d.name)]
+    return [_with_hint(d, s, folder / d.name) for d, s in found]
 
 
 @_reading()
@@ -129,8 +131,16 @@ def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
         return None
     return (
         f"{data_set.name}: data missing, no {missing[0].published} in {folder}: run"
-        f" `{data_set.fetch_command}`, or put the files there"
+        f" `{data_set.fetch_command}`, or put the files there{seen.hint(data_set, folder)}"
     )
+
+
+def _with_hint(data_set: DataSet, status: FileStatus, folder: Path) -> FileStatus:
+    """What is said of a missing file, and where one lies that seems to be it."""
+    files = [file for v in data_set.versions for file in v.files if file.name == status.file]
+    if status.state != "missing" or not files:
+        return status
+    return replace(status, detail=status.detail + seen.hint_of(files[0], folder))
 
 
 def _best(data_set: DataSet, folder: Path) -> tuple[DataSet, list[str]]:
@@ -140,7 +150,7 @@ def _best(data_set: DataSet, folder: Path) -> tuple[DataSet, list[str]]:
         try:
             return version, mirrors.download(version, folder) if version.missing(folder) else []
         except (DataError, MachineError) as e:
-            faults.append(str(e))
+            faults.append(f"{e}{seen.hint(version, folder)}")
             if version is data_set.versions[-1]:
                 raise type(e)("; ".join(faults)) from e
     raise AssertionError("a data set has a version")

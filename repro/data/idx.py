@@ -46,12 +46,20 @@ def parse(content: bytes, shape: tuple[int, ...]) -> Bytes:
 
 
 def data_set(
-    name: str, train: int, test: int, hashes: tuple[str, ...], mirrors: tuple[str, ...]
+    name: str,
+    train: int,
+    test: int,
+    hashes: tuple[str, ...],
+    mirrors: tuple[str, ...],
+    layouts: tuple[str, ...] = (),
 ) -> DataSet:
-    """A data set in MNIST's four files; `hashes` (SHA-256 of the content) in the order of NAMES."""
+    """A data set in MNIST's four files; `hashes` (SHA-256 of the content) in the order of NAMES.
+
+    layouts: other folders of them, see `File`.
+    """
     shapes = _shapes(train, test)
     sizes = [len(header(s)) + math.prod(s) for s in shapes]
-    files = tuple(File(*f) for f in zip(NAMES, sizes, hashes, strict=True))
+    files = tuple(File(*f, layouts=layouts) for f in zip(NAMES, sizes, hashes, strict=True))
     decode = functools.partial(_decode, shapes)
     return DataSet(name, files, mirrors, decode, (train, test), (SIDE, SIDE))
 

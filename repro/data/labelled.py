@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from repro.config import Data
 from repro.data.images import Bytes
-from repro.errors import DataError, UsageError
+from repro.errors import UsageError
 
 Rows = NDArray[np.int64]
 
@@ -69,16 +69,3 @@ def _balanced(data: Data, classes: Bytes, order: Rows) -> Rows:
             f" {len(members[scarce])} of class {scarce}: ask for fewer, or for all {len(classes)}"
         )
     return np.concatenate([m[:share] for m in members])
-
-
-def refuse_outside_unit(pixels: NDArray[np.generic], grey_scale: int, where: str) -> None:
-    """Raises DataError unless every pixel / grey_scale lies in [0, 1].
-
-    Pixels of 0..255 as they are made the published model err 16.7% instead of 1.1%.
-    """
-    low, high = float(pixels.min()) / grey_scale, float(pixels.max()) / grey_scale
-    if not (low >= 0 and high <= 1):
-        raise DataError(
-            f"{where}: pixels / {grey_scale} lie in [{low:g}, {high:g}], not in [0, 1]:"
-            " store grey values as bytes 0..255"
-        )

@@ -17,4 +17,5 @@ MNIST = idx.data_set(
         "https://storage.googleapis.com/cvdf-datasets/mnist",
         "http://yann.lecun.com/exdb/mnist",
     ),
+    layouts=("MNIST/raw",),  # torchvision's
 )

@@ -37,7 +37,8 @@ class File:
 
     The digest is its SHA-256, or what `identify` makes of the whole content, whose `size` is then
     only the most that is read. Where none is published (None), size and `header`, its first bytes,
-    are verified; `describe` puts a header into words. packed: published as .gz.
+    are verified; `describe` puts a header into words. packed: published as .gz. layouts: folders
+    of another library's, in the data set's folder or beside it, where the file may lie as well.
     """
 
     name: str
@@ -47,14 +48,16 @@ class File:
     describe: Callable[[bytes], str] = bytes.hex
     identify: Callable[[bytes], str] | None = None
     packed: bool = True
+    layouts: tuple[str, ...] = ()
 
     @property
     def published(self) -> str:
         return f"{self.name}.gz" if self.packed else self.name
 
     def locate(self, folder: Path) -> Path | None:
-        """The file in a folder, as published or unpacked; None where there is none."""
-        candidates = (folder / self.published, folder / self.name)
+        """The file of a data set's folder, as published or unpacked; None where there is none."""
+        beside = (top / layout for layout in self.layouts for top in (folder, folder.parent))
+        candidates = (p / name for p in (folder, *beside) for name in (self.published, self.name))
         return next((p for p in candidates if p.is_file()), None)
 
 

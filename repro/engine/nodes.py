@@ -81,11 +81,11 @@ def _started_here(own: contextlib.ExitStack) -> dict[str, Any]:
 def _refuse_unreachable(address: str) -> None:
     """Raises MachineError where nothing listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit()):
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except OSError as e:
+    except (OSError, OverflowError) as e:  # a port above 65535 overflows
         raise _no_cluster(address, e) from e
 
 

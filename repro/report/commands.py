@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from repro import seeds
 from repro.experiments import EXPERIMENTS, Cell
 from repro.profiles import PROFILES, Profile
 from repro.store import Record
 
 
 def training(cells: Sequence[Cell], p: Profile, records: Iterable[Record] = ()) -> tuple[str, ...]:
-    """Trains what these cells need, with as many seeds as the records have; none for no cell.
+    """Trains what these cells need, with the seeds that the records have; none for no cell.
 
     Cells that the profile leaves out are trained in the fullest profile, which holds every one.
     """
     if not cells:
         return ()
     holder = p if all(p.holds(c) for c in cells) else next(reversed(PROFILES.values()))
-    seeds = max((r.run.seed for r in records), default=1)
-    more = f" --seeds {seeds}" if seeds > 1 else ""
+    more = seeds.option(r.run.seed for r in records)
     return (f"repro train {' '.join(experiments(cells))} --profile {holder.name}{more}",)
 
 

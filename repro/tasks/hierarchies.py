@@ -13,6 +13,7 @@ from repro import streams
 from repro.config import Run
 from repro.data import DATA_SETS, binarise
 from repro.data import Images as Raw
+from repro.data.images import refuse_other_than_bytes
 from repro.data.real import Reals, real_valued
 from repro.engine.feed import Feed
 from repro.engine.minibatch import Minibatch
@@ -47,8 +48,11 @@ def row(run: Run, epoch: int, mean: float) -> Row:
 def images(run: Run, raw: Raw) -> Raw:
     """Grey values, and the one binarisation of the test set that scores every Run; or real values.
 
-    Real values are drawn once, from the same seed, so that every Run has the same.
+    Real values are drawn once, from the same seed, so that every Run has the same. Raises DataError
+    where the data set holds no bytes.
     """
+    for part in (raw.train, raw.test):
+        refuse_other_than_bytes(part, raw.name)
     seed = run.data.test_seed
 
     def uniform(split: str, copy: int, shape: tuple[int, ...]) -> Reals:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from repro.config import Run
 from repro.data import Images as Raw
-from repro.data.labelled import refuse_outside_unit
+from repro.data.images import refuse_other_than_bytes
 from repro.engine.ladder_feed import LadderFeed
 from repro.engine.minibatch import LadderBatch
 from repro.ladder_score import cost_names, score_epoch, score_final
@@ -42,9 +42,12 @@ def row(run: Run, epoch: int, mean: float) -> Row:
 
 
 def images(run: Run, raw: Raw) -> Raw:
-    """Grey values as they are. Raises DataError where pixels would not lie in [0, 1]."""
+    """Grey values as they are. Raises DataError where the data set holds no bytes.
+
+    Pixels of 0..255 undivided made the published model err 16.7% instead of 1.1%.
+    """
     for part in (raw.train, raw.test):
-        refuse_outside_unit(part, run.data.grey_scale, raw.name)
+        refuse_other_than_bytes(part, raw.name)
     return raw
 
 

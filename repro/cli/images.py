@@ -1,0 +1,81 @@
+"""Files of images that a user gives: arrays of numpy, or tables of text."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repro.errors import DataError
+from repro.sealed import DAMAGED_NPZ
+
+MAGIC = (b"\x93NUMPY", b"PK")  # of .npy and .npz, whatever their names
+SEPARATORS = {".csv": ",", ".amat": r"\s+"}
+FORMATS = "give .npy (np.save), .npz (np.savez), .csv or .amat"
+
+
+def read_images(path: Path) -> np.ndarray:
+    """The one array of a .npy or .npz, or the numbers of a .csv or .amat, a row an image.
+
+    A first line of names is left out. Text has no types: where all numbers are whole, they are
+    integers. Raises DataError.
+    """
+    with _blaming(path):
+        with path.open("rb") as f:
+            begin = f.read(len(MAGIC[0]))
+        separator = SEPARATORS.get(path.suffix.lower())
+        if begin.startswith(MAGIC) or separator is None:
+            return _arrays(path, begin)
+        return _table(path, separator)
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise DataError(f"{path}: cannot read ({e.strerror or e}): {FORMATS}") from e
+    except DAMAGED_NPZ as e:
+        why = " ".join(str(e).split()) or type(e).__name__
+        raise DataError(f"{path}: no plain array ({why}): {FORMATS}") from e
+
+
+def _arrays(path: Path, begin: bytes) -> np.ndarray:
+    """What numpy saved. Raises DAMAGED_NPZ for anything else."""
+    if not begin.startswith(MAGIC):
+        raise ValueError(f"begins with {begin!r}" if begin else "empty")
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        if len(loaded.files) != 1:
+            names = ", ".join(loaded.files) or "none"
+            raise DataError(f"{path}: several arrays ({names}): save the images alone")
+        array: np.ndarray = loaded[loaded.files[0]]
+        return array
+
+
+def _table(path: Path, separator: str) -> np.ndarray:
+    """[N, X]. Raises ValueError where a cell is no number."""
+    with path.open(encoding="utf-8-sig") as f:
+        first = f.readline().replace(",", " ").replace('"', "").split()
+    names = not all(map(_is_number, first))
+    table = pd.read_csv(path, sep=separator, header=None, skiprows=int(names), encoding="utf-8-sig")
+    for place, kind in enumerate(table.dtypes, start=1):
+        if kind.kind not in "biuf":
+            raise ValueError(f"column {place} holds what is no number")
+    numbers = table.to_numpy()
+    with np.errstate(invalid="ignore"):
+        integers = numbers.astype(np.int64)
+    return integers if (integers == numbers).all() else numbers
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
