@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from layout import Table, bound, error, main, protocol, records_of
+from layout import Table, bound, error, main, protocol, records_of, rounding
 
 from repro.experiments import Cell, cells
 from repro.experiments.ablations import choice_of
@@ -33,7 +33,8 @@ def build(store: Store, profile_name: str) -> Table:
     )
     first = ("all as the default", "", "", *numbers(default[1], []), "")
     rows = (first, *(row(cell, found, default[1]) for cell, found in others))
-    return Table(f"Ablations{protocol(p)}", caption(p, rows), columns, rows)
+    rounded = rounding(r for _, found in (default, *others) for r in found)
+    return Table(f"Ablations{protocol(p)}", caption(p, rows) + rounded, columns, rows)
 
 
 def row(cell: Cell, found: Sequence[Record], default: Sequence[Record]) -> tuple[str, ...]:

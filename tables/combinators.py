@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from layout import Table, main, protocol, records_of, script
+from layout import Table, main, protocol, records_of, rounding, script
 
 from repro.experiments import EXPERIMENTS
 from repro.profiles import profile
@@ -30,6 +30,7 @@ def build(store: Store, profile_name: str) -> Table:
         " cost weights for each variant and published neither: here all have the full model's."
         f" Source and errors as in the table of Ladder networks. Profile {p.name}"
         f" ({p.ladder.summary}). {run} of {len(found)} rows were run."
+        + rounding(r for of in found.values() for r in of)
     )
     return Table(f"Combinators{protocol(p)}", caption, rows_of.COLUMNS, rows)
 

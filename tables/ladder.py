@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from layout import Table, main, protocol, records_of
+from layout import Table, main, protocol, records_of, rounding
 
 from repro.experiments import EXPERIMENTS, Cell, label_of
 from repro.experiments.ladder import EVERY
@@ -69,6 +69,7 @@ def caption(p: Profile, found: Mapping[Cell, Sequence[Record]]) -> str:
     departures = "".join(
         f" {EVERY[c.variant].departure}" for c in run if EVERY[c.variant].departure
     )
+    rounded = rounding(r for rows in found.values() for r in rows)
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
         " epoch. Published: mean and standard deviation (sd) over 10 seeds; a port's is one run."
@@ -77,7 +78,8 @@ def caption(p: Profile, found: Mapping[Cell, Sequence[Record]]) -> str:
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
         f" the file.{departures} s.e.: of one seed's error over test images."
-        f" Profile {p.name} ({p.ladder.summary}). {len(run)} of {len(found)} rows were run.{lost}"
+        f" Profile {p.name} ({p.ladder.summary}). {len(run)} of {len(found)} rows were run."
+        f"{lost}{rounded}"
     )
 
 

@@ -11,7 +11,8 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,15 @@ def other_data(done: list[Record]) -> str:
     found = {(r.env["data"]["name"], data_version(r)) for r in done}
     other = sorted(f"{version} {name.upper()}" for name, version in found if version != PUBLISHED)
     return f" Ours is on {', '.join(other)}: other data than the paper's." if other else ""
+
+
+def rounding(records: Iterable[Record]) -> str:
+    """A sentence for Runs whose matrix products were not in float32."""
+    found = Counter(r.env.get("precision", "float32") for r in records if not r.diverged)
+    total, plain = found.total(), found.pop("float32", 0)
+    counts = [f"{precision} in {n} of {total} Runs" for precision, n in sorted(found.items())]
+    rest = ", else in float32" if plain else ""
+    return f" Matrix products: {', '.join(counts)}{rest}." if counts else ""
 
 
 def save(table: Table, stem: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import math
 import sys
 from statistics import fmean, stdev
 
-from layout import Table, bound, error, main, protocol, records_of, seed_note
+from layout import Table, bound, error, main, protocol, records_of, rounding, seed_note
 
 from repro.measures import metric
 from repro.profiles import Profile, profile
@@ -80,7 +80,7 @@ def caption(p: Profile, found: list[Record]) -> str:
         " the standard error (s.e.) over images and the Monte-Carlo (MC) error of the importance"
         " samples; L_1 on the test set. Quoted: the paper took the value from another paper, and"
         " no Run here answers it."
-        f"{other} Profile {p.name} ({p.summary}). {seed_note(done, diverged)}"
+        f"{other} Profile {p.name} ({p.summary}). {seed_note(done, diverged)}{rounding(done)}"
     )
 
 

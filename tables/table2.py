@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from statistics import fmean, stdev
 
-from layout import Table, bound, error, main, other_data, protocol, records_of
+from layout import Table, bound, error, main, other_data, protocol, records_of, rounding
 
 from repro.experiments.grid import VARIANTS
 from repro.measures import metric
@@ -66,7 +66,8 @@ def caption(p: Profile, found: Found) -> str:
         f" L_{K_TEST} (for NORB not stated). Ours: L_{k} on"
         f" {f'{images:,}' if images else 'all'} test images, mean over seeds, ± standard deviation"
         f" where there are several.{errors(done)}{other_data(done)}"
-        f" Profile {p.name} ({p.summary}). {run} of {len(found)} cells were run.{lost}"
+        f" Profile {p.name} ({p.summary}). {run} of {len(found)} cells were run."
+        f"{lost}{rounding(done)}"
     )
 
 

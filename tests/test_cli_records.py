@@ -60,6 +60,22 @@ def test_a_run_with_a_record_is_done(full, capsys):
     assert listed(capsys)[LVAE]["state"] == "done"
 
 
+def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
+    local, capsys, monkeypatch
+):
+    assert listed(capsys)[LVAE]["precision"] is None
+    env = {**fixture_store.environment(), "precision": "bfloat16"}
+    monkeypatch.setattr(fixture_store, "environment", lambda: env)
+    fixture_store.write(local, "quick", quick_run())
+    assert listed(capsys)[LVAE]["precision"] == "bfloat16"
+    for command in (["list"], ["show", LVAE]):
+        assert run([*command, "--profile", "quick"]) == 0
+        assert "bfloat16" in capsys.readouterr().out
+    assert run(["tables", "--profile", "quick"]) == 0
+    table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
+    assert "Matrix products: bfloat16 in 1 of 1 Runs." in table
+
+
 def test_a_diverged_record_is_diverged(local, capsys):
     fixture_store.diverge(local, "quick", quick_run(), epoch=2)
     assert listed(capsys)[LVAE]["state"] == "diverged"

@@ -86,16 +86,17 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     listed = [e for e in EXPERIMENTS if e not in UNLISTED]
     planned = runs(p, [experiment] if experiment else listed)
     cells = {cell_of(run) for run in planned}
+    records = store.records(p.name)
+    precisions = {r.run.id: r.env.get("precision", "float32") for r in records}
     ids = {run.id for run in planned}
-    extra = [
-        r.run for r in store.records(p.name) if r.run.id not in ids and cell_of(r.run) in cells
-    ]
+    extra = [r.run for r in records if r.run.id not in ids and cell_of(r.run) in cells]
     return [
         {
             "run": run.id,
             "experiment": experiments_of(cell_of(run)),
             "profile": p.name,
             "state": state_here(store, p.name, run),
+            "precision": precisions.get(run.id),
             "seed": run.seed,
             "data": run.data.name,
             "variant": run.variant,
@@ -131,6 +132,8 @@ def list_runs(
         table.add_column(column)
     for row in rows:
         shown = f"[{STYLES.get(row['state'], 'dim')}]{row['state']}"
+        if row["precision"] not in (None, "float32"):
+            shown += f"[/], {row['precision']}"
         needed = ", ".join(row["experiment"])
         table.add_row(row["run"], shown, in_words(row["predicted_seconds"]), needed)
     screen().print(table)
