@@ -103,6 +103,20 @@ def test_a_product_rounds_its_operands_and_sums_in_float32() -> None:
     torch.testing.assert_close(product(y, W), y @ W)
 
 
+def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(7)
+    found = []
+    for units in (True, False):
+        monkeypatch.setattr("repro.layers.CPU_MULTIPLIES", units)
+        y, W = (torch.rand(s, generator=g.manual_seed(7)) for s in ((2, 7, 96), (2, 96, 5)))
+        leaves = y.bfloat16().requires_grad_(), W.bfloat16().requires_grad_()
+        h = product(*leaves)
+        found.append((h.detach(), *torch.autograd.grad(h.float().square().sum(), leaves)))
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == b.dtype == torch.bfloat16
+        torch.testing.assert_close(a, b, rtol=2**-7, atol=0)
+
+
 def test_small_products_stay_float32() -> None:
     assert not is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128))
     assert is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128 + 1))

@@ -35,6 +35,7 @@ COMPUTE = {
         "data",
         "distributions",
         "batch_norm",
+        "bfloat16",
         "layers",
         "combinators",
         "hierarchy",

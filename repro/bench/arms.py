@@ -36,6 +36,7 @@ class Arm:
     depths: tuple[int, ...]
     model: Literal["lvae", "ladder", "mnist"] = "lvae"
     scoring: bool = False  # nothing but L_K, with as many images and samples as published
+    bfloat16: bool = False  # its products
     keeps_memory: bool = True  # between steps, as training here does (engine/memory.py)
 
     @property
@@ -85,7 +86,16 @@ def arms(widest: int = WIDEST) -> list[Arm]:
         found.append(Arm(f"{engine} {name}", engine, RAGGED))
         three = tuple(d for d in RAGGED for _ in range(3))
         found.append(Arm(f"{engine} 3x {name}", engine, three))
-    return [*found, *ladder_arms()]
+    return [*found, *rounded_arms(), *ladder_arms()]
+
+
+def rounded_arms() -> list[Arm]:
+    """Training in bfloat16; their ratios are against products in float32."""
+    ladder = (len(LADDER_SIZES) - 1,)
+    return [
+        *(Arm(f"bfloat16 K={K}", "compiled", (MAX_DEPTH,) * K, bfloat16=True) for K in (1, 4)),
+        Arm("ladder bfloat16 K=1", "compiled", ladder, "ladder", bfloat16=True),
+    ]
 
 
 def ladder_arms() -> list[Arm]:

@@ -17,6 +17,7 @@ from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.products import Layer, Products, layers_of, scoring_chunks
 from repro.engine.graph import Captured, captured_on
 from repro.engine.minibatch import BLOCK, LadderBatch
+from repro.engine.state import shade
 from repro.engine.step import (
     CAPTURED,
     Minibatch,
@@ -78,7 +79,10 @@ def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderB
     """Forward, forward+backward and step of a stack, as the arm's engine runs them."""
     objective, update, rates = parts_of(stack, arm.engine)
     step = functools.partial(one_step, objective, update, stack.runs[0].optim, rates=rates)
-    leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
+    if arm.bfloat16:
+        shade(state)
+    weights = {**state.params, **state.shadows}
+    leaves = {n: p.detach().requires_grad_() for n, p in weights.items()}
 
     def forward() -> None:
         objective(leaves, batch)

@@ -15,6 +15,7 @@ from repro.bench import ahead
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import task
 from repro.bench.roofline import FORMULA
+from repro.bfloat16 import multiplies_in_bfloat16
 from repro.engine.device import here
 from repro.engine.precision import precision_on
 from repro.engine.predict import has_compiler
@@ -86,6 +87,8 @@ def _absent(arm: Arm, device: torch.device) -> dict[str, Any] | None:
     """The entry of an arm that cannot run here."""
     if arm.needs_cuda and device.type != "cuda":
         return {"arm": arm.name, "absent": "no CUDA device"}
+    if arm.bfloat16 and not multiplies_in_bfloat16(device):
+        return {"arm": arm.name, "absent": "no units for bfloat16: products would be emulated"}
     if arm.engine in COMPILED and not has_compiler():
         fault = compiler_fault()
         reason = f"{fault}" if fault else "no C++ compiler: install g++"

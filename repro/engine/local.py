@@ -11,6 +11,7 @@ import torch
 from rich.progress import Progress as Bar
 
 from repro import train as loop
+from repro.bfloat16 import multiplies_in_bfloat16
 from repro.config import Run
 from repro.engine import branches, checkpoint, device, predict
 from repro.engine.checkpoint import Pinned
@@ -23,7 +24,6 @@ from repro.engine.minibatch import Batches
 from repro.engine.outcome import Outcome
 from repro.engine.precision import (
     BFLOAT16,
-    multiplies_in_bfloat16,
     multiply_in,
     precision_on,
     refuse_emulated,
@@ -154,7 +154,7 @@ class Work:
 
     def _warn_of_emulation(self, runs: list[Run], pinned: Pinned) -> None:
         if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(self.device):
-            notice(f"{named(runs)}: continued in bfloat16, which is emulated here and slow")
+            notice(f"{named(runs)}: continued in bfloat16, which is emulated here")
 
     def _most_lanes(self, runs: list[Run]) -> int:
         fitting = predict.most_lanes(runs, device.memory(self.device))

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import torch
 
+from repro.bfloat16 import multiplies_in_bfloat16
 from repro.engine.state import State, shade
 from repro.errors import MachineError
 
@@ -23,16 +24,6 @@ def precision_on(device: torch.device, asked: str | None) -> str:
     if asked == TF32 and device.type != "cuda":
         raise MachineError("--precision tf32: only CUDA devices have it: use float32 or bfloat16")
     return asked or (TF32 if device.type == "cuda" else FLOAT32)
-
-
-def multiplies_in_bfloat16(device: torch.device) -> bool:
-    """Whether a device has units for it. Without, torch converts both operands of each product."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":  # not x86, or very old
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    x86 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return bool(x86)
 
 
 def refuse_emulated(precision: str, device: torch.device) -> None:
