@@ -11,7 +11,7 @@ from bench_counts import RATES, recorded
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.bench import operations, plain, roofline, suite
+from repro.bench import ladders, operations, plain, roofline, suite
 from repro.bench.arms import SINGLE, Arm, Workload, arms, quick_arms, select, stack_of
 from repro.bench.measure import in_turn, measure, rates
 from repro.bench.memory import HighWater
@@ -252,12 +252,31 @@ def test_without_a_compiler_compiled_arms_are_absent(monkeypatch: pytest.MonkeyP
 
 def test_arms_cover_both_engines_widths_and_ragged_stacks() -> None:
     lvae = [arm for arm in arms() if arm.model == "lvae"]
-    expected = {SINGLE, "eager single, memory returned"} | {
+    expected = {SINGLE, "eager single, memory returned", "bfloat16 K=1", "bfloat16 K=4"} | {
         f"{engine} {rest}"
         for engine in ("eager", "compiled")
         for rest in ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
     }
     assert {arm.name for arm in lvae} == expected
+
+
+def test_an_arm_in_bfloat16_is_absent_where_nothing_multiplies_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)
+    rounded = [arm for arm in arms() if arm.bfloat16]
+    for entry in suite.bench(rounded, TINY, 1, lambda arm: None)["arms"][: len(rounded)]:
+        assert "emulated" in entry["absent"]
+
+
+@pytest.mark.parametrize("of", [operations.of_arm, ladders.of_arm])
+def test_a_rounded_arm_steps_with_shadows(of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shaded: list[Any] = []
+    monkeypatch.setattr(operations, "shade", shaded.append)
+    depths = (len(TINY.ladder) - 1,) if of is ladders.of_arm else (2,)
+    of(Arm("rounded", "eager", depths, bfloat16=True), TINY, CPU)
+    of(Arm("plain", "eager", depths), TINY, CPU)
+    assert len(shaded) == 1
 
 
 def test_one_single_model_alone_returns_its_memory_after_each_step() -> None:

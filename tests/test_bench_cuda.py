@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,7 +176,9 @@ def test_an_arm_beyond_the_device_s_memory_is_absent(monkeypatch: pytest.MonkeyP
         returncode, stdout = 1, ""
         stderr = "Traceback\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
 
-    monkeypatch.setattr(suite.subprocess, "run", lambda *args, **kwargs: Done)
+    monkeypatch.setattr(
+        suite, "subprocess", SimpleNamespace(run=lambda *args, **kwargs: Done, DEVNULL=None)
+    )
     entry: Any = suite.bench([Arm("K", "eager", (3,))], TINY, 1, lambda arm: None)["arms"][0]
     assert entry == {"arm": "K", "absent": "more than the device's memory holds"}
 

@@ -146,7 +146,7 @@ def test_the_workload_is_the_published_network_and_minibatch() -> None:
 
 
 def test_arms_are_the_single_ladder_network_and_stacks_of_up_to_ten() -> None:
-    found = [a.name for a in select(arms(), ["ladder*"])]
+    found = [a.name for a in select(arms(), ["ladder*"]) if not a.bfloat16]
     assert found == [
         "ladder single",
         "ladder single, memory returned",
