@@ -65,6 +65,7 @@ class Options:
     threads: int | None = None
     lanes: int | None = None  # of a new stack at most; None: what memory holds
     precision: str | None = None  # of matrix products; None: TF32 on CUDA, elsewhere float32
+    emulate: bool = False  # bfloat16 where nothing multiplies in it, to compare with
     scoring_rows: int | None = None  # of one chunk of a scoring pass; None: what the device holds
     checkpoint_seconds: float | None = None  # between two; None: as suits the device
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
@@ -161,7 +162,8 @@ class Work:
         return min(fitting, self.options.lanes or fitting)
 
     def _choose(self, stack: Stack) -> Pinned:
-        refuse_emulated(self.precision, self.device)
+        if not self.options.emulate:
+            refuse_emulated(self.precision, self.device)
         return self.engines.chosen(list(stack.runs), self.device, self.precision)
 
     def together(self, group: list[Branch]) -> bool:
