@@ -17,6 +17,7 @@ from repro.engine.graph import Captured, again, changed_by_a_step
 from repro.engine.state import shade
 from repro.engine.step import State, objective_of, step_function
 from repro.layers import SMALL, is_rounded, product
+from repro.stack import Stack
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
 SLOPES = [
@@ -158,6 +159,19 @@ def test_ten_rounded_steps_are_near_ten_in_float32_and_not_the_same(runs: tuple[
     rounded, full = stepped(runs, rounded=True), stepped(runs, rounded=False)
     torch.testing.assert_close(rounded.sums, full.sums, rtol=1e-2, atol=0)
     assert not torch.equal(rounded.sums, full.sums)
+
+
+@pytest.mark.parametrize("runs", STACKS[1:])
+def test_a_lane_steps_in_its_stack_as_it_would_alone_but_for_rounding(
+    runs: tuple[Run, ...],
+) -> None:
+    together, stack = stepped(runs, rounded=True, n=1), Stack(runs)
+    for k, run in enumerate(runs):
+        alone = stepped((run,), rounded=True, n=1)
+        torch.testing.assert_close(together.sums[k], alone.sums[0], rtol=2**-9, atol=0)
+        for name, m in stack.own(together.m, k).items():
+            near = 2**-6 * float(alone.m[name].abs().max())
+            torch.testing.assert_close(m, alone.m[name], rtol=0, atol=near, msg=name)
 
 
 @pytest.mark.parametrize("runs", STACKS)
