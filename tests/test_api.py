@@ -126,9 +126,9 @@ def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(
     """No pass of the network sees more rows than a chunk has."""
     model, seen, dense = hierarchy(trained), [0], Net.dense
 
-    def watched(net: Net, name: str, y: torch.Tensor, norm: bool = True) -> torch.Tensor:
+    def watched(net: Net, name: str, y: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
         seen.append(y.shape[1])
-        return dense(net, name, y, norm)
+        return dense(net, name, y, *rest, **named)
 
     monkeypatch.setattr(Net, "dense", watched)
     x, n = draws(1, (2 * ROWS + 5, X)), 2 * ROWS + 5

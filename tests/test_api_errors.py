@@ -165,7 +165,7 @@ def test_weights_that_lack_a_tensor_are_a_record_error(copied: Store) -> None:
 def test_a_model_without_weights_names_the_remedy(copied: Store) -> None:
     path = weights_path(copied.folder(PROFILE), LVAE)
     path.unlink()
-    with refused(RecordError, str(path), "train again"):
+    with refused(RecordError, str(path), "repro train"):
         load_model(LVAE.id, PROFILE, copied.root)
 
 

@@ -159,9 +159,9 @@ def test_a_saved_pdf_holds_no_date(quick_store: Store, tmp_path: Path) -> None:
 
 
 def test_render_all_draws_every_script_in_seconds(quick_store: Store, tmp_path: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     written = style.render_all(quick_store, "quick", tmp_path)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     expected = [f"{name}{suffix}" for name in (*NAMES, "ladder") for suffix in (".png", ".pdf")]
     assert [p.name for p in written] == expected
 
