@@ -112,7 +112,7 @@ def arm(name):
 
         for to in REFERENCES if model == "lvae" else ():
             if (HOME / f"{to}.pt").exists():
-                theirs, expected = torch.load(HOME / f"{to}.pt")
+                theirs, expected = torch.load(HOME / f"{to}.pt", weights_only=True)
                 own = {n: theirs[n][: len(p)] for n, p in ends.items()}
                 expected = expected[: len(bound)]
                 apart = float(((bound - expected) / expected).abs().max())

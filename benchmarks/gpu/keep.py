@@ -5,7 +5,6 @@ that diverged the last checkpoint before it did, which the engine itself does no
 import dataclasses
 import json
 import subprocess
-import tarfile
 import time
 
 import torch
@@ -55,13 +54,17 @@ def collect(out):
     """Weights without Adam's moments, and one lane of one checkpoint of each kind."""
     store, slim = Store(NAMED["runs"]), Store(HOME / "slim")
     kept = [r for p in store.root.glob("*") for r in store.records(p.name)]
-    with tarfile.open(HOME / "weights.tar", "w") as tar:
-        shown = [r for r in kept if not (r.diverged or r.run.data.labels or r.profile == "reduced")]
-        for record in sorted(shown, key=lambda r: r.run.seed)[:3]:
-            path = publish_weights(store, slim, record)
-            tar.add(path, f"runs/{record.profile}/.weights/{path.name}")
-    if 10_240 < (HOME / "weights.tar").stat().st_size < 31e6:
-        parts(HOME / "weights.tar", out / "weights.tar.part-")
+    shown = [r for r in kept if not (r.diverged or r.run.data.labels or r.profile == "reduced")]
+    for record in sorted(shown, key=lambda r: r.run.seed)[:3]:
+        path = publish_weights(store, slim, record)
+        place = HOME / "weights" / "runs" / record.profile / ".weights"
+        place.mkdir(parents=True, exist_ok=True)
+        path.replace(place / path.name)
+    if shown:
+        whole = HOME / "weights.tar"
+        subprocess.run(["tar", "cf", whole, "-C", HOME / "weights", "runs"], check=True)
+        if whole.stat().st_size < 31e6:
+            parts(whole, out / "weights.tar.part-")
     for path in sorted(store.root.glob("*/.checkpoints/*.safetensors")):
         if lane_out(path, 0, out, f"ckpt-{path.parts[-3]}-"):
             break
