@@ -148,7 +148,9 @@ def test_pixels_outside_0_to_1_are_refused_before_training(
         return raw
 
     monkeypatch.setattr("repro.data.load", bright)
-    with pytest.raises(DataError, match="tiny: images of type int64, from 0 to 510, are no grey values"):
+    with pytest.raises(
+        DataError, match="tiny: images of type int64, from 0 to 510, are no grey values"
+    ):
         train([small.run()], store, PROFILE, OPTIONS)
 
 
