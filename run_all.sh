@@ -7,7 +7,7 @@
 set -euo pipefail
 CALLED_FROM=$PWD
 unset CDPATH
-cd -- "$(dirname -- "$0")"
+cd -- "$(dirname -- "$(readlink -f -- "$0" 2>/dev/null || printf '%s' "$0")")"
 
 SETUP_MB=2000
 VENV=.venv
@@ -16,7 +16,7 @@ EXTRAS_STAMP=$VENV/.set-up-extras
 
 usage() {
   cat <<'EOF'
-usage: ./run_all.sh [--profile P] [--seeds N] [--budget T] [--data-dir D]
+usage: ./run_all.sh [--profile P] [--seeds N | --seed N] [--budget T] [--data-dir D]
        ./run_all.sh --cached [--profile P]
        ./run_all.sh test [PYTEST ARGUMENT...]
 
@@ -27,6 +27,7 @@ it again to continue where it was stopped.
   --profile P   smoke (seconds), quick (minutes), reduced (hours on a CPU) or paper (the
                 published protocol). Default: paper with a CUDA device, else quick.
   --seeds N     seeds 1..N of every Run; 3-5 or 1,7: those alone
+  --seed N      seed N alone of every Run
   --budget T    stop training cleanly after 90s, 25m or 1.5h; the same command continues
   --data-dir D  folder of the data sets (default: $REPRO_DATA, else data/)
   --cached      no training, no network: tables, figures, check and report from results/,
@@ -212,6 +213,7 @@ reproduce() {
   profile=${profile:-$(ask 'options.profile_to_train(None).name')}
   train=(--profile "$profile")
   [ -z "$seeds" ] || train+=(--seeds "$seeds")
+  [ -z "$seed" ] || train+=(--seed "$seed")
   [ -z "$budget" ] || train+=(--budget "$budget")
   [ -z "$data_dir" ] || data=(--data-dir "$data_dir")
   echo "To do: get the data, train what runs/ lacks, evaluate, draw tables and figures, check, report."
@@ -231,7 +233,7 @@ reproduce() {
 }
 
 resolve_environment
-profile='' seeds='' budget='' data_dir='' mode=reproduce
+profile='' seeds='' seed='' budget='' data_dir='' mode=reproduce
 if [ "${1:-}" = test ]; then
   shift
   set_up
@@ -241,21 +243,25 @@ if [ "${1:-}" = test ]; then
 fi
 while [ $# -gt 0 ]; do
   case $1 in
+  --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+  esac
+  case $1 in
   --help | -h) usage && exit 0 ;;
   --cached) mode=cached && shift && continue ;;
-  --profile | --seeds | --budget | --data-dir) ;;
+  --profile | --seeds | --seed | --budget | --data-dir) ;;
   *) die 2 "unknown argument '$1': see ./run_all.sh --help" ;;
   esac
-  [ $# -ge 2 ] || die 2 "$1 needs a value: see ./run_all.sh --help"
+  [ -n "${2:-}" ] || die 2 "$1 needs a value: see ./run_all.sh --help"
   case $1 in
   --profile) profile=$2 ;;
   --seeds) seeds=$2 ;;
+  --seed) seed=$2 ;;
   --budget) budget=$2 ;;
   --data-dir) data_dir=$(absolute "$2") ;;
   esac
   shift 2
 done
-[ "$mode" = reproduce ] || [ -z "$seeds$budget$data_dir" ] ||
+[ "$mode" = reproduce ] || [ -z "$seeds$seed$budget$data_dir" ] ||
   die 2 "--cached takes no other option than --profile: it trains nothing"
 set_up
 "$mode"

@@ -219,7 +219,8 @@ def _device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=device).item()
     except (AssertionError, RuntimeError, ImportError) as e:  # as each kind of device says it
-        raise MachineError(f"device {name!r}: {_first_line(e)}: {remedy}") from e
+        why = _first_line(e).partition(". ")[0]
+        raise MachineError(f"device {name!r}: {why}: {remedy}") from e
     return device
 
 

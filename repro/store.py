@@ -28,6 +28,7 @@ from repro.sealed import (
     DAMAGED_NPZ,
     FINAL,
     PARTS,
+    PLAIN,
     RESTORE,
     Arrays,
     dump,
@@ -110,7 +111,7 @@ class Store:
         """Raises RecordError where that cannot be told, as where it may not be read."""
         folder = self.folder(profile, run_id)
         try:
-            patiently(folder, lambda: _present(folder))
+            patiently(folder, lambda: _present(folder, run_id))
         except NothingError:
             return False
         return True
@@ -120,7 +121,7 @@ class Store:
         folder = self.folder(profile, run_id)
 
         def read() -> Record:
-            _present(folder)
+            _present(folder, run_id)
             final = final_of(folder)
             run, env = (json_of(folder / n, verified(folder / n, final["files"])) for n in PARTS)
             return Record(folder, profile, from_dict(run, str(folder / PARTS[0])), env, final)
@@ -264,9 +265,11 @@ class _StrayError(RecordError):
     """A folder that holds no record of its name, as a file manager's copy of one."""
 
 
-def _present(folder: Path) -> None:
+def _present(folder: Path, run_id: str) -> None:
+    if not PLAIN.fullmatch(run_id):  # it would name another folder
+        raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
     if not is_file(folder / FINAL):
-        run_id, profile = folder.name, folder.parent.name
+        profile = folder.parent.name
         raise NothingError(
             f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
             " those of runs/; or choose another --store or --profile"

@@ -78,6 +78,7 @@ def test_no_sample_and_no_importance_sample_are_refused(trained: Store) -> None:
         ("meta", MachineError, "device 'meta'"),
         ("cuda:99", MachineError, "device 'cuda:99'"),
         ("hpu", MachineError, "device 'hpu'"),
+        ("ipu", MachineError, "'IPU' backend: use cpu"),
     ],
 )
 def test_a_device_that_does_not_work_is_named(trained: Store, device, error, said) -> None:
@@ -165,8 +166,14 @@ def test_weights_that_lack_a_tensor_are_a_record_error(copied: Store) -> None:
 def test_a_model_without_weights_names_the_remedy(copied: Store) -> None:
     path = weights_path(copied.folder(PROFILE), LVAE)
     path.unlink()
-    with refused(RecordError, str(path), "repro train"):
+    with refused(RecordError, str(path), f"`repro train {LVAE.id} --profile {PROFILE}`"):
         load_model(LVAE.id, PROFILE, copied.root)
+
+
+@pytest.mark.parametrize("name", ["", ".", "../..", f"{LVAE.id}/", f"../{PROFILE}/{LVAE.id}"])
+def test_a_path_is_not_the_name_of_a_run(trained: Store, name: str) -> None:
+    with refused(RecordError, f"no Run is called {name!r}", "`repro list`"):
+        load_record(name, PROFILE, trained.root)
 
 
 def test_a_model_without_a_record_is_refused(trained: Store) -> None:

@@ -65,10 +65,11 @@ def notices(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ("script", "what", "remedy"),
     [
         (NO_HEADERS, "finds no Python.h", "python3-dev"),
-        ("#!/bin/sh\necho cannot execute cc1plus >&2; exit 1\n", "cc1plus", "install g++"),
-        ("", "does not run", "install g++"),
+        ("#!/bin/sh\necho cannot execute cc1plus >&2; exit 1\n", "cc1plus", "in CXX, now"),
+        ("#!/bin/sh\nprintf '\\377\\376' >&2; exit 1\n", "does not run", "in CXX, now"),
+        ("", "does not run", "in CXX, now"),
     ],
-    ids=["headers", "cc1plus", "no program"],
+    ids=["headers", "cc1plus", "another encoding", "no program"],
 )
 def test_a_compiler_that_is_there_but_does_not_work_is_told_by_what_it_lacks(
     script: str, what: str, remedy: str, compiler: Callable[[str], None]
@@ -82,7 +83,7 @@ def test_a_compiler_that_is_there_but_does_not_work_is_told_by_what_it_lacks(
 
 def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "/nowhere/g++")
-    assert str(compiler_fault()).startswith("no C++ compiler found (CXX=/nowhere/g++)")
+    assert str(compiler_fault()) == "no C++ compiler found: name another in CXX, now '/nowhere/g++'"
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "/nowhere")
     toolchain._fault_of_compiler.cache_clear()

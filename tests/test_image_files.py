@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from repro.errors import DataError
 GREY = np.arange(5 * 19, dtype=np.uint8).reshape(5, 19)
 BITS = GREY % 2
 SHARES = GREY / 256
+WIDE = np.zeros((2, 784), np.uint8)
+NUMBERED = ",".join(map(str, range(784)))
 
 
 def written(save: Callable[..., object], *given: object, **named: object) -> bytes:
@@ -28,6 +31,13 @@ def written(save: Callable[..., object], *given: object, **named: object) -> byt
 
 def text(array: np.ndarray, separator: str = ",", **options: object) -> bytes:
     return written(np.savetxt, array, delimiter=separator, **options)
+
+
+def archive(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as z:
+        z.writestr(name, content)
+    return buffer.getvalue()
 
 
 READ = {
@@ -44,6 +54,12 @@ READ = {
         pd.DataFrame(BITS).add_prefix("p").to_csv(index=False).encode(),
         BITS,
     ),
+    "csv with numbered columns": (
+        "x.csv",
+        text(WIDE, fmt="%d", header=NUMBERED, comments=""),
+        WIDE,
+    ),
+    "csv of booleans": ("x.csv", text(BITS.astype(bool), fmt="%s"), BITS),
     "csv with a mark": ("x.csv", b"\xef\xbb\xbf" + text(BITS, fmt="%d"), BITS),
     "csv in quotes": ("x.csv", b'"1","0"\n"0","1"\n', np.eye(2)),
     "amat": ("x.amat", text(BITS, " "), BITS),
@@ -71,10 +87,13 @@ NOT_READ = {
     "pickled": ("x.npy", PICKLED, "np.save"),
     "pickled in npz": ("x.npz", written(np.savez, a=np.array([{}])), "np.save"),
     "several": ("x.npz", written(np.savez, a=GREY, b=GREY), "several arrays (a, b)"),
+    "a table in a zip": ("x.zip", archive("x.csv", b"1,0\n"), "x.csv in it is none"),
+    "nonsense in npz": ("x.npz", archive("a.npy", b"nonsense"), "a in it is none"),
     "no array": ("x.npz", written(np.savez), "(none)"),
     "png": ("x.png", PNG, "PNG"),
     "png called csv": ("x.csv", PNG, "no plain array"),
     "empty csv": ("x.csv", b"", "no plain array"),
+    "a letter among the first numbers": ("x.csv", b"0,O,1\n0,1,1\n", "column 2 holds what"),
     "words": ("x.csv", b"1,2\n3,word\n", "column 2 holds what is no number"),
     "semicolons": ("x.csv", b"1;2\n3;4\n", "column 1"),
     "unequal rows": ("x.amat", b"1 0\n1 0 1\n", "no plain array"),

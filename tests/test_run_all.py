@@ -202,7 +202,8 @@ def test_a_failed_installation_is_named_with_the_remedy(checkout, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--frobnicate"], ["--profile"], ["--cached", "--seeds", "3"], ["smoke"]]
+    "arguments",
+    [["--frobnicate"], ["--profile"], ["--cached", "--seed", "3"], ["smoke"], ["--seeds="]],
 )
 def test_wrong_usage_is_one_line_and_exits_2(checkout, arguments):
     done = run_all(checkout, *arguments)
@@ -217,28 +218,32 @@ def called_from(checkout: Path) -> Path:
     folder = checkout.parent / "called from"
     folder.mkdir()
     (folder / "venv").mkdir()
-    noting = f'echo "$REPRO_DATA $*" >>"{folder}/noted"'
+    noting = f'echo "$REPRO_DATA $*" >>"{folder}/noted"; pwd -P >>"{folder}/in"'
     fake(folder / "venv" / "bin", "python", noting)
     fake(folder / "not python", "python3", "exit 1")
     return folder
 
 
 @pytest.mark.parametrize(
-    "script", ["../checkout/run_all.sh", "{}/run_all.sh", "checkout/run_all.sh"]
+    "script", ["../checkout/run_all.sh", "{}/run_all.sh", "checkout/run_all.sh", "link"]
 )
 def test_paths_are_meant_where_it_was_called(checkout, called_from, script):
     (called_from / "checkout").symlink_to(checkout)
+    (called_from / "link").symlink_to(checkout / "run_all.sh")
     (called_from / "cdpath" / "checkout").mkdir(parents=True)
     done = subprocess.run(
-        ["bash", script.format(checkout), "--profile", "smoke", "--data-dir", "./my data"],
+        ["bash", script.format(checkout), "--profile=smoke", "--seed", "7", "--data-dir=./my data"],
         cwd=called_from,
         env={**os.environ, "CDPATH": "cdpath", "REPRO_VENV": "venv", "REPRO_DATA": "../data"},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    fetched = next(s for s in (called_from / "noted").read_text().splitlines() if "fetch" in s)
+    noted = (called_from / "noted").read_text().splitlines()
+    fetched = next(s for s in noted if "fetch" in s)
     asked = f"data fetch --data-dir {called_from}/./my data"
     assert fetched == f"{called_from}/../data -m repro.cli {asked}"
+    assert any(s.endswith("train --profile smoke --seed 7 --dry-run") for s in noted)
+    assert (called_from / "in").read_text().split() == [str(checkout)] * len(noted)
 
 
 @pytest.mark.parametrize("name", ["PYTHON", "REPRO_VENV"])

@@ -20,8 +20,8 @@ FORMATS = "give .npy (np.save), .npz (np.savez), .csv or .amat"
 def read_images(path: Path) -> np.ndarray:
     """The one array of a .npy or .npz, or the numbers of a .csv or .amat, a row an image.
 
-    A first line of names is left out. Text has no types: where all numbers are whole, they are
-    integers. Raises DataError.
+    A first line of names is left out, or of numbers of columns, as pandas writes them. Text has no
+    types: where all numbers are whole, they are integers. Raises DataError.
     """
     with _blaming(path):
         with path.open("rb") as f:
@@ -54,7 +54,9 @@ def _arrays(path: Path, begin: bytes) -> np.ndarray:
         if len(loaded.files) != 1:
             names = ", ".join(loaded.files) or "none"
             raise DataError(f"{path}: several arrays ({names}): save the images alone")
-        array: np.ndarray = loaded[loaded.files[0]]
+        array = loaded[loaded.files[0]]
+        if not isinstance(array, np.ndarray):  # bytes of a file that is no .npy
+            raise ValueError(f"{loaded.files[0]} in it is none")
         return array
 
 
@@ -62,8 +64,8 @@ def _table(path: Path, separator: str) -> np.ndarray:
     """[N, X]. Raises ValueError where a cell is no number."""
     with path.open(encoding="utf-8-sig") as f:
         first = f.readline().replace(",", " ").replace('"', "").split()
-    names = not all(map(_is_number, first))
-    table = pd.read_csv(path, sep=separator, header=None, skiprows=int(names), encoding="utf-8-sig")
+    skipped = int(_are_names(first))
+    table = pd.read_csv(path, sep=separator, header=None, skiprows=skipped, encoding="utf-8-sig")
     for place, kind in enumerate(table.dtypes, start=1):
         if kind.kind not in "biuf":
             raise ValueError(f"column {place} holds what is no number")
@@ -73,7 +75,15 @@ def _table(path: Path, separator: str) -> np.ndarray:
     return integers if (integers == numbers).all() else numbers
 
 
-def _is_number(word: str) -> bool:
+def _are_names(words: list[str]) -> bool:
+    """Of columns, whose first is 0 where pandas numbers them: past 255 that is no image."""
+    numbers = words == [str(i) for i in range(len(words))] and len(words) > 256
+    return bool(words) and (numbers or not any(map(_is_value, words)))
+
+
+def _is_value(word: str) -> bool:
+    if word.lower() in ("true", "false"):
+        return True
     try:
         float(word)
     except ValueError:

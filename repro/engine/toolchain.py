@@ -49,28 +49,22 @@ def compiler_fault() -> Fault | None:
 @functools.cache
 def _fault_of_compiler(compiler: str) -> Fault | None:
     include = f"-I{sysconfig.get_path('include')}"
+    remedy = f"name another in CXX, now {compiler!r}" if "CXX" in os.environ else "install g++"
     asked = "".join(f"#if !__has_include(<{h}>)\n#error no {h}\n#endif\n" for h in HEADERS)
     try:
         done = subprocess.run(
             [compiler, "-E", "-x", "c++", include, "-"],
-            input=asked, capture_output=True, text=True, timeout=SECONDS,
+            input=asked, capture_output=True, text=True, errors="replace", timeout=SECONDS,
         )  # fmt: skip
     except FileNotFoundError:
-        named = "CXX" in os.environ
-        return (
-            Fault(f"{NO_COMPILER.what} (CXX={compiler})", "name another") if named else NO_COMPILER
-        )
-    except (OSError, subprocess.SubprocessError) as e:
-        return Fault(
-            f"the C++ compiler {compiler} does not run ({type(e).__name__})", "install g++"
-        )
+        return Fault(NO_COMPILER.what, remedy)
+    except (OSError, ValueError, subprocess.SubprocessError) as e:
+        return Fault(f"the C++ compiler {compiler} does not run ({type(e).__name__})", remedy)
     if not done.returncode:
         return None
     missing = (fault for h, fault in HEADERS.items() if f"#error no {h}" in done.stderr)
     reason = next(iter(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
-    return next(
-        missing, Fault(f"the C++ compiler {compiler} does not run ({reason})", "install g++")
-    )
+    return next(missing, Fault(f"the C++ compiler {compiler} does not run ({reason})", remedy))
 
 
 SIGNS = (  # in the text of an error, most telling first
@@ -84,7 +78,10 @@ SIGNS = (  # in the text of an error, most telling first
 )  # fmt: skip
 HEADER = re.compile(r"fatal error: '?([^\s:']+)'?(?::| file not found)")
 LIBRARY = re.compile(r"cannot find (-l\S+|\S+\.o)\b")
-NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+NO_PLACE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST),
+)
 
 
 def fault_of(e: BaseException) -> Fault:
