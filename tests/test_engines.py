@@ -16,7 +16,7 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, checkpoints, trained
 
 from repro.engine import device, engines, local, predict, toolchain
-from repro.engine.checkpoint import load_header
+from repro.engine.checkpoint import Pinned, load_header
 from repro.engine.engines import ORDER, Engines
 from repro.engine.local import Options, train
 from repro.engine.step import State
@@ -302,3 +302,15 @@ def test_the_next_engine_has_the_memory_of_the_one_before(
     Failing(monkeypatch, "graph")
     train(APART[:1], store, PROFILE, AUTO)
     assert freed == [small.CPU]
+
+
+def test_an_engine_is_not_to_blame_where_training_is_interrupted() -> None:
+    fails = Engines("auto", interrupted=lambda: True)
+
+    def train(pinned: Pinned) -> Iterator[None]:
+        raise engines.EngineFailed(pinned.engine, toolchain.NO_COMPILER)
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        next(fails.trying(Pinned("captured", 1, "cpu"), small.CPU, train))
+    assert fails.faults == {}

@@ -40,7 +40,7 @@ class Engines:
 
     named: the engine that was asked for. multiprocessors: of the device. compiler_told: whether a
     person knows what the compiler lacks. faults: of the engines that could not be made. told: of
-    which of them a person knows it.
+    which of them a person knows it. interrupted: whether training is to stop.
     """
 
     named: str
@@ -48,6 +48,7 @@ class Engines:
     compiler_told: bool = False
     faults: dict[str, Fault] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    interrupted: Callable[[], bool] = lambda: False
 
     def chosen(self, runs: list[Run], device: torch.device, precision: str) -> Pinned:
         """Where the steps of a new stack of these Runs are to run. Raises as `usable`."""
@@ -94,6 +95,8 @@ class Engines:
             try:
                 return (yield from train(pinned))
             except EngineFailed as e:
+                if self.interrupted():  # Ctrl-C ends a compiler too, which then is not to blame
+                    raise KeyboardInterrupt from e
                 self.faults[e.engine] = e.fault
             free_cached(device)  # the attempt's tensors are gone
 

@@ -116,6 +116,7 @@ class Work:
         self.stopper = Stopper(self.options.budget_seconds)
         count = device.multiprocessors(self.device)
         self.engines = Engines(self.options.engine, count, self.options.compiler_told)
+        self.engines.interrupted = self.stopper.interrupted.is_set
         self.at_once = 1  # stacks that take turns, and share the wall time
         if self.device.type == "cpu":
             keep_freed_memory()
