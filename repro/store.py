@@ -256,7 +256,7 @@ def open_store(name: str | Path | None, profile: str) -> Store:
     if str(name) in NAMED:
         return Store(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
-        raise RecordError(f"store {name}: no such folder: use runs, results or an existing path")
+        raise NothingError(f"store {name}: no such folder: use runs, results or an existing path")
     return Store(Path(name))
 
 
