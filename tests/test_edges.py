@@ -202,6 +202,12 @@ def test_a_stray_folder_is_named_once_and_left_out(store, tmp_path, capsys, comm
     assert after.err.count(f"{name}: ") == after.err.count("\n") == named
 
 
+def test_a_stray_that_cannot_be_looked_into_is_left_out(store, capsys):
+    (store.folder("quick") / "lost+found").symlink_to("lost+found")
+    assert run(["check", "--store", str(store.root)]) == 0
+    assert capsys.readouterr().err.count("left out: ") == 1
+
+
 def test_a_record_of_another_run_is_not_read_by_the_name_of_its_folder(store):
     shutil.copytree(store.folder("quick", VAE), store.folder("quick", "mnist-vae-L5-s7"))
     with pytest.raises(RecordError, match=f"holds a record of {VAE}"):
