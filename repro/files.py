@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import stat
 import time
@@ -24,6 +25,10 @@ REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or raise your quota",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EISDIR: "a folder is in its place: name a file, or another folder",
+    errno.EEXIST: "a file is in the place of a folder: name another",
+    errno.ENOTDIR: "a file is in the place of a folder: name another",
+    errno.ENAMETOOLONG: "name a shorter path",
 }
 
 READING = {
@@ -32,6 +37,7 @@ READING = {
     errno.EISDIR: "a folder is in the place of a file: restore the file",
     errno.ENOENT: "restore the file, or remove what holds it",
     errno.ELOOP: "its link points to itself: remove it",
+    errno.ENAMETOOLONG: "name a shorter path",
 }
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # says that there is no such thing
 
@@ -39,13 +45,20 @@ T = TypeVar("T")
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises MachineError."""
-    tmp = _beside(path)
+    """Write a file whole or not at all; into a device or pipe, as into any stream.
+
+    A link stays, and what it points to is written. Raises MachineError.
+    """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(os.path.realpath(path))
+        if place.exists() and not (place.is_file() or place.is_dir()):  # /dev/stdout, say
+            path.write_bytes(content)
+            return
+        tmp = _beside(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             tmp.write_bytes(content)
-            tmp.replace(path)
+            tmp.replace(place)
         finally:
             tmp.unlink(missing_ok=True)
 
@@ -56,7 +69,8 @@ def sweep_files(path: Path) -> None:
     Raises MachineError.
     """
     with disk_errors(path, "clear away what is left of"):
-        for left in path.parent.glob(f".{path.name}.*"):
+        place = Path(os.path.realpath(path))
+        for left in place.parent.glob(f".{place.name}.*"):
             left.unlink(missing_ok=True)
 
 
@@ -148,6 +162,8 @@ def is_file(path: Path) -> bool:
     """As `Path.is_file`. Raises RecordError where nobody can tell, as nothing there may be read."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
+    except ValueError:  # no file can have such a name
+        return False
     except OSError as e:
         if e.errno in ABSENT:
             return False
@@ -169,7 +185,7 @@ def _version(folder: Path) -> tuple[int, int] | None:
     """Differs between a folder and the one that takes its place; None where there is none."""
     try:
         found = folder.stat()
-    except OSError:
+    except (OSError, ValueError):  # or a name that no folder can have
         return None
     return found.st_ino, found.st_mtime_ns
 

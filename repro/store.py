@@ -143,13 +143,17 @@ class Store:
         # Other names with a dot are what a killed writer left behind.
         ids = {n for n in names if not n.startswith(".")} | aside(names)
         found = []
-        for name in sorted(i for i in ids if self.has(profile, i)):
+        for name in sorted(ids):
+            of_a_run = RUN_ID.fullmatch(name) is not None
             try:
-                if not RUN_ID.fullmatch(name):
+                if self.has(profile, name) and of_a_run:
+                    found.append(self.record(profile, name))
+                elif self.has(profile, name):
                     folder = self.folder(profile, name)
                     raise _StrayError(f"{folder}: not the name of a Run: {RENAME}")
-                found.append(self.record(profile, name))
-            except _StrayError as e:
+            except RecordError as e:
+                if of_a_run and not isinstance(e, _StrayError):
+                    raise
                 warnings.warn(f"left out: {e}", StrayWarning, stacklevel=1)
         return found
 
@@ -257,7 +261,7 @@ def open_store(name: str | Path | None, profile: str) -> Store:
     if str(name) in NAMED:
         return Store(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
-        raise RecordError(f"store {name}: no such folder: use runs, results or an existing path")
+        raise NothingError(f"store {name}: no such folder: use runs, results or an existing path")
     return Store(Path(name))
 
 

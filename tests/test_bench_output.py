@@ -116,13 +116,27 @@ def test_json_holds_the_comparison(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": {}}}]}'],
+    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": 7}}]}'],
 )
 def test_a_damaged_benchmark_is_a_record_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bench.json"
     path.write_text(content)
     with pytest.raises(RecordError, match=r"bench\.json: not a benchmark"):
         load(path)
+
+
+def test_a_benchmark_of_other_ratios_is_named_as_such() -> None:
+    with pytest.raises(RecordError, match="holds neither ratio_to_single nor ratio_to_matmul"):
+        load(ROOT / "results" / "bench" / "h100.json")
+
+
+def test_no_arm_in_common_is_no_success(
+    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in measured["arms"]:
+        each["arm"] += " of another kind"
+    assert run(["bench", "--compare", str(saved)]) == 3
+    assert "no arm measured here is in the file" in capsys.readouterr().err
 
 
 def test_a_missing_benchmark_exits_3_before_anything_is_measured(

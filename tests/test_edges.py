@@ -16,7 +16,8 @@ from commands import LVAE, VAE, one_line
 from rich.console import Console
 
 from repro.cli import listing, run
-from repro.errors import RecordError
+from repro.errors import MachineError, RecordError
+from repro.files import write_file
 from repro.profiles import profile, runs
 from repro.store import ROOT, Store
 
@@ -105,6 +106,13 @@ def test_a_place_that_may_not_be_read_is_no_empty_place(
     [
         (["check", "--store", "x" * 300], 3),
         (["check", "--store", "STORE", "--against", "x" * 300], 3),
+        (["check", "--store", ""], 3),
+        (["list", "--experiment", "", "--store", "STORE"], 2),
+        (["train", "--budget", "", "--profile", "smoke", "--dry-run"], 2),
+        (["show", "a\0b", "--store", "STORE"], 2),
+        (["verify", "a\0b", "--store", "STORE"], 3),
+        (["score", "FIFO", "--run", LVAE, "--store", "STORE"], 3),
+        (["report", "--store", "STORE", "--out", "OUT\0"], 2),
         (["show", "x" * 300, "--store", "STORE"], 2),
         (["tables", "--store", "STORE", "--out", f"OUT/{'x' * 300}"], 3),
         (["data", "--data-dir", "x" * 300], 3),
@@ -115,11 +123,35 @@ def test_a_place_that_may_not_be_read_is_no_empty_place(
     ],
 )
 def test_an_impossible_path_is_one_line(store, local, tmp_path, capsys, command, code):
-    places = {"STORE": str(store.root), "OUT": str(tmp_path / "out")}
+    os.mkfifo(tmp_path / "fifo")
+    places = {"STORE": store.root, "OUT": tmp_path / "out", "FIFO": tmp_path / "fifo"}
     for name, path in places.items():
-        command = [word.replace(name, path) for word in command]
+        command = [word.replace(name, str(path)) for word in command]
     assert run(command) == code
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [("folder", "name a file"), ("file/x", "a file is in the place of"), ("x" * 300, "shorter")],
+)
+def test_a_place_that_cannot_be_written_has_a_remedy_that_helps(tmp_path, place, remedy):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(MachineError, match=remedy):
+        write_file(tmp_path / place, b"content")
+
+
+def test_pipes_and_links_are_written_and_stay(tmp_path):
+    pipe, link, linked = (tmp_path / name for name in ("pipe", "link", "linked"))
+    os.mkfifo(pipe)
+    link.symlink_to(linked)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for place in (pipe, link):
+        write_file(place, b"content")
+    assert os.read(reader, 100) == linked.read_bytes() == b"content"
+    assert pipe.is_fifo()
+    assert link.is_symlink()
 
 
 def test_an_unforeseen_error_of_the_system_is_one_line(local, capsys, monkeypatch):
@@ -168,6 +200,12 @@ def test_a_stray_folder_is_named_once_and_left_out(store, tmp_path, capsys, comm
     assert after.out == before.out
     named = 0 if command[0] == "show" else 1
     assert after.err.count(f"{name}: ") == after.err.count("\n") == named
+
+
+def test_a_stray_that_cannot_be_looked_into_is_left_out(store, capsys):
+    (store.folder("quick") / "lost+found").symlink_to("lost+found")
+    assert run(["check", "--store", str(store.root)]) == 0
+    assert capsys.readouterr().err.count("left out: ") == 1
 
 
 def test_a_record_of_another_run_is_not_read_by_the_name_of_its_folder(store):

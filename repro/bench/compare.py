@@ -55,11 +55,10 @@ def load(path: Path) -> dict[str, Any]:
     """What `repro bench --json` printed into a file. Raises RecordError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        for entry in content["arms"]:
-            str(entry["arm"])
-            for operation in entry.get("operations", {}).values():
-                if not all(value > 0 for value in _ratios_of(operation).values()):
-                    raise ValueError(f"a ratio of {entry['arm']} is not positive")
+        ratios = dict(_ratios(content))
+        for (arm, *_), value in ratios.items():
+            if not value > 0:
+                raise ValueError(f"a ratio of {arm} is not positive")
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): name a saved benchmark") from e
     except (ValueError, KeyError, TypeError, AttributeError) as e:
@@ -67,6 +66,11 @@ def load(path: Path) -> dict[str, Any]:
         raise RecordError(
             f"{path}: not a benchmark ({problem}): save one with `repro bench --json > FILE`"
         ) from e
+    if not ratios:
+        raise RecordError(
+            f"{path}: a benchmark that holds neither {SINGLE} nor {PRODUCTS}, which are compared:"
+            " name one that `repro bench --json > FILE` saved"
+        )
     found: dict[str, Any] = content
     return found
 
@@ -85,15 +89,15 @@ def compare(ours: dict[str, Any], saved: dict[str, Any]) -> Comparison:
 
 def _ratios(bench: dict[str, Any]) -> Iterator[tuple[Key, float]]:
     for entry in bench["arms"]:
+        arm = str(entry["arm"])
         for operation, numbers in entry.get("operations", {}).items():
             for ratio, value in _ratios_of(numbers).items():
-                yield (entry["arm"], operation, ratio), value
+                yield (arm, operation, ratio), value
 
 
 def _ratios_of(operation: dict[str, Any]) -> dict[str, float]:
     """Whole grids and Ladder networks have no single model to be held against."""
-    names = (SINGLE, PRODUCTS) if SINGLE in operation else (PRODUCTS,)
-    return {name: float(operation[name]) for name in names}
+    return {name: float(operation[name]) for name in (SINGLE, PRODUCTS) if name in operation}
 
 
 def _without(one: dict[Key, float], other: dict[Key, float]) -> list[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from repro.cli.options import AsJson, examples
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
-from repro.errors import MachineError
+from repro.errors import MachineError, NothingError
 
 if TYPE_CHECKING:
     from repro.bench.arms import Arm
@@ -208,12 +208,15 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def _conclude(result: dict[str, Any], comparison: Comparison | None) -> None:
-    """Raises Exit: 3 where an arm broke, 1 where a ratio got worse."""
+    """Raises Exit: 3 where an arm broke or none is in the file, 1 where a ratio got worse."""
     failed = [entry for entry in result["arms"] if "failed" in entry]
     for entry in failed:
         complain(f"{entry['arm']} failed: {entry['failed']}", MachineError.code)
     if failed:
         raise typer.Exit(MachineError.code)
+    if comparison and not comparison.changes:
+        why = "no ratio to compare: no arm measured here is in the file: choose its --arms"
+        raise typer.Exit(complain(why, NothingError.code))
     for change in comparison.worse if comparison else []:
         complain(f"worse: {change}", FAILED)
     if comparison and comparison.worse:

@@ -24,6 +24,8 @@ def read_images(path: Path) -> np.ndarray:
     types: where all numbers are whole, they are integers. Raises DataError.
     """
     with _blaming(path):
+        if path.is_fifo():
+            raise DataError(f"{path}: a pipe, which can be read only once: save it to a file")
         with path.open("rb") as f:
             begin = f.read(len(MAGIC[0]))
         separator = SEPARATORS.get(path.suffix.lower())

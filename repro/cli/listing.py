@@ -84,7 +84,7 @@ def state_here(store: Store, profile: str, run: Run) -> str:
 
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:
     listed = [e for e in EXPERIMENTS if e not in UNLISTED]
-    planned = runs(p, [experiment] if experiment else listed)
+    planned = runs(p, listed if experiment is None else [experiment])
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)
     precisions = {r.run.id: r.env.get("precision", "float32") for r in records}

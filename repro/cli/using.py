@@ -129,8 +129,8 @@ def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Prof
     Raises ReproError.
     """
     opened, p = to_read(store, profile)
-    for each in [opened] if store else [opened, *map(Store, NAMED.values())]:
-        for name in [profile] if profile else held(each):
+    for each in [opened] if store is not None else [opened, *map(Store, NAMED.values())]:
+        for name in [p.name] if profile is not None else held(each):
             if each.has(name, run):
                 return each, profile_named(name)
     opened.record(p.name, run)

@@ -18,6 +18,7 @@ from repro.data.norb import NORB
 from repro.data.omniglot import OMNIGLOT
 from repro.data.sources import DataSet, FileStatus, directory
 from repro.errors import DataError, MachineError, UsageError
+from repro.files import READING
 
 __all__ = [
     "DATA_SETS",
@@ -43,7 +44,8 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise DataError(f"{e.filename}: cannot read ({e.strerror or e}): make it readable") from e
+        remedy = READING.get(e.errno or 0, "see that the disk is in order")
+        raise DataError(f"{e.filename}: cannot read ({e.strerror or e}): {remedy}") from e
 
 
 def load(data: Data, data_dir: Path | None = None) -> Images:
