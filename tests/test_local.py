@@ -217,7 +217,7 @@ def test_evaluating_without_weights_names_the_file(store: Store) -> None:
     train(RUNS[1:], store, PROFILE, OPTIONS)
     path = weights_path(store.folder(PROFILE), RUNS[1])
     path.unlink()
-    with refused(RecordError, str(path), "train again"):
+    with refused(RecordError, str(path), "repro train"):
         evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pytest
 from fixture_bench import saved_bench, step_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,6 +21,7 @@ from repro.store import ROOT
 
 sys.path.insert(0, str(ROOT / "figures"))
 throughput: Any = importlib.import_module("throughput")
+style: Any = importlib.import_module("style")
 
 
 def points(figure: Figure, gid: str) -> list[tuple[float, float]]:
@@ -117,7 +117,7 @@ def test_the_share_of_the_roofline_is_drawn_beside_where_it_is_known() -> None:
 
 def test_the_caption_lies_inside_the_figure() -> None:
     figure = throughput.draw(throughput.read(ROOT / "results" / "bench" / "h100.json"))
-    with matplotlib.rc_context(throughput.LOOK):
+    with style.looks():
         FigureCanvasAgg(figure).draw()
     (caption,) = [t for t in figure.findobj(Text) if t.get_text() == figure.get_supxlabel()]
     assert figure.bbox.x0 <= caption.get_window_extent().x0
