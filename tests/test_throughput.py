@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 from fixture_bench import saved_bench, step_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
