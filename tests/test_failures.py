@@ -86,7 +86,7 @@ def test_another_configuration_in_the_store_is_not_overwritten(store: Store) -> 
 def test_a_file_in_place_of_the_folder_is_a_machine_error(store: Store) -> None:
     store.root.mkdir()
     store.folder(PROFILE).touch()
-    with refused(MachineError, PROFILE, "writable"):
+    with refused(MachineError, PROFILE, "in the place of a folder"):
         train(RUNS, store, PROFILE, OPTIONS)
     assert list(store.root.iterdir()) == [store.folder(PROFILE)]
 
