@@ -238,7 +238,7 @@ def test_ten_compiled_steps_are_ten_eager_ones(runs: tuple[Run, ...]) -> None:
             step(state, batch)
         ends.append(state)
     for name, p in ends[0].params.items():
-        torch.testing.assert_close(ends[1].params[name], p, rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(ends[1].params[name], p, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(ends[1].sums, ends[0].sums)
 
 
