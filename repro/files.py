@@ -172,8 +172,13 @@ def is_file(path: Path) -> bool:
 
 def unreadable(path: Path, e: OSError) -> RecordError:
     """The error of a place that is there; its remedy never costs what is saved there."""
+    return RecordError(f"{path}: {why_unreadable(e)}")
+
+
+def why_unreadable(e: OSError) -> str:
+    """What the system says, and what to do."""
     remedy = READING.get(e.errno or 0, "see that the disk is in order")
-    return RecordError(f"{path}: cannot read ({e.strerror}): {remedy}")
+    return f"cannot read ({e.strerror or e}): {remedy}"
 
 
 def aside(names: list[str]) -> set[str]:

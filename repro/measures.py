@@ -20,6 +20,11 @@ PUBLISHED = "published"  # the version of a data set that the paper used
 PCA_STEPS = 511  # projections are saved in this many steps between their low and high
 
 
+def precision(record: Record) -> str:
+    """How matrix products were rounded; records older than the choice were made in float32."""
+    return str(record.env.get("precision", "float32"))
+
+
 def data_version(record: Record) -> str:
     """Which version of its data set a Run was trained on; records older than that name none."""
     return str(record.env.get("data", {}).get("version", PUBLISHED))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -187,13 +187,13 @@ def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
 
 def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     """The Run of that id, or all of the profile whose ids match a shell pattern."""
-    every = {run_of(cell, p).id.rpartition("-s")[0]: cell for cell in cells()}
+    every = {run.id.rpartition("-s")[0]: (cell, run) for cell, run in _firsts(p)}
     found: list[Run]
     seeded = of_id(name)
     if seeded:
         stem, seed = seeded
-        held = [stem] if stem in every else [s for s, c in every.items() if p.holds(c)]
-        found = [run_of(every[s], p, seed) for s in held if s == stem or fnmatchcase(s, stem)]
+        held = (r for s, (c, r) in every.items() if p.holds(c) and fnmatchcase(s, stem))
+        found = [r.with_seed(seed) for r in ([every[stem][1]] if stem in every else held)]
     else:
         found = [r for r in runs(p, EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
     if not found:
@@ -207,11 +207,15 @@ def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     return found
 
 
+def _firsts(p: Profile) -> Iterator[tuple[Cell, Run]]:
+    """Every cell there is with its Run of seed 1."""
+    return ((cell, run_of(cell, p)) for cell in cells())
+
+
 def find_run(run_id: str, p: Profile) -> Run:
     """The Run of that id in a profile, whatever its seed. Raises UsageError."""
     stem, seed = of_id(run_id) or ("", 1)
-    for cell in cells():
-        run = run_of(cell, p)
+    for _, run in _firsts(p):
         if run.id.rpartition("-s")[0] == stem:
             return run.with_seed(seed)
     raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")

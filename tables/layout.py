@@ -20,7 +20,7 @@ from typing import Any
 from repro.errors import ReproError
 from repro.experiments import Cell
 from repro.files import write_file
-from repro.measures import PUBLISHED, data_version
+from repro.measures import PUBLISHED, data_version, precision
 from repro.output import take_streams
 from repro.profiles import Profile, run_of
 from repro.profiles import profile as find_profile
@@ -141,9 +141,9 @@ def other_data(done: list[Record]) -> str:
 
 def rounding(records: Iterable[Record]) -> str:
     """A sentence for Runs whose matrix products were not in float32."""
-    found = Counter(r.env.get("precision", "float32") for r in records if not r.diverged)
+    found = Counter(precision(r) for r in records if not r.diverged)
     total, plain = found.total(), found.pop("float32", 0)
-    counts = [f"{precision} in {n} of {total} Runs" for precision, n in sorted(found.items())]
+    counts = [f"{rounded} in {n} of {total} Runs" for rounded, n in sorted(found.items())]
     rest = ", else in float32" if plain else ""
     return f" Matrix products: {', '.join(counts)}{rest}." if counts else ""
 

@@ -23,6 +23,7 @@ from repro.engine.step import (
     Minibatch,
     State,
     fresh,
+    leaves_of,
     parts_of,
 )
 from repro.engine.step import step as one_step
@@ -81,8 +82,7 @@ def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderB
     step = functools.partial(one_step, objective, update, stack.runs[0].optim, rates=rates)
     if arm.bfloat16:
         shade(state)
-    weights = {**state.params, **state.shadows}
-    leaves = {n: p.detach().requires_grad_() for n, p in weights.items()}
+    leaves = leaves_of(state)
 
     def forward() -> None:
         objective(leaves, batch)

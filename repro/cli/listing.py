@@ -14,6 +14,7 @@ from repro.cli.terminal import in_words, print_json, say, screen
 from repro.config import Run, to_dict
 from repro.engine import predict
 from repro.experiments import EXPERIMENTS, UNLISTED, cell_of, experiments_of
+from repro.measures import precision
 from repro.profiles import Profile, find_run, runs
 from repro.store import Record, Store
 
@@ -87,7 +88,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     planned = runs(p, listed if experiment is None else [experiment])
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)
-    precisions = {r.run.id: r.env.get("precision", "float32") for r in records}
+    precisions = {r.run.id: precision(r) for r in records}
     ids = {run.id for run in planned}
     extra = [r.run for r in records if r.run.id not in ids and cell_of(r.run) in cells]
     return [

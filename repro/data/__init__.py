@@ -18,7 +18,7 @@ from repro.data.norb import NORB
 from repro.data.omniglot import OMNIGLOT
 from repro.data.sources import DataSet, FileStatus, directory
 from repro.errors import DataError, MachineError, UsageError
-from repro.files import READING
+from repro.files import why_unreadable
 
 __all__ = [
     "DATA_SETS",
@@ -44,8 +44,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        remedy = READING.get(e.errno or 0, "see that the disk is in order")
-        raise DataError(f"{e.filename}: cannot read ({e.strerror or e}): {remedy}") from e
+        raise DataError(f"{e.filename}: {why_unreadable(e)}") from e
 
 
 def load(data: Data, data_dir: Path | None = None) -> Images:

@@ -27,7 +27,6 @@ from repro.engine.precision import (
     multiply_in,
     precision_on,
     refuse_emulated,
-    round_weights,
 )
 from repro.engine.progress import Progress, named, new_bar, notice
 from repro.engine.provenance import environment
@@ -41,6 +40,7 @@ from repro.engine.recording import (
 )
 from repro.engine.resident import Resident
 from repro.engine.starting import begin, ended, generations, obstacle, with_starts
+from repro.engine.state import shade
 from repro.engine.step import CAPTURED, State, step_function
 from repro.engine.stopping import BudgetSpent, Stopper
 from repro.engine.weights import weights_path
@@ -115,8 +115,8 @@ class Work:
         self.folder = self.store.folder(self.profile)
         self.stopper = Stopper(self.options.budget_seconds)
         count = device.multiprocessors(self.device)
-        self.engines = Engines(self.options.engine, count, self.options.compiler_told)
-        self.engines.interrupted = self.stopper.interrupted.is_set
+        told, interrupted = self.options.compiler_told, self.stopper.interrupted.is_set
+        self.engines = Engines(self.options.engine, count, told, interrupted=interrupted)
         self.at_once = 1  # stacks that take turns, and share the wall time
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -252,7 +252,8 @@ class Work:
         else:
             state = begin(stack, self.folder, images.train, self.device)
             log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
-        round_weights(state, pinned.precision)
+        if pinned.precision == BFLOAT16:
+            shade(state)
         task = task_of(stack.runs[0])
         feed: Batches = task.feed(stack, images)
         step = made(pinned.engine, lambda: self._step(stack, pinned))

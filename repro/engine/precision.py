@@ -6,17 +6,12 @@ Sums, statistics, latents, densities, weights and Adam are float32 in all of the
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 
 from repro.bfloat16 import multiplies_in_bfloat16
-from repro.engine.state import State, shade
 from repro.errors import MachineError
 
-Precision = Literal["float32", "tf32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-FLOAT32, TF32, BFLOAT16 = PRECISIONS
+FLOAT32, TF32, BFLOAT16 = PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def precision_on(device: torch.device, asked: str | None) -> str:
@@ -39,9 +34,3 @@ def multiply_in(precision: str, device: torch.device) -> None:
     """From now on round float32 products so: TF32, or not at all."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
-
-
-def round_weights(state: State, precision: str) -> None:
-    """Before the first step: in bfloat16 a state has shadows of its weights."""
-    if precision == BFLOAT16:
-        shade(state)

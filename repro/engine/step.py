@@ -17,6 +17,7 @@ from repro.engine.device import here
 from repro.engine.flat import update_flat
 from repro.engine.minibatch import LadderBatch, Minibatch
 from repro.engine.state import State, Update, fresh
+from repro.layers import Params
 from repro.stack import Stack
 from repro.tasks import Objective, task_of
 
@@ -91,6 +92,12 @@ def rate_and_eps(optim: Optim, lr: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return (lr * (fix2.sqrt() / fix1)).to(lr.dtype), eps.to(lr.dtype)
 
 
+def leaves_of(state: State) -> Params:
+    """What a step differentiates: the parameters, or their shadows where there are any."""
+    weights = {**state.params, **state.shadows}
+    return {n: p.detach().requires_grad_() for n, p in weights.items()}
+
+
 def step(
     objective: Objective,
     update: Update,
@@ -100,8 +107,7 @@ def step(
     rates: Rates = rate_and_eps,
 ) -> None:
     """One update of every lane; lanes share no number, so the sum of losses separates."""
-    weights = {**state.params, **state.shadows}
-    leaves = {n: p.detach().requires_grad_() for n, p in weights.items()}
+    leaves = leaves_of(state)
     gain = objective(leaves, batch)
     grads = torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():

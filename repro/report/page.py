@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from repro.measures import precision
 from repro.report.content import Page
 from repro.report.ledger import LEGEND
 from repro.store import Record
@@ -119,7 +120,7 @@ def _environment() -> Environment:
         number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
         numeric=numeric, breakable=breakable, duration=duration, moment=moment,
     )  # fmt: skip
-    env.globals.update(metrics=metrics, versions=versions)
+    env.globals.update(metrics=metrics, versions=versions, precision=precision)
     return env
 
 
