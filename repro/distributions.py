@@ -55,7 +55,7 @@ def precision_weighted(hat: Normal, p: Normal) -> Normal:
     hat, p: [..., B, Z]. Returns q(z_i | .), eq. (19); its variance is below both inputs'.
     The paper prints sigma on the left of (17); it is the variance. With w the share of hat's
     precision, both equations are free of reciprocals of a variance: the gradient of 1 / var is not
-    finite in float32 below var = 5e-20, which a prior meets once in some hundred thousand steps.
+    finite in float32 below var = 5e-20, where a softplus head is below -44.
     """
     w = p.var / (hat.var + p.var)  # hat.var^-1 / (hat.var^-1 + p.var^-1)
     var_q = w * hat.var  # (17)

@@ -104,6 +104,6 @@ if __name__ == "__main__":
     args = parser.parse_args()
     best = json.loads(args.best.read_text())
     commit = args.commit or best["commit"]
-    dirty = False if args.commit else best["dirty"]
+    dirty = None if args.commit else best["dirty"]  # the device's own word is of another commit
     made = record(best, commit, dirty, args.date or best["date"], args.note)
     print(json.dumps(made, indent=1))
