@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from unittest import mock
 
 BACKEND = "MPLBACKEND"
 
@@ -22,12 +21,13 @@ def import_as_it_comes() -> None:
     spec = importlib.util.find_spec("matplotlib")
     assert spec is not None, "a requirement of this project"
     assert spec.origin is not None
-    settings = {name: value for name, value in os.environ.items() if name != BACKEND}
-    with (
-        contextlib.chdir(Path(spec.origin).parent / "mpl-data"),
-        mock.patch.dict(os.environ, settings, clear=True),
-    ):
-        importlib.import_module("matplotlib")
+    backend = os.environ.pop(BACKEND, None)
+    try:
+        with contextlib.chdir(Path(spec.origin).parent / "mpl-data"):
+            importlib.import_module("matplotlib")
+    finally:
+        if backend is not None:
+            os.environ[BACKEND] = backend
 
 
 if "matplotlib" not in sys.modules:
