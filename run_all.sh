@@ -175,7 +175,6 @@ test_all() {
   step 'ruff check' "$python" -m ruff check .
   step 'ruff format' "$python" -m ruff format --check .
   step 'mypy' "$python" -m mypy
-  step 'mypy, second ladder' "$python" -m mypy figures/ladder.py
   if [ $# -gt 0 ]; then
     step 'pytest' "$python" -m pytest "$@"
   else

@@ -10,7 +10,7 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from repro.commit import commit, stamp  # noqa: E402
+from repro.machine.commit import commit, stamp  # noqa: E402
 
 # A top-level package called `tables` would shadow PyTables.
 SCRIPTS = {"repro.tables": "tables", "repro.figures": "figures"}

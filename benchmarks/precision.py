@@ -18,11 +18,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from repro.config import Run
 from repro.errors import ReproError
-from repro.experiments.grid import MAX_DEPTH, Cell
-from repro.profiles import profile, run_of
-from repro.store import ROOT, Store
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.profiles import profile, run_of
+from repro.plan.run import Run
+from repro.store import Store
+from repro.store.places import ROOT
 
 METRICS = ("L1_train", "L1_test", "LK_test")
 VARIANTS = ("lvae_bn_wu", "vae")
@@ -89,8 +90,8 @@ def train(folder: Path, name: str, seeds: int, data_dir: Path | None) -> dict[st
     """Train what is missing; says how products were rounded, and where."""
     import torch
 
-    from repro.engine import device, local, precision
-    from repro.engine.provenance import environment
+    from repro.machine import device, local, precision
+    from repro.machine.provenance import environment
 
     here = device.here()
     rounded = precision.TF32 if here.type == "cuda" else precision.BFLOAT16

@@ -9,9 +9,9 @@ import pytest
 from repro.bench.arms import Arm, Workload, arms, cuda_arms
 from repro.bench.measure import CONTESTS, scored, waiter
 from repro.bench.operations import SCORE, Operations, of_products, per_call
-from repro.engine.device import here
-from repro.engine.predict import has_compiler
-from repro.engine.step import COMPILED
+from repro.machine.cost import has_compiler
+from repro.machine.device import here
+from repro.train.step import COMPILED
 
 WORK = Workload()
 ROUNDS = {"L_K": 3}

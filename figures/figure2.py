@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
+from repro.show.style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from repro.profiles import profile as find_profile
+from repro.plan.profiles import profile as find_profile
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+from repro.show.style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +13,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from repro.experiments.grid import VARIANTS
-from repro.measures import array
-from repro.sealed import Arrays
+from repro.judge.measures import array
+from repro.judge.targets.target import ACTIVE_NATS
+from repro.plan.experiments.grid import VARIANTS
 from repro.store import Record, Store
-from repro.targets import ACTIVE_NATS
+from repro.store.sealed import Arrays
 
 MAP = "viridis_r"
 

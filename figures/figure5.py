@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
+from repro.show.style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from repro.experiments.grid import MAX_DEPTH
-from repro.measures import kl_layers
+from repro.judge.measures import kl_layers
+from repro.plan.experiments.grid import MAX_DEPTH
 from repro.store import Store
 
 TOP = 25.0  # nats: the paper's axis

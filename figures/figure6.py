@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+from repro.show.style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
 
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repro.experiments.grid import VARIANTS
-from repro.measures import array, projections
+from repro.judge.measures import array, projections
+from repro.plan.experiments.grid import VARIANTS
 from repro.store import Store
 
 CLASSES = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from by_depth import bounds_by_depth
-from style import journal, main
+from repro.show.by_depth import FIGURE3, bounds_by_depth
+from repro.show.style import journal, main
 
-from figure3 import FIGURE as FIGURE3
 from matplotlib.figure import Figure
 
 from repro.store import Store

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from by_depth import ByDepth, bounds_by_depth
-from style import journal, main
+from repro.show.by_depth import ByDepth, bounds_by_depth
+from repro.show.style import journal, main
 
 from matplotlib.figure import Figure
 
+from repro.judge.targets import TARGETS
 from repro.store import Store
-from repro.targets import TARGETS
 
 FIGURE = ByDepth(
     "figure8",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from mosaic import mosaics
-from style import journal, main
+from repro.show.mosaic import mosaics
+from repro.show.style import journal, main
 
 from matplotlib.figure import Figure
 

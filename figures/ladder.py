@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from style import NOT_RUN, PAGE, Seeds, add_caption, gather, journal, main, say
+from repro.show.style import NOT_RUN, PAGE, Seeds, add_caption, gather, journal, main, say
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,10 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from repro.experiments import EXPERIMENTS
-from repro.measures import array
-from repro.profiles import profile as find_profile
-from repro.profiles import run_of
+from repro.judge.measures import array
+from repro.plan.experiments import EXPERIMENTS
+from repro.plan.profiles import profile as find_profile
+from repro.plan.profiles import run_of
 from repro.store import Record, Store
 
 COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}

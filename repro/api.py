@@ -21,18 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro import streams
-from repro.config import Ladder, Run
-from repro.data import binarise
-from repro.data.images import array_of, flattened, found, to_binary, whole
-from repro.engine.weights import Statistics, find_weights, load_statistics, load_weights
+from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
-from repro.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
-from repro.hierarchy import generate
-from repro.layers import Moments, Net, Params, fold
-from repro.models.ladder_network import LadderNet, predict
-from repro.stack import Stack
+from repro.machine.weights import Statistics, find_weights, load_statistics, load_weights
+from repro.model import streams
+from repro.model.hierarchy import generate
+from repro.model.ladder_network import LadderNet, predict
+from repro.model.layers import Moments, Net, Params, fold
+from repro.model.stack import Stack
+from repro.plan.run import Ladder, Run
 from repro.store import Record, open_store
+from repro.train.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
 
 __all__ = ["Scores", "TrainedHierarchy", "TrainedLadder", "binarise", "load_model", "load_record"]
 

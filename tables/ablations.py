@@ -9,12 +9,13 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from layout import Table, bound, error, main, protocol, records_of, rounding
 
-from repro.experiments import Cell, cells
-from repro.experiments.ablations import choice_of
-from repro.measures import array, metric
-from repro.profiles import Profile, profile
+from repro.judge.measures import array, metric
+from repro.plan.experiments import cells
+from repro.plan.experiments.ablations import choice_of
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import Profile, profile
+from repro.show.layout import Table, bound, error, main, protocol, records_of, rounding
 from repro.store import Record, Store
 
 METRICS = {"L1": "L1_test", "LK": "LK_test"}  # array of per_image.npz, metric of final.json

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from layout import Table, main, protocol, records_of, rounding, script
-
-from repro.experiments import EXPERIMENTS
-from repro.profiles import profile
+from repro.judge.targets import TARGETS
+from repro.plan.experiments import EXPERIMENTS
+from repro.plan.profiles import profile
+from repro.show.ladder_rows import COLUMNS, ours, published
+from repro.show.layout import Table, main, protocol, records_of, rounding
 from repro.store import Store
-from repro.targets import TARGETS
-
-rows_of = script("ladder")
 
 
 def build(store: Store, profile_name: str) -> Table:
@@ -21,7 +19,7 @@ def build(store: Store, profile_name: str) -> Table:
     full, *_ = EXPERIMENTS["ladder"]
     cells = [full, *(c for c in EXPERIMENTS["combinators"] if f"ladder/{c.variant}/100" in TARGETS)]
     found = {c: records_of(c, records, p) for c in cells}
-    rows = tuple((*rows_of.published(c), *rows_of.ours(found[c])) for c in cells)
+    rows = tuple((*published(c), *ours(found[c])) for c in cells)
     run = sum(any(not r.diverged for r in of) for of in found.values())
     caption = (
         "Error on the MNIST test set in percent with 100 labels, lower is better. Published: mean"
@@ -32,7 +30,7 @@ def build(store: Store, profile_name: str) -> Table:
         f" ({p.ladder.summary}). {run} of {len(found)} rows were run."
         + rounding(r for of in found.values() for r in of)
     )
-    return Table(f"Combinators{protocol(p)}", caption, rows_of.COLUMNS, rows)
+    return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import math
 import sys
 from statistics import fmean, stdev
 
-from layout import Table, bound, error, main, protocol, records_of, rounding, seed_note
-
-from repro.measures import metric
-from repro.profiles import Profile, profile
+from repro.judge.measures import metric
+from repro.judge.targets import TARGETS
+from repro.judge.targets.target import TEST_IMAGES, Target
+from repro.plan.profiles import Profile, profile
+from repro.show.layout import Table, bound, error, main, protocol, records_of, rounding, seed_note
 from repro.store import Record, Store
-from repro.targets import TARGETS, TEST_IMAGES, Target
 
 # Row as printed, target.
 ROWS = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from statistics import fmean, stdev
 
-from layout import Table, bound, error, main, other_data, protocol, records_of, rounding
-
-from repro.experiments.grid import VARIANTS
-from repro.measures import metric
-from repro.profiles import Profile, profile
+from repro.judge.measures import metric
+from repro.judge.targets import TARGETS
+from repro.judge.targets.bounds import TABLE2_ROWS
+from repro.judge.targets.target import K_TEST
+from repro.plan.experiments.grid import VARIANTS
+from repro.plan.profiles import Profile, profile
+from repro.show.layout import Table, bound, error, main, other_data, protocol, records_of, rounding
 from repro.store import Record, Store
-from repro.targets import K_TEST, TABLE2_ROWS, TARGETS
 
 Found = dict[str, list[Record]]  # records of each target, diverged ones too, by seed
 PREFIX = "table2/"

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from repro.check import check
-from repro.config import Run
-from repro.experiments.grid import Cell
-from repro.profiles import PROFILES, run_of
-from repro.store import Arrays, Record, Store
-from repro.verdicts import ClaimResult
+from repro.judge.check import check
+from repro.judge.verdicts import ClaimResult
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, run_of
+from repro.plan.run import Run
+from repro.store import Record, Store
+from repro.store.sealed import Arrays
 
 IMAGES = 8
 USES_ALL = "mnist/lvae_uses_all_layers"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repro.config import Run
-from repro.profiles import profile, runs
+from repro.plan.profiles import profile, runs
+from repro.plan.run import Run
 
 LVAE, VAE = "mnist-lvae_bn_wu-L5-s1", "mnist-vae-L5-s1"
 QUICK = profile("quick")

@@ -14,8 +14,9 @@ import fixture_store
 import pytest
 
 from repro import store as stores
-from repro.config import Run
-from repro.store import ROOT, Store
+from repro.plan.run import Run
+from repro.store import Store
+from repro.store.places import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import pytest
 import small
 import small_training
 
-from repro.api import TrainedHierarchy, TrainedLadder, binarise, load_model
-from repro.engine.weights import weights_path
+from repro.api import TrainedHierarchy, TrainedLadder, load_model
+from repro.data.images import binarise
+from repro.machine.weights import weights_path
 from repro.store import Store
 
 PROFILE = "tiny"

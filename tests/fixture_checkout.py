@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 
 def copy_checkout(root: Path, names: tuple[str, ...]) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repro import profiles
-from repro.config import Run
-from repro.experiments.grid import VARIANTS, Cell
-from repro.store import ROOT, Store
+from repro.plan import profiles
+from repro.plan.experiments.grid import VARIANTS, Cell
+from repro.plan.run import Run
+from repro.show import scripts
+from repro.store import Store
 
-sys.path.insert(0, str(ROOT / "figures"))
-style: Any = importlib.import_module("style")
+style: Any = importlib.import_module("repro.show.style")
 
 NAMES = tuple(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10))
 DATA = {"figure8": "omniglot", "figure10": "omniglot"}
@@ -32,7 +31,7 @@ LABELS = [v.label for v in VARIANTS.values()]
 @functools.cache
 def draw(name: str, store: Store, profile: str = "quick") -> Figure:
     """Drawn once for each store: no test changes a figure, or a store that it has drawn."""
-    figure: Figure = importlib.import_module(name).draw(store, profile)
+    figure: Figure = scripts.load("figures", name).draw(store, profile)
     return figure
 
 

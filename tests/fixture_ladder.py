@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from repro.config import Run
-from repro.store import Arrays, Record, Store
+from repro.plan.run import Run
+from repro.store import Record, Store
+from repro.store.sealed import Arrays
 
 IMAGES = 500  # of predictions.npz; a trained record holds all 10,000
 ERROR = {"full": 1.1, "bottom": 1.2, "gamma": 3.1, "baseline": 21.0}  # in percent, at the end

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from repro import data
-from repro.config import Data
 from repro.data import norb
 from repro.data.images import Images
 from repro.data.sources import DataSet
+from repro.plan.run import Data
 
 TRAIN, TEST = 7, 5
 NAMES = tuple(file.name for file in norb.NORB.files)

@@ -10,9 +10,10 @@ import PIL.Image
 import pytest
 from page_reader import Html
 
-from repro.cli import reporting, run
-from repro.report import images
-from repro.report.content import Behind, Figure
+from repro.cli import report as reporting
+from repro.cli import run
+from repro.show.report import images
+from repro.show.report.content import Behind, Figure
 from repro.store import Store
 
 

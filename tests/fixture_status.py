@@ -10,9 +10,8 @@ from typing import Any
 
 from commands import LVAE, VAE
 
-from repro import status
-from repro.status import Status
-from repro.store import Store
+from repro.store import Store, status
+from repro.store.status import Status
 
 HERE = status.this_process()
 GONE = dataclasses.replace(HERE, began=HERE.began - 1)  # its number was given to another since

@@ -10,9 +10,10 @@ import fixture_ladder
 import numpy as np
 import pandas as pd
 
-from repro import profiles
-from repro.config import Run
-from repro.store import Arrays, Record, Store
+from repro.plan import profiles
+from repro.plan.run import Run
+from repro.store import Record, Store
+from repro.store.sealed import Arrays
 
 IMAGES = 500  # of pca.npz; a trained record holds all 10,000
 STEPS = 511

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
 
-from repro.config import Ladder
-from repro.models.ladder_network import LadderNet
+from repro.model.ladder_network import LadderNet
+from repro.plan.run import Ladder
 
 Array = np.ndarray
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.config import Data, Evaluation, Ladder, Optim, Run, Schedule
 from repro.data.images import Images as Raw
-from repro.models.ladder_network import Cost, LadderNet, cost, initial_value, parameters
-from repro.score import Images
+from repro.model.ladder_network import Cost, LadderNet, cost, initial_value, parameters
+from repro.plan.run import Data, Evaluation, Ladder, Optim, Run, Schedule
+from repro.train.score import Images
 
 SIZES = (19, 13, 7, 5)
 LABELLED, UNLABELLED = 11, 17

@@ -18,11 +18,11 @@ import pytest
 import small
 import small_training
 
-from repro.config import Run
-from repro.engine import cluster
-from repro.engine.cluster import Job, Runs
-from repro.engine.local import Options
-from repro.engine.outcome import Outcome
+from repro.machine.local import Options
+from repro.machine.outcome import Outcome
+from repro.machine.ray import cluster
+from repro.machine.ray.cluster import Job, Runs
+from repro.plan.run import Run
 from repro.store import Store
 
 PROFILE = small_training.PROFILE

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import bernoulli, norm
 
-from repro.config import Model
-from repro.layers import Params
+from repro.model.layers import Params
+from repro.plan.run import Model
 
 Array = np.ndarray
 Gauss = tuple[Array, Array]  # mean, variance

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.config import Evaluation, Model, Optim, Run, Schedule
 from repro.data.images import Images as Raw
-from repro.engine.feed import BLOCK
-from repro.evaluate import Noise
-from repro.hierarchy import Pass
-from repro.layers import Net, Params
-from repro.models import MODELS
-from repro.score import EpochScore, Images
-from repro.stack import Stack
+from repro.model.families import MODELS
+from repro.model.hierarchy import Pass
+from repro.model.layers import Net, Params
+from repro.model.stack import Stack
+from repro.plan.run import Evaluation, Model, Optim, Run, Schedule
+from repro.train.evaluate import Noise
+from repro.train.minibatch import BLOCK
+from repro.train.score import EpochScore, Images
 
 LATENTS, WIDTHS, BATCH, PIXELS = (5, 3, 2), (13, 11, 7), 17, 19
 BLOCKS = 2  # of an epoch of `raw`

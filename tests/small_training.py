@@ -12,12 +12,13 @@ import pytest
 import small
 from numpy.testing import assert_array_equal
 
-from repro.config import Run
-from repro.engine import local
-from repro.engine.local import Options, train
-from repro.engine.step import Minibatch, State
-from repro.stack import Stack
+from repro.machine import local
+from repro.machine.local import Options, train
+from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Store
+from repro.train.minibatch import Minibatch
+from repro.train.state import State
 
 PROFILE = "tiny"
 OPTIONS = Options(engine="eager", threads=1)

@@ -12,18 +12,19 @@ import small
 import torch
 from numpy.testing import assert_array_equal
 
-from repro import profiles, score
-from repro.config import Data, Run, from_dict, to_dict
-from repro.engine.local import Options, train
 from repro.errors import UsageError
-from repro.evaluate import bounds, minibatch_statistics, statistics_pass
-from repro.experiments import experiments_of, label_of
-from repro.experiments.ablations import CHOICES, DEFAULT, cell
-from repro.layers import fold
-from repro.profiles import PROFILES, find_run, profile, runs
-from repro.score import noise_of, score_epoch
-from repro.stack import Stack, pack
+from repro.machine.local import Options, train
+from repro.model.layers import fold
+from repro.model.stack import Stack, pack
+from repro.plan import profiles
+from repro.plan.experiments import experiments_of, label_of
+from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.plan.profiles import PROFILES, find_run, profile, runs
+from repro.plan.run import Data, Run, from_dict, to_dict
 from repro.store import Store
+from repro.train import score
+from repro.train.evaluate import bounds, minibatch_statistics, statistics_pass
+from repro.train.score import noise_of, score_epoch
 
 PARTS = ("data", "model", "optim", "schedule", "evaluation")
 

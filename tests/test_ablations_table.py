@@ -9,12 +9,12 @@ import fixture_store
 import numpy as np
 import pytest
 
-from repro import profiles
-from repro.cli.drawing import script
-from repro.cli.publishing import results_block
-from repro.config import Run
-from repro.experiments.ablations import CHOICES, DEFAULT, cell
-from repro.profiles import profile
+from repro.cli.publish import results_block
+from repro.plan import profiles
+from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.plan.profiles import profile
+from repro.plan.run import Run
+from repro.show.scripts import load as script
 from repro.store import Record, Store
 
 CHOICE, ROW_DEFAULT, INSTEAD, L1, DL1, EL1, LK, DLK, ELK, ACTIVE, SEEDS, NOTE = range(12)

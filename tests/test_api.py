@@ -15,14 +15,14 @@ from fixture_api import LADDER, LVAE, PROFILE, VAE, X, binary, draws, hierarchy,
 from numpy.testing import assert_array_equal
 
 from repro.api import TrainedHierarchy, load_model, load_record
-from repro.config import Schedule
-from repro.engine.local import Options, train
-from repro.engine.weights import SEEN, load_statistics, load_weights, weights_path
-from repro.evaluate import ROWS, bounds, importance_bound
-from repro.layers import Net
-from repro.score import noise_of
+from repro.machine.local import Options, train
+from repro.machine.weights import SEEN, load_statistics, load_weights, weights_path
+from repro.model.layers import Net
+from repro.plan.run import Schedule
 from repro.store import Store
-from repro.tasks.hierarchies import HIERARCHIES
+from repro.train.evaluate import ROWS, bounds, importance_bound
+from repro.train.score import noise_of
+from repro.train.tasks.hierarchies import HIERARCHIES
 
 copied, trained = fixture_api.copied, fixture_api.trained
 

@@ -13,8 +13,8 @@ from fixture_api import LADDER, LVAE, PROFILE, X, binary, draws, hierarchy, ladd
 from fixture_data import refused
 
 from repro.api import load_model, load_record
-from repro.engine.weights import load_statistics, load_weights, save_weights, weights_path
 from repro.errors import MachineError, RecordError, UsageError
+from repro.machine.weights import load_statistics, load_weights, save_weights, weights_path
 from repro.store import Store
 
 copied, trained = fixture_api.copied, fixture_api.trained
@@ -32,7 +32,7 @@ copied, trained = fixture_api.copied, fixture_api.trained
             np.full((3, X), 0.5),
             "give bytes, dtype uint8: np.rint(255 * images).astype(np.uint8) to",
         ),
-        (small.grey(3), "give them to `--binarise` or `repro.api.binarise`"),
+        (small.grey(3), "give them to `--binarise` or `repro.data.images.binarise`"),
         (np.full((3, X), 7.5), "type float64, from 7.5 to 7.5"),
         (np.full((3, X), -1), "models binary ones"),
         (np.full((3, X), np.nan), "type float64, from nan to nan, hold values that are not finite"),

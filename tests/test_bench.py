@@ -16,10 +16,12 @@ from repro.bench.arms import SINGLE, Arm, Workload, arms, quick_arms, select, st
 from repro.bench.measure import in_turn, measure, rates
 from repro.bench.memory import HighWater
 from repro.bench.operations import BOTH, FORWARD, SCORE, STEP, minibatch
-from repro.engine.step import Minibatch, State, fresh, objective_of, step_function
 from repro.errors import UsageError
-from repro.layers import Params
-from repro.stack import Stack
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.train.minibatch import Minibatch
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, step_function
 
 torch.set_num_threads(1)  # products this small are slower on two
 

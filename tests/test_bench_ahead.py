@@ -16,7 +16,7 @@ from test_bench import CPU, TINY
 from repro.bench import ahead, grids, measure, operations, suite
 from repro.bench.arms import SINGLE, Arm
 from repro.bench.operations import BOTH, FORWARD, STEP
-from repro.engine.minibatch import BLOCK
+from repro.train.minibatch import BLOCK
 
 GRID = Arm("grid", "captured", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
 READY_WHEN_ALL_ARE = """

@@ -16,7 +16,7 @@ from repro.bench.arms import SINGLE, Arm, Workload, cuda_arms, known_arms, quick
 from repro.bench.measure import CONTESTS, measure, rates, scored
 from repro.bench.operations import BOTH, FORWARD, SCORE, STEP
 from repro.bench.roofline import Counts, Limits, bound
-from repro.engine.minibatch import BLOCK
+from repro.train.minibatch import BLOCK
 
 SMALL = Workload(latents=(5, 3), widths=(13, 11), pixels=19, batch=17)
 CAPTURED = Arm("captured K=2", "captured", (3, 3))

@@ -15,10 +15,11 @@ from repro.bench.arms import Arm, Workload, arms, select
 from repro.bench.ladders import minibatch, stack_of
 from repro.bench.measure import measure, rates
 from repro.bench.operations import BOTH, FORWARD, STEP
-from repro.engine.minibatch import LadderBatch
-from repro.engine.step import State, fresh, objective_of, step_function
-from repro.layers import Params
-from repro.stack import Stack
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.train.minibatch import LadderBatch
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, step_function
 
 torch.set_num_threads(1)  # products this small are slower on two
 

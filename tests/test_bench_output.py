@@ -18,7 +18,7 @@ from repro.bench import suite
 from repro.bench.compare import compare, load
 from repro.cli import run
 from repro.errors import RecordError
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 Doctor = Callable[[dict[str, Any]], None]
 

@@ -11,13 +11,13 @@ import torch
 from test_graph import STACKS, prepared
 from torch import Tensor
 
-from repro.batch_norm import LINEAR, activated, normalised
-from repro.config import Run
-from repro.engine.graph import Captured, again, changed_by_a_step
-from repro.engine.state import shade
-from repro.engine.step import State, objective_of, step_function
-from repro.layers import SMALL, is_rounded, product
-from repro.stack import Stack
+from repro.machine.cuda.graph import Captured, again, changed_by_a_step
+from repro.model.batch_norm import LINEAR, activated, normalised
+from repro.model.layers import SMALL, is_rounded, product
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.state import State, shade
+from repro.train.step import objective_of, step_function
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
 SLOPES = [
@@ -108,7 +108,7 @@ def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPa
     g = torch.Generator().manual_seed(7)
     found = []
     for units in (True, False):
-        monkeypatch.setattr("repro.layers.CPU_MULTIPLIES", units)
+        monkeypatch.setattr("repro.model.bfloat16.CPU_MULTIPLIES", units)
         y, W = (torch.rand(s, generator=g.manual_seed(7)) for s in ((2, 7, 96), (2, 96, 5)))
         leaves = y.bfloat16().requires_grad_(), W.bfloat16().requires_grad_()
         h = product(*leaves)
@@ -128,7 +128,7 @@ def test_small_products_stay_float32() -> None:
 def _every_product_is_rounded(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
     """The networks of these tests are small."""
     if "small_products" not in request.node.name:
-        monkeypatch.setattr("repro.layers.SMALL", 0)
+        monkeypatch.setattr("repro.model.layers.SMALL", 0)
 
 
 def stepped(runs: tuple[Run, ...], rounded: bool, engine: str = "eager", n: int = 10) -> State:

@@ -14,9 +14,9 @@ from fixture_data import refused
 from scipy.special import xlog1py, xlogy
 
 from repro import data
-from repro.config import Data
 from repro.errors import DataError, UsageError
-from repro.tasks import task_of
+from repro.plan.run import Data
+from repro.train.tasks import task_of
 
 PINNED = "ff63ef6fa1d06e2d59a2e06d306eed496fa638030b08742471442aca2eda1408"
 

@@ -23,15 +23,17 @@ from small_training import (
     trained,
 )
 
-from repro.engine import local, predict
-from repro.engine.branches import grouped, side_by_side
-from repro.engine.checkpoint import Pinned
-from repro.engine.local import Options, Outcome, train
-from repro.engine.locks import lock
-from repro.engine.stopping import BudgetSpent
 from repro.errors import MachineError
-from repro.stack import Stack
+from repro.machine import cost as predict
+from repro.machine import local
+from repro.machine.checkpoint import Pinned
+from repro.machine.cuda.branches import grouped, side_by_side
+from repro.machine.local import Options, train
+from repro.machine.outcome import Outcome
+from repro.machine.stopping import BudgetSpent
+from repro.model.stack import Stack
 from repro.store import Store
+from repro.store.locks import lock
 
 APART = [small.run("lvae", 2, scored=(1, 2)), small.run("vae", 2, scored=(1, 2))]
 TURNS = Options(engine="captured", threads=1, side_by_side=2)

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from check_records import claim, write
 
-from repro.check import check
-from repro.claims.claim import LVAE
-from repro.claims.other_sets import OMNIGLOT_LVAE
-from repro.config import Data, Run
 from repro.errors import RecordError
-from repro.experiments.grid import Cell
-from repro.profiles import PROFILES, run_of
+from repro.judge.check import check
+from repro.judge.claims.claim import LVAE
+from repro.judge.claims.other_sets import OMNIGLOT_LVAE
+from repro.judge.targets.bounds import VAES
+from repro.judge.verdicts import TargetResult
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, run_of
+from repro.plan.run import Data, Run
 from repro.store import Record, Store
-from repro.targets import VAES
-from repro.verdicts import TargetResult
 
 PAPER = PROFILES["paper"]
 HEADLINE = "table1/lvae5"  # published: -82.12
@@ -191,7 +191,7 @@ def test_another_scoring_of_l_k_is_reduced_protocol(
 def test_a_cell_without_a_run_in_any_experiment_is_reduced_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repro.verdicts.cells", list)
+    monkeypatch.setattr("repro.plan.experiments.cells", list)
     cell = OMNIGLOT_LVAE
     write(tmp_path, cell, LK_images=8_070, LK_test=-102.11)
     name = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"

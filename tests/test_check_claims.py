@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from check_records import claim, write
 
-from repro.check import check
-from repro.claims import CLAIMS
-from repro.claims.claim import LVAE, VAE
-from repro.profiles import PROFILES, run_of
+from repro.judge.check import check
+from repro.judge.claims import CLAIMS
+from repro.judge.claims.claim import LVAE, VAE
+from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from check_records import write
 from rich.console import Console
 
-from repro.check import Report, as_json, as_table, check, strict_failures, summary
-from repro.claims import CLAIMS
-from repro.claims.claim import LVAE, VAE
+from repro.judge.check import Report, as_json, as_table, check, strict_failures, summary
+from repro.judge.claims import CLAIMS
+from repro.judge.claims.claim import LVAE, VAE
+from repro.judge.targets import TARGETS
+from repro.judge.verdicts import TargetResult
 from repro.store import Store
-from repro.targets import TARGETS
-from repro.verdicts import TargetResult
 
 KEYS = ["id", "source", "paper", "ours", "sd"]
 KEYS += ["seeds", "mc_error", "tolerance", "verdict", "runs"]

@@ -27,14 +27,15 @@ from small_training import (
     interrupted,
 )
 
-from repro.engine import tensors
-from repro.engine.checkpoint import load_checkpoint, load_header
-from repro.engine.local import train
-from repro.engine.minibatch import BLOCK
-from repro.engine.weights import load_adam, load_statistics, load_weights, weights_path
 from repro.errors import RecordError
-from repro.profiles import PROFILES
-from repro.store import NAMED, Record, Store
+from repro.machine import tensors
+from repro.machine.checkpoint import load_checkpoint, load_header
+from repro.machine.local import train
+from repro.machine.weights import load_adam, load_statistics, load_weights, weights_path
+from repro.plan.profiles import PROFILES
+from repro.store import Record, Store
+from repro.store.places import NAMED
+from repro.train.minibatch import BLOCK
 
 CPU = torch.device("cpu")
 BYTES = 120  # changed one at a time, in each file

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from check_records import curve, pca, write
 
-from repro import measures
-from repro.claims import CLAIMS
-from repro.claims.bounds import LVAE_BY_DEPTH, LVAE_WU_BY_DEPTH
-from repro.claims.claim import DEEPEST, LVAE, VAE, VAE_BN, VAE_BN_WU
-from repro.claims.other_sets import OMNIGLOT, OMNIGLOT_LVAE
-from repro.experiments.grid import VARIANTS, Cell, column
+from repro.judge import measures
+from repro.judge.claims import CLAIMS
+from repro.judge.claims.bounds import LVAE_BY_DEPTH, LVAE_WU_BY_DEPTH
+from repro.judge.claims.claim import DEEPEST, LVAE, VAE, VAE_BN, VAE_BN_WU
+from repro.judge.claims.other_sets import OMNIGLOT, OMNIGLOT_LVAE
+from repro.plan.experiments.grid import VARIANTS, Cell, column
 
 VAE_KL = [20.0, 3.0, 0.05, 0.02, 0.01]
 LVAE_KL = [11.7, 6.2, 2.9, 1.7, 3.0]

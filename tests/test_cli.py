@@ -15,7 +15,7 @@ from repro.cli import app, run
 from repro.cli.options import held, to_read
 from repro.cli.terminal import in_words, seconds
 from repro.errors import UsageError
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 COMMANDS = (
     *("list", "status", "show", "train", "evaluate", "verify", "score", "publish"),

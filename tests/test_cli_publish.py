@@ -10,9 +10,11 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro import store as stores
-from repro.cli import publishing, run
-from repro.profiles import runs
-from repro.store import ROOT, Store
+from repro.cli import publish as publishing
+from repro.cli import run
+from repro.plan.profiles import runs
+from repro.store import Store
+from repro.store.places import ROOT
 
 
 @pytest.fixture

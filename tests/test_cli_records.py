@@ -11,9 +11,9 @@ from commands import LVAE, QUICK, one_line, quick_run
 from filelock import FileLock
 
 from repro.cli import run
-from repro.experiments import EXPERIMENTS, UNLISTED
-from repro.profiles import profile, runs
-from repro.targets import TARGETS
+from repro.judge.targets import TARGETS
+from repro.plan.experiments import EXPERIMENTS, UNLISTED
+from repro.plan.profiles import profile, runs
 
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict]:

@@ -17,8 +17,9 @@ from small_training import OPTIONS
 
 from repro.api import Scores, TrainedHierarchy
 from repro.cli import run
-from repro.engine.local import train
-from repro.store import NAMED, Store
+from repro.machine.local import train
+from repro.store import Store
+from repro.store.places import NAMED
 
 PROFILE = "smoke"
 LADDER = ladder_small.run()

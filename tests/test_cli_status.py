@@ -14,9 +14,11 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 from fixture_status import GONE, noted
 
-from repro.cli import run, watching
-from repro.profiles import runs
-from repro.store import ROOT, Store
+from repro.cli import run
+from repro.cli import status as watching
+from repro.plan.profiles import runs
+from repro.store import Store
+from repro.store.places import ROOT
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

@@ -9,9 +9,10 @@ import fixture_store
 import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
-from repro.cli import run, training
-from repro.experiments.grid import VARIANTS
-from repro.profiles import runs
+from repro.cli import run
+from repro.cli import train as training
+from repro.plan.experiments.grid import VARIANTS
+from repro.plan.profiles import runs
 
 
 def outcome(**parts):
@@ -21,8 +22,8 @@ def outcome(**parts):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """An engine that notes what it was asked for and answers with `engine.answer`."""
-    from repro.engine import local as engine_local
-    from repro.engine import rescoring
+    from repro.machine import local as engine_local
+    from repro.machine import rescoring
 
     noted = SimpleNamespace(answer=outcome(), calls=[])
 
@@ -205,7 +206,9 @@ def test_an_address_without_ray_s_engine_is_a_usage_error(local, engine, capsys)
 
 
 def test_ray_gets_the_address_and_picks_steps_itself(local, capsys, monkeypatch):
-    cluster = pytest.importorskip("repro.engine.cluster", reason="needs requirements-extras.txt")
+    cluster = pytest.importorskip(
+        "repro.machine.ray.cluster", reason="needs requirements-extras.txt"
+    )
     calls = []
 
     def train(*_, address):

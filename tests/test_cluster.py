@@ -13,13 +13,15 @@ import pytest
 import small
 from fixture_data import refused
 
-from repro.engine import local
-from repro.engine.locks import lock
-from repro.engine.outcome import Outcome
 from repro.errors import MachineError
+from repro.machine import local
+from repro.machine.outcome import Outcome
 from repro.store import Store
+from repro.store.locks import lock
 
-cluster = pytest.importorskip("repro.engine.cluster", reason="needs Ray: requirements-extras.txt")
+cluster = pytest.importorskip(
+    "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
+)
 from ray_tasks import (  # noqa: E402 - it needs Ray too
     IDS,
     OPTIONS,
@@ -32,7 +34,7 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     steps,
 )
 
-from repro.engine import nodes  # noqa: E402
+from repro.machine.ray import nodes  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.combinators import COMBINATORS, Combinator, combinator
+from repro.model.combinators import COMBINATORS, Combinator, combinator
 
 NAMED = [pytest.param(name, (), id=name) for name in COMBINATORS]
 MLPS = [

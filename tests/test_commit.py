@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.commit import STAMP, WATCHED, commit, main, stamp
+from repro.machine.commit import STAMP, WATCHED, commit, main, stamp
 
 UNKNOWN = (None, None)
 OURS = {"repro/__init__.py": "ours", "tables/t.py": "", "figures/f.py": "", "README.md": ""}

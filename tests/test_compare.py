@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from check_records import write
 
-from repro.check import Comparison, Difference, compare
-from repro.claims.claim import LVAE, VAE
-from repro.compare import SEED_SD_NATS, seed_sd
-from repro.profiles import PROFILES, run_of
-from repro.store import Arrays, Store
+from repro.judge.claims.claim import LVAE, VAE
+from repro.judge.compare import SEED_SD_NATS, Comparison, Difference, compare, seed_sd
+from repro.plan.profiles import PROFILES, run_of
+from repro.store import Store
+from repro.store.sealed import Arrays
 
 CHANCE = 2**0.5 * SEED_SD_NATS["paper"]  # of two trainings, where seeds are few
 ID = "mnist-lvae_bn_wu-L5-s1"

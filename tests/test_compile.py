@@ -10,10 +10,10 @@ import small
 import torch
 from test_graph import prepared
 
-from repro.config import Run
-from repro.engine import step as steps
-from repro.engine.step import objective_of, step_function
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train import step as steps
+from repro.train.step import objective_of, step_function
 
 IWAE = {"mc_samples": 2, "importance_samples": 3}
 OBJECTIVES: list[Any] = [

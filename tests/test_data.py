@@ -24,11 +24,11 @@ from fixture_data import (
 )
 
 from repro import data
-from repro.config import Data
 from repro.data import idx, sources
 from repro.data.sources import DataSet
 from repro.errors import DataError, UsageError
-from repro.store import ROOT
+from repro.plan.run import Data
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

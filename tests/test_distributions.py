@@ -12,7 +12,7 @@ from scipy.stats import norm
 from torch import Tensor
 from torch import distributions as td
 
-from repro.distributions import (
+from repro.model.distributions import (
     VAR_TINY,
     Normal,
     kl_normal,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import pytest
 from fixture_checkout import copy_checkout
 
-from repro.store import ROOT, Store
+from repro.store import Store
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
 

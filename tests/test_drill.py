@@ -14,8 +14,9 @@ import pytest
 import small_training
 import torch
 
-from repro.engine import checkpoint
-from repro.store import ROOT, Store
+from repro.machine import checkpoint
+from repro.store import Store
+from repro.store.places import ROOT
 
 GPU = ROOT / "benchmarks" / "gpu"
 FAULT = ". benchmarks/gpu/env.sh; commit_fault"

@@ -15,11 +15,13 @@ import pytest
 from commands import LVAE, VAE, one_line
 from rich.console import Console
 
-from repro.cli import listing, run
+from repro.cli import list as listing
+from repro.cli import run
 from repro.errors import MachineError, RecordError
-from repro.files import write_file
-from repro.profiles import profile, runs
-from repro.store import ROOT, Store
+from repro.plan.profiles import profile, runs
+from repro.store import Store
+from repro.store.files import write_file
+from repro.store.places import ROOT
 
 READERS = (["list"], ["show", LVAE], ["status"], ["check"], ["tables"])
 

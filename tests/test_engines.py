@@ -15,15 +15,16 @@ import torch
 from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, checkpoints, trained
 
-from repro.engine import device, engines, local, predict, toolchain
-from repro.engine.checkpoint import Pinned, load_header
-from repro.engine.engines import ORDER, Engines
-from repro.engine.local import Options, train
-from repro.engine.step import State
-from repro.engine.toolchain import compiler_fault, fault_of
 from repro.errors import MachineError
-from repro.stack import Stack
+from repro.machine import cost as predict
+from repro.machine import device, engines, local, toolchain
+from repro.machine.checkpoint import Pinned, load_header
+from repro.machine.engines import ORDER, Engines
+from repro.machine.local import Options, train
+from repro.machine.toolchain import compiler_fault, fault_of
+from repro.model.stack import Stack
 from repro.store import Store
+from repro.train.state import State
 
 APART = [small.run("lvae", 2, scored=(1, 2)), small.run("vae", 2, scored=(1, 2))]
 AUTO = Options(threads=1)

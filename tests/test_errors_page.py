@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 TEXTS = re.compile(r"^\| (`[^|]*?) ?\|", re.MULTILINE)
 

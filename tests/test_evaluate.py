@@ -9,14 +9,8 @@ import torch
 from reference import Reference
 from torch import Tensor
 
-from repro.evaluate import (
-    bounds,
-    importance_bound,
-    latents,
-    reconstruct,
-    statistics_pass,
-)
-from repro.layers import fold
+from repro.model.layers import fold
+from repro.train.evaluate import bounds, importance_bound, latents, reconstruct, statistics_pass
 
 
 def test_importance_bound_lies_above_the_lower_bound() -> None:
@@ -148,7 +142,7 @@ def test_lanes_without_batch_norm_keep_their_weights_when_folded() -> None:
 
 
 def test_bounds_average_chunks_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.evaluate.ROWS", 5)
+    monkeypatch.setattr("repro.train.evaluate.ROWS", 5)
     net, x = small.net(small.run(batch_norm=False)), small.bits()
     e = small.eps(net)
 
@@ -163,7 +157,7 @@ def test_bounds_average_chunks_by_their_size(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_latents_are_one_draw_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.evaluate.ROWS", 5)
+    monkeypatch.setattr("repro.train.evaluate.ROWS", 5)
     net = small.net(small.run(batch_norm=False))
     draws = latents(net, small.bits(), small.noise())
     assert [tuple(z.shape) for z in draws] == [(1, small.BATCH, z) for z in small.LATENTS]

@@ -12,19 +12,16 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from repro.distributions import (
+from repro.model.distributions import (
     Normal,
     log_bernoulli,
     log_mean_exp,
     log_normal,
     log_standard_normal,
 )
-from repro.evaluate import (
-    WeightSums,
-    importance_bound,
-)
-from repro.hierarchy import observation, prior
-from repro.layers import Net
+from repro.model.hierarchy import observation, prior
+from repro.model.layers import Net
+from repro.train.evaluate import WeightSums, importance_bound
 
 
 def wide(net: Net) -> Net:

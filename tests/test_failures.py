@@ -25,13 +25,15 @@ from small_training import (
     strays,
 )
 
-from repro.engine import local
-from repro.engine.local import Outcome, train
-from repro.engine.locks import lock
-from repro.engine.step import Minibatch, State
 from repro.errors import MachineError, RecordError
-from repro.stack import Stack
+from repro.machine import local
+from repro.machine.local import train
+from repro.machine.outcome import Outcome
+from repro.model.stack import Stack
 from repro.store import Store
+from repro.store.locks import lock
+from repro.train.minibatch import Minibatch
+from repro.train.state import State
 
 
 def cut(content: bytes) -> bytes:

@@ -11,11 +11,11 @@ import small
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Data, Run
-from repro.engine.feed import BLOCK, Feed
-from repro.engine.step import Minibatch
-from repro.stack import Stack
+from repro.model import streams
+from repro.model.stack import Stack
+from repro.plan.run import Data, Run
+from repro.train.feed import Feed
+from repro.train.minibatch import BLOCK, Minibatch
 
 WHITE = 255
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -34,8 +33,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from repro.errors import UsageError
-from repro.experiments.grid import VARIANTS
-from repro.store import ROOT, Store
+from repro.plan.experiments.grid import VARIANTS
+from repro.show import scripts
+from repro.store import Store
+from repro.store.places import ROOT
 
 quick_store = fixture_figures.quick_store
 reduced_store = fixture_figures.reduced_store
@@ -118,7 +119,7 @@ def test_nothing_is_cut_off_or_covers_the_caption(
 @pytest.mark.parametrize("name", NAMES)
 def test_drawing_leaves_the_callers_settings_alone(name: str, quick_store: Store) -> None:
     before = dict(matplotlib.rcParams)
-    importlib.import_module(name).draw(quick_store, "quick")
+    scripts.load("figures", name).draw(quick_store, "quick")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -195,11 +196,11 @@ def test_a_script_ends_with_one_line_and_the_exit_code(
 
 def test_rendering_never_loads_torch(quick_store: Store, tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; sys.path[:0] = sys.argv[1:3]; import style; from repro.store import"
-        " Store; style.render_all(Store(pathlib.Path(sys.argv[3])), 'quick',"
-        " pathlib.Path(sys.argv[4])); print('torch' in sys.modules)"
+        "import sys, pathlib; sys.path[:0] = sys.argv[1:2]; from repro.show import style; from"
+        " repro.store import Store; style.render_all(Store(pathlib.Path(sys.argv[2])), 'quick',"
+        " pathlib.Path(sys.argv[3])); print('torch' in sys.modules)"
     )
-    folders = (str(ROOT), str(ROOT / "figures"), str(quick_store.root), str(tmp_path))
+    folders = (str(ROOT), str(quick_store.root), str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
 

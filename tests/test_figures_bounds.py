@@ -23,11 +23,11 @@ from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
-from repro import profiles
 from repro.errors import RecordError
-from repro.experiments.grid import VARIANTS
+from repro.judge.targets import TARGETS
+from repro.plan import profiles
+from repro.plan.experiments.grid import VARIANTS
 from repro.store import Store
-from repro.targets import TARGETS
 
 quick_store = fixture_figures.quick_store
 reduced_store = fixture_figures.reduced_store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import fixture_figures
@@ -20,8 +19,9 @@ from fixture_figures import (
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 
-from repro.experiments.grid import VARIANTS
-from repro.measures import projections
+from repro.judge.measures import projections
+from repro.plan.experiments.grid import VARIANTS
+from repro.show import scripts
 from repro.store import Store
 
 quick_store = fixture_figures.quick_store
@@ -93,7 +93,7 @@ def test_figure4_draws_a_single_evaluated_epoch(tmp_path: Path) -> None:
     run = run_of("vae", profile="smoke")
     store = fixture_store.build(tmp_path, "smoke", runs=[run])
     arrays = store.record("smoke", run.id).arrays("kl_units")
-    figure4 = importlib.import_module("figure4")
+    figure4 = scripts.load("figures", "figure4")
     assert figure4.edges(arrays["epochs"][-1:]).tolist() == [1.5, 2.5]
 
 

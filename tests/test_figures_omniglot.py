@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from fixture_figures import build, caption, draw, legend_labels, line, run_of
 
-from repro.experiments.grid import VARIANTS
+from repro.judge.targets import TARGETS
+from repro.plan.experiments.grid import VARIANTS
 from repro.store import Record, Store
-from repro.targets import TARGETS
 
 quick_store = fixture_figures.quick_store
 reduced_store = fixture_figures.reduced_store

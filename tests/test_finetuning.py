@@ -15,18 +15,19 @@ import torch
 from fixture_data import refused
 from small_training import PROFILE, assert_same, checkpoints, hooked, send
 
-from repro import profiles
-from repro.cli.drawing import script
-from repro.config import Run, Schedule, Stage, from_dict, to_dict
-from repro.engine import predict
-from repro.engine.feed import Feed
-from repro.engine.local import Options, Outcome, train
-from repro.engine.weights import load_adam, load_weights, save_weights, weights_path
 from repro.errors import RecordError, UsageError
-from repro.experiments import finetuning
-from repro.profiles import PROFILES, profile, runs
-from repro.stack import Stack
+from repro.machine import cost as predict
+from repro.machine.local import Options, train
+from repro.machine.outcome import Outcome
+from repro.machine.weights import load_adam, load_weights, save_weights, weights_path
+from repro.model.stack import Stack
+from repro.plan import profiles
+from repro.plan.experiments import finetuning
+from repro.plan.profiles import PROFILES, profile, runs
+from repro.plan.run import Run, Schedule, Stage, from_dict, to_dict
+from repro.show.scripts import load as script
 from repro.store import Store
+from repro.train.feed import Feed
 
 OPTIONS = Options(engine="eager", threads=1)
 FT, IW10, MC10 = "lvae_bn_wu_ft", "lvae_bn_wu_ft_iw10", "lvae_bn_wu_ft_mc10"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 UNPICKLE = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 EXTRACT = {"tarfile", "patoolib", "py7zr", "rarfile"}

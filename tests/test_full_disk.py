@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 from small_training import BLOCKS, EPOCHS, PROFILE, RUNS, assert_same, hooked, strays
 
 from repro import cli
-from repro.cli.drawing import script
-from repro.engine import local
-from repro.engine.local import Options, train
-from repro.engine.minibatch import BLOCK
 from repro.errors import MachineError
-from repro.profiles import profile, runs
-from repro.store import NAMED, ROOT, Store
+from repro.machine import local
+from repro.machine.local import Options, train
+from repro.plan.profiles import profile, runs
+from repro.show import style
+from repro.store import Store
+from repro.store.places import NAMED, ROOT
+from repro.train.minibatch import BLOCK
 
 OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)  # saves after every block
 STEPS = EPOCHS * BLOCKS * BLOCK
@@ -88,8 +89,8 @@ def both(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
         fixture_store.write(source, "quick", run)
     fixture_store.write(target, "quick", quick_run(), L1_test=-99.0)
     for name in ("render", "results_block", "with_block"):
-        monkeypatch.setattr(f"repro.cli.publishing.{name}", lambda *_: "")
-    monkeypatch.setattr("repro.cli.publishing.ROOT", disk.root)
+        monkeypatch.setattr(f"repro.cli.publish.{name}", lambda *_: "")
+    monkeypatch.setattr("repro.store.places.ROOT", disk.root)
     return source, target
 
 
@@ -141,7 +142,7 @@ def test_what_is_drawn_stays_whole_and_is_drawn_later(
 
 
 def test_a_figure_stays_whole(disk: Disk) -> None:
-    style, figure = script("figures", "style"), Figure()
+    figure = Figure()
     old = {p: p.read_bytes() for p in style.save(figure, disk.root / "figure")}
     figure.suptitle("Another")
     with disk.full(), refused(MachineError, str(disk.root / "figure.png"), disk.remedy):

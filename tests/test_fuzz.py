@@ -28,11 +28,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro import data
-from repro.config import to_dict
 from repro.data import idx, originals
 from repro.data.sources import DamageError
-from repro.profiles import profile, runs
-from repro.store import FINAL, Record, Store
+from repro.plan.profiles import profile, runs
+from repro.plan.run import to_dict
+from repro.store import Record, Store
+from repro.store.sealed import FINAL
 
 EVALUATION = fixture_omniglot.TOPS[1]
 RUN = runs(profile("smoke"))[-1]

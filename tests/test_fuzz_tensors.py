@@ -17,13 +17,13 @@ from fixture_fuzz import EXAMPLES, JSON, bounded, damaged, fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.engine import tensors
-from repro.engine.checkpoint import Pinned, load_checkpoint, load_header, save_checkpoint
-from repro.engine.step import fresh
-from repro.engine.weights import load_adam, load_statistics, load_weights, save_weights
-from repro.layers import Moments
-from repro.log import LaneLog, Log
-from repro.stack import Stack
+from repro.machine import tensors
+from repro.machine.checkpoint import Pinned, load_checkpoint, load_header, save_checkpoint
+from repro.machine.weights import load_adam, load_statistics, load_weights, save_weights
+from repro.model.layers import Moments
+from repro.model.stack import Stack
+from repro.train.log import LaneLog, Log
+from repro.train.state import fresh
 
 SMALL = small.run("lvae", 2)
 

@@ -13,11 +13,11 @@ from reference import Reference
 from scipy.stats import norm
 from torch import Tensor
 
-from repro.config import Model
-from repro.distributions import Normal
-from repro.hierarchy import generate, log_observation, observation
-from repro.layers import Net
-from repro.stack import Stack
+from repro.model.distributions import Normal
+from repro.model.hierarchy import generate, log_observation, observation
+from repro.model.layers import Net
+from repro.model.stack import Stack
+from repro.plan.run import Model
 
 NORB: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}
 S = 3

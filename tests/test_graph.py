@@ -11,17 +11,18 @@ import small
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Run
-from repro.engine.feed import BLOCK, Feed
-from repro.engine.flat import ALIGNMENT, flatten, gathered, update_flat
-from repro.engine.graph import WARM_UPS, Blocks, Body, Captured, again, changed_by_a_step
-from repro.engine.ladder_feed import LadderFeed
-from repro.engine.minibatch import Batches, each
-from repro.engine.step import CAPTURED, State, fresh, step_function, update_of
-from repro.log import LaneLog, Log
-from repro.stack import Stack
-from repro.train import train
+from repro.machine.cuda.graph import WARM_UPS, Blocks, Body, Captured, again, changed_by_a_step
+from repro.model import streams
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.feed import Feed
+from repro.train.flat import ALIGNMENT, flatten, gathered, update_flat
+from repro.train.ladder_feed import LadderFeed
+from repro.train.log import LaneLog, Log
+from repro.train.loop import train
+from repro.train.minibatch import BLOCK, Batches, each
+from repro.train.state import State, fresh
+from repro.train.step import CAPTURED, step_function, update_of
 
 STACKS: list[Any] = [
     pytest.param((small.run("vae", batch_norm=False),), id="vae"),

@@ -13,17 +13,18 @@ import torch
 from small_training import PROFILE, RUNS, assert_same
 from test_graph import STACKS, flat
 
-from repro.config import Run
-from repro.engine import precision
-from repro.engine.feed import Feed
-from repro.engine.graph import Blocks, Captured, changed_by_a_step, record
-from repro.engine.ladder_feed import LadderFeed
-from repro.engine.local import Options, train
-from repro.engine.minibatch import Batches
-from repro.engine.step import CAPTURED, State, fresh, step_function
-from repro.score import Images
-from repro.stack import Stack
+from repro.machine import precision
+from repro.machine.cuda.graph import Blocks, Captured, changed_by_a_step, record
+from repro.machine.local import Options, train
+from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Store
+from repro.train.feed import Feed
+from repro.train.ladder_feed import LadderFeed
+from repro.train.minibatch import Batches
+from repro.train.score import Images
+from repro.train.state import State, fresh
+from repro.train.step import CAPTURED, step_function
 
 pytestmark = [
     pytest.mark.cuda,
@@ -132,7 +133,7 @@ def test_tf32_rounds_products_and_float32_does_not() -> None:
 def test_memory_that_is_really_out_splits_the_stack(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from repro.engine import local
+    from repro.machine import local
 
     make: Any = local.step_function
 

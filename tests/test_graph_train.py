@@ -13,17 +13,19 @@ import torch
 from fixture_data import refused
 from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
 
-from repro import score
-from repro.engine import device, local, precision, predict, recording
-from repro.engine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
-from repro.engine.local import Options, Outcome, train
-from repro.engine.rescoring import evaluate
-from repro.engine.step import State, fresh
 from repro.errors import MachineError
-from repro.evaluate import FEWEST_ROWS, Room, importance_bound
-from repro.log import LaneLog, Log
-from repro.stack import Stack
+from repro.machine import cost as predict
+from repro.machine import device, local, precision, recording
+from repro.machine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
+from repro.machine.local import Options, train
+from repro.machine.outcome import Outcome
+from repro.machine.rescoring import evaluate
+from repro.model.stack import Stack
 from repro.store import Store
+from repro.train import score
+from repro.train.evaluate import FEWEST_ROWS, Room, importance_bound
+from repro.train.log import LaneLog, Log
+from repro.train.state import State, fresh
 
 EAGER = Options(engine="eager", threads=1)
 CAPTURED = Options(engine="captured", threads=1)
@@ -181,7 +183,7 @@ BFLOAT16 = Options(engine="eager", threads=1, precision="bfloat16")
 def test_bfloat16_is_offered_where_the_processor_has_units_for_it(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("repro.layers.SMALL", 0)
+    monkeypatch.setattr("repro.model.layers.SMALL", 0)
     with_units = lambda has: [  # noqa: E731
         monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has)
         for module in (precision, local)
@@ -350,7 +352,7 @@ def test_on_a_cpu_chunks_are_as_they_were() -> None:
 
 @pytest.mark.parametrize(("gibibytes", "lanes"), [(2, 1), (100, 32)])
 def test_lanes_are_as_many_as_the_device_s_memory_holds(gibibytes: int, lanes: int) -> None:
-    from repro.profiles import find_run, profile
+    from repro.plan.profiles import find_run, profile
 
     run = find_run("mnist-lvae_bn_wu-L5-s1", profile("paper"))
     assert predict.most_lanes([run], gibibytes * 2.0**30) == lanes

@@ -8,68 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from repro.store import ROOT
+from repro.store.places import ROOT
 
-DATA_FLOOR = {
-    "errors",
-    "places",
-    "commit",
-    "files",
-    "plain",
-    "conditions",
-    "config",
-    "experiments",
-    "profiles",
-    "seeds",
-    "targets",
-    "output",
-    "sealed",
-    "store",
-    "status",
-    "scripts",
-    "measures",
-    "needed",
-}
-COMPUTE = {
-    *(
-        "data",
-        "distributions",
-        "batch_norm",
-        "bfloat16",
-        "layers",
-        "combinators",
-        "hierarchy",
-        "models",
-        "objectives",
-        "stack",
-    ),
-    *("streams", "log", "tasks", "train", "evaluate", "score", "ladder_score", "engine", "bench"),
-    "api",
-}
-PRESENTATION = {
-    *("claims", "verdicts", "compare", "check", "report"),
-    *("tables", "figures"),
-}
-TOP = {"cli"}
-TORCH = {"torch", "safetensors"}
-MODELS_MAY_NOT = {"train", "evaluate", "engine", "store"}
-TORCH_FREE = {"data"}  # numpy alone
+ORDER = ("plan", "store", "data", "model", "train", "machine", "bench", "judge", "show", "cli")
+FIRST = ("errors", "needed")  # modules of the package itself: below every folder
+NO_TORCH = ("plan", "store", "data", "judge", "show", "tables", "figures", *FIRST)
 # What commands read that only say what there is, or refuse what cannot be.
-TORCH_FREE_FILES = {
-    "engine/predict.py",
-    "engine/toolchain.py",
-    "engine/events.py",
-    "engine/__init__.py",
+NO_TORCH_FILES = (
+    *("machine/__init__.py", "machine/cost.py", "machine/toolchain.py", "machine/events.py"),
+    *("machine/outcome.py", "machine/commit.py"),
+)
+# What presents reads records alone; scripts only format what the package made of them.
+SEES = {
+    "judge": ("plan", "store"),
+    "show": ("plan", "store", "judge"),
+    "tables": ("plan", "store", "judge", "show"),
+    "figures": ("plan", "store", "judge", "show"),
+    "api": ORDER[: ORDER.index("bench")],
 }
-
-REMEDY = {
-    "floor": "pass the value in",
-    "torch": "read the number from a record",
-    "models": "move what they share to hierarchy.py, layers.py or distributions.py",
-    "drawn": "scripts draw what the store and targets hold",
-    "scripts": "these folders are scripts: move what is shared to repro/",
-    "results": "presentation never computes: read a record of the store",
-}
+MODELS = ("vae", "lvae", "ladder_network")
 
 
 def sources() -> list[Path]:
@@ -91,7 +48,7 @@ def imported(path: Path, source: str) -> Iterator[str]:
 
 
 def place(path: Path) -> tuple[str, str]:
-    """The module or folder the rules speak of, and the file's short name."""
+    """The folder whose name is the rule, or the module of the package itself; and the file."""
     parts = path.parts[1:] if path.parts[0] == "repro" else path.parts
     return parts[0].removesuffix(".py"), "/".join(parts)
 
@@ -99,42 +56,30 @@ def place(path: Path) -> tuple[str, str]:
 def violations(path: Path, source: str) -> list[str]:
     """What a file imports against the rules, each with the remedy."""
     unit, short = place(path)
-    found = dict.fromkeys(
-        f"{short} may not import {name}: {REMEDY[why]}"
-        for dotted in imported(path, source)
-        if (name := _name(dotted)) and (why := _broken(unit, short, name, dotted))
-    )
-    return list(found)
+    found = (_broken(unit, short, name) for name in imported(path, source))
+    return [f"{short} may not import {name}" for name in dict.fromkeys(found) if name]
 
 
-def _name(dotted: str) -> str:
-    head, _, rest = dotted.partition(".")
-    return rest.partition(".")[0] if head == "repro" else head
-
-
-def _broken(unit: str, short: str, name: str, dotted: str) -> str | None:
-    ours = dotted.startswith("repro.")
-    torch_free = unit in DATA_FLOOR | PRESENTATION | TORCH_FREE or short in TORCH_FREE_FILES
-    if name in ("tables", "figures"):
-        return "scripts"
-    if name in TORCH:
-        return "torch" if torch_free else None
-    if not ours or unit in TOP or (name == unit and unit != "models"):
+def _broken(unit: str, short: str, dotted: str) -> str | None:
+    """What of an import is against the rules."""
+    head, *rest = dotted.split(".")
+    if head in ("tables", "figures"):
+        return head
+    if head in ("torch", "safetensors"):
+        return head if unit in NO_TORCH or short in NO_TORCH_FILES else None
+    if head != "repro" or not rest:
         return None
-    if unit == "models" and name == "models" and short != "models/__init__.py":
-        return "models"
-    if unit == "models" and name in MODELS_MAY_NOT:
-        return "floor"
-    if unit in PRESENTATION and name in COMPUTE:
-        return "results"
-    if unit in ("tables", "figures"):
-        return None if name in DATA_FLOOR else "drawn"
-    return "floor" if _floor(name) > _floor(unit) else None
+    name, *inner = rest
+    if short.startswith("model/") and short[6:-3] in MODELS and inner[:1] and inner[0] in MODELS:
+        return f"{name}.{inner[0]}"
+    return None if name == unit or name in FIRST or name in seen_by(unit) else name
 
 
-def _floor(name: str) -> int:
-    floors = (DATA_FLOOR, COMPUTE, PRESENTATION, TOP)
-    return next((i for i, floor in enumerate(floors) if name in floor), 0)
+def seen_by(unit: str) -> tuple[str, ...]:
+    """The folders that files of a folder may import."""
+    if unit == "cli":
+        return (*ORDER, "api")
+    return SEES.get(unit) or (ORDER[: ORDER.index(unit)] if unit in ORDER else ())
 
 
 @pytest.mark.parametrize("path", sources(), ids=str)
@@ -143,50 +88,45 @@ def test_imports_run_downward(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources(), ids=str)
-def test_every_module_has_a_floor(path: Path) -> None:
+def test_every_folder_has_its_place_in_the_order(path: Path) -> None:
     unit, _ = place(path)
-    known = DATA_FLOOR | COMPUTE | PRESENTATION | TOP | {"__init__", "__main__"}
-    assert unit in known, f"{path}: name its floor in {Path(__file__).name} and ARCHITECTURE.md"
+    known = {*ORDER, *FIRST, *SEES, "__init__"}
+    assert unit in known, f"{path}: give {unit} a place in ORDER and in ARCHITECTURE.md"
 
 
 @pytest.mark.parametrize(
-    ("path", "source", "complaint"),
+    ("path", "source", "offender"),
     [
-        ("repro/models/lvae.py", "from repro.train import loop", "models/lvae.py may not import"
-         " train: pass the value in"),
-        ("repro/models/lvae.py", "from repro.models import vae", "models/lvae.py may not import"
-         " models: move what they share to hierarchy.py, layers.py or distributions.py"),
-        ("repro/models/lvae.py", "from . import vae", "models/lvae.py may not import models:"
-         " move what they share to hierarchy.py, layers.py or distributions.py"),
-        ("repro/store.py", "def f():\n    import torch", "store.py may not import torch:"
-         " read the number from a record"),
-        ("repro/config.py", "import repro.layers", "config.py may not import layers:"
-         " pass the value in"),
-        ("repro/engine/local.py", "from repro import check", "engine/local.py may not import"
-         " check: pass the value in"),
-        ("repro/check.py", "from repro.evaluate import score", "check.py may not import evaluate:"
-         " presentation never computes: read a record of the store"),
-        ("figures/figure2.py", "from torch import nn", "figures/figure2.py may not import torch:"
-         " read the number from a record"),
-        ("tables/table1.py", "from repro.check import check", "tables/table1.py may not import"
-         " check: scripts draw what the store and targets hold"),
-        ("repro/cli/drawing.py", "import tables.table1", "cli/drawing.py may not import tables:"
-         " these folders are scripts: move what is shared to repro/"),
+        ("repro/model/lvae.py", "from repro.train import loop", "train"),
+        ("repro/model/lvae.py", "from repro.model import vae", "model.vae"),
+        ("repro/model/lvae.py", "from . import vae", "model.vae"),
+        ("repro/store/files.py", "def f():\n    import torch", "torch"),
+        ("repro/plan/run.py", "import repro.model.layers", "model"),
+        ("repro/plan/run.py", "from repro import store", "store"),
+        ("repro/errors.py", "from repro.plan.run import Run", "plan"),
+        ("repro/machine/local.py", "from repro.judge import check", "judge"),
+        ("repro/machine/cost.py", "import torch", "torch"),
+        ("repro/judge/check.py", "from repro.train.evaluate import score", "train"),
+        ("repro/api.py", "from repro.judge.check import check", "judge"),
+        ("figures/figure2.py", "from torch import nn", "torch"),
+        ("figures/figure2.py", "from repro.data import load", "data"),
+        ("repro/cli/draw.py", "import tables.table1", "tables"),
     ],
-)  # fmt: skip
-def test_the_rules_catch_an_offender(path: str, source: str, complaint: str) -> None:
-    assert violations(Path(path), source) == [complaint]
+)
+def test_the_rules_catch_an_offender(path: str, source: str, offender: str) -> None:
+    short = path.removeprefix("repro/")
+    assert violations(Path(path), source) == [f"{short} may not import {offender}"]
 
 
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("repro/models/__init__.py", "from repro.models import lvae, vae"),
-        ("repro/models/lvae.py", "from repro.layers import Net\nimport torch"),
-        ("repro/check.py", "from repro.store import Store\nimport numpy"),
-        ("repro/engine/local.py", "from repro.train import loop\nfrom repro.store import Store"),
-        ("repro/cli/training.py", "from repro.engine import local\nfrom repro import check"),
-        ("figures/figure2.py", "from style import save\nfrom repro.targets import TARGETS"),
+        ("repro/model/families.py", "from repro.model import lvae, vae"),
+        ("repro/model/lvae.py", "from repro.model.layers import Net\nimport torch"),
+        ("repro/judge/check.py", "from repro.store import Store\nimport numpy"),
+        ("repro/machine/local.py", "from repro.train.loop import loop\nfrom repro import errors"),
+        ("repro/cli/train.py", "from repro.machine import local\nfrom repro.judge import check"),
+        ("figures/figure2.py", "from repro.show.style import save"),
     ],
 )
 def test_the_rules_allow_what_the_design_allows(path: str, source: str) -> None:

@@ -16,18 +16,18 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logsumexp
 from scipy.stats import bernoulli, norm
 
-from repro import profiles
-from repro.cli.drawing import script
-from repro.cli.publishing import results_block
-from repro.config import Data, Run, from_dict, to_dict
-from repro.engine.starting import begin
-from repro.experiments import iwae
-from repro.layers import Net
-from repro.objectives import bound
-from repro.profiles import PROFILES, find_run, profile, runs
-from repro.stack import Stack
+from repro.cli.publish import results_block
+from repro.judge.targets import TARGETS
+from repro.machine.starting import begin
+from repro.model.layers import Net
+from repro.model.objectives import bound
+from repro.model.stack import Stack
+from repro.plan import profiles
+from repro.plan.experiments import iwae
+from repro.plan.profiles import PROFILES, find_run, profile, runs
+from repro.plan.run import Data, Run, from_dict, to_dict
+from repro.show.scripts import load as script
 from repro.store import Store
-from repro.targets import TARGETS
 
 IWAE: dict[str, Any] = {
     "nonlinearity": "tanh",

@@ -8,9 +8,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from repro.engine import keeper
-from repro.engine.checkpoint import Pinned
-from repro.log import Log
+from repro.machine import keeper
+from repro.machine.checkpoint import Pinned
+from repro.train.log import Log
 
 
 @pytest.mark.parametrize(

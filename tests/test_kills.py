@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trainee
 
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 KILLS = 50
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fixture_data import refused
 
-from repro.config import Data
 from repro.data.labelled import Split, split
 from repro.errors import UsageError
+from repro.plan.run import Data
 
 N = 173
 CLASSES = (np.random.default_rng(1).permutation(N) % 10).astype(np.uint8)

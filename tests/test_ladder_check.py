@@ -10,14 +10,15 @@ import fixture_store
 import pytest
 from fixture_figures import style
 
-from repro.check import TargetResult, check
 from repro.cli import run as command
-from repro.cli.listing import as_dict
-from repro.compare import SEED_SD_POINTS, Comparison, compare
-from repro.config import Run
-from repro.experiments import label_of
-from repro.experiments.ladder import cell
-from repro.profiles import profile, run_of
+from repro.cli.list import as_dict
+from repro.judge.check import check
+from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
+from repro.judge.verdicts import TargetResult
+from repro.plan.experiments import label_of
+from repro.plan.experiments.ladder import cell
+from repro.plan.profiles import profile, run_of
+from repro.plan.run import Run
 from repro.store import Store
 
 FULL = "ladder/full/100"

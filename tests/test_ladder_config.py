@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fixture_data import refused
 
-from repro.config import Data, Optim, Run
 from repro.errors import UsageError
-from repro.experiments import EXPERIMENTS, experiments_of
-from repro.experiments.grid import Cell
-from repro.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
-from repro.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.plan.experiments import EXPERIMENTS, experiments_of
+from repro.plan.experiments.grid import Cell
+from repro.plan.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
+from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.plan.run import Data, Optim, Run
 
 PAPER = profile("paper")
 LADDERS = EXPERIMENTS["ladder"] + EXPERIMENTS["combinators"]

@@ -9,12 +9,12 @@ import torch
 from ladder_small import BATCH, LABELS, STEPS
 from torch import Tensor
 
-from repro.config import Run
-from repro.engine.ladder_feed import LadderFeed, split_of
-from repro.engine.minibatch import BLOCK, LadderBatch
-from repro.profiles import find_run, profile
-from repro.score import Images
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.plan.profiles import find_run, profile
+from repro.plan.run import Run
+from repro.train.ladder_feed import LadderFeed, split_of
+from repro.train.minibatch import BLOCK, LadderBatch
+from repro.train.score import Images
 
 
 def feed_of(*runs: Run, images: Images | None = None) -> LadderFeed:

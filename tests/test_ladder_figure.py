@@ -12,9 +12,9 @@ from fixture_figures import bands, caption, legend_labels, line, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repro import profiles
-from repro.cli.drawing import script
-from repro.experiments.ladder import cell
+from repro.plan import profiles
+from repro.plan.experiments.ladder import cell
+from repro.show.scripts import load as script
 from repro.store import Store
 
 VARIANTS = ("full", "bottom", "gamma", "baseline")

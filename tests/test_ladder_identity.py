@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fixture_data import refused
 
-from repro.config import ADDED, Ladder, Model, Run, from_dict, to_dict
 from repro.errors import RecordError
-from repro.experiments import EXPERIMENTS, cell_of, cells
-from repro.experiments.grid import Cell
-from repro.experiments.ladder import cell
-from repro.profiles import find_run, profile, run_of
+from repro.plan.experiments import EXPERIMENTS, cells
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.experiments.ladder import cell
+from repro.plan.profiles import find_run, profile, run_of
+from repro.plan.run import ADDED, Ladder, Model, Run, from_dict, to_dict
 
 PAPER = profile("paper")
 LADDERS = EXPERIMENTS["ladder"] + EXPERIMENTS["combinators"]

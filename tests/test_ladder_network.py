@@ -10,8 +10,8 @@ from ladder_reference import Reference
 from ladder_small import LABELLED, ROWS
 from torch import Tensor
 
-from repro.config import Ladder
-from repro.models.ladder_network import LadderNet, cost
+from repro.model.ladder_network import LadderNet, cost
+from repro.plan.run import Ladder
 
 VARIANTS = [
     pytest.param(small.model(), id="full"),

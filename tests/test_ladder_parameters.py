@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.config import Ladder
-from repro.models.ladder_network import Parameter, initial_value, parameters
+from repro.model.ladder_network import Parameter, initial_value, parameters
+from repro.plan.run import Ladder
 
 
 def count(model: Ladder) -> int:

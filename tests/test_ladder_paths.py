@@ -8,8 +8,7 @@ import torch
 from ladder_small import LABELLED, ROWS, UNLABELLED
 from torch import Tensor
 
-from repro.layers import Moments
-from repro.models.ladder_network import (
+from repro.model.ladder_network import (
     LadderNet,
     decode,
     encode,
@@ -18,6 +17,7 @@ from repro.models.ladder_network import (
     predict,
     statistics,
 )
+from repro.model.layers import Moments
 
 # Noise, normalisation, statistics
 

@@ -12,14 +12,11 @@ from fixture_data import refused
 from ladder_small import LABELLED, ROWS
 from torch import Tensor
 
-from repro.check import check
-from repro.combinators import combinator
-from repro.config import Data, Ladder, Optim
 from repro.data.labelled import split
-from repro.engine.ladder_feed import LadderFeed
 from repro.errors import UsageError
-from repro.experiments.ladder import cell
-from repro.models.ladder_network import (
+from repro.judge.check import check
+from repro.model.combinators import combinator
+from repro.model.ladder_network import (
     cost,
     decode,
     encode,
@@ -28,10 +25,13 @@ from repro.models.ladder_network import (
     on_scale_of,
     parameters,
 )
-from repro.profiles import profile, run_of
-from repro.score import Images
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.plan.experiments.ladder import cell
+from repro.plan.profiles import profile, run_of
+from repro.plan.run import Data, Ladder, Optim
 from repro.store import Store
+from repro.train.ladder_feed import LadderFeed
+from repro.train.score import Images
 
 PAPER = profile("paper")
 PARMESAN, LASAGNE = run_of(cell("parmesan"), PAPER), run_of(cell("lasagne", 60_000), PAPER)

@@ -12,16 +12,17 @@ import ladder_small as small
 import pytest
 from numpy.testing import assert_array_equal
 
-from repro.config import Ladder, Run
-from repro.engine import local
-from repro.engine.local import Options, Outcome, train
-from repro.engine.minibatch import LadderBatch
-from repro.engine.rescoring import evaluate
-from repro.engine.step import State
 from repro.errors import DataError, UsageError
-from repro.stack import Stack
+from repro.machine import local
+from repro.machine.local import Options, train
+from repro.machine.outcome import Outcome
+from repro.machine.rescoring import evaluate
+from repro.model.stack import Stack
+from repro.plan.run import Ladder, Run
 from repro.store import Record, Store
-from repro.tasks import task_of
+from repro.train.minibatch import LadderBatch
+from repro.train.state import State
+from repro.train.tasks import task_of
 
 PROFILE = "tiny"
 OPTIONS = Options(engine="eager", threads=1)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from repro.config import Run
-from repro.engine.ladder_feed import split_of
-from repro.evaluate import Room
-from repro.ladder_score import (
+from repro.model.ladder_network import LadderNet, encode, predict, statistics
+from repro.plan.run import Run
+from repro.train.evaluate import Room
+from repro.train.ladder_feed import split_of
+from repro.train.ladder_score import (
     LadderScore,
     combinator_curves,
     cost_names,
@@ -22,9 +23,8 @@ from repro.ladder_score import (
     score_epoch,
     score_final,
 )
-from repro.log import LaneLog
-from repro.models.ladder_network import LadderNet, encode, predict, statistics
-from repro.score import Arrays
+from repro.train.log import LaneLog
+from repro.train.score import Arrays
 
 
 def net_of(run: Run) -> LadderNet:

@@ -11,14 +11,15 @@ from typing import Any
 import fixture_store
 import pytest
 
-from repro import profiles
-from repro.cli.drawing import script
-from repro.config import Run
 from repro.errors import RecordError, UsageError
-from repro.experiments import EXPERIMENTS
-from repro.experiments.ladder import EVERY, cell
-from repro.store import ROOT, Store
-from repro.targets import TARGETS
+from repro.judge.targets import TARGETS
+from repro.plan import profiles
+from repro.plan.experiments import EXPERIMENTS
+from repro.plan.experiments.ladder import EVERY, cell
+from repro.plan.run import Run
+from repro.show.scripts import load as script
+from repro.store import Store
+from repro.store.places import ROOT
 
 LABELS, MODEL, PUBLISHED, PUBLISHED_SD, SOURCE, OURS, SD, SE, SEEDS = range(9)
 FULL = ("100", "Ladder, full")

@@ -10,17 +10,18 @@ import pytest
 import torch
 from small import finished
 
-from repro.config import Ladder, Run
-from repro.engine.ladder_feed import LadderFeed
-from repro.engine.local import Options
-from repro.engine.step import State, fresh, objective_of, step_function
 from repro.errors import UsageError
-from repro.ladder_score import LadderScore
-from repro.log import LaneLog, Log, Row
-from repro.models.ladder_network import LadderNet, cost
-from repro.stack import Stack, pack
-from repro.tasks import task_of
-from repro.train import train as loop
+from repro.machine.local import Options
+from repro.model.ladder_network import LadderNet, cost
+from repro.model.stack import Stack, pack
+from repro.plan.run import Ladder, Run
+from repro.train.ladder_feed import LadderFeed
+from repro.train.ladder_score import LadderScore
+from repro.train.log import LaneLog, Log, Row
+from repro.train.loop import train as loop
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, step_function
+from repro.train.tasks import task_of
 
 PROFILE, CPU = "tiny", torch.device("cpu")
 OPTIONS = Options(engine="eager", threads=1)

@@ -13,16 +13,18 @@ import torch
 from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
-from repro.config import Optim
-from repro.engine import compiler, local, stopping
-from repro.engine.checkpoint import load_checkpoint, save_checkpoint
-from repro.engine.feed import Feed
-from repro.engine.local import Options, train
-from repro.engine.step import fresh, step_function
 from repro.errors import MachineError, UsageError
-from repro.files import write_file
-from repro.stack import Stack
+from repro.machine import local, stopping
+from repro.machine.checkpoint import load_checkpoint, save_checkpoint
+from repro.machine.local import Options, train
+from repro.model.stack import Stack
+from repro.plan.run import Optim
 from repro.store import Store
+from repro.store.files import write_file
+from repro.train import compiler
+from repro.train.feed import Feed
+from repro.train.state import fresh
+from repro.train.step import step_function
 
 
 def test_half_written_files_of_a_killed_process_are_cleared_away(

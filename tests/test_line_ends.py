@@ -10,8 +10,8 @@ import pytest
 from commands import LVAE
 from fixture_checkout import copy_checkout
 
-from repro.places import ROOT
 from repro.store import Store
+from repro.store.places import ROOT
 
 RECORD = f"results/reduced/{LVAE}"
 COPIED = (".gitattributes", "run_all.sh", "tables", RECORD)

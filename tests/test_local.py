@@ -26,15 +26,16 @@ from small_training import (
     strays,
 )
 
-from repro.config import Run
-from repro.data import Images
-from repro.engine import checkpoint, weights
-from repro.engine.checkpoint import load_checkpoint, load_header, path_of
-from repro.engine.local import Options, Outcome, train
-from repro.engine.rescoring import evaluate
-from repro.engine.weights import weights_path
+from repro.data.images import Images
 from repro.errors import RecordError
-from repro.stack import Stack
+from repro.machine import checkpoint, weights
+from repro.machine.checkpoint import load_checkpoint, load_header, path_of
+from repro.machine.local import Options, train
+from repro.machine.outcome import Outcome
+from repro.machine.rescoring import evaluate
+from repro.machine.weights import weights_path
+from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Store
 
 

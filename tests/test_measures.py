@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from check_records import curve, write
 
-from repro import measures
-from repro.claims.claim import VAE
 from repro.errors import RecordError
+from repro.judge import measures
+from repro.judge.claims.claim import VAE
 from repro.store import Record
 
 

@@ -37,7 +37,7 @@ from fixture_data import (
 from repro import data
 from repro.data import idx
 from repro.errors import DataError, MachineError
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

@@ -11,12 +11,12 @@ import torch
 from reference import Reference
 from torch import Tensor
 
-from repro.config import Model
-from repro.distributions import precision_weighted
-from repro.hierarchy import generate, observation
-from repro.layers import Net
-from repro.models import MODELS
-from repro.stack import Stack
+from repro.model.distributions import precision_weighted
+from repro.model.families import MODELS
+from repro.model.hierarchy import generate, observation
+from repro.model.layers import Net
+from repro.model.stack import Stack
+from repro.plan.run import Model
 
 VARIANTS = [
     pytest.param({"family": "vae", "batch_norm": False}, id="vae"),

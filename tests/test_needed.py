@@ -12,7 +12,7 @@ from fixture_checkout import copy_checkout
 
 from repro import needed
 from repro.cli import run
-from repro.store import ROOT
+from repro.store.places import ROOT
 
 OPTIONAL = ("scipy", "pooch", "tqdm", "requests", "matplotlib", "jinja2", "PIL", "ray")
 ABSENT = """

@@ -27,9 +27,9 @@ from fixture_norb import (
 from PIL import Image
 
 from repro import data
-from repro.config import Data
 from repro.data import norb
 from repro.errors import DataError
+from repro.plan.run import Data
 
 SUFFIXES = ["", ".gz"]
 

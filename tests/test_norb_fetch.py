@@ -12,10 +12,10 @@ from fixture_data import Handler, absent, dead_url, refused, reply, serving
 from fixture_norb import SMALL, TEST_CAT, TEST_DAT, TRAIN, TRAIN_DAT, contents, damaged, fill, load
 
 from repro import data
-from repro.config import Data
 from repro.data import sources
 from repro.data.mnist import MNIST
 from repro.errors import DataError
+from repro.plan.run import Data
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

@@ -14,16 +14,16 @@ from commands import one_line
 
 from repro import data
 from repro.cli import run as repro
-from repro.config import Data
-from repro.engine import predict
-from repro.engine.local import Options, train
-from repro.engine.rescoring import evaluate
-from repro.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
-from repro.experiments.grid import Cell
-from repro.models import MODELS
-from repro.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.judge.targets import TARGETS
+from repro.machine import cost as predict
+from repro.machine.local import Options, train
+from repro.machine.rescoring import evaluate
+from repro.model.families import MODELS
+from repro.plan.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.plan.run import Data
 from repro.store import Store
-from repro.targets import TARGETS
 
 PAIRS = 300  # doubled, enough for minibatches of 256
 PAPER = profile("paper")

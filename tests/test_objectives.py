@@ -14,12 +14,14 @@ from reference import Reference
 from scipy.special import logsumexp
 from torch import Tensor
 
-from repro.config import Optim, Run
-from repro.engine.step import Minibatch, Objective, objective_of
 from repro.errors import UsageError
-from repro.layers import Params
-from repro.objectives import bound, total_kl, unit_kl
-from repro.stack import Stack
+from repro.model.layers import Params
+from repro.model.objectives import bound, total_kl, unit_kl
+from repro.model.stack import Stack
+from repro.plan.run import Optim, Run
+from repro.train.minibatch import Minibatch
+from repro.train.step import objective_of
+from repro.train.tasks.task import Objective
 
 M, I = 2, 3  # noqa: E741 - Monte-Carlo and importance samples
 SAMPLES = {"mc_samples": M, "importance_samples": I}

@@ -12,7 +12,8 @@ import fixture_store
 import pytest
 from commands import LVAE
 
-from repro.store import ROOT, Store
+from repro.store import Store
+from repro.store.places import ROOT
 
 # Runs commands one after another; the first look for another machine ends the process.
 GUARDED = """

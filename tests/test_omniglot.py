@@ -18,10 +18,10 @@ from fixture_omniglot import (
 )
 
 from repro import data
-from repro.config import Data
 from repro.data import sources
 from repro.data.omniglot import git_blob
 from repro.errors import DataError
+from repro.plan.run import Data
 
 BACKGROUND = f"{TOPS[0]}.zip"
 FIRST = name_of(TOPS[0], "Armenian", 1, 1)
@@ -183,8 +183,8 @@ def test_the_published_mat_file_is_known_by_its_git_blob() -> None:
 
 
 def test_a_run_of_omniglot_reads_grey_values_over_255() -> None:
-    from repro.experiments import Cell
-    from repro.profiles import PROFILES, run_of
+    from repro.plan.experiments.grid import Cell
+    from repro.plan.profiles import PROFILES, run_of
 
     run = run_of(Cell("omniglot", "vae_bn", 3), PROFILES["paper"], seed=2)
     assert (run.id, run.data) == ("omniglot-vae_bn-L3-s2", Data("omniglot", 255))

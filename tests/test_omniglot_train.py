@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.check import check
 from repro.cli import run
+from repro.judge.check import check
 from repro.store import Store
 
 pytestmark = pytest.mark.slow

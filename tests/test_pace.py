@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repro.engine.pace import Pace
-from repro.engine.progress import clock
+from repro.machine.pace import Pace
+from repro.machine.progress import clock
 
 
 def simulate(

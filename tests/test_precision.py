@@ -12,9 +12,10 @@ import fixture_store
 import pytest
 import small
 
-from repro.profiles import find_run
-from repro.profiles import profile as find_profile
-from repro.store import ROOT, Store
+from repro.plan.profiles import find_run
+from repro.plan.profiles import profile as find_profile
+from repro.store import Store
+from repro.store.places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 precision: Any = importlib.import_module("precision")
@@ -55,7 +56,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("repro.data.load", small.raw)
-    monkeypatch.setattr("repro.layers.SMALL", 0)
+    monkeypatch.setattr("repro.model.layers.SMALL", 0)
     family = {"lvae_bn_wu": "lvae", "vae": "vae"}
     tiny = lambda v, _, n: [small.run(family[v], 2, seed) for seed in range(1, n + 1)]  # noqa: E731
     monkeypatch.setattr(precision, "runs_of", tiny)

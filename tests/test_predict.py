@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import small
 
-from repro.config import LATENTS, WIDTHS, Run
-from repro.engine import predict
-from repro.models import MODELS
+from repro.machine import cost as predict
+from repro.model.families import MODELS
+from repro.plan.run import LATENTS, WIDTHS, Run
 
 MODEL_FIELDS: list[Any] = [
     pytest.param({"family": "vae"}, id="vae"),

@@ -11,16 +11,19 @@ import torch
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro import store as stores
-from repro.api import TrainedHierarchy, binarise, load_model
-from repro.cli import publishing, run
+from repro.api import TrainedHierarchy, load_model
+from repro.cli import publish as publishing
+from repro.cli import run
 from repro.data import load
-from repro.engine import weights
-from repro.engine.weights import load_statistics, load_weights, published_path, save_weights
-from repro.evaluate import bounds
-from repro.layers import Moments
-from repro.profiles import runs
-from repro.score import noise_of
-from repro.store import ROOT, Store
+from repro.data.images import binarise
+from repro.machine import weights
+from repro.machine.weights import load_statistics, load_weights, published_path, save_weights
+from repro.model.layers import Moments
+from repro.plan.profiles import runs
+from repro.store import Store
+from repro.store.places import ROOT
+from repro.train.evaluate import bounds
+from repro.train.score import noise_of
 
 PUBLISHED = sorted((ROOT / "results" / "weights").glob("*/*.safetensors"))
 PARAMS = {"x.out.W": torch.ones(1, 5, 3)}

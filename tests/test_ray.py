@@ -13,12 +13,14 @@ import pytest
 import small
 from fixture_data import refused
 
-from repro.engine import checkpoint, local
 from repro.errors import MachineError
-from repro.stack import Stack
+from repro.machine import checkpoint, local
+from repro.model.stack import Stack
 from repro.store import Store
 
-cluster = pytest.importorskip("repro.engine.cluster", reason="needs Ray: requirements-extras.txt")
+cluster = pytest.importorskip(
+    "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
+)
 from ray_tasks import (  # noqa: E402 - it needs Ray too
     IDS,
     OPTIONS,
@@ -33,7 +35,7 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     steps,
 )
 
-from repro.engine import nodes  # noqa: E402
+from repro.machine.ray import nodes  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,11 @@ from fixture_report import undrawn
 from small_training import OPTIONS, PROFILE, RUNS
 
 from repro import cli
-from repro.engine.local import train
-from repro.engine.locks import lock
 from repro.errors import MachineError
-from repro.store import NAMED, Store
+from repro.machine.local import train
+from repro.store import Store
+from repro.store.locks import lock
+from repro.store.places import NAMED
 
 RUN = quick_run()
 OUT = "out"  # stands for a place that can be written

@@ -11,18 +11,19 @@ import small
 import torch
 from fixture_data import refused
 
-from repro.config import Data, Run
 from repro.data.images import Images as Raw
-from repro.distributions import Normal
-from repro.engine.feed import Feed
-from repro.engine.step import fresh, step_function
 from repro.errors import DataError, UsageError
-from repro.evaluate import statistics_pass
-from repro.hierarchy import log_observation
-from repro.layers import fold
-from repro.score import Images, noise_of, score_epoch, score_final
-from repro.stack import Stack
-from repro.tasks import task_of
+from repro.model.distributions import Normal
+from repro.model.hierarchy import log_observation
+from repro.model.layers import fold
+from repro.model.stack import Stack
+from repro.plan.run import Data, Run
+from repro.train.evaluate import statistics_pass
+from repro.train.feed import Feed
+from repro.train.score import Images, noise_of, score_epoch, score_final
+from repro.train.state import fresh
+from repro.train.step import step_function
+from repro.train.tasks import task_of
 
 N, M, X = 61, 41, small.PIXELS
 GAUSSIAN: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}

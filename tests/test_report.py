@@ -14,9 +14,10 @@ from commands import LVAE, QUICK, VAE, one_line, quick_run
 from filelock import FileLock
 from fixture_report import fail, printed, undrawn, written
 
-from repro.cli import reporting, run
-from repro.profiles import profile, run_of, runs
-from repro.store import ROOT
+from repro.cli import report as reporting
+from repro.cli import run
+from repro.plan.profiles import profile, run_of, runs
+from repro.store.places import ROOT
 
 
 @pytest.fixture(autouse=True)

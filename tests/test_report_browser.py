@@ -20,10 +20,11 @@ from fixture_report import fail
 from page_reader import Html
 
 from repro.cli import run
-from repro.files import write_file
-from repro.profiles import profile, runs
-from repro.report import page
-from repro.store import ROOT, Store
+from repro.plan.profiles import profile, runs
+from repro.show.report import page
+from repro.store import Store
+from repro.store.files import write_file
+from repro.store.places import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",

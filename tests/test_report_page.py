@@ -18,11 +18,11 @@ import pytest
 from commands import LVAE, one_line, quick_run
 from fixture_report import fail, undrawn, written
 
-from repro import config
 from repro.cli import run
-from repro.report import deviations, page
-from repro.report.images import FINER, inline
-from repro.store import ROOT
+from repro.plan import run as config
+from repro.show.report import deviations, page
+from repro.show.report.images import FINER, inline
+from repro.store.places import ROOT
 
 # What the paper states and the released code agrees with: no deviation.
 STATED = {

@@ -15,9 +15,10 @@ import trainee
 from fixture_data import refused
 from trainee import OPTIONS, PROFILE, RUNS
 
-from repro.engine.local import train
 from repro.errors import MachineError
-from repro.store import ROOT, Store
+from repro.machine.local import train
+from repro.store import Store
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
 EVENTS = 413  # of the whole training: steps, writes, renames and removals

@@ -14,7 +14,7 @@ import pytest
 from fixture_checkout import copy_checkout
 from fixture_disk import read_only
 
-from repro.profiles import profile, runs
+from repro.plan.profiles import profile, runs
 
 pytestmark = pytest.mark.slow
 

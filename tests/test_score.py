@@ -11,10 +11,11 @@ import small
 import torch
 from torch import Tensor
 
-from repro.config import Run
-from repro.evaluate import bounds, importance_bound
-from repro.layers import Net
-from repro.score import (
+from repro.model.layers import Net
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.evaluate import bounds, importance_bound
+from repro.train.score import (
     ACTIVE,
     EpochScore,
     Images,
@@ -24,7 +25,6 @@ from repro.score import (
     score_final,
     standard_error,
 )
-from repro.stack import Stack
 
 
 def net_of(run: Run) -> Net:
@@ -96,7 +96,8 @@ def binarised(run: Run, images: Images, epoch: int, patch: pytest.MonkeyPatch) -
     """The training images that a score saw, [N, X]."""
     seen: list[Tensor] = []
     patch.setattr(
-        "repro.score.bounds", lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest)
+        "repro.train.evaluate.bounds",
+        lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest),
     )
     score_epoch(net_of(run), run, images, epoch)
     return seen[0][0]

@@ -9,10 +9,11 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 from fixture_data import refused
 
-from repro.cli import publishing, run
+from repro.cli import publish as publishing
+from repro.cli import run
 from repro.errors import UsageError
-from repro.profiles import find_run
-from repro.seeds import listed, option, parsed
+from repro.plan.profiles import find_run
+from repro.plan.seeds import listed, option, parsed
 
 SEEDS = [
     (["--seed", "7"], [7]),

@@ -11,10 +11,10 @@ import small
 import torch
 from torch import Tensor
 
-from repro.config import LATENTS, WIDTHS, Model
-from repro.layers import Lanes, initial_value, normal_layer
-from repro.models import MODELS
-from repro.stack import Stack
+from repro.model.families import MODELS
+from repro.model.layers import Lanes, initial_value, normal_layer
+from repro.model.stack import Stack
+from repro.plan.run import LATENTS, WIDTHS, Model
 
 
 def stage(name: str, below: int, width: int, units: int = 0) -> list[tuple[str, int, int]]:

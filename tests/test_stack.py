@@ -12,12 +12,14 @@ import small
 import torch
 from fixture_data import refused
 
-from repro.config import Data, Run
-from repro.engine.feed import Feed
-from repro.engine.step import State, fresh, objective_of, step_function
 from repro.errors import UsageError
-from repro.stack import Stack, pack
-from repro.train import LaneLog, Log, train
+from repro.model.stack import Stack, pack
+from repro.plan.run import Data, Run
+from repro.train.feed import Feed
+from repro.train.log import LaneLog, Log
+from repro.train.loop import train
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, step_function
 
 EPOCHS, STEPS = 2, 10  # so that warm-up changes beta on the way
 

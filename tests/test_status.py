@@ -19,11 +19,11 @@ from fixture_data import refused
 from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, interrupted, strays
 
-from repro import status
-from repro.engine.local import train
 from repro.errors import RecordError
-from repro.status import Process, Status, StatusFile
-from repro.store import ROOT, Store
+from repro.machine.local import train
+from repro.store import Store, status
+from repro.store.places import ROOT
+from repro.store.status import Process, Status, StatusFile
 
 IDS = tuple(r.id for r in RUNS)
 
@@ -169,7 +169,8 @@ def test_a_stack_that_stopped_says_so_from_anywhere() -> None:
 
 def test_a_killed_process_is_not_alive_even_before_its_parent_looks() -> None:
     code = (
-        "from repro.status import this_process as p; print(p().pid, p().began, flush=True); input()"
+        "from repro.store.status import this_process as p;"
+        " print(p().pid, p().began, flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -10,18 +10,12 @@ import small
 import torch
 from torch import Tensor
 
-from repro.config import Optim, Run
-from repro.engine.feed import Feed
-from repro.engine.step import (
-    Minibatch,
-    State,
-    fresh,
-    objective_of,
-    rate_and_eps,
-    step_function,
-    update_of,
-)
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.plan.run import Optim, Run
+from repro.train.feed import Feed
+from repro.train.minibatch import Minibatch
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, rate_and_eps, step_function, update_of
 
 UNCLIPPED = {"clip_norm": None, "clip_value": None}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro import streams
+from repro.model import streams
 
 
 @pytest.mark.parametrize("high", [1, 2, 33, 254, 255, 256])

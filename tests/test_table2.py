@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
 import fixture_store
 import pytest
 
-from repro import profiles
-from repro.config import Run
-from repro.experiments.grid import VARIANTS, Cell
-from repro.store import ROOT, Store
-from repro.targets import TARGETS
+from repro.judge.targets import TARGETS
+from repro.plan import profiles
+from repro.plan.experiments.grid import VARIANTS, Cell
+from repro.plan.run import Run
+from repro.show import scripts
+from repro.store import Store
 
-sys.path.insert(0, str(ROOT / "tables"))
-table2: Any = importlib.import_module("table2")
+table2: Any = scripts.load("tables", "table2")
 
 
 def lvae(seed: int = 1, data: str = "omniglot") -> Run:

@@ -20,15 +20,16 @@ from typing import Any
 import fixture_store
 import pytest
 
-from repro import profiles
 from repro.errors import RecordError, UsageError
-from repro.experiments.grid import Cell
-from repro.store import ROOT, Store
-from repro.targets import TARGETS
+from repro.judge.targets import TARGETS
+from repro.plan import profiles
+from repro.plan.experiments.grid import Cell
+from repro.show import scripts
+from repro.store import Store
+from repro.store.places import ROOT
 
-sys.path.insert(0, str(ROOT / "tables"))
-layout: Any = importlib.import_module("layout")
-table1: Any = importlib.import_module("table1")
+layout: Any = importlib.import_module("repro.show.layout")
+table1: Any = scripts.load("tables", "table1")
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = {"one_seed": "quick", "two_seeds_one_diverged": "paper", "empty": "reduced"}

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from repro.experiments.grid import Cell
-from repro.store import ROOT
-from repro.targets import TARGETS, bounds, ladder
+from repro.judge.targets import TARGETS, bounds, ladder
+from repro.plan.experiments.grid import Cell
+from repro.store.places import ROOT
 
 PUBLISHED = (*bounds.TARGETS, *ladder.TARGETS)
 TABLE1 = {
@@ -219,7 +219,7 @@ def test_a_table_2_target_is_answered_by_the_cell_it_is_named_after() -> None:
 
 
 def test_the_check_does_not_import_torch() -> None:
-    code = "import sys, repro.check; sys.exit('torch' in sys.modules)"
+    code = "import sys, repro.judge.check; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 

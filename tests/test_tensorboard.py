@@ -15,12 +15,12 @@ from commands import one_line
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, send
 
 from repro.cli import run as command
-from repro.config import Run
-from repro.engine import events
-from repro.engine.local import train
-from repro.engine.recording import recorded
-from repro.log import LaneLog
+from repro.machine import events
+from repro.machine.local import train
+from repro.machine.recording import recorded
+from repro.plan.run import Run
 from repro.store import Store
+from repro.train.log import LaneLog
 
 WATCHED = replace(OPTIONS, tensorboard=True)
 

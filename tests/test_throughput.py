@@ -18,11 +18,10 @@ from matplotlib.text import Text
 
 from repro.bench.arms import SINGLE
 from repro.errors import RecordError
-from repro.store import ROOT
+from repro.store.places import ROOT
 
-sys.path.insert(0, str(ROOT / "figures"))
-throughput: Any = importlib.import_module("throughput")
-style: Any = importlib.import_module("style")
+throughput: Any = importlib.import_module("repro.show.rates")
+style: Any = importlib.import_module("repro.show.style")
 
 
 def points(figure: Figure, gid: str) -> list[tuple[float, float]]:

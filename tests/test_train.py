@@ -12,12 +12,15 @@ import pytest
 import small
 import torch
 
-from repro.config import Run
-from repro.engine.feed import BLOCK, Feed
-from repro.engine.step import Minibatch, State, fresh, objective_of, step_function
-from repro.score import EpochScore
-from repro.stack import Stack
-from repro.train import LaneLog, Log, kl_names, train
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.feed import Feed
+from repro.train.log import LaneLog, Log
+from repro.train.loop import train
+from repro.train.minibatch import BLOCK, Minibatch
+from repro.train.score import EpochScore, kl_names
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, step_function
 
 LONG = 31 * small.BATCH  # images of two blocks
 

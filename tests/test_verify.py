@@ -13,13 +13,10 @@ import torch
 from commands import one_line
 from fixture_disk import read_only
 
-from repro import score as scoring
-from repro import streams
 from repro.cli import run
-from repro.config import Run
-from repro.engine import rescoring
-from repro.engine.local import Options, train
-from repro.engine.weights import (
+from repro.machine import rescoring
+from repro.machine.local import Options, train
+from repro.machine.weights import (
     ADAM,
     load_adam,
     load_statistics,
@@ -27,8 +24,11 @@ from repro.engine.weights import (
     save_weights,
     weights_path,
 )
-from repro.evaluate import Noise
+from repro.model import streams
+from repro.plan.run import Run
 from repro.store import Store
+from repro.train import score as scoring
+from repro.train.evaluate import Noise
 
 PROFILE = "smoke"
 LVAE, LADDER = small.run("lvae", 3), ladder_small.run()

@@ -15,7 +15,7 @@ import pytest
 from commands import LVAE
 from fixture_checkout import copy_checkout
 
-from repro.places import ROOT
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +26,8 @@ ALONE = ("--no-deps", "--no-index")
 # Runs commands one after another, then says how each ended and where things live.
 DRIVER = """
 import json, sys
-from repro import api, cli, data, places
-from repro.engine.provenance import software
+from repro import api, cli, data; from repro.store import places
+from repro.machine.provenance import software
 codes = [cli.run(command) for command in json.loads(sys.argv[1])]
 model = api.load_model(sys.argv[2], "reduced", store="published")
 places = [str(p.resolve()) for p in (*places.NAMED.values(), data.directory())]

@@ -22,14 +22,15 @@ from fixture_data import refused
 from small_training import ARRAYS, OPTIONS, PROFILE, RUNS, assert_same, hooked, strays
 
 from repro import cli
-from repro.cli.publishing import copy_finished
-from repro.engine import local as engine
-from repro.engine.local import train
-from repro.engine.locks import lock
-from repro.engine.weights import weights_path
+from repro.cli.publish import copy_finished
 from repro.errors import MachineError, RecordError
-from repro.profiles import profile
-from repro.store import ROOT, Record, Store
+from repro.machine import local as engine
+from repro.machine.local import train
+from repro.machine.weights import weights_path
+from repro.plan.profiles import profile
+from repro.store import Record, Store
+from repro.store.locks import lock
+from repro.store.places import ROOT
 
 REWRITES = 60  # of one record, by each of two processes
 

@@ -20,9 +20,9 @@ from typing import Any
 import small
 
 from repro import data
-from repro.config import Run
-from repro.engine import local
-from repro.engine.local import Options, train
+from repro.machine import local
+from repro.machine.local import Options, train
+from repro.plan.run import Run
 from repro.store import Store
 
 PROFILE = "tiny"

@@ -35,7 +35,7 @@ def train(folder: Path, numbers: list[int]) -> None:
     import trainee
 
     from repro import data
-    from repro.engine import local
+    from repro.machine import local
 
     setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
     runs = [trainee.RUNS[n] for n in numbers]

@@ -16,15 +16,15 @@ import torch
 
 from repro.bench import measure
 from repro.bench.arms import Workload
-from repro.engine.graph import Blocks, Captured, captured_on
-from repro.engine.precision import multiply_in
-from repro.engine.resident import Resident
-from repro.engine.starting import begin
-from repro.engine.step import CAPTURED, step_function
-from repro.evaluate import Room
-from repro.profiles import find_run, profile, runs
-from repro.stack import Stack, pack
-from repro.tasks import task_of
+from repro.machine.cuda.graph import Blocks, Captured, captured_on
+from repro.machine.precision import multiply_in
+from repro.machine.resident import Resident
+from repro.machine.starting import begin
+from repro.model.stack import Stack, pack
+from repro.plan.profiles import find_run, profile, runs
+from repro.train.evaluate import Room
+from repro.train.step import CAPTURED, step_function
+from repro.train.tasks import task_of
 
 DEVICE = os.environ.get("DRILL_DEVICE", "cuda")
 HOME = Path(os.environ.get("DRILL_HOME", "/tmp/drill"))

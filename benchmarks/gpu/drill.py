@@ -47,10 +47,11 @@ def next_job(left, asked, done):
 
 def train(profile, engine, budget, ids):
     """Only these Runs: what `repro train` does for whole experiments."""
-    from repro.engine.local import Options, train
-    from repro.profiles import find_run
-    from repro.profiles import profile as named
-    from repro.store import NAMED, Store
+    from repro.machine.local import Options, train
+    from repro.plan.profiles import find_run
+    from repro.plan.profiles import profile as named
+    from repro.store import Store
+    from repro.store.places import NAMED
 
     runs = [find_run(i, named(profile)) for i in ids]
     print(train(runs, Store(NAMED["runs"]), profile, Options(engine=engine, budget_seconds=budget)))

@@ -20,8 +20,8 @@ fi
 commit_fault() {
   timeout 60 python3 - "$packed" <<'END' || echo 'no commit: repro cannot be imported'
 import sys
-from repro.commit import commit
-from repro.places import ROOT
+from repro.machine.commit import commit
+from repro.store.places import ROOT
 head, dirty = commit(ROOT)
 packed = sys.argv[1] or "none, as prepare.sh was not run"
 if head != packed or dirty is not False:

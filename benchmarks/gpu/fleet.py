@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from arm import ARMS, DEVICE, HOME, TINY
 
-from repro.engine.provenance import commit
+from repro.machine.commit import commit
 
 QUICK = ("float32", "captured", "captured1", "ladder-captured")
 DRY = ("eager", "captured1")  # what a CPU of few, busy cores ends in time

@@ -10,13 +10,14 @@ import time
 import torch
 from arm import HOME
 
-from repro.engine import checkpoint
-from repro.engine.tensors import metadata
-from repro.engine.weights import publish_weights
 from repro.errors import ReproError
-from repro.files import write_file
-from repro.stack import Stack
-from repro.store import NAMED, Store
+from repro.machine import checkpoint
+from repro.machine.tensors import metadata
+from repro.machine.weights import publish_weights
+from repro.model.stack import Stack
+from repro.store import Store
+from repro.store.files import write_file
+from repro.store.places import NAMED
 
 KEPT, SECONDS = HOME / "kept", 5  # the engine saves every 30 s
 PART, LARGEST = "15M", 28e6  # bytes of a checkpoint that is brought back

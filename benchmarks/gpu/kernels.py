@@ -24,8 +24,9 @@ from torch._inductor.fx_passes.joint_graph import joint_graph_passes
 
 from repro.bench import grids, ladders, operations
 from repro.bench.arms import Workload, stack_of
-from repro.engine.flat import flatten
-from repro.engine.step import State, fresh, objective_of, rate_and_eps, update_of
+from repro.train.flat import flatten
+from repro.train.state import State, fresh
+from repro.train.step import objective_of, rate_and_eps, update_of
 
 (kind, number), options, work = sys.argv[1].split(":"), sys.argv[2:], Workload()
 makers = {

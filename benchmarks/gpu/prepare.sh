@@ -13,9 +13,9 @@ fi
 mkdir -p .drill/data .drill/resume
 cp -r "${REPRO_DATA:?names the folder of the data sets, as repro data fetch fills it}/mnist" .drill/data/
 chmod -R u+w .drill
-# The commit travels as the stamp that `repro.commit` reads where there is no git, with a digest of
+# The commit travels as the stamp that `repro.machine.commit` reads where there is no git, with a digest of
 # the sources: a changed one is dirty.
-python3 -m repro.commit && mv repro/_commit.txt .drill/
+python3 -m repro.machine.commit && mv repro/_commit.txt .drill/
 bytes() { xargs -0 -r stat -c %s -- 2>/dev/null | awk '{s += $1} END {print s + 0}'; }
 listed() { git ls-files -z --cached --others --exclude-standard "$@"; }
 tree=$(listed | bytes) carried=$(find .drill -type f -print0 | bytes)

@@ -6,13 +6,13 @@ import fnmatch
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from repro.config import LADDER_SIZES, LATENTS, WIDTHS, Run
-from repro.engine.step import CAPTURED
 from repro.errors import UsageError
-from repro.evaluate import ROWS
-from repro.experiments.grid import MAX_DEPTH, Cell, grid
-from repro.profiles import profile, run_of
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, grid
+from repro.plan.profiles import profile, run_of
+from repro.plan.run import LADDER_SIZES, LATENTS, WIDTHS, Run
+from repro.train.evaluate import ROWS
+from repro.train.step import CAPTURED
 
 Engine = Literal["plain", "eager", "compiled", "captured", "graph"]
 ENGINES: tuple[Engine, ...] = ("eager", "compiled")

@@ -14,11 +14,11 @@ from repro.bench.operations import (
     of_training,
     products_of,
 )
-from repro.engine.branches import Turn
-from repro.engine.device import turns
-from repro.engine.step import fresh
-from repro.experiments.grid import grid
-from repro.stack import Stack, pack
+from repro.machine.cuda.branches import Turn
+from repro.machine.device import turns
+from repro.model.stack import Stack, pack
+from repro.plan.experiments.grid import grid
+from repro.train.state import fresh
 
 
 def stacks_of(depths: tuple[int, ...], work: Workload) -> list[Stack]:

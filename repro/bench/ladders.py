@@ -10,16 +10,16 @@ from itertools import pairwise
 
 import torch
 
-from repro import streams
 from repro.bench import plain_ladder
 from repro.bench.arms import Arm, Workload
 from repro.bench.operations import BOTH, DTYPE, FORWARD, STEP, Operations, binary, of_training
 from repro.bench.products import Layer, Products
-from repro.engine.minibatch import LadderBatch
-from repro.engine.step import fresh
-from repro.experiments import ladder
-from repro.profiles import profile, run_of
-from repro.stack import Stack
+from repro.model import streams
+from repro.model.stack import Stack
+from repro.plan.experiments import ladder
+from repro.plan.profiles import profile, run_of
+from repro.train.minibatch import LadderBatch
+from repro.train.state import fresh
 
 WHITE = 255
 

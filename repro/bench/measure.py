@@ -34,11 +34,11 @@ from repro.bench.operations import (
     training_layers,
 )
 from repro.bench.roofline import Counts
-from repro.engine.device import scoring_rows
-from repro.engine.memory import keep_freed_memory
-from repro.engine.minibatch import BLOCK
-from repro.engine.precision import multiply_in, precision_on
-from repro.engine.step import COMPILED
+from repro.machine.device import scoring_rows
+from repro.machine.memory import keep_freed_memory
+from repro.machine.precision import multiply_in, precision_on
+from repro.train.minibatch import BLOCK
+from repro.train.step import COMPILED
 
 MEASURED_STEPS = 3  # of memory
 Times = dict[str, list[float]]

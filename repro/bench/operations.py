@@ -11,26 +11,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repro import streams
 from repro.bench import plain
 from repro.bench.arms import Arm, Workload, stack_of
 from repro.bench.products import Layer, Products, layers_of, scoring_chunks
-from repro.engine.graph import Captured, captured_on
-from repro.engine.minibatch import BLOCK, LadderBatch
-from repro.engine.state import shade
-from repro.engine.step import (
-    CAPTURED,
-    Minibatch,
-    State,
-    fresh,
-    leaves_of,
-    parts_of,
-)
-from repro.engine.step import step as one_step
-from repro.evaluate import importance_bound, statistics_pass
-from repro.layers import Net, fold
-from repro.score import noise_of
-from repro.stack import Stack
+from repro.machine.cuda.graph import Captured, captured_on
+from repro.model import streams
+from repro.model.layers import Net, fold
+from repro.model.stack import Stack
+from repro.train.evaluate import importance_bound, statistics_pass
+from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
+from repro.train.score import noise_of
+from repro.train.state import State, fresh, shade
+from repro.train.step import CAPTURED, leaves_of, parts_of
+from repro.train.step import step as one_step
 
 Operation = Callable[[], object]
 Operations = dict[str, Operation]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.config import Ladder, Optim
+from repro.plan.run import Ladder, Optim
 
 
 class Gauss(nn.Module):

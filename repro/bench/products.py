@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from repro.evaluate import ROWS
-from repro.stack import Stack
+from repro.model.stack import Stack
+from repro.train.evaluate import ROWS
 
 BOTTOM = {"lvae": "d1.a", "vae": "q1.a"}  # the layer that reads images
 ONCE = {"lvae": "d", "vae": "q1."}  # names of layers that see each image once, not each sample

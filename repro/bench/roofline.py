@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from repro.bench.products import Layer
-from repro.stack import Stack
+from repro.model.stack import Stack
 
 FORMULA = (
     "roofline: bound = max(FLOPs / measured rate of a large product, bytes / measured copy"

@@ -15,13 +15,13 @@ from repro.bench import ahead
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import task
 from repro.bench.roofline import FORMULA
-from repro.bfloat16 import multiplies_in_bfloat16
-from repro.engine.device import here
-from repro.engine.precision import precision_on
-from repro.engine.predict import has_compiler
-from repro.engine.provenance import environment
-from repro.engine.step import COMPILED
-from repro.engine.toolchain import compiler_fault
+from repro.machine.cost import has_compiler
+from repro.machine.device import here
+from repro.machine.precision import precision_on
+from repro.machine.provenance import environment
+from repro.machine.toolchain import compiler_fault
+from repro.model.bfloat16 import multiplies_in_bfloat16
+from repro.train.step import COMPILED
 
 Starting = Callable[[Arm], None]
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__

@@ -12,23 +12,20 @@ import repro.cli.first  # noqa: F401
 
 import typer
 
-from repro.cli import (
-    benching,
-    checking,
-    datasets,
-    drawing,
-    listing,
-    publishing,
-    reporting,
-    training,
-    using,
-    watching,
-)
+from repro.cli import bench as benching
+from repro.cli import check as checking
+from repro.cli import data as datasets
+from repro.cli import figures, tables, using
+from repro.cli import list as listing
+from repro.cli import publish as publishing
+from repro.cli import report as reporting
+from repro.cli import status as watching
+from repro.cli import train as training
 from repro.cli.terminal import complain, naming_strays, print_json
 from repro.errors import NothingError, ReproError
-from repro.files import READING, REMEDIES
 from repro.needed import lacking
-from repro.output import take_streams
+from repro.show.output import take_streams
+from repro.store.files import READING, REMEDIES
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
@@ -43,7 +40,7 @@ app = typer.Typer(
 )
 _MODULES = (
     *(listing, training, watching, using, publishing),
-    *(drawing, checking, reporting, benching, datasets),
+    *(tables, figures, checking, reporting, benching, datasets),
 )
 for _module in _MODULES:
     _module.register(app)

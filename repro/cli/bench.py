@@ -66,7 +66,7 @@ def bench(
     from repro.bench import suite
     from repro.bench.arms import ON_CUDA, QUICK, Workload, cuda_arms, known_arms, quick_arms, select
     from repro.bench.arms import arms as cpu_arms
-    from repro.engine.device import here
+    from repro.machine.device import here
 
     saved = comparing.load(compare) if compare else None
     on_cuda = here().type == "cuda"

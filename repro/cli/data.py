@@ -11,6 +11,7 @@ from rich.table import Table
 from repro import data as datasets
 from repro.cli.options import DataDir, examples
 from repro.cli.terminal import say, screen
+from repro.data.sources import FileStatus, directory
 
 STYLES = {"ok": "green", "missing": "yellow", "damaged": "red"}
 
@@ -46,16 +47,14 @@ def data(
     elif action is Action.verify:
         _say_verified("verified", datasets.verify(data_dir, names))
     else:
-        table = Table(
-            "data set", "file", "state", "", title=f"data folder {datasets.directory(data_dir)}"
-        )
+        table = Table("data set", "file", "state", "", title=f"data folder {directory(data_dir)}")
         for f in datasets.status(data_dir, names):
             shown = f"[{STYLES.get(f.state, 'dim')}]{f.state}"
             table.add_row(f.data_set, f.file, shown, f.detail)
         screen().print(table)
 
 
-def _say_verified(verb: str, found: list[datasets.FileStatus]) -> None:
+def _say_verified(verb: str, found: list[FileStatus]) -> None:
     """One line for each data set: what was compared with what is published."""
     for name in dict.fromkeys(f.data_set for f in found):
         mine = [f for f in found if f.data_set == name]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from repro.errors import DataError
-from repro.sealed import DAMAGED_NPZ
+from repro.store.sealed import DAMAGED_NPZ
 
 MAGIC = (b"\x93NUMPY", b"PK")  # of .npy and .npz, whatever their names
 SEPARATORS = {".csv": ",", ".amat": r"\s+"}

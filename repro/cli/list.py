@@ -11,11 +11,12 @@ from rich.table import Table
 from repro import data
 from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import in_words, print_json, say, screen
-from repro.config import Run, to_dict
-from repro.engine import predict
-from repro.experiments import EXPERIMENTS, UNLISTED, cell_of, experiments_of
-from repro.measures import precision
-from repro.profiles import Profile, find_run, runs
+from repro.judge.measures import precision
+from repro.machine import cost as predict
+from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
+from repro.plan.experiments.grid import cell_of
+from repro.plan.profiles import Profile, find_run, runs
+from repro.plan.run import Run, to_dict
 from repro.store import Record, Store
 
 FINISHED = ("done", "diverged")

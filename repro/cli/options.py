@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from repro.errors import UsageError
-from repro.profiles import PROFILES, Profile, profile
-from repro.sealed import FINAL
-from repro.seeds import LARGEST, MOST, Seeds, parsed
-from repro.store import NAMED, Store, open_store
+from repro.plan.profiles import PROFILES, Profile, profile
+from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
+from repro.store import Store, open_store
+from repro.store.places import NAMED
+from repro.store.sealed import FINAL
 
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
@@ -62,6 +63,16 @@ SeedToTrain = Annotated[
         max=LARGEST,
         metavar="N",
         help="Seed N alone of every Run.",
+        show_default=False,
+    ),
+]
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        readable=False,
+        help="Default: a folder of the store.",
         show_default=False,
     ),
 ]

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.drawing import render, script
-from repro.cli.listing import state
+from repro.cli.list import state
 from repro.cli.options import ProfileToTrain, examples, held, to_read
 from repro.cli.terminal import say
-from repro.engine.locks import lock_all
 from repro.errors import MachineError, NothingError, RecordError, UsageError
-from repro.experiments import DEFAULT, EXPERIMENTS, cell_of, cells
-from repro.experiments.grid import GREY_SCALES
-from repro.files import write_file
-from repro.places import CHECKOUT
-from repro.profiles import Profile, find_run, profile, runs
-from repro.store import NAMED, ROOT, Record, Store
+from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
+from repro.plan.experiments.grid import GREY_SCALES, cell_of
+from repro.plan.profiles import Profile, find_run, profile, runs
+from repro.show import scripts
+from repro.store import Record, Snapshot, Store
+from repro.store.files import write_file
+from repro.store.locks import lock_all
+from repro.store.places import CHECKOUT, NAMED, ROOT
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIGURES = tuple(f"figure{n}" for n in range(2, 11))
@@ -54,7 +54,7 @@ def publish(
     chosen = with_weights(source, target, p, weights or [])
     copied = copy_finished(source, target, p, allow_dirty)
     say(f"{len(copied)} records of profile {p.name} published in {target.root}")
-    from repro.engine.weights import publish_weights
+    from repro.machine.weights import publish_weights
 
     for record in chosen:
         path = publish_weights(source, target, record)
@@ -62,8 +62,11 @@ def publish(
     missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
     if missing:
         say(f"still missing there: {', '.join(missing)}")
-    for folder in ("tables", "figures"):
-        say(f"{len(render(folder, target, p))} files in {target.folder(p.name, folder)}")
+    from repro.show import layout, style
+
+    for folder, render_all in (("tables", layout.render_all), ("figures", style.render_all)):
+        place = target.folder(p.name, folder)
+        say(f"{len(render_all(Snapshot(target.root), p.name, place))} files in {place}")
     readme = ROOT / "README.md"
     write_file(readme, with_block(readme, results_block(target)).encode())
     say(f"{readme}: results up to date")
@@ -121,7 +124,7 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
     records = source.records(p.name)
     for name in set(asked) - {record.run.id for record in records}:
         raise UsageError(f"--weights {name}: no finished record in {source.root}: choose another")
-    from repro.engine.weights import published_path, refuse_publishing, weights_path
+    from repro.machine.weights import published_path, refuse_publishing, weights_path
 
     def renewed(record: Record) -> bool:
         if not published_path(target, p.name, record.run.id).is_file():
@@ -144,7 +147,7 @@ def results_block(store: Store) -> str:
     base = f"results/{p.name}"
     lines = [
         _headline(store, p),
-        script("tables", "table1").build(store, p.name).markdown().strip(),
+        scripts.load("tables", "table1").build(store, p.name).markdown().strip(),
         *_on_request(store, p, "table2"),
         _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
         *_on_request(store, p, "ablations"),
@@ -158,7 +161,7 @@ def _on_request(store: Store, p: Profile, table: str) -> list[str]:
     """A table with an experiment of its name, where there is a Run for it alone."""
     if not _any(store, p, table):
         return []
-    return [script("tables", table).build(store, p.name).markdown().strip()]
+    return [scripts.load("tables", table).build(store, p.name).markdown().strip()]
 
 
 def _figures(store: Store, p: Profile) -> list[str]:
@@ -224,7 +227,7 @@ def _ladders(store: Store, p: Profile, base: str) -> list[str]:
     records = [r for r in store.records(p.name) if r.run.data.labels]
     if not records:
         return []
-    table = script("tables", "ladder").build(store, p.name).markdown().strip()
+    table = scripts.load("tables", "ladder").build(store, p.name).markdown().strip()
     return [table, _every_ladder(records), f"![Ladder networks]({base}/figures/ladder.png)"]
 
 

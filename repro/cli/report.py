@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from repro import check as checks
-from repro.cli import listing
-from repro.cli.drawing import SHARED, script
+from repro.cli import list as listing
 from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.terminal import say
-from repro.config import Run
-from repro.experiments import EXPERIMENTS, UNLISTED, cell_of
-from repro.files import write_file
-from repro.places import SCRIPTS
-from repro.profiles import Profile, profile, runs
-from repro.report import commands, deviations, images, ledger, throughput
-from repro.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
-from repro.store import NAMED, Snapshot, Store
+from repro.judge import check as checks
+from repro.plan.experiments import EXPERIMENTS, UNLISTED
+from repro.plan.experiments.grid import cell_of
+from repro.plan.profiles import Profile, profile, runs
+from repro.plan.run import Run
+from repro.show import scripts
+from repro.show.report import commands, deviations, images, ledger, throughput
+from repro.show.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
+from repro.store import Snapshot, Store
+from repro.store.files import write_file
+from repro.store.places import NAMED
 
 NAME = "report.html"
+RATES = "Training throughput against the number of lanes."
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def report(
 
     It shows each profile that the store holds, or only --profile. It needs no network.
     """
-    from repro.report import page  # its template needs a library of its own
+    from repro.show.report import page  # its template needs a library of its own
 
     found, p = to_read(store, profile)
     opened = Snapshot(found.root)
@@ -111,17 +112,17 @@ def planned(store: Store, p: Profile) -> list[Run]:
 
 
 def sheets(store: Store, p: Profile, source: Source) -> tuple[Sheet, ...]:
-    """Every table that `repro tables` writes, the paper's own first."""
-    written: list[str] = script("tables", SHARED["tables"]).names()
-    names = sorted(written, key=lambda name: (not name[-1].isdigit(), name))
+    """Every table that `repro tables` writes."""
     return tuple(
-        Sheet(n, script("tables", n).build(store, p.name), source.drawn("tables", n)) for n in names
+        Sheet(n, scripts.load("tables", n).build(store, p.name), source.drawn("tables", n))
+        for n in scripts.names("tables")
     )
 
 
 def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     """Every figure that `repro figures` draws."""
-    style = script("figures", SHARED["figures"])
+    from repro.show import style
+
     return tuple(
         Figure(name, title(name), image_of(fig), source.drawn("figures", name))
         for name, fig in style.drawn(store, p.name)
@@ -130,29 +131,27 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
 
 def image_of(drawn: Any) -> images.Image:
     """A drawn figure with its caption."""
-    picture = script("figures", SHARED["figures"]).picture(drawn)
-    return images.inline(picture, str(drawn.get_label()))
+    from repro.show.style import picture
+
+    return images.inline(picture(drawn), str(drawn.get_label()))
 
 
 def benches(store: Store) -> Iterator[Measured]:
-    """Every saved benchmark, drawn by `figures/throughput.py` where it holds a curve.
+    """Every saved benchmark, drawn where it holds a curve. Raises RecordError."""
+    from repro.show import rates
 
-    Raises RecordError.
-    """
     for path in throughput.files(store):
         file = path.relative_to(store.root)
         bench = throughput.read(path, str(file))
-        drawn = script("figures", "throughput")
-        content = drawn.read(path)
-        if not drawn.has_curve(content):
+        content = rates.read(path)
+        if not rates.has_curve(content):
             yield Measured(bench, None)
             continue
-        image = image_of(drawn.draw(content))
-        behind = Behind((f"python figures/throughput.py {Path(name_of(store)) / file}",))
-        yield Measured(bench, Figure(f"throughput-{path.stem}", title("throughput"), image, behind))
+        image = image_of(rates.draw(content))
+        behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / file}",))
+        yield Measured(bench, Figure(f"throughput-{path.stem}", RATES, image, behind))
 
 
 def title(figure: str) -> str:
     """What a figure's script says that it shows."""
-    source = (SCRIPTS / "figures" / f"{figure}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or figure).splitlines()[0]
+    return (scripts.load("figures", figure).__doc__ or figure).splitlines()[0]

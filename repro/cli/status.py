@@ -13,18 +13,18 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from repro import seeds
-from repro.cli.listing import FINISHED, recorded_state
+from repro.cli.list import FINISHED, recorded_state
 from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
 from repro.cli.terminal import in_words, print_json, screen
-from repro.config import Run
-from repro.engine import predict
 from repro.errors import UsageError
-from repro.experiments import cell_of
-from repro.profiles import Profile, find_run, profile, runs
-from repro.report import commands
-from repro.status import Status, read_all
+from repro.machine import cost as predict
+from repro.plan import seeds
+from repro.plan.experiments.grid import cell_of
+from repro.plan.profiles import Profile, find_run, profile, runs
+from repro.plan.run import Run
+from repro.show.report import commands
 from repro.store import Store
+from repro.store.status import Status, read_all
 
 REFRESH = 2.0  # seconds
 QUIET = 60.0  # seconds after which it is said when a stack was last heard from

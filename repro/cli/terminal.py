@@ -8,12 +8,15 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from repro.errors import StrayWarning, UsageError
+from repro.plan.profiles import Profile
+from repro.store import Store
 
 PIPE_WIDTH = 140  # rich would cut tables at 80 columns where there is no terminal to ask
 FAILED = 1  # exit code: a check did not hold
@@ -52,6 +55,13 @@ def naming_strays() -> Iterator[None]:
         warnings.filterwarnings("default", category=StrayWarning)
         warnings.showwarning = show
         yield
+
+
+def say_written(files: list[Path], p: Profile, store: Store) -> None:
+    """What a command made of a store's profile."""
+    say(f"{len(files)} files of profile {p.name} from {store.root}:")
+    for path in files:
+        say(f"  {path}")
 
 
 def print_json(value: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro import data
-from repro.cli.listing import FINISHED, state
+from repro.cli.list import FINISHED, state
 from repro.cli.options import (
     CheckpointEvery,
     DataDir,
@@ -33,15 +33,17 @@ from repro.cli.options import (
     seeds_asked,
 )
 from repro.cli.terminal import complain, in_words, say, seconds
-from repro.config import Run
-from repro.engine import events, predict
-from repro.engine.toolchain import NO_COMPILER, compiler_fault
 from repro.errors import DataError, MachineError, NothingError, TrainingError, UsageError
-from repro.profiles import Profile, chosen, find_run
-from repro.store import NAMED, Store
+from repro.machine import cost as predict
+from repro.machine import events
+from repro.machine.toolchain import NO_COMPILER, compiler_fault
+from repro.plan.profiles import Profile, chosen, find_run
+from repro.plan.run import Run
+from repro.store import Store
+from repro.store.places import NAMED
 
 if TYPE_CHECKING:
-    from repro.engine.outcome import Outcome
+    from repro.machine.outcome import Outcome
 
 RECORD_BYTES = 300_000  # the store's own limit for a record
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
@@ -173,7 +175,7 @@ def train(
     _check_machine(plan, store, engine)
     if dry_run or not plan.todo:
         return
-    from repro.engine.local import Options
+    from repro.machine.local import Options
 
     options = Options(
         data_dir,
@@ -203,10 +205,10 @@ def train(
 
 def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
     if engine is Engine.ray:
-        from repro.engine import cluster
+        from repro.machine.ray import cluster
 
         return partial(cluster.train, address=address)
-    from repro.engine import local
+    from repro.machine import local
 
     return local.train
 
@@ -305,8 +307,8 @@ def evaluate(
             f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
             " train others"
         )
-    from repro.engine.local import Options
-    from repro.engine.rescoring import evaluate
+    from repro.machine.local import Options
+    from repro.machine.rescoring import evaluate
 
     asked = scoring_precision(precision)
     options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)

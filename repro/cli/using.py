@@ -27,14 +27,15 @@ from repro.cli.options import (
 from repro.cli.terminal import FAILED, complain, print_json, say, screen
 from repro.data.images import are_bytes, array_of, binarise, refuse_other_shapes
 from repro.errors import UsageError
-from repro.files import write_file
-from repro.profiles import Profile
-from repro.profiles import profile as profile_named
-from repro.store import NAMED, Store
+from repro.plan.profiles import Profile
+from repro.plan.profiles import profile as profile_named
+from repro.store import Store
+from repro.store.files import write_file
+from repro.store.places import NAMED
 
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
-    from repro.tasks import Compared
+    from repro.train.tasks.task import Compared
 
 
 def register(app: typer.Typer) -> None:
@@ -184,8 +185,8 @@ def verify(
     Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
     """
     opened, p = found(run, profile, store)
-    from repro.engine.local import Options
-    from repro.engine.rescoring import verify
+    from repro.machine.local import Options
+    from repro.machine.rescoring import verify
 
     asked = scoring_precision(precision)
     rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))

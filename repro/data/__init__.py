@@ -10,29 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from repro.config import Data
 from repro.data import mirrors, seen, sources
-from repro.data.images import Images, binarise
+from repro.data.images import Images
 from repro.data.mnist import MNIST
 from repro.data.norb import NORB
 from repro.data.omniglot import OMNIGLOT
 from repro.data.sources import DataSet, FileStatus, directory
 from repro.errors import DataError, MachineError, UsageError
-from repro.files import why_unreadable
-
-__all__ = [
-    "DATA_SETS",
-    "FileStatus",
-    "Images",
-    "binarise",
-    "directory",
-    "fetch",
-    "lacking",
-    "load",
-    "load_set",
-    "status",
-    "verify",
-]
+from repro.plan.run import Data
+from repro.store.files import why_unreadable
 
 DATA_SETS = {d.name: d for d in (MNIST, OMNIGLOT, NORB)}
 FIRST = ("mnist",)  # what is fetched unless another is asked for

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.config import Data
 from repro.data.images import Bytes, Images
 from repro.data.sources import DamageError, DataSet, File, blaming, read
+from repro.plan.run import Data
 
 SIDE = 28
 CLASSES = 10

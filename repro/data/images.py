@@ -132,7 +132,7 @@ def are_binary(array: Pixels) -> bool:
 
 def to_binary(array: Pixels) -> str:
     """The way from these images to binary ones, in words."""
-    draw = "`--binarise` or `repro.api.binarise`"
+    draw = "`--binarise` or `repro.data.images.binarise`"
     return f"give {'them' if are_bytes(array) else _as_bytes(array)} to {draw}"
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.config import Data
 from repro.data.images import Bytes
 from repro.errors import UsageError
+from repro.plan.run import Data
 
 Rows = NDArray[np.int64]
 

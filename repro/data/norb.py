@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.config import Data
 from repro.data.images import Bytes, Images
 from repro.data.sources import DamageError, DataSet, File, Stream, blaming, content_hash, opened
+from repro.plan.run import Data
 
 PAIRS = 24_300
 CAMERAS = 2

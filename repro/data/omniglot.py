@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from repro.config import Data
 from repro.data import originals
 from repro.data.images import Bytes, Images
 from repro.data.sources import Contents, DamageError, DataSet, File, blaming, read
+from repro.plan.run import Data
 
 SIDE, ALPHABETS = 28, 50
 COUNTS, REBUILT_COUNTS = (24_345, 8_070), (24_345, 8_115)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.config import Data
 from repro.data.images import Bytes, Images
 from repro.errors import DataError
+from repro.plan.run import Data
 
 Reals = NDArray[np.float32]
 Uniform = Callable[[str, int, tuple[int, ...]], Reals]

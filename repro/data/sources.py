@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-from repro.config import Data
 from repro.data.images import Images
 from repro.errors import DataError
-from repro.places import HOME
+from repro.plan.run import Data
+from repro.store.places import HOME
 
 FOLDER_VARIABLE = "REPRO_DATA"
 LOCAL = "local folder"

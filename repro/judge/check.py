@@ -1,6 +1,6 @@
 """`repro check`: published numbers and claims held against the records of a store. No torch.
 
-`repro.verdicts` judges each one; here they are gathered, and shown as JSON, table and lines.
+`repro.judge.verdicts` judges each one; here they are gathered, and shown as JSON, table and lines.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from repro.claims import CLAIMS
-from repro.compare import Comparison, Difference, compare
-from repro.experiments import Cell, cell_of
-from repro.profiles import PROFILES
+from repro.judge.claims import CLAIMS
+from repro.judge.compare import Comparison, Difference, compare
+from repro.judge.targets import TARGETS
+from repro.judge.verdicts import SILENT, ClaimResult, TargetResult, claim_result, target_result
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import PROFILES
 from repro.store import Record, Store
-from repro.targets import TARGETS
-from repro.verdicts import SILENT, ClaimResult, TargetResult, claim_result, target_result
 
 __all__ = [
     "ClaimResult",

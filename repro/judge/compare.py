@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.measures import array, metric
+from repro.judge.measures import array, metric
 from repro.store import Record, Store
 
 METRICS = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error

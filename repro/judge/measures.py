@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.sealed import FINAL, RESTORE
+from repro.judge.targets.target import ACTIVE_NATS, COLLAPSED_NATS
 from repro.store import Record
-from repro.targets import ACTIVE_NATS, COLLAPSED_NATS
+from repro.store.sealed import FINAL, RESTORE
 
 PUBLISHED = "published"  # the version of a data set that the paper used
 PCA_STEPS = 511  # projections are saved in this many steps between their low and high

@@ -11,12 +11,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from repro.claims import Claim
-from repro.experiments import Cell, cell_of, cells
-from repro.measures import PUBLISHED, data_version, metric
-from repro.profiles import Profile, run_of
+from repro.judge.claims.claim import Claim
+from repro.judge.measures import PUBLISHED, data_version, metric
+from repro.judge.targets.target import Target
+from repro.plan.experiments import cells
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import Profile, run_of
 from repro.store import Record
-from repro.targets import Target
 
 ENOUGH_SEEDS = 3
 ROUNDING = 1e-9  # a difference that is the tolerance in decimals is within it

@@ -1,1 +1,1 @@
-"""Where steps run: eager or compiled; one process here."""
+"""Where and how Runs are trained: device, engines, checkpoints, weights, records, progress."""

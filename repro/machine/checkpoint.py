@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.config import Run, from_dict, to_dict
-from repro.engine.state import State
-from repro.engine.tensors import REMEDY, metadata, read, write
 from repro.errors import RecordError
-from repro.layers import Params
-from repro.log import LaneLog, Log
-from repro.stack import Stack
+from repro.machine.tensors import REMEDY, metadata, read, write
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.plan.run import Run, from_dict, to_dict
+from repro.train.log import LaneLog, Log
+from repro.train.state import State
 
 Header = dict[str, Any]
 

@@ -1,7 +1,7 @@
 """Which commit the code that runs here is of: what git says of a checkout, else a build's stamp.
 
-A wheel is stamped by `setup.py`. `python -m repro.commit` stamps a checkout, for an image that
-gets its files without `.git`. Nothing but the standard library is imported.
+A wheel is stamped by `setup.py`. `python -m repro.machine.commit` stamps a checkout, for an image
+that gets its files without `.git`. Nothing but the standard library is imported.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import torch
 
-from repro.engine.branches import Turn
-from repro.evaluate import ROWS
+from repro.machine.cuda.branches import Turn
+from repro.train.evaluate import ROWS
 
 ROW_BYTES = 64 * 2**10  # of a row of a scoring pass: a few tensors as wide as the pixels
 MOST_ROWS = 2**18  # a device is busy with them; more would only take memory

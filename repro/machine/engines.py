@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from repro.config import Run
-from repro.engine import predict
-from repro.engine.checkpoint import Pinned
-from repro.engine.device import free_cached, is_out_of_memory
-from repro.engine.progress import notice
-from repro.engine.state import State
-from repro.engine.step import COMPILED
-from repro.engine.toolchain import NO_COMPILER, Fault, compiler_fault, fault_of
 from repro.errors import MachineError, ReproError
+from repro.machine import cost as predict
+from repro.machine.checkpoint import Pinned
+from repro.machine.device import free_cached, is_out_of_memory
+from repro.machine.progress import notice
+from repro.machine.toolchain import NO_COMPILER, Fault, compiler_fault, fault_of
+from repro.plan.run import Run
+from repro.train.state import State
+from repro.train.step import COMPILED
 
 AUTO, LAST = "auto", "eager"
 ORDER = ("graph", "captured", "compiled", LAST)  # each is made where those before it cannot be

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import MachineError
-from repro.log import LaneLog, Log, Row
+from repro.train.log import LaneLog, Log, Row
 
 FOLDER = ".tensorboard"
 VERSION = "brain.Event:2"  # of the format

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from repro.engine import checkpoint
-from repro.engine.checkpoint import Pinned
-from repro.engine.progress import Progress
-from repro.engine.state import State
-from repro.engine.stopping import Stopper
-from repro.log import Log
-from repro.stack import Stack
+from repro.machine import checkpoint
+from repro.machine.checkpoint import Pinned
+from repro.machine.progress import Progress
+from repro.machine.stopping import Stopper
+from repro.model.stack import Stack
+from repro.train.log import Log
+from repro.train.state import State
 
 T = TypeVar("T")
 CHECKPOINT_SECONDS = {

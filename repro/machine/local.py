@@ -10,27 +10,20 @@ from typing import Any
 import torch
 from rich.progress import Progress as Bar
 
-from repro import train as loop
-from repro.bfloat16 import multiplies_in_bfloat16
-from repro.config import Run
-from repro.engine import branches, checkpoint, device, predict
-from repro.engine.checkpoint import Pinned
-from repro.engine.engines import Engines, made
-from repro.engine.graph import Blocks, Captured, captured_on
-from repro.engine.keeper import Keeper
-from repro.engine.locks import PATIENCE, lock_all
-from repro.engine.memory import keep_freed_memory
-from repro.engine.minibatch import Batches
-from repro.engine.outcome import Outcome
-from repro.engine.precision import (
-    BFLOAT16,
-    multiply_in,
-    precision_on,
-    refuse_emulated,
-)
-from repro.engine.progress import Progress, named, new_bar, notice
-from repro.engine.provenance import environment
-from repro.engine.recording import (
+from repro.errors import RecordError, ReproError
+from repro.machine import checkpoint, device
+from repro.machine import cost as predict
+from repro.machine.checkpoint import Pinned
+from repro.machine.cuda import branches
+from repro.machine.cuda.graph import Blocks, Captured, captured_on
+from repro.machine.engines import Engines, made
+from repro.machine.keeper import Keeper
+from repro.machine.memory import keep_freed_memory
+from repro.machine.outcome import Outcome
+from repro.machine.precision import BFLOAT16, multiply_in, precision_on, refuse_emulated
+from repro.machine.progress import Progress, named, new_bar, notice
+from repro.machine.provenance import environment
+from repro.machine.recording import (
     failure_path,
     note_failures,
     record_lane,
@@ -38,19 +31,24 @@ from repro.engine.recording import (
     refuse_other_data,
     refuse_other_device,
 )
-from repro.engine.resident import Resident
-from repro.engine.starting import begin, ended, generations, obstacle, with_starts
-from repro.engine.state import shade
-from repro.engine.step import CAPTURED, State, step_function
-from repro.engine.stopping import BudgetSpent, Stopper
-from repro.engine.weights import weights_path
-from repro.errors import RecordError, ReproError
-from repro.evaluate import Room
-from repro.files import sweep_files
-from repro.log import LaneLog, Log
-from repro.stack import Stack, pack
+from repro.machine.resident import Resident
+from repro.machine.starting import begin, ended, generations, obstacle, with_starts
+from repro.machine.stopping import BudgetSpent, Stopper
+from repro.machine.weights import weights_path
+from repro.model.bfloat16 import multiplies_in_bfloat16
+from repro.model.stack import Stack, pack
+from repro.plan.run import Run
 from repro.store import Store
-from repro.tasks import Score, task_of
+from repro.store.files import sweep_files
+from repro.store.locks import PATIENCE, lock_all
+from repro.train import loop
+from repro.train.evaluate import Room
+from repro.train.log import LaneLog, Log
+from repro.train.minibatch import Batches
+from repro.train.state import State, shade
+from repro.train.step import CAPTURED, step_function
+from repro.train.tasks import task_of
+from repro.train.tasks.task import Score
 
 Branch = tuple[Stack, Pinned]
 

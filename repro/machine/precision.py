@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from repro.bfloat16 import multiplies_in_bfloat16
 from repro.errors import MachineError
+from repro.model.bfloat16 import multiplies_in_bfloat16
 
 FLOAT32, TF32, BFLOAT16 = PRECISIONS = ("float32", "tf32", "bfloat16")
 

@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from repro import status
-from repro.config import Run
-from repro.engine.checkpoint import path_of
-from repro.engine.events import Events
-from repro.engine.pace import Pace
-from repro.engine.state import State
-from repro.log import Log, latest
-from repro.stack import Stack
-from repro.tasks import task_of
+from repro.machine.checkpoint import path_of
+from repro.machine.events import Events
+from repro.machine.pace import Pace
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.store import status
+from repro.train.log import Log, latest
+from repro.train.state import State
+from repro.train.tasks import task_of
 
 
 def new_bar() -> Bar:

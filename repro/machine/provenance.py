@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro.commit import commit
-from repro.engine.device import multiprocessors
-from repro.places import ROOT
+from repro.machine.commit import commit
+from repro.machine.device import multiprocessors
+from repro.store.places import ROOT
 
 CORES = "cores"  # ends the name of a CPU
 

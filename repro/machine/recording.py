@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from repro.config import Run
-from repro.engine.checkpoint import Pinned
-from repro.engine.device import multiprocessors
-from repro.engine.outcome import Outcome
-from repro.engine.weights import save_weights, weights_path
 from repro.errors import MachineError, RecordError
-from repro.files import write_file
-from repro.layers import Params
-from repro.log import LaneLog
-from repro.score import Arrays, Images
+from repro.machine.checkpoint import Pinned
+from repro.machine.device import multiprocessors
+from repro.machine.outcome import Outcome
+from repro.machine.weights import save_weights, weights_path
+from repro.model.layers import Params
+from repro.plan.run import Run
 from repro.store import Record, Store
-from repro.tasks import Score, task_of
+from repro.store.files import write_file
+from repro.train.log import LaneLog
+from repro.train.score import Arrays, Images
+from repro.train.tasks import task_of
+from repro.train.tasks.task import Score
 
 
 def recorded(store: Store, profile: str, run: Run) -> bool:

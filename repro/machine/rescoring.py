@@ -6,19 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.engine.local import Options, Work
-from repro.engine.locks import lock
-from repro.engine.outcome import Outcome
-from repro.engine.progress import notice
-from repro.engine.provenance import environment, on_cpu
-from repro.engine.recording import refuse_other_data, rescore
-from repro.engine.weights import add_statistics, find_weights, load_weights
 from repro.errors import RecordError
-from repro.evaluate import Room
-from repro.score import Images
-from repro.stack import Stack
+from repro.machine.local import Options, Work
+from repro.machine.outcome import Outcome
+from repro.machine.progress import notice
+from repro.machine.provenance import environment, on_cpu
+from repro.machine.recording import refuse_other_data, rescore
+from repro.machine.weights import add_statistics, find_weights, load_weights
+from repro.model.stack import Stack
 from repro.store import Record, Store
-from repro.tasks import Again, Compared, Score, task_of
+from repro.store.locks import lock
+from repro.train.evaluate import Room
+from repro.train.score import Images
+from repro.train.tasks import task_of
+from repro.train.tasks.task import Again, Compared, Score
 
 
 def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from repro import data
-from repro.config import Run
-from repro.evaluate import Room
-from repro.score import Images
-from repro.tasks import task_of
+from repro.plan.run import Run
+from repro.train.evaluate import Room
+from repro.train.score import Images
+from repro.train.tasks import task_of
 
 
 @dataclass

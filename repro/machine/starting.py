@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from repro.config import Run
-from repro.engine.recording import Trained
-from repro.engine.step import State, fresh
-from repro.engine.weights import load_adam, load_weights, weights_path
 from repro.errors import RecordError
-from repro.layers import Params
-from repro.stack import Stack
+from repro.machine.recording import Trained
+from repro.machine.weights import load_adam, load_weights, weights_path
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Store
-from repro.tasks import Score
+from repro.train.state import State, fresh
+from repro.train.tasks.task import Score
 
 
 def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:

@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from repro.errors import RecordError
-from repro.files import write_file
+from repro.store.files import write_file
 
 KEY, BLANK = "sha256", b"0" * 64
 LENGTH = 8  # bytes that say how long the header is

@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.config import Ladder, Run, from_dict, to_dict
-from repro.engine.tensors import metadata, read, tensors_of, write
 from repro.errors import RecordError, UsageError
-from repro.layers import Moments, Params
+from repro.machine.tensors import metadata, read, tensors_of, write
+from repro.model.layers import Moments, Params
+from repro.plan.run import Ladder, Run, from_dict, to_dict
 from repro.store import Record, Store
 
 Statistics = dict[str, Moments]  # by the name of the layer that they normalise

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from repro.config import Model
-from repro.hierarchy import Pass
-from repro.layers import Dense, Net
-from repro.models import lvae, vae
+from repro.model import lvae, vae
+from repro.model.hierarchy import Pass
+from repro.model.layers import Dense, Net
+from repro.plan.run import Model
 
 
 class Family(NamedTuple):

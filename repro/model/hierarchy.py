@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.distributions import (
+from repro.model.distributions import (
     Bernoulli,
     Normal,
     kl_normal,
@@ -20,7 +20,7 @@ from repro.distributions import (
     log_normal,
     log_standard_normal,
 )
-from repro.layers import Net, cat_lanes
+from repro.model.layers import Net, cat_lanes
 
 
 class Pass(NamedTuple):

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.combinators import Combinator, combinator
-from repro.config import Ladder
-from repro.layers import Moments, Params, product
+from repro.model.combinators import Combinator, combinator
+from repro.model.layers import Moments, Params, product
+from repro.plan.run import Ladder
 
 
 class LadderNet(NamedTuple):

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.batch_norm import LINEAR, activated, normalised
-from repro.bfloat16 import CPU_MULTIPLIES
-from repro.config import Model
-from repro.distributions import VAR_TINY, Normal
+from repro.model.batch_norm import LINEAR, activated, normalised
+from repro.model.bfloat16 import CPU_MULTIPLIES
+from repro.model.distributions import VAR_TINY, Normal
+from repro.plan.run import Model
 
 Params = dict[str, Tensor]
 SMALL = 8192  # numbers of W in all lanes: to round such a product would cost more than it saves

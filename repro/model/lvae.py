@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from repro.config import Model
-from repro.distributions import Normal, precision_weighted
-from repro.hierarchy import Pass, complete, prior
-from repro.layers import (
+from repro.model.distributions import Normal, precision_weighted
+from repro.model.hierarchy import Pass, complete, prior
+from repro.model.layers import (
     Dense,
     Net,
     cat_lanes,
@@ -21,6 +20,7 @@ from repro.layers import (
     prior_layers,
     repeat_rows,
 )
+from repro.plan.run import Model
 
 
 def layers(model: Model, pixels: int) -> list[Dense]:

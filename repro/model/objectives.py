@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from repro.config import Optim
-from repro.distributions import log_mean_exp
-from repro.hierarchy import Pass, closed_form_kl
-from repro.layers import Net, add_lanes
+from repro.model.distributions import log_mean_exp
+from repro.model.hierarchy import Pass, closed_form_kl
+from repro.model.layers import Net, add_lanes
+from repro.plan.run import Optim
 
 
 def unit_kl(net: Net, out: Pass, kl: str) -> list[Tensor]:

@@ -13,11 +13,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Ladder, Model, Run
 from repro.errors import UsageError
-from repro.layers import Dense, Lanes, Net, Params, initial_value, output_bias
-from repro.models import MODELS, ladder_network
+from repro.model import ladder_network, streams
+from repro.model.families import MODELS
+from repro.model.layers import Dense, Lanes, Net, Params, initial_value, output_bias
+from repro.plan.run import Ladder, Model, Run
 
 
 @dataclass(frozen=True)

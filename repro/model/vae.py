@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from repro.config import Model
-from repro.distributions import Normal
-from repro.hierarchy import Pass, complete, prior
-from repro.layers import Dense, Net, mlp_layers, normal_layer, prior_layers, repeat_rows
+from repro.model.distributions import Normal
+from repro.model.hierarchy import Pass, complete, prior
+from repro.model.layers import Dense, Net, mlp_layers, normal_layer, prior_layers, repeat_rows
+from repro.plan.run import Model
 
 
 def layers(model: Model, pixels: int) -> list[Dense]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from repro.config import Run
+    from repro.plan.run import Run
 
 
 def conditions(run: Run) -> list[tuple[bool, str]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from repro.config import Evaluation, Run, Schedule
 from repro.errors import UsageError
-from repro.experiments import DEFAULT, EXPERIMENTS, ablations, cells, finetuning, iwae, ladder
-from repro.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
-from repro.seeds import Seeds, listed, of_id
+from repro.plan.experiments import DEFAULT, EXPERIMENTS, ablations, cells, finetuning, iwae, ladder
+from repro.plan.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
+from repro.plan.run import Evaluation, Run, Schedule
+from repro.plan.seeds import Seeds, listed, of_id
 
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
 PUBLISHED_EPOCHS = {"mnist": 2000, "omniglot": 1500, "norb": 2000}

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Literal
 
-from repro.conditions import conditions
 from repro.errors import UsageError
-from repro.plain import build
+from repro.plan.conditions import conditions
+from repro.plan.from_json import build
 
 LATENTS = (64, 32, 16, 8, 4)
 WIDTHS = (512, 256, 128, 64, 32)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from style import (
+from repro.show.style import (
     COLOURS,
     MARKERS,
     NOT_RUN,
@@ -22,12 +22,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repro.experiments import label_of
-from repro.experiments.grid import MAX_DEPTH
-from repro.measures import metric as read
-from repro.profiles import profile as find_profile
+from repro.judge.measures import metric as read
+from repro.judge.targets import TARGETS
+from repro.judge.targets.target import K_TEST, Target
+from repro.plan.experiments import label_of
+from repro.plan.experiments.grid import MAX_DEPTH
+from repro.plan.profiles import profile as find_profile
 from repro.store import Store
-from repro.targets import K_TEST, TARGETS, Target
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
 
@@ -137,3 +138,13 @@ def legend(fig: Figure, cells: list[Seeds], with_published: bool) -> None:
         look = {"color": "black", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
         handles.append(Line2D([], [], label="published", **look))
     fig.legend(handles=handles, loc="outside upper center", ncols=3)
+
+
+FIGURE3 = ByDepth(
+    "figure3",
+    "Figure 3. Bounds against depth, MNIST, higher is better.",
+    published={
+        "L1_test": ("text/L1_test/lvae5", "text/L1_test/vae3"),
+        "LK_test": ("text/L5000_test/lvae5",),
+    },
+)

@@ -1,33 +1,26 @@
 """What all tables share: Markdown, CSV and LaTeX, saving, arguments.
 
-A script of this folder is run as `python tables/table1.py --store results --profile quick`,
-or imported with this folder on `sys.path`. Nothing here computes results.
+A script is run as `python tables/table1.py --store results --profile quick`. Nothing here computes
+results.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from repro.errors import ReproError
-from repro.experiments import Cell
-from repro.files import write_file
-from repro.measures import PUBLISHED, data_version, precision
-from repro.output import take_streams
-from repro.profiles import Profile, run_of
-from repro.profiles import profile as find_profile
-from repro.scripts import load
-from repro.store import Record, Store, open_store
+from repro.judge.measures import PUBLISHED, data_version, precision
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import Profile, run_of
+from repro.show import scripts
+from repro.store import Record, Store
+from repro.store.files import write_file
 
-HERE = Path(__file__).resolve().parent
 SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500
 NEGATIVE = r"(?<![\w-])-(\d+(?:\.\d+)?)"
 RESERVED = r"[&%$#_{}]"  # by LaTeX
@@ -156,43 +149,20 @@ def save(table: Table, stem: Path) -> list[Path]:
     return [stem.with_name(stem.name + suffix) for suffix in content]
 
 
-def script(name: str) -> Any:
-    """A sibling of this module."""
-    return load(HERE, name)
-
-
-def names() -> list[str]:
-    """Every table of this folder."""
-    return sorted(p.stem for p in HERE.glob("*.py") if p.stem != Path(__file__).stem)
-
-
 def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Write every table of this folder. Raises UsageError, RecordError, MachineError."""
+    """Write every table. Raises UsageError, RecordError, MachineError."""
     written = []
-    for name in names():
-        written += save(script(name).build(store, profile), out_dir / name)
+    for name in scripts.names("tables"):
+        written += save(scripts.load("tables", name).build(store, profile), out_dir / name)
     return written
 
 
 def main(build: Callable[[Store, str], Table], script: str) -> int:
     """The command line of one table script; the exit status."""
-    name = Path(script).stem
-    parser = argparse.ArgumentParser(
-        description=f"Write {name} from saved records.",
-        epilog=f"example: python tables/{name}.py --store results --profile quick",
-    )
-    parser.add_argument("--store", help="runs, results or a path (default: runs, else results)")
-    parser.add_argument("--profile", default="quick", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/tables)")
-    args = parser.parse_args()
-    take_streams()
-    try:
-        store = open_store(args.store, args.profile)
-        store.some_records(find_profile(args.profile).name)
-        table = build(store, args.profile)
-        save(table, (args.out or store.folder(args.profile, "tables")) / name)
-    except ReproError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.code
-    print(table.markdown(), end="")
-    return 0
+
+    def write(store: Store, profile: str, stem: Path) -> str:
+        table = build(store, profile)
+        save(table, stem)
+        return table.markdown().rstrip("\n")
+
+    return scripts.main(script, write)

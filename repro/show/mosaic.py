@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from style import PAGE, add_caption, first_seed, gather, say
+from repro.show.style import PAGE, add_caption, first_seed, gather, say
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from repro.measures import array
+from repro.judge.measures import array
 from repro.store import Store
 
 PANELS = {

@@ -1,22 +1,83 @@
-"""Scripts of `tables/` and `figures/`, which are found by their path."""
+"""The scripts of `tables/` and `figures/`: found by listing the folder, loaded by their path.
+
+They are no package, as an installed one called `tables` would shadow PyTables.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from repro.errors import MachineError, ReproError
+from repro.plan.profiles import profile as find_profile
+from repro.show.output import take_streams
+from repro.store import Store, open_store
+from repro.store.places import SCRIPTS
 
-def load(folder: Path, name: str) -> ModuleType:
-    """A script by its path: both folders have a `ladder`. It may import its folder's modules."""
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    key = f"{folder.name}.{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, folder / f"{name}.py")
-        assert spec is not None, "a path that ends with .py has a loader"
-        assert spec.loader is not None
-        sys.modules[key] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[key])
-    return sys.modules[key]
+ENTRY = {"tables": "build", "figures": "draw"}  # the function of every script: (store, profile)
+
+
+def names(folder: str) -> list[str]:
+    """Every script of a folder, the paper's own in their order first. Raises MachineError."""
+    place = SCRIPTS / folder
+    found = [path.stem for path in place.glob("*.py")]
+    if not found:
+        raise MachineError(f"{place}: not found: run from a checkout, or install its wheel")
+    return sorted(found, key=_in_order)
+
+
+def _in_order(name: str) -> tuple[bool, int, str]:
+    number = re.search(r"\d+$", name)
+    return number is None, int(number[0]) if number else 0, name
+
+
+def load(folder: str, name: str) -> ModuleType:
+    """A script as a module. Raises MachineError where it is missing or is none of this folder."""
+    path, key = SCRIPTS / folder / f"{name}.py", f"repro.{folder}.{name}"
+    if key in sys.modules:
+        return sys.modules[key]
+    if not path.is_file():
+        raise MachineError(f"{path}: not found: run from a checkout, or install its wheel")
+    spec = importlib.util.spec_from_file_location(key, path)
+    assert spec is not None, "a path that ends with .py has a loader"
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, ENTRY[folder], None)):
+        raise MachineError(
+            f"{path}: has no function {ENTRY[folder]}(store, profile): move it out of {folder}/"
+        )
+    sys.modules[key] = module
+    return module
+
+
+def main(script: str, write: Callable[[Store, str, Path], str]) -> int:
+    """The command line of one script, given its file; the exit status.
+
+    `write` puts what a profile of a store shows at a stem, and returns what to print.
+    """
+    path = Path(script)
+    folder, name = path.parent.name, path.stem
+    parser = argparse.ArgumentParser(
+        description=f"Make {name} from saved records.",
+        epilog=f"example: python {folder}/{name}.py --store results --profile quick",
+    )
+    parser.add_argument("--store", help="runs, results or a path (default: runs, else results)")
+    parser.add_argument("--profile", default="quick", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help=f"folder (default: <store>/<profile>/{folder})")
+    args = parser.parse_args()
+    take_streams()
+    try:
+        store = open_store(args.store, args.profile)
+        store.some_records(find_profile(args.profile).name)
+        out = args.out or store.folder(args.profile, folder)
+        print(write(store, args.profile, out / name))
+    except ReproError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.code
+    return 0

@@ -1,23 +1,21 @@
 """What all figures share: looks, the records of an experiment, captions, saving, arguments.
 
-A script of this folder is run as `python figures/figure5.py --store results --profile quick`,
-or imported with this folder on `sys.path`. Nothing here computes results.
+A script is run as `python figures/figure5.py --store results --profile quick`. Nothing here
+computes results.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import io
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import plotting  # noqa: F401 - before matplotlib
+from repro.show.plotting import matplotlib
 
 import matplotlib.style
 import numpy as np
@@ -28,19 +26,17 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from repro.errors import ReproError
-from repro.experiments import EXPERIMENTS, Cell, cell_of, label_of
-from repro.files import write_file
-from repro.measures import PUBLISHED, data_version
-from repro.output import take_streams
-from repro.profiles import Profile, run_of
-from repro.profiles import profile as find_profile
-from repro.scripts import load
-from repro.store import Record, Store, open_store
+from repro.judge.measures import PUBLISHED, data_version
+from repro.plan.experiments import EXPERIMENTS, label_of
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import Profile, run_of
+from repro.plan.profiles import profile as profile_named
+from repro.show import scripts
+from repro.store import Record, Store
+from repro.store.files import write_file
 
 Draw = Callable[[Store, str], Figure]
 
-HERE = Path(__file__).resolve().parent
 PAGE = 6.9  # inches: a figure across two columns
 PANEL = 4.4  # one panel; its type is still readable when scaled to one column, 3.35
 DPI = 200
@@ -120,7 +116,7 @@ def first_seed(seeds: Iterable[Seeds]) -> str:
 
 def gather(store: Store, profile: str, experiment: str) -> list[Seeds]:
     """The records of an experiment's cells, in grid order. Raises UsageError, RecordError."""
-    p = find_profile(profile)
+    p = profile_named(profile)
     found: dict[Cell, list[Record]] = {cell: [] for cell in EXPERIMENTS[experiment]}
     for record in sorted(store.records(profile), key=lambda r: r.run.seed):
         if (cell := cell_of(record.run)) in found:
@@ -176,7 +172,7 @@ def write_in(ax: Axes, text: str) -> None:
 
 def add_caption(fig: Figure, text: str, profile: str, seeds: Iterable[Seeds]) -> None:
     """Add room below the panels for what is shown, profile, seeds and divergence."""
-    p, seeds = find_profile(profile), list(seeds)
+    p, seeds = profile_named(profile), list(seeds)
     protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
     number, _, rest = text.partition(". ")
     summary = p.ladder.summary if any(s.cell.labels for s in seeds) else p.summary
@@ -264,11 +260,6 @@ def save(fig: Figure, stem: Path) -> list[Path]:
     return written
 
 
-def script(name: str) -> Any:
-    """A sibling of this module."""
-    return load(HERE, name)
-
-
 def picture(fig: Figure) -> PIL.Image.Image:
     """What `save` writes as PNG, as pixels R, G, B."""
     with looks():
@@ -279,36 +270,20 @@ def picture(fig: Figure) -> PIL.Image.Image:
 
 
 def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
-    """Every figure of this folder with its name. Raises UsageError, RecordError."""
-    numbered = sorted((p.stem for p in HERE.glob("figure*.py")), key=lambda n: int(n[6:]))
-    for name in (*numbered, "ladder"):
-        yield name, script(name).draw(store, profile)
+    """Every figure with its name. Raises UsageError, RecordError, MachineError."""
+    for name in scripts.names("figures"):
+        yield name, scripts.load("figures", name).draw(store, profile)
 
 
 def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Save every figure of this folder. Raises UsageError, RecordError, MachineError."""
+    """Save every figure. Raises UsageError, RecordError, MachineError."""
     return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
 
 
 def main(draw: Draw, script: str) -> int:
     """The command line of one figure script; the exit status."""
-    name = Path(script).stem
-    parser = argparse.ArgumentParser(
-        description=f"Draw {name} from saved records.",
-        epilog=f"example: python figures/{name}.py --store results --profile quick",
-    )
-    parser.add_argument("--store", help="runs, results or a path (default: runs, else results)")
-    parser.add_argument("--profile", default="quick", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="folder (default: <store>/<profile>/figures)")
-    args = parser.parse_args()
-    take_streams()
-    try:
-        store = open_store(args.store, args.profile)
-        store.some_records(find_profile(args.profile).name)
-        out = args.out or store.folder(args.profile, "figures")
-        for path in save(draw(store, args.profile), out / name):
-            print(path)
-    except ReproError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.code
-    return 0
+
+    def write(store: Store, profile: str, stem: Path) -> str:
+        return "\n".join(map(str, save(draw(store, profile), stem)))
+
+    return scripts.main(script, write)

@@ -19,12 +19,11 @@ from typing import Any
 
 import pandas as pd
 
-from repro.config import Run, from_dict, to_dict
 from repro.errors import NothingError, RecordError, StrayWarning
-from repro.files import aside, is_file, names_in, patiently, replacing, sweep_folder
-from repro.places import NAMED as NAMED
-from repro.places import ROOT as ROOT
-from repro.sealed import (
+from repro.plan.run import Run, from_dict, to_dict
+from repro.store.files import aside, is_file, names_in, patiently, replacing, sweep_folder
+from repro.store.places import NAMED
+from repro.store.sealed import (
     DAMAGED_NPZ,
     FINAL,
     PARTS,

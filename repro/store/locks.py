@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 
 from repro.errors import MachineError
-from repro.files import disk_errors
+from repro.store.files import disk_errors
 
 PATIENCE = 0.5  # seconds: who only asks whether a Run is being trained holds it for a moment
 

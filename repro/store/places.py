@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
-CHECKOUT = all((ROOT / path).is_file() for path in ("tables/layout.py", "figures/style.py"))
+CHECKOUT = all((ROOT / path).is_file() for path in ("tables/table1.py", "figures/figure2.py"))
 SCRIPTS = ROOT if CHECKOUT else PACKAGE  # a wheel has tables/ and figures/ inside the package
 HOME = ROOT if CHECKOUT else Path()
 NAMED = {name: HOME / name for name in ("runs", "results")}

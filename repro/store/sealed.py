@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.files import unreadable
+from repro.store.files import unreadable
 
 FINAL = "final.json"
 PARTS = "run.json", "env.json"

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro.errors import MachineError, RecordError
-from repro.files import write_file
-from repro.plain import build
+from repro.plan.from_json import build
+from repro.store.files import write_file
 
 FOLDER = ".status"
 SECONDS = 2.0  # between two writes

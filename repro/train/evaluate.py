@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from repro.hierarchy import Pass
-from repro.layers import Moments, Net
-from repro.models import MODELS
-from repro.objectives import total_kl, unit_kl
+from repro.model.families import MODELS
+from repro.model.hierarchy import Pass
+from repro.model.layers import Moments, Net
+from repro.model.objectives import total_kl, unit_kl
 
 ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
 FEWEST_ROWS = 64

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Run
-from repro.engine.minibatch import BLOCK, Minibatch, sent, steps_of
-from repro.stack import Stack
+from repro.model import streams
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.minibatch import BLOCK, Minibatch, sent, steps_of
 
 __all__ = ["BLOCK", "Feed"]
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.engine.state import State, Update
-from repro.layers import Params
+from repro.model.layers import Params
+from repro.train.state import State, Update
 
 ALIGNMENT = 64  # numbers; a parameter begins where fast products can read it
 

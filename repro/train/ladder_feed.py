@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Run
 from repro.data.labelled import Split, split
-from repro.engine.minibatch import BLOCK, LadderBatch, sent, steps_of
-from repro.score import Images
-from repro.stack import Stack
+from repro.model import streams
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.minibatch import BLOCK, LadderBatch, sent, steps_of
+from repro.train.score import Images
 
 
 def split_of(run: Run, classes: np.ndarray) -> Split:

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.combinators import combinator
-from repro.config import Run
-from repro.engine.ladder_feed import split_of
-from repro.layers import Moments
-from repro.log import LaneLog
-from repro.models.ladder_network import LadderNet, cost, predict, statistics
-from repro.score import Arrays, Images
+from repro.model import streams
+from repro.model.combinators import combinator
+from repro.model.ladder_network import LadderNet, cost, predict, statistics
+from repro.model.layers import Moments
+from repro.plan.run import Run
+from repro.train.ladder_feed import split_of
+from repro.train.log import LaneLog
+from repro.train.score import Arrays, Images
 
 PERCENT = 100.0
 VERTICAL = (-2.0, 0.0, 2.0)  # values of u for which combinators are saved

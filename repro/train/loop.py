@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from repro.engine.minibatch import BLOCK, Batches
-from repro.engine.state import State
-from repro.log import LaneLog, Log, Row
-from repro.score import kl_names
-from repro.stack import Stack
-from repro.tasks import Score, task_of
+from repro.model.stack import Stack
+from repro.train.log import LaneLog, Log, Row
+from repro.train.minibatch import BLOCK, Batches
+from repro.train.score import kl_names
+from repro.train.state import State
+from repro.train.tasks import task_of
+from repro.train.tasks.task import Score
 
 __all__ = ["BLOCK", "LaneLog", "Log", "Row", "kl_names", "train"]
 

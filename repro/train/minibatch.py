@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from repro.config import Run
 from repro.errors import UsageError
+from repro.plan.run import Run
 
 BLOCK = 26  # steps prepared at once: 9 blocks in a MNIST epoch of 234, about 9 MB a lane
 

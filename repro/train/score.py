@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import streams
-from repro.config import Run
-from repro.evaluate import (
+from repro.model import streams
+from repro.model.hierarchy import generate
+from repro.model.layers import Moments, Net, fold
+from repro.plan.run import Run
+from repro.train.evaluate import (
     Noise,
     Room,
     bounds,
@@ -22,9 +24,7 @@ from repro.evaluate import (
     reconstruct,
     statistics_pass,
 )
-from repro.hierarchy import generate
-from repro.layers import Moments, Net, fold
-from repro.log import LaneLog
+from repro.train.log import LaneLog
 
 ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
 POINT_LEVELS = 511  # PCA points are saved on a grid finer than a printed dot

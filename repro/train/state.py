@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from repro.layers import Params, is_rounded
-from repro.stack import Stack
+from repro.model.layers import Params, is_rounded
+from repro.model.stack import Stack
 
 
 @dataclass

@@ -6,20 +6,19 @@ An objective goes up, as bounds do. Shapes: K lanes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from repro.config import Optim
-from repro.engine.compiler import fresh_compiler
-from repro.engine.device import here
-from repro.engine.flat import update_flat
-from repro.engine.minibatch import LadderBatch, Minibatch
-from repro.engine.state import State, Update, fresh
-from repro.layers import Params
-from repro.stack import Stack
-from repro.tasks import Objective, task_of
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.plan.run import Optim
+from repro.train.compiler import fresh_compiler, options_of_objective
+from repro.train.flat import update_flat
+from repro.train.minibatch import LadderBatch, Minibatch
+from repro.train.state import State, Update, fresh
+from repro.train.tasks import task_of
+from repro.train.tasks.task import Objective
 
 __all__ = [
     "CAPTURED",
@@ -120,15 +119,6 @@ COMPILED = ("compiled", "graph")  # engines whose body is compiled
 CAPTURED = ("captured", "graph")  # engines that record the body once and replay it
 
 
-def options_of_objective(device: torch.device) -> dict[str, Any] | None:
-    """Inductor's options for the objective alone, on the device where it runs.
-
-    On CUDA, Inductor splits every sum over the rows of a minibatch, a few hundred, into two
-    kernels; whole sums are fewer than half as many launches, which bound such a small step.
-    """
-    return {"split_reductions": False} if device.type == "cuda" else None
-
-
 def parts_of(stack: Stack, engine: str) -> tuple[Objective, Update, Rates]:
     """What a step is made of, as an engine runs it; what is compiled is so when first called.
 
@@ -138,7 +128,7 @@ def parts_of(stack: Stack, engine: str) -> tuple[Objective, Update, Rates]:
     rates: Rates = rate_and_eps
     if engine in COMPILED:
         fresh_compiler()
-        objective = torch.compile(objective, dynamic=False, options=options_of_objective(here()))
+        objective = torch.compile(objective, dynamic=False, options=options_of_objective())
     if engine in CAPTURED:
         update = update_flat(update)
     if engine in COMPILED:

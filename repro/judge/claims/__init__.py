@@ -4,9 +4,7 @@ Bounds and KL terms are in nats per example; several seeds of a Run count by the
 The thresholds were fixed before any long Run was looked at: the paper gives none.
 """
 
-from repro.claims import bounds, layers, other_sets
-from repro.claims.claim import Claim
-
-__all__ = ["CLAIMS", "Claim"]
+from repro.judge.claims import bounds, layers, other_sets
+from repro.judge.claims.claim import Claim
 
 CLAIMS: dict[str, Claim] = {c.id: c for c in (*bounds.CLAIMS, *layers.CLAIMS, *other_sets.CLAIMS)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from repro import measures
-from repro.claims.claim import (
+from repro.judge import measures
+from repro.judge.claims.claim import (
     DEEPEST,
     IMPROVES_NATS,
     LVAE,
@@ -19,9 +19,9 @@ from repro.claims.claim import (
     mean_of,
     rises,
 )
-from repro.experiments import Cell, label_of
-from repro.experiments.grid import column
-from repro.targets import MNIST_NATS, PAPER
+from repro.judge.targets.target import MNIST_NATS, PAPER
+from repro.plan.experiments import label_of
+from repro.plan.experiments.grid import Cell, column
 
 TIGHTER_NATS = MNIST_NATS
 FALL_NATS = 0.5  # a test bound that ends this far below its best shows over-fitting

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from repro import measures
-from repro.experiments import Cell
-from repro.experiments.grid import MAX_DEPTH, VARIANTS
+from repro.judge import measures
+from repro.judge.targets.target import MNIST_NATS
+from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
 from repro.store import Record
-from repro.targets import MNIST_NATS
 
 IMPROVES_NATS = 0.05  # about the Monte-Carlo error of a difference of two L_1
 NO_GAIN_NATS = MNIST_NATS  # a smaller step is no improvement "beyond" a depth

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from repro import measures
-from repro.claims.claim import (
+from repro.judge import measures
+from repro.judge.claims.claim import (
     DEEPEST,
     LVAE,
     VAE,
@@ -19,8 +19,8 @@ from repro.claims.claim import (
     in_row,
     mean_of,
 )
-from repro.experiments import label_of
-from repro.targets import ACTIVE_NATS, COLLAPSED_NATS, PAPER
+from repro.judge.targets.target import ACTIVE_NATS, COLLAPSED_NATS, PAPER
+from repro.plan.experiments import label_of
 
 ABOUT_ONE = (0.5, 1.5)  # layers that one measure activates
 MANY_ACTIVE = 0.8  # share of all units that warm-up begins with

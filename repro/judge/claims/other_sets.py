@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repro.claims.claim import (
+from repro.judge.claims.claim import (
     IMPROVES_NATS,
     SEVERAL_NATS,
     Claim,
@@ -12,9 +12,9 @@ from repro.claims.claim import (
     in_row,
     rises,
 )
-from repro.experiments import label_of
-from repro.experiments.grid import MAX_DEPTH, VARIANTS, Cell
-from repro.targets import NORB_SHARE, PAPER
+from repro.judge.targets.target import NORB_SHARE, PAPER
+from repro.plan.experiments import label_of
+from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
 
 OMNIGLOT = tuple(Cell("omniglot", v, MAX_DEPTH) for v in VARIANTS)
 OMNIGLOT_LVAE = OMNIGLOT[-1]

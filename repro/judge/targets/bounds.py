@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from repro.experiments import finetuning, iwae
-from repro.experiments.grid import GREY_SCALES, MAX_DEPTH, Cell, grid
-from repro.targets.target import (
+from repro.judge.targets.target import (
     BURDA,
     K_TEST,
     MNIST_GREY_SCALE,
@@ -15,6 +13,8 @@ from repro.targets.target import (
     TEST_IMAGES,
     Target,
 )
+from repro.plan.experiments import finetuning, iwae
+from repro.plan.experiments.grid import GREY_SCALES, MAX_DEPTH, Cell, grid
 
 
 def _mnist(

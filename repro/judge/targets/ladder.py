@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from repro.experiments import ladder
-from repro.experiments.grid import Cell
-from repro.targets.target import LADDER_SEEDS, Target
+from repro.judge.targets.target import LADDER_SEEDS, Target
+from repro.plan.experiments import ladder
+from repro.plan.experiments.grid import Cell
 
 RASMUS = "Rasmus et al. 2015 (arXiv:1507.02672v2)"
 KZKY = "kzky's TensorFlow port (ssl_ladder, 55f6b31)"

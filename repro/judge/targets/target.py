@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from repro.experiments.grid import GREY_SCALES, Cell
+from repro.plan.experiments.grid import GREY_SCALES, Cell
 
 PAPER = "Sønderby et al. 2016 (arXiv:1602.02282v3)"
 BURDA = "Burda et al. 2015"

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro.engine.flat import flatten
-from repro.engine.minibatch import BLOCK, Batches, each
-from repro.engine.state import State
+from repro.train.flat import flatten
+from repro.train.minibatch import BLOCK, Batches, each
+from repro.train.state import State
 
 Body = Callable[[], None]
 Capture = Callable[[Body], Body]

@@ -15,20 +15,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from repro import data
-from repro.config import Run
-from repro.engine import local, nodes
-from repro.engine.local import Options, Work
-from repro.engine.locks import lock_all
-from repro.engine.outcome import Outcome
-from repro.engine.progress import named, notice
-from repro.engine.provenance import software
-from repro.engine.recording import note_failures, recorded
-from repro.engine.starting import generations, with_starts
-from repro.engine.stopping import Stopper
+from repro.data.sources import directory
 from repro.errors import MachineError
-from repro.files import write_file
+from repro.machine import local
+from repro.machine.local import Options, Work
+from repro.machine.outcome import Outcome
+from repro.machine.progress import named, notice
+from repro.machine.provenance import software
+from repro.machine.ray import nodes
+from repro.machine.recording import note_failures, recorded
+from repro.machine.starting import generations, with_starts
+from repro.machine.stopping import Stopper
+from repro.plan.run import Run
 from repro.store import Store
+from repro.store.files import write_file
+from repro.store.locks import lock_all
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -67,7 +68,7 @@ def train(
     with lock_all(root / profile, [run.id for run in missing]):
         pass  # who holds one of them is named before anything starts
     with nodes.connected(address), _token(root / profile) as token:
-        options = replace(options, data_dir=data.directory(options.data_dir).resolve())
+        options = replace(options, data_dir=directory(options.data_dir).resolve())
         job = Job(root, profile, options, token, software(), deadline)
         driver = _Driver(job, Stopper(None))
         with driver.stopper.interruptible():

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from repro.engine.progress import notice
-from repro.engine.provenance import software
 from repro.errors import MachineError
-from repro.store import ROOT
+from repro.machine.progress import notice
+from repro.machine.provenance import software
+from repro.store.places import ROOT
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",

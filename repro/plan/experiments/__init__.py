@@ -1,20 +1,8 @@
 """Experiments: lists of cells that one table or figure needs. Data only."""
 
 from repro.errors import UsageError
-from repro.experiments import ablations, finetuning, grid, iwae, ladder, mnist, norb, omniglot
-from repro.experiments.grid import Cell, cell_of
-
-__all__ = [
-    "DEFAULT",
-    "EXPERIMENTS",
-    "ON_REQUEST",
-    "UNLISTED",
-    "Cell",
-    "cell_of",
-    "cells",
-    "experiments_of",
-    "label_of",
-]
+from repro.plan.experiments import ablations, finetuning, grid, iwae, ladder, mnist, norb, omniglot
+from repro.plan.experiments.grid import Cell
 
 EXPERIMENTS: dict[str, list[Cell]] = {
     **mnist.EXPERIMENTS,

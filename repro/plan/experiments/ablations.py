@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.config import Run
-from repro.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.run import Run
 
 DEFAULT = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
 MARK = "@"  # between a variant and the choice that is made otherwise

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from repro.config import Run, Schedule, Stage
-from repro.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.run import Run, Schedule, Stage
 
 START = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
 FALLS, FACTOR = 10, 0.75

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from repro.config import LATENTS, WIDTHS, Data, Model, Run
+from repro.plan.run import LATENTS, WIDTHS, Data, Model, Run
 
 
 @dataclass(frozen=True, order=True)

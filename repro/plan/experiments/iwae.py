@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from repro.config import Data, Evaluation, Model, Optim, Run, Schedule, Stage
-from repro.experiments.grid import Cell
+from repro.plan.experiments.grid import Cell
+from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage
 
 LATENTS, WIDTHS = (100, 50), (200, 100)
 BATCH = 20

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from repro.config import LADDER_SIZES, Data, Evaluation, Ladder, Optim, Run, Schedule
-from repro.experiments.grid import Cell
+from repro.plan.experiments.grid import Cell
+from repro.plan.run import LADDER_SIZES, Data, Evaluation, Ladder, Optim, Run, Schedule
 
 DEPTH = Ladder().depth
 FEW, EVERY_LABEL = 100, 60_000

@@ -1,6 +1,6 @@
 """What each MNIST table and figure of the paper needs."""
 
-from repro.experiments.grid import MAX_DEPTH, Cell, column, grid
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, column, grid
 
 DEEPEST = grid("mnist", range(MAX_DEPTH, MAX_DEPTH + 1))  # Fig. 2 does not state the depth: five
 

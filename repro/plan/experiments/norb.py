@@ -1,5 +1,5 @@
 """The small NORB column of Table 2."""
 
-from repro.experiments.grid import Cell, grid
+from repro.plan.experiments.grid import Cell, grid
 
 EXPERIMENTS: dict[str, list[Cell]] = {"norb": grid("norb")}

@@ -1,6 +1,6 @@
 """What the paper shows of OMNIGLOT."""
 
-from repro.experiments.grid import MAX_DEPTH, Cell, grid
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, grid
 
 EXPERIMENTS: dict[str, list[Cell]] = {
     "figure8": grid("omniglot"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from repro import seeds
-from repro.experiments import EXPERIMENTS, Cell
-from repro.profiles import PROFILES, Profile
+from repro.plan import seeds
+from repro.plan.experiments import EXPERIMENTS
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, Profile
 from repro.store import Record
 
 

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from repro.check import ClaimResult, Report, TargetResult
-from repro.experiments import EXPERIMENTS, Cell, cell_of
-from repro.profiles import Profile
-from repro.report import commands
-from repro.report.deviations import Choice
-from repro.report.images import Image
-from repro.report.ledger import Entry
-from repro.report.throughput import Bench
+from repro.judge.check import Report
+from repro.judge.verdicts import ClaimResult, TargetResult
+from repro.plan.experiments import EXPERIMENTS
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import Profile
+from repro.show.report import commands
+from repro.show.report.deviations import Choice
+from repro.show.report.images import Image
+from repro.show.report.ledger import Entry
+from repro.show.report.throughput import Bench
 from repro.store import Record
 
 TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}

@@ -1,6 +1,6 @@
 """The deviations ledger: paper, released code, and what is done here, from `deviations.toml`.
 
-The configured value is read from `repro.config`, so that the page cannot disagree with it.
+The configured value is read from `repro.plan.run`, so that the page cannot disagree with it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import Data, Evaluation, Ladder, Model, Optim, Schedule
-from repro.experiments import ablations
+from repro.plan.experiments import ablations
+from repro.plan.run import Data, Evaluation, Ladder, Model, Optim, Schedule
 
 FILE = Path(__file__).with_name("deviations.toml")
 PARTS: dict[str, Any] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from repro.config import Run
 from repro.errors import UsageError
-from repro.profiles import Profile, find_run
+from repro.plan.profiles import Profile, find_run
+from repro.plan.run import Run
 from repro.store import Record, Store
 
 LEGEND = {

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from repro.measures import precision
-from repro.report.content import Page
-from repro.report.ledger import LEGEND
+from repro.judge.measures import precision
+from repro.show.report.content import Page
+from repro.show.report.ledger import LEGEND
 from repro.store import Record
 
 HERE = Path(__file__).parent

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from repro.config import Run
-from repro.models import MODELS
-from repro.tasks.hierarchies import HIERARCHIES
-from repro.tasks.ladders import LADDERS
-from repro.tasks.task import Again, Compared, Objective, Score, Task
-
-__all__ = ["TASKS", "Again", "Compared", "Objective", "Score", "Task", "task_of"]
+from repro.model.families import MODELS
+from repro.plan.run import Run
+from repro.train.tasks.hierarchies import HIERARCHIES
+from repro.train.tasks.ladders import LADDERS
+from repro.train.tasks.task import Task
 
 TASKS = {**dict.fromkeys(MODELS, HIERARCHIES), "ladder": LADDERS}
 

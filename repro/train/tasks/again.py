@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError
-from repro.evaluate import bounds, importance_bound
-from repro.ladder_score import PERCENT, LadderScore, cost_names
-from repro.layers import Net
-from repro.score import ACTIVE, Arrays, Images, noise_of, standard_error
-from repro.sealed import RESTORE
+from repro.model.layers import Net
 from repro.store import Record
-from repro.tasks.task import Again, Compared
+from repro.store.sealed import RESTORE
+from repro.train.evaluate import bounds, importance_bound
+from repro.train.ladder_score import PERCENT, LadderScore, cost_names
+from repro.train.score import ACTIVE, Arrays, Images, noise_of, standard_error
+from repro.train.tasks.task import Again, Compared
 
 ROUNDING = 0.001  # nats of a mean, share of a cost: what another processor or thread count makes
 SAME = 0.05  # of the distance between two noises: nearer images have met the same noise

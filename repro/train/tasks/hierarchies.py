@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repro import streams
-from repro.config import Run
-from repro.data import DATA_SETS, binarise
-from repro.data import Images as Raw
-from repro.data.images import refuse_other_than_bytes
+from repro.data import DATA_SETS
+from repro.data.images import Images as Raw
+from repro.data.images import binarise, refuse_other_than_bytes
 from repro.data.real import Reals, real_valued
-from repro.engine.feed import Feed
-from repro.engine.minibatch import Minibatch
-from repro.layers import Params
-from repro.log import LaneLog, Row, latest
-from repro.models import MODELS
-from repro.objectives import bound
-from repro.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
-from repro.stack import Stack
-from repro.tasks.again import bounds_again
-from repro.tasks.task import Objective, Task
+from repro.model import streams
+from repro.model.families import MODELS
+from repro.model.layers import Params
+from repro.model.objectives import bound
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.feed import Feed
+from repro.train.log import LaneLog, Row, latest
+from repro.train.minibatch import Minibatch
+from repro.train.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
+from repro.train.tasks.again import bounds_again
+from repro.train.tasks.task import Objective, Task
 
 
 def objective(stack: Stack) -> Objective:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from repro.config import Run
-from repro.data import Images as Raw
+from repro.data.images import Images as Raw
 from repro.data.images import refuse_other_than_bytes
-from repro.engine.ladder_feed import LadderFeed
-from repro.engine.minibatch import LadderBatch
-from repro.ladder_score import cost_names, score_epoch, score_final
-from repro.layers import Params
-from repro.log import Row, latest
-from repro.models.ladder_network import LadderNet, cost
-from repro.stack import Stack
-from repro.tasks.again import errors_again
-from repro.tasks.task import Objective, Task
+from repro.model.ladder_network import LadderNet, cost
+from repro.model.layers import Params
+from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.ladder_feed import LadderFeed
+from repro.train.ladder_score import cost_names, score_epoch, score_final
+from repro.train.log import Row, latest
+from repro.train.minibatch import LadderBatch
+from repro.train.tasks.again import errors_again
+from repro.train.tasks.task import Objective, Task
 
 
 def objective(stack: Stack) -> Objective:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from repro.config import Run
-from repro.data import Images as Raw
-from repro.engine.minibatch import Batches
-from repro.layers import Moments, Params
-from repro.log import LaneLog, Row
-from repro.score import Arrays, Images
-from repro.stack import Stack
+from repro.data.images import Images as Raw
+from repro.model.layers import Moments, Params
+from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Record
+from repro.train.log import LaneLog, Row
+from repro.train.minibatch import Batches
+from repro.train.score import Arrays, Images
 
 Objective = Callable[[Params, Any], Tensor]
 

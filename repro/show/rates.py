@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from style import (
+from repro.show.style import (
     CAPTION_SIZE,
     COLOURS,
     MARGIN,
@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from repro.errors import RecordError, ReproError
-from repro.output import take_streams
+from repro.show.output import take_streams
 
 STEP = "step"
 LOOKS = {  # colour and marker of this variant
@@ -190,7 +190,7 @@ def main() -> int:
     """The command line of this script; the exit status."""
     parser = argparse.ArgumentParser(
         description="Draw training throughput against the number of lanes.",
-        epilog="example: python figures/throughput.py bench.json --out /tmp",
+        epilog="example: python -m repro.show.rates bench.json --out /tmp",
     )
     parser.add_argument("bench", type=Path, help="what `repro bench --json` printed")
     parser.add_argument("--out", type=Path, default=Path(), help="folder (default: this one)")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.config import Run
 from repro.data import DATA_SETS
 from repro.data.mnist import MNIST
-from repro.engine.toolchain import compiler_fault
+from repro.machine.toolchain import compiler_fault
+from repro.plan.run import Run
 
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
 COMPILED_SHARE = 0.6

@@ -1,0 +1,25 @@
+"""`repro tables`: what the scripts of `tables/` make of a store."""
+
+from __future__ import annotations
+
+import typer
+
+from repro.cli.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.terminal import say_written
+from repro.store import Snapshot
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples("repro tables", "repro tables --store results --profile quick --out /tmp/t")
+    )(tables)
+
+
+def tables(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
+    """Write every table from saved records: Markdown, CSV and LaTeX."""
+    from repro.show.layout import render_all
+
+    found, p = to_read(store, profile)
+    found.some_records(p.name)
+    place = out or found.folder(p.name, "tables")
+    say_written(render_all(Snapshot(found.root), p.name, place), p, found)

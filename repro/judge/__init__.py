@@ -1,0 +1,1 @@
+"""Evidence, targets, claims, verdicts. No torch."""

@@ -1,0 +1,1 @@
+"""CUDA graphs, and stacks that take turns."""

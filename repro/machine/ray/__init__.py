@@ -1,0 +1,1 @@
+"""Stacks as tasks of a Ray cluster."""

@@ -1,0 +1,1 @@
+"""The maths: streams, distributions, layers, models, objectives, stacks of lanes."""

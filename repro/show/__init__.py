@@ -1,0 +1,1 @@
+"""What tables, figures and the report share. No torch."""

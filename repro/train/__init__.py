@@ -1,0 +1,1 @@
+"""One step and its loop: feeds, state, evaluation, kinds of task."""
