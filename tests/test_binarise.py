@@ -14,6 +14,7 @@ from fixture_data import refused
 from scipy.special import xlog1py, xlogy
 
 from repro import data
+from repro.data.images import binarise
 from repro.errors import DataError, UsageError
 from repro.plan.run import Data
 from repro.train.tasks import task_of
@@ -29,42 +30,42 @@ def every_byte(copies: int) -> data.images.Bytes:
 def test_frequency_of_ones_is_byte_over_grey_scale(grey_scale: int) -> None:
     copies = 20_000
     p = np.arange(256) / grey_scale
-    ones = data.binarise(every_byte(copies), grey_scale, seed=0).mean(axis=0, dtype=np.float64)
+    ones = binarise(every_byte(copies), grey_scale, seed=0).mean(axis=0, dtype=np.float64)
     assert (np.abs(ones - p) <= 5 * np.sqrt(p * (1 - p) / copies)).all()
 
 
 def test_full_white_can_be_black_at_256_only() -> None:
     white = np.full((20_000, 1), 255, np.uint8)
-    assert data.binarise(white, 255, seed=0).min() == 1
-    assert data.binarise(white, 256, seed=0).min() == 0
+    assert binarise(white, 255, seed=0).min() == 1
+    assert binarise(white, 256, seed=0).min() == 0
 
 
 @pytest.mark.parametrize("grey_scale", [255, 256])
 def test_black_stays_black(grey_scale: int) -> None:
-    assert data.binarise(np.zeros((500, 784), np.uint8), grey_scale, seed=0).max() == 0
+    assert binarise(np.zeros((500, 784), np.uint8), grey_scale, seed=0).max() == 0
 
 
 def test_pixels_are_drawn_independently() -> None:
     grey = np.full((20_000, 2), 128, np.uint8)
-    ones = data.binarise(grey, 256, seed=0).astype(np.float64) - 0.5
+    ones = binarise(grey, 256, seed=0).astype(np.float64) - 0.5
     assert abs((ones[:, 0] * ones[:, 1]).mean()) < 5 * 0.25 / np.sqrt(len(ones))
 
 
 def test_seed_fixes_the_binarisation() -> None:
     grey = every_byte(10)
-    first, again, other = (data.binarise(grey, 256, seed) for seed in (0, 0, 1))
+    first, again, other = (binarise(grey, 256, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_published_binarisation_has_not_drifted() -> None:
-    drawn = data.binarise(every_byte(100), 256, seed=0)
+    drawn = binarise(every_byte(100), 256, seed=0)
     assert hashlib.sha256(drawn.tobytes()).hexdigest() == PINNED
 
 
 def test_unknown_grey_scale_is_a_usage_error() -> None:
     with refused(UsageError, "128", "255", "256"):
-        data.binarise(every_byte(1), 128, seed=0)
+        binarise(every_byte(1), 128, seed=0)
 
 
 BITS = np.eye(5, dtype=np.uint8)
@@ -77,15 +78,15 @@ GREY = every_byte(2)[:, ::5]
     ids=["int64", "big-endian", "Fortran order", "list"],
 )
 def test_bytes_of_any_integer_type_are_the_same_draw(images: object) -> None:
-    expected = data.binarise(GREY, 256, seed=3)
-    drawn = data.binarise(images, 256, seed=3)  # type: ignore[arg-type]
+    expected = binarise(GREY, 256, seed=3)
+    drawn = binarise(images, 256, seed=3)  # type: ignore[arg-type]
     np.testing.assert_array_equal(drawn, expected)
     assert drawn.dtype == np.uint8
 
 
 def test_two_valued_and_black_bytes_are_bytes() -> None:
-    np.testing.assert_array_equal(data.binarise(255 * BITS, 255, seed=0), BITS)
-    assert data.binarise(0 * BITS, 256, seed=0).max() == 0
+    np.testing.assert_array_equal(binarise(255 * BITS, 255, seed=0), BITS)
+    assert binarise(0 * BITS, 256, seed=0).max() == 0
 
 
 ALREADY = "already binary: leave --binarise out"
@@ -116,13 +117,13 @@ NO_BYTES = {
 @pytest.mark.parametrize(("images", "found", "remedy"), NO_BYTES.values(), ids=NO_BYTES)
 def test_what_is_no_bytes_is_refused(images: object, found: str, remedy: str) -> None:
     with refused(UsageError, found, remedy):
-        data.binarise(images, 256, seed=0)  # type: ignore[arg-type]
+        binarise(images, 256, seed=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, "1", None])
 def test_a_seed_is_a_whole_number(seed: object) -> None:
     with refused(UsageError, f"seed {seed!r}"):
-        data.binarise(GREY, 256, seed)  # type: ignore[arg-type]
+        binarise(GREY, 256, seed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

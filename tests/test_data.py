@@ -25,7 +25,7 @@ from fixture_data import (
 
 from repro import data
 from repro.data import idx, sources
-from repro.data.sources import DataSet
+from repro.data.sources import DataSet, directory
 from repro.errors import DataError, UsageError
 from repro.plan.run import Data
 from repro.store.places import ROOT
@@ -87,16 +87,16 @@ def test_content_hash_depends_on_every_file(tmp_path: Path) -> None:
 
 def test_argument_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPRO_DATA", "elsewhere")
-    assert data.directory(Path("here")) == Path("here")
+    assert directory(Path("here")) == Path("here")
 
 
 def test_environment_wins_over_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPRO_DATA", "elsewhere")
-    assert data.directory() == Path("elsewhere")
+    assert directory() == Path("elsewhere")
 
 
 def test_data_folder_of_the_checkout_is_the_default() -> None:
-    assert data.directory() == ROOT / "data"
+    assert directory() == ROOT / "data"
 
 
 def test_unknown_data_set_is_a_usage_error() -> None:

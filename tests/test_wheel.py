@@ -26,11 +26,13 @@ ALONE = ("--no-deps", "--no-index")
 # Runs commands one after another, then says how each ended and where things live.
 DRIVER = """
 import json, sys
-from repro import api, cli, data; from repro.store import places
+from repro import api, cli
+from repro.data.sources import directory
+from repro.store import places
 from repro.machine.provenance import software
 codes = [cli.run(command) for command in json.loads(sys.argv[1])]
 model = api.load_model(sys.argv[2], "reduced", store="published")
-places = [str(p.resolve()) for p in (*places.NAMED.values(), data.directory())]
+places = [str(p.resolve()) for p in (*places.NAMED.values(), directory())]
 told = {"codes": codes, "samples": len(model.sample(2)), "places": places, **software()}
 print("\\n" + json.dumps(told))
 """

@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        code = app(args=list(argv) or ["--help"], prog_name="repro", standalone_mode=False)
+        code = app(args=[*argv] or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()
     except NothingError as e:
         if "--json" in argv:
