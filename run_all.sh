@@ -153,7 +153,7 @@ repro() {
 }
 
 ask() {
-  "$python" -c "import sys; from repro.cli import options; print($1)"
+  "$python" -c "import sys; from repro.cli.shared import options; print($1)"
 }
 
 step() {

@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
 from repro.store import open_store

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.list import state
-from repro.cli.options import ProfileToTrain, examples, held, to_read
-from repro.cli.terminal import say
+from repro.cli.shared.options import ProfileToTrain, examples, held, to_read
+from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, cell_of
@@ -19,6 +18,7 @@ from repro.store import Record, Snapshot, Store
 from repro.store.files import write_file
 from repro.store.locks import lock_all
 from repro.store.places import CHECKOUT, NAMED, ROOT
+from repro.store.states import state
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIGURES = tuple(f"figure{n}" for n in range(2, 11))
@@ -62,14 +62,19 @@ def publish(
     missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
     if missing:
         say(f"still missing there: {', '.join(missing)}")
-    from repro.show import layout, style
-
-    for folder, render_all in (("tables", layout.render_all), ("figures", style.render_all)):
-        place = target.folder(p.name, folder)
-        say(f"{len(render_all(Snapshot(target.root), p.name, place))} files in {place}")
+    for folder in ("tables", "figures"):
+        say(f"{len(render(folder, target, p))} files in {target.folder(p.name, folder)}")
     readme = ROOT / "README.md"
     write_file(readme, with_block(readme, results_block(target)).encode())
     say(f"{readme}: results up to date")
+
+
+def render(folder: str, store: Store, p: Profile) -> list[Path]:
+    """The files that every script of a folder makes of a store."""
+    from repro.show import layout, style
+
+    shared = {"tables": layout, "figures": style}[folder]
+    return shared.render_all(Snapshot(store.root), p.name, store.folder(p.name, folder))
 
 
 def copy_finished(

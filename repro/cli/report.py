@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from repro.cli import list as listing
-from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import say
+from repro.cli.shared.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import say
 from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.experiments.grid import cell_of
