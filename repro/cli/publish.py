@@ -73,8 +73,8 @@ def render(folder: str, store: Store, p: Profile) -> list[Path]:
     """The files that every script of a folder makes of a store."""
     from repro.show import layout, style
 
-    shared = {"tables": layout, "figures": style}[folder]
-    return shared.render_all(Snapshot(store.root), p.name, store.folder(p.name, folder))
+    render_all = layout.render_all if folder == "tables" else style.render_all
+    return render_all(Snapshot(store.root), p.name, store.folder(p.name, folder))
 
 
 def copy_finished(
