@@ -57,7 +57,7 @@ def status(
     """What is training, and how far it is; what was interrupted, and how it continues.
 
     Without --profile: what is begun, else the fullest profile that the store holds. It disturbs no
-    training, and needs no right to write. ARCHITECTURE.md, Watching, lists the keys of --json.
+    training, and needs no right to write. docs/commands.md lists the keys of --json.
     """
     if watch and (as_json or not sys.stdout.isatty()):
         raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")
