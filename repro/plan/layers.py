@@ -42,13 +42,6 @@ class Dense:
         return self.fan_in * self.fan_out
 
 
-def layers(model: Model | Ladder, pixels: int) -> list[Dense]:
-    """What a model declares, the layer that reads the data first."""
-    if isinstance(model, Ladder):
-        return ladder(model)
-    return vae(model, pixels) if model.family == "vae" else lvae(model, pixels)
-
-
 def vae(model: Model, pixels: int) -> list[Dense]:
     """q(z_1|x), q(z_i|z_{i-1}) and the generative network."""
     below = (pixels, *model.latents)
@@ -127,6 +120,14 @@ def ladder(model: Ladder) -> list[Dense]:
     up = [Dense(f"f{i}", m[i - 1], m[i], i, "image") for i in range(1, len(m))]
     down = [i for i in model.estimated if i < model.depth]
     return up + [Dense(f"g{i}", m[i + 1], m[i], i, "generative") for i in down]
+
+
+FAMILIES = {"vae": vae, "lvae": lvae}
+
+
+def layers(model: Model | Ladder, pixels: int) -> list[Dense]:
+    """What a model declares, the layer that reads the data first."""
+    return ladder(model) if isinstance(model, Ladder) else FAMILIES[model.family](model, pixels)
 
 
 class Product(NamedTuple):
