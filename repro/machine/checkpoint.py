@@ -22,7 +22,7 @@ from repro.errors import RecordError
 from repro.machine.tensors import REMEDY, metadata, read, write
 from repro.model.layers import Params
 from repro.model.stack import Stack
-from repro.plan.run import Run, from_dict, to_dict
+from repro.plan.run import Run, from_dict, saved
 from repro.train.log import LaneLog, Log
 from repro.train.state import State
 
@@ -82,7 +82,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
             if getattr(lane, name):
                 tensors[f"{name}/{k}"] = torch.from_numpy(np.stack(getattr(lane, name)))
     header = {
-        "runs": [to_dict(run) for run in stack.runs],
+        "runs": [saved(run) for run in stack.runs],
         "pinned": dataclasses.asdict(pinned),
         "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data")},
         "lanes": [
