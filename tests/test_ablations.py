@@ -20,7 +20,7 @@ from repro.plan import profiles
 from repro.plan.experiments import experiments_of, label_of
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
 from repro.plan.profiles import PROFILES, find_run, profile, runs
-from repro.plan.run import Data, Run, from_dict, to_dict
+from repro.plan.run import Data, Run, from_dict, saved
 from repro.store import Store
 from repro.train import score
 from repro.train.evaluate import bounds, minibatch_statistics, statistics_pass
@@ -99,7 +99,7 @@ def test_an_ablation_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("name", CHOICES)
 def test_an_ablation_survives_its_json(name: str) -> None:
     run = run_of(name)
-    assert from_dict(to_dict(run)) == run
+    assert from_dict(saved(run)) == run
 
 
 def test_names_and_hashes_of_all_ablations_differ() -> None:

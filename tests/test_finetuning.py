@@ -24,7 +24,7 @@ from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import finetuning
 from repro.plan.profiles import PROFILES, profile, runs
-from repro.plan.run import Run, Schedule, Stage, from_dict, to_dict
+from repro.plan.run import Run, Schedule, Stage, from_dict, saved
 from repro.show.scripts import load as script
 from repro.store import Store
 from repro.train.feed import Feed
@@ -82,7 +82,7 @@ def test_samples_of_each_row(variant: str, samples: tuple[int, int]) -> None:
 
 def test_a_fine_tuned_run_survives_its_json() -> None:
     run = run_of(IW10)
-    again = from_dict(to_dict(run))
+    again = from_dict(saved(run))
     assert (again, again.hash) == (run, run.hash)
 
 

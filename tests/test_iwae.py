@@ -25,7 +25,7 @@ from repro.plan import profiles
 from repro.plan.experiments import iwae
 from repro.plan.layers import layers
 from repro.plan.profiles import PROFILES, find_run, profile, runs
-from repro.plan.run import Data, Run, from_dict, to_dict
+from repro.plan.run import Data, Run, from_dict, saved
 from repro.show import results
 from repro.show.scripts import load as script
 from repro.store import Store
@@ -192,7 +192,7 @@ def test_pixels_are_bytes_over_255() -> None:
 
 def test_its_json_and_its_name_lead_back_to_the_run() -> None:
     run = run_of(seed=2)
-    assert from_dict(to_dict(run)) == run
+    assert from_dict(saved(run)) == run
     assert find_run("mnist-iwae_k50-L2-s2", profile("paper")) == run
 
 

@@ -37,6 +37,7 @@ from repro.machine.weights import weights_path
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
+from repro.train.minibatch import BLOCK
 
 
 def test_training_records_every_run(store: Store) -> None:
@@ -252,6 +253,31 @@ def test_a_run_is_not_scored_again_on_another_version_of_its_data(
     monkeypatch.setattr("repro.data.load", other_version)
     with refused(RecordError, RUNS[1].id, "--data-dir"):
         evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["renamed.safetensors", path_of(Path(), Stack((RUNS[0],))).name])
+def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(
+    name: str, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    path = path.rename(path.with_name(name))
+    steps = hooked(monkeypatch, lambda *_: None)
+    train(RUNS, store, PROFILE, OPTIONS)
+    assert steps == [(EPOCHS * BLOCKS - 1) * BLOCK]
+    assert checkpoints(store) == []
+    for run in RUNS:
+        assert_same(store, whole, run)
+
+
+def test_a_checkpoint_is_split_whatever_it_is_called(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(store, RUNS, monkeypatch)
+    path.rename(path.parent / path_of(path.parent, Stack((RUNS[0],))).name)  # as its first half
+    halves = checkpoint.split(path.parent, Stack(tuple(RUNS)), 1)
+    kept = [load_header(checkpoint.find(path.parent, half))[0] for half in halves]
+    assert kept == [[run] for run in RUNS]
+    assert len(checkpoints(store)) == 2
 
 
 def test_checkpoints_are_named_by_runs_in_lane_order(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def before_divergence(records, out):
 def last_sound(record):
     """The newest kept checkpoint in which the Run had not diverged, and its lane there."""
     for path in sorted(KEPT.glob(f"{record.profile}-*"), key=lambda p: -p.stat().st_mtime):
-        hashes = [run.hash for run in checkpoint.load_header(path)[0]]
-        if record.run.hash in hashes:
-            lane = hashes.index(record.run.hash)
+        runs = checkpoint.load_header(path)[0]
+        if record.run in runs:
+            lane = runs.index(record.run)
             if diverged(path)[lane] is None:
                 return path, lane
     return None

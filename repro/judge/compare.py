@@ -102,7 +102,7 @@ def _unlike(ours: Record, reference: Record) -> str:
 
 
 def _same_but_seed(a: Record, b: Record) -> bool:
-    return not a.diverged and a.run.with_seed(b.run.seed).hash == b.run.hash
+    return not a.diverged and a.run.with_seed(b.run.seed) == b.run
 
 
 def _metrics(ours: Record, reference: Record) -> list[str]:

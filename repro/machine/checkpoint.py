@@ -22,7 +22,7 @@ from repro.errors import RecordError
 from repro.machine.tensors import REMEDY, metadata, read, write
 from repro.model.layers import Params
 from repro.model.stack import Stack
-from repro.plan.run import Run, from_dict, to_dict
+from repro.plan.run import Run, from_dict, saved
 from repro.train.log import LaneLog, Log
 from repro.train.state import State
 
@@ -42,9 +42,34 @@ class Pinned:
 
 
 def path_of(folder: Path, stack: Stack) -> Path:
-    """The checkpoint file of a stack: named by its Runs in lane order."""
-    key = hashlib.sha256("".join(run.hash for run in stack.runs).encode()).hexdigest()
-    return folder / f"{key[:16]}.safetensors"
+    """What a new checkpoint of a stack is called; `find` finds it by its Runs."""
+    key = "".join(f"{run.id} {run.hash}\n" for run in stack.runs)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+
+
+def find(folder: Path, stack: Stack) -> Path:
+    """The file of these very Runs in this order, whatever it is called; else where to put one.
+
+    Raises RecordError where a checkpoint is damaged, as nobody can say whose that was.
+    """
+    own = path_of(folder, stack)
+    held = {path: tuple(runs) for path, runs, _ in headers(folder)}
+    if found := [path for path, runs in held.items() if runs == stack.runs]:
+        return own if own in found else found[0]
+    names = (own.with_stem(f"{own.stem}{n}") for n in ("", *range(1, len(held) + 1)))
+    return next(path for path in names if path not in held)
+
+
+def headers(folder: Path) -> Iterator[tuple[Path, list[Run], Pinned]]:
+    """Every checkpoint of a folder with its header. Raises RecordError for a damaged one."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            runs, pinned = load_header(path)
+        except RecordError:
+            if not path.exists():  # another process has just finished it
+                continue
+            raise
+        yield path, runs, pinned
 
 
 def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pinned) -> None:
@@ -57,7 +82,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
             if getattr(lane, name):
                 tensors[f"{name}/{k}"] = torch.from_numpy(np.stack(getattr(lane, name)))
     header = {
-        "runs": [to_dict(run) for run in stack.runs],
+        "runs": [saved(run) for run in stack.runs],
         "pinned": dataclasses.asdict(pinned),
         "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data")},
         "lanes": [
@@ -117,7 +142,7 @@ def _foreign(path: Path) -> Iterator[None]:
 def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:
     """The first `middle` lanes and the others as stacks; each gets its part of a checkpoint."""
     halves = [Stack(stack.runs[:middle]), Stack(stack.runs[middle:])]
-    path = path_of(folder, stack)
+    path = find(folder, stack)
     if not path.exists():
         return halves
     _, pinned = load_header(path)
@@ -125,7 +150,7 @@ def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:
     for half, start in zip(halves, (0, middle), strict=True):
         lanes = slice(start, start + len(half.runs))
         part = dataclasses.replace(log, lanes=log.lanes[lanes])
-        save_checkpoint(path_of(folder, half), half, lanes_of(stack, state, lanes), part, pinned)
+        save_checkpoint(find(folder, half), half, lanes_of(stack, state, lanes), part, pinned)
     path.unlink()
     return halves
 

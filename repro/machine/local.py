@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.progress import Progress as Bar
 
-from repro.errors import RecordError, ReproError
+from repro.errors import ReproError
 from repro.machine import checkpoint, device
 from repro.machine import cost as predict
 from repro.machine.checkpoint import Pinned
@@ -111,6 +111,7 @@ class Work:
         rows = self.options.scoring_rows or device.scoring_rows(self.device)
         self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
+        self.checkpoints = self.folder / ".checkpoints"
         self.stopper = Stopper(self.options.budget_seconds)
         count = device.multiprocessors(self.device)
         told, interrupted = self.options.compiler_told, self.stopper.interrupted.is_set
@@ -131,23 +132,17 @@ class Work:
 
     def stacks(self, runs: list[Run]) -> list[Branch]:
         """Interrupted stacks as their checkpoints pin them, then the rest, longest first."""
-        wanted = {run.hash for run in runs}
+        wanted = set(runs)
         found: list[Branch] = []
-        for path in sorted((self.folder / ".checkpoints").glob("*.safetensors")):
-            try:
-                lanes, pinned = checkpoint.load_header(path)
-            except RecordError:
-                if not path.exists():  # another process has just finished it
-                    continue
-                raise
-            if wanted & {run.hash for run in lanes}:
+        for path, lanes, pinned in checkpoint.headers(self.checkpoints):
+            if wanted & set(lanes):
                 refuse_other_device(pinned, self.device, path)
                 self._warn_of_emulation(lanes, pinned)
                 found.append((Stack(tuple(lanes)), pinned))
-                wanted -= {run.hash for run in lanes}
+                wanted -= set(lanes)
             elif all(recorded(self.store, self.profile, run) for run in lanes):
                 path.unlink(missing_ok=True)  # killed after the last record
-        left = [run for run in runs if run.hash in wanted]
+        left = [run for run in runs if run in wanted]
         rest = pack(left, self._most_lanes(left)) if left else []
         rest.sort(key=lambda s: -sum(map(predict.training_flops, s.runs)))
         return found + [(stack, self._choose(stack)) for stack in rest]
@@ -196,13 +191,14 @@ class Work:
         """A stack, locked, its failure noted; returns what is to be trained in its place."""
         too_large = False
         with lock_all(self.folder, [r.id for r in stack.runs], self.options.patience_seconds):
-            self._sweep(stack)
-            left = self._unrecorded(stack, outcome)
+            path = checkpoint.find(self.checkpoints, stack)
+            self._sweep(stack, path)
+            left = self._unrecorded(stack, path, outcome)
             if len(left) < len(stack.runs):
                 return [Stack(left)] if left else []
             try:
                 yield from self.engines.trying(
-                    pinned, self.device, lambda p: self._train_stack(stack, p, outcome, bar)
+                    pinned, self.device, lambda p: self._train_stack(stack, p, path, outcome, bar)
                 )
             except (ReproError, BudgetSpent, KeyboardInterrupt, ModuleNotFoundError):
                 raise
@@ -214,12 +210,11 @@ class Work:
             # The attempt's tensors are gone.
             return self._split(stack, alone) if too_large else []
 
-    def _unrecorded(self, stack: Stack, outcome: Outcome) -> tuple[Run, ...]:
+    def _unrecorded(self, stack: Stack, path: Path, outcome: Outcome) -> tuple[Run, ...]:
         """Without what another process has recorded since stacks were formed; now they are locked.
 
         A stack with a checkpoint stays whole until its last record.
         """
-        path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         left = tuple(r for r in stack.runs if not recorded(self.store, self.profile, r))
         if left and path.exists():
             return stack.runs
@@ -232,18 +227,15 @@ class Work:
         what = "in two stacks now" if alone else "alone after the others now"
         notice(f"{named(stack.runs)}: out of device memory; {what}")
         device.free_cached(self.device)
-        halved = alone and checkpoint.split(
-            self.folder / ".checkpoints", stack, len(stack.runs) // 2
-        )
+        halved = alone and checkpoint.split(self.checkpoints, stack, len(stack.runs) // 2)
         return halved or [stack]
 
     def _train_stack(
-        self, stack: Stack, pinned: Pinned, outcome: Outcome, bar: Bar
+        self, stack: Stack, pinned: Pinned, path: Path, outcome: Outcome, bar: Bar
     ) -> Generator[None, None, None]:
         torch.set_num_threads(pinned.threads)
         multiply_in(pinned.precision, self.device)
         images, source = self.data.images(stack.runs[0])  # lanes may binarise them differently
-        path = checkpoint.path_of(self.folder / ".checkpoints", stack)
         if path.exists():
             state, log = checkpoint.load_checkpoint(path, self.device)
             refuse_other_data(log.data, source, path)
@@ -263,7 +255,7 @@ class Work:
             return task.score(stack, state.params, k, own, epoch)
 
         events = self.options.tensorboard
-        with Progress(stack, feed.steps, pinned.engine, bar, self.folder, events) as progress:
+        with Progress(stack, feed.steps, pinned.engine, bar, path, events) as progress:
             seconds = self.options.checkpoint_seconds
             keeper = Keeper(stack, state, log, pinned, path, progress, self.stopper, seconds)
             blocks = loop.train(stack, feed, state, log, step, score)
@@ -296,13 +288,13 @@ class Work:
             if k + 1 < len(stack.runs):
                 self.stopper.stop_if_asked(keeper.save)
 
-    def _sweep(self, stack: Stack) -> None:
+    def _sweep(self, stack: Stack, path: Path) -> None:
         """Clear away what a killed process left of these Runs, which are locked."""
         for run in stack.runs:
             self.store.sweep(self.profile, run.id)
             sweep_files(weights_path(self.folder, run))
             sweep_files(failure_path(self.folder, run))
-        sweep_files(checkpoint.path_of(self.folder / ".checkpoints", stack))
+        sweep_files(path)
 
     def _environment(self, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
         return {

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from repro.machine.checkpoint import path_of
 from repro.machine.events import Events
 from repro.machine.pace import Pace
 from repro.model.stack import Stack
@@ -44,7 +43,7 @@ class Progress:
     """Epoch, objective and last score of one lane, images a second and time left."""
 
     def __init__(
-        self, stack: Stack, steps: int, engine: str, bar: Bar, folder: Path, tensorboard: bool
+        self, stack: Stack, steps: int, engine: str, bar: Bar, checkpoint: Path, tensorboard: bool
     ) -> None:
         self.stack, self.steps, self.task = stack, steps, task_of(stack.runs[0])
         self.epochs = stack.runs[0].schedule.epochs
@@ -54,9 +53,9 @@ class Progress:
         self.start: tuple[float, int] | None = None
         self.epoch, self.last = -1, ""
         self.pace = Pace(self.epochs, steps, stack.runs[0].evaluation.epochs)
-        ids = tuple(run.id for run in stack.runs)
+        ids, folder = tuple(run.id for run in stack.runs), checkpoint.parents[1]
         self.events = Events(folder, ids) if tensorboard else None
-        path = folder / status.FOLDER / f"{path_of(folder, stack).stem}.json"
+        path = folder / status.FOLDER / f"{checkpoint.stem}.json"
         first = status.Status(ids, status.this_process(), engine, self.epochs, steps)
         self.status = status.StatusFile(path, first)
         self.console.print(f"training {self.name} ({engine})", highlight=False)

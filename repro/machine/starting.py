@@ -21,15 +21,15 @@ from repro.train.tasks.task import Score
 
 def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:
     """The Runs that are not recorded, and before them what they start from, if that is not."""
-    wanted: dict[str, Run] = {}
+    wanted: dict[Run, None] = {}
     for run in runs:
         chain = []
         link: Run | None = run
         while link is not None and not recorded(link):
             chain.append(link)
             link = link.start
-        wanted |= {r.hash: r for r in reversed(chain) if r.hash not in wanted}
-    return list(wanted.values())
+        wanted |= dict.fromkeys(reversed(chain))
+    return list(wanted)
 
 
 def generations(runs: Sequence[Run]) -> list[list[Run]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from repro.errors import RecordError, UsageError
 from repro.machine.tensors import metadata, read, tensors_of, write
 from repro.model.layers import Moments, Params
-from repro.plan.run import Ladder, Run, from_dict, to_dict
+from repro.plan.run import Ladder, Run, from_dict, saved
 from repro.store import Record, Store
 
 Statistics = dict[str, Moments]  # by the name of the layer that they normalise
@@ -98,13 +98,13 @@ def save_weights(
 ) -> None:
     """Parameters of one lane; of `adam` and `seen` what there is. Raises MachineError."""
     moments = {ADAM + n: p for n, p in (adam or {}).items()}
-    write(path, {**params, **moments, **_named(seen or {})}, {"run": json.dumps(to_dict(run))})
+    write(path, {**params, **moments, **_named(seen or {})}, {"run": json.dumps(saved(run))})
 
 
 def add_statistics(path: Path, run: Run, seen: Statistics) -> None:
     """Put statistics into a file of weights, in place of older ones. Raises RecordError."""
     kept = {n: p for n, p in tensors_of(path).items() if not n.startswith(SEEN)}
-    write(path, {**kept, **_named(seen)}, {"run": json.dumps(to_dict(run))})
+    write(path, {**kept, **_named(seen)}, {"run": json.dumps(saved(run))})
 
 
 def load_run(path: Path) -> Run:

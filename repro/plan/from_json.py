@@ -1,4 +1,7 @@
-"""Frozen dataclasses from plain JSON values, strictly: a wrong name or type is a damaged record."""
+"""Frozen dataclasses as plain JSON values: written sparsely, read strictly.
+
+A wrong name or type is a damaged record.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,32 @@ from repro.errors import RecordError
 def _hints(cls: Any) -> dict[str, Any]:
     """Most of the time that a record takes to read, were it done for every field again."""
     return typing.get_type_hints(cls)
+
+
+def sparse(part: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their default; `build` gives the rest back.
+
+    Where another class than the default's stands in a field, its `family` tells which.
+    """
+    defaults = {f.name: _default(f) for f in dataclasses.fields(part)}
+    return {
+        name: _written(getattr(part, name), default)
+        for name, default in defaults.items()
+        if getattr(part, name) != default
+    }
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+
+
+def _written(value: Any, default: Any = None) -> Any:
+    if isinstance(value, tuple):
+        return [_written(v) for v in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    family = None if type(value) is type(default) else getattr(value, "family", None)
+    return {**({"family": family} if family else {}), **sparse(value)}
 
 
 def build(cls: Any, raw: Any, where: str) -> Any:

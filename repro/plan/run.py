@@ -1,7 +1,8 @@
 """`Run` and its parts: one training configuration, frozen, hashable, JSON both ways.
 
 Every choice that the paper leaves open or that the released code made differently is a
-field here, with this project's default. Sizes are ordered from the data upward. No torch.
+field here, with this project's default. A default never changes, because saved Runs are written
+without the fields that have it. Sizes are ordered from the data upward. No torch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from repro.errors import UsageError
 from repro.plan.conditions import conditions
-from repro.plan.from_json import build
+from repro.plan.from_json import build, sparse
 
 LATENTS = (64, 32, 16, 8, 4)
 WIDTHS = (512, 256, 128, 64, 32)
@@ -172,27 +173,6 @@ class Evaluation:
     statistics: Literal["full", "minibatches"] = "full"
 
 
-# Fields that came after records were published, with their default of then.
-ADDED: dict[str, dict[str, Any]] = {
-    "data": {
-        **{"labels": None, "balanced": True, "pool": "all"},
-        **{"label_order": "random", "first_images": None},
-        **{"resample": "bicubic", "copies": 2, "test_copies": 2},
-        **{"dequantise": True, "divide_by": "grey_scale"},
-    },
-    "model": {
-        **{"nonlinearity": "leaky_relu", "variance": "softplus"},
-        **{"init": "code", "output_bias": "zero"},
-    },
-    "schedule": {"decay_from": None, "stages": []},
-    "evaluation": {"statistics": "full"},
-    "ladder": {  # the model of a Ladder network
-        **{"leaky_slope": 0.0, "gammas": "top", "affine": "shift_first", "vertical_affine": False},
-        **{"joined": False, "estimate_scale": "clean", "passed_down": "raw"},
-    },
-}
-
-
 @dataclass(frozen=True)
 class Run:
     """One training configuration with its seed. `id` names it, `hash` identifies it."""
@@ -221,19 +201,14 @@ class Run:
     def hash(self) -> str:
         """SHA-256 of the canonical JSON: two Runs with one hash train the same thing.
 
-        Fields of ADDED are left out at their default, so that Runs older than them keep theirs;
-        so is `start`, which counts by its own hash.
+        Neither a Run's name counts nor a field at its default, so that it keeps its hash when it
+        is renamed and when fields are added; what it starts from counts by its own hash.
         """
-        plain = to_dict(self)
-        del plain["start"]
+        content = saved(self)
+        del content["variant"]
         if self.start is not None:
-            plain["start"] = self.start.hash
-        parts = {**plain, self.model.family: plain["model"]}
-        for part, fields in ADDED.items():
-            for name, default in fields.items():
-                if name in parts.get(part, {}) and parts[part][name] == default:
-                    del parts[part][name]
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+            content["start"] = self.start.hash
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def hierarchy(self) -> Model:
@@ -283,13 +258,18 @@ class Run:
 
 
 def to_dict(part: Any) -> dict[str, Any]:
-    """A Run, or a part of one, as plain JSON values."""
+    """A Run, or a part of one, as plain JSON values: every field, for people."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(part)))
     return plain
 
 
+def saved(run: Run) -> dict[str, Any]:
+    """A Run as records, weights and checkpoints hold it: without fields at their default."""
+    return sparse(run)
+
+
 def from_dict(raw: Any, where: str = "run") -> Run:
-    """The Run that `to_dict` wrote; fields added since take their default.
+    """The Run that `saved` or `to_dict` wrote; fields that are not there take their default.
 
     Raises RecordError for anything that is not one.
     """

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from repro.errors import NothingError, RecordError, StrayWarning
-from repro.plan.run import Run, from_dict, to_dict
+from repro.plan.run import Run, from_dict, saved
 from repro.store.files import aside, is_file, names_in, patiently, replacing, sweep_folder
 from repro.store.places import NAMED
 from repro.store.sealed import (
@@ -200,7 +200,7 @@ class Store:
     ) -> Record:
         """Save a record whole or not at all; an older one of the same Run is replaced."""
         files = {
-            "run.json": dump(to_dict(run)),
+            "run.json": dump(saved(run)),
             "env.json": dump(env),
             "curve.csv": curve.to_csv(index=False, float_format="%.7g").encode(),
         }

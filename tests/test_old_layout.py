@@ -1,0 +1,108 @@
+"""What was written when a Run was saved with every field and hashed with its name, is still read.
+
+`old/` holds it: a record and weights of `small_training.RUNS[0]`, a checkpoint of both of them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted
+
+from repro.machine import checkpoint
+from repro.machine.local import train
+from repro.machine.rescoring import evaluate, verify
+from repro.machine.weights import find_weights, load_run, weights_path
+from repro.model.stack import Stack
+from repro.plan.run import from_dict, saved, to_dict
+from repro.store import Store
+from repro.train.minibatch import BLOCK
+
+OLD = Path(__file__).parent / "old"
+CHECKPOINT = "bba924093fe0b579.safetensors"  # named by hashes that its Runs no longer have
+FULL = json.loads((OLD / "runs.json").read_text())
+SPARSE: list[dict[str, Any]] = [
+    {"variant": "any"},
+    {
+        "variant": "any",
+        "data": {"labels": 100},
+        "model": {"family": "ladder"},
+        "optim": {"batch": 100},
+    },
+    {"variant": "any", "start": {"variant": "other"}},
+]
+
+
+@pytest.fixture
+def collected(store: Store) -> Store:
+    """A store with the old record and its weights."""
+    shutil.copytree(OLD / "record", store.folder(PROFILE, RUNS[0].id))
+    path = weights_path(store.folder(PROFILE), RUNS[0])
+    path.parent.mkdir()
+    shutil.copy(OLD / "weights.safetensors", path)
+    return store
+
+
+@pytest.mark.parametrize(("full", "sparse"), [*zip(FULL, SPARSE, strict=True)])
+def test_no_default_has_changed_since(full: dict[str, Any], sparse: dict[str, Any]) -> None:
+    run = from_dict(full)
+    assert run == from_dict(sparse)
+    assert saved(run) == sparse
+    assert to_dict(run) == full
+
+
+def test_an_old_record_is_not_trained_again(
+    collected: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train(RUNS[:1], collected, PROFILE, OPTIONS).unfinished == []
+    assert steps == [0]
+    record = collected.record(PROFILE, RUNS[0].id)
+    record.verify()
+    assert (record.run, record.run.hash) == (RUNS[0], RUNS[0].hash)
+
+
+def test_old_weights_score_the_old_record(collected: Store) -> None:
+    record = collected.record(PROFILE, RUNS[0].id)
+    assert load_run(find_weights(collected, record)) == RUNS[0]
+    assert all(c.agrees for c in verify(RUNS[0].id, collected, PROFILE, OPTIONS))
+    evaluate([RUNS[0].id], collected, PROFILE, OPTIONS)
+    again = collected.record(PROFILE, RUNS[0].id)
+    again.verify()
+    assert again.final["L1_test"] == pytest.approx(record.final["L1_test"], rel=1e-4)
+    assert "evaluated_again" in again.env
+
+
+def test_an_old_checkpoint_is_continued(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.folder(PROFILE) / ".checkpoints"
+    folder.mkdir(parents=True)
+    shutil.copy(OLD / CHECKPOINT, folder)
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train(RUNS, store, PROFILE, OPTIONS).done == [run.id for run in RUNS]
+    assert steps == [(EPOCHS * BLOCKS - 1) * BLOCK]
+    assert checkpoints(store) == []
+    for run in RUNS:
+        ours, expected = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))
+        assert ours == pytest.approx(expected, rel=1e-4)
+
+
+def test_equal_runs_of_two_names_are_told_apart(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = RUNS[0], replace(RUNS[0], variant="another")
+    assert run.hash == other.hash
+    path = interrupted(store, [run], monkeypatch)
+    assert checkpoint.find(path.parent, Stack((run,))) == path
+    assert not checkpoint.find(path.parent, Stack((other,))).exists()
+    assert sorted(train([run, other], store, PROFILE, OPTIONS).done) == sorted([run.id, other.id])
+    records = [store.record(PROFILE, r.id) for r in (run, other)]
+    assert [r.run for r in records] == [run, other]
+    assert [load_run(find_weights(store, r)) for r in records] == [run, other]
+    assert records[0].final["L1_test"] == records[1].final["L1_test"]
