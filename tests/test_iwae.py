@@ -23,6 +23,7 @@ from repro.model.objectives import bound
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import iwae
+from repro.plan.layers import layers
 from repro.plan.profiles import PROFILES, find_run, profile, runs
 from repro.plan.run import Data, Run, from_dict, to_dict
 from repro.show import results
@@ -56,8 +57,7 @@ def params(run: Run) -> dict[str, torch.Tensor]:
 
 
 def test_layers_are_those_of_the_paper() -> None:
-    layers = Stack((run_of(),)).dense_layers(784)
-    assert [(d.name, d.fan_in, d.fan_out) for d in layers] == [
+    assert [(d.name, d.fan_in, d.fan_out) for d in layers(run_of().model, 784)] == [
         *[("q1.a", 784, 200), ("q1.b", 200, 200), ("q1.head", 200, 200)],
         *[("q2.a", 100, 100), ("q2.b", 100, 100), ("q2.head", 100, 100)],
         *[("x.a", 100, 200), ("x.b", 200, 200), ("x.out", 200, 784)],

@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from repro.cli.terminal import complain
+from repro.cli.shared.terminal import complain
 from repro.errors import ReproError
 from repro.store import Store
 

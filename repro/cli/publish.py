@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.list import state
-from repro.cli.options import ProfileToTrain, examples, held, to_read
-from repro.cli.terminal import say
+from repro.cli.shared.options import ProfileToTrain, examples, held, to_read
+from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.profiles import Profile, find_run, runs
 from repro.plan.profiles import profile as find_profile
@@ -17,6 +16,7 @@ from repro.store import Record, Snapshot, Store
 from repro.store.files import write_file
 from repro.store.locks import lock_all
 from repro.store.places import CHECKOUT, NAMED, ROOT
+from repro.store.states import state
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
