@@ -153,7 +153,7 @@ repro() {
 }
 
 ask() {
-  "$python" -c "import sys; from repro.cli import options; print($1)"
+  "$python" -c "import sys; from repro.cli.shared import options; print($1)"
 }
 
 step() {
@@ -178,8 +178,9 @@ test_all() {
   if [ $# -gt 0 ]; then
     step 'pytest' "$python" -m pytest "$@"
   else
-    step 'pytest, fast tier' "$python" -m pytest -m 'not slow'
-    step 'pytest, slow tier' "$python" -m pytest -m slow
+    # Two processes of one thread each: most tests are Python, which threads do not quicken.
+    export OMP_NUM_THREADS=1
+    step 'pytest' "$python" -m pytest -n 2 --dist loadfile --durations 10
   fi
   printf '\n== summary\n%s' "$summary"
   return "$failed"

@@ -24,7 +24,8 @@ METRICS = {"L1": "L1_test", "LK": "LK_test"}  # array of per_image.npz, metric o
 def build(store: Store, profile_name: str) -> Table:
     """The default, then one row a choice; nats per example. Raises UsageError, RecordError."""
     p, records = profile(profile_name), store.records(profile_name)
-    default, *others = [(cell, records_of(cell, records, p)) for cell in cells(["ablations"])]
+    asked = cells(["ablations"])
+    default, *others = [(cell, records_of(cell, records, p)) for cell in asked]
     k = p.evaluation.importance_samples
     columns = (
         *("choice", "default", "instead"),
@@ -35,7 +36,8 @@ def build(store: Store, profile_name: str) -> Table:
     first = ("all as the default", "", "", *numbers(default[1], []), "")
     rows = (first, *(row(cell, found, default[1]) for cell, found in others))
     rounded = rounding(r for _, found in (default, *others) for r in found)
-    return Table(f"Ablations{protocol(p)}", caption(p, rows) + rounded, columns, rows)
+    text = caption(p, rows) + rounded
+    return Table(f"Ablations{protocol(p)}", text, columns, rows, tuple((c,) for c in asked))
 
 
 def row(cell: Cell, found: Sequence[Record], default: Sequence[Record]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def build(store: Store, profile_name: str) -> Table:
         f" ({p.ladder.summary}). {run} of {len(found)} rows were run."
         + rounding(r for of in found.values() for r in of)
     )
-    return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows)
+    return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows, tuple((c,) for c in cells))
 
 
 if __name__ == "__main__":

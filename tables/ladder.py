@@ -23,7 +23,7 @@ def build(store: Store, profile_name: str) -> Table:
     found = {c: records_of(c, records, p) for c in cells}
     rows = tuple((*published(c), *ours(found[c])) for c in cells)
     title = f"Ladder networks{protocol(p)}"
-    return Table(title, caption(p, found), COLUMNS, rows)
+    return Table(title, caption(p, found), COLUMNS, rows, tuple((c,) for c in cells))
 
 
 def caption(p: Profile, found: Mapping[Cell, Sequence[Record]]) -> str:

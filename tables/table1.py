@@ -30,6 +30,7 @@ def build(store: Store, profile_name: str) -> Table:
     p, records = profile(profile_name), store.records(profile_name)
     cells = {name: TARGETS[name].cell for name in ROWS.values()}
     found = {name: records_of(cell, records, p) if cell else [] for name, cell in cells.items()}
+    of = tuple((cell,) if cell else () for cell in cells.values())
     everything = [r for rs in found.values() for r in rs]
     k = p.evaluation.importance_samples
     columns = (
@@ -40,7 +41,7 @@ def build(store: Store, profile_name: str) -> Table:
         (label, t.quoted_from or "", bound(t.paper), *ours(t, found[t.id]))
         for label, t in ((label, TARGETS[name]) for label, name in ROWS.items())
     )
-    return Table(f"Table 1{protocol(p)}", caption(p, everything), columns, tuple(rows))
+    return Table(f"Table 1{protocol(p)}", caption(p, everything), columns, tuple(rows), of)
 
 
 def ours(target: Target, found: list[Record]) -> tuple[str, ...]:

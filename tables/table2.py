@@ -31,7 +31,13 @@ def build(store: Store, profile_name: str) -> Table:
         for data, label in DATA.items()
         for latents in TABLE2_ROWS
     )
-    return Table(f"Table 2{protocol(p)}", caption(p, found), ("data", "latents", *columns), rows)
+    of = tuple(
+        tuple(t.cells[0] for t in targets if t.id.startswith(f"{PREFIX}{data}/{latents}/"))
+        for data in DATA
+        for latents in TABLE2_ROWS
+    )
+    columns = ["data", "latents", *columns]
+    return Table(f"Table 2{protocol(p)}", caption(p, found), tuple(columns), rows, of)
 
 
 def pair(found: Found, data: str, latents: str, variant: str) -> tuple[str, str]:

@@ -91,7 +91,7 @@ def real(K: int = 1, B: int = BATCH, X: int = PIXELS, seed: int = 7) -> Tensor:
 
 
 def infer(net: Net, x: Tensor, eps: list[Tensor]) -> Pass:
-    return MODELS[net.model.family].infer(net, x, eps)
+    return MODELS[net.model.family](net, x, eps)
 
 
 def noise(seed: int = 11) -> Noise:

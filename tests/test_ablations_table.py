@@ -9,11 +9,11 @@ import fixture_store
 import numpy as np
 import pytest
 
-from repro.cli.publish import results_block
 from repro.plan import profiles
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
 from repro.plan.profiles import profile
 from repro.plan.run import Run
+from repro.show import results
 from repro.show.scripts import load as script
 from repro.store import Record, Store
 
@@ -121,13 +121,13 @@ def test_the_caption_says_what_the_error_lacks_and_counts_the_rows(tmp_path: Pat
 def test_publishing_shows_the_ablations_where_there_are_records(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, run_of(), IMAGES)
-    assert "**Ablations" not in results_block(store)
+    assert "**Ablations" not in results.page(store, profile("quick"))
     write(store, run_of("no_clip"), CHANGED)
-    assert "**Ablations" in results_block(store)
+    assert "**Ablations" in results.page(store, profile("quick"))
 
 
 def test_the_headline_counts_ablations_apart(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, run_of(), IMAGES)
     write(store, run_of("no_clip"), CHANGED)
-    assert "1 Runs of 4, 1 more on request, 1 seed," in results_block(store)
+    assert "1 Runs of 4, 1 more on request, 1 seed," in results.page(store, profile("quick"))

@@ -108,7 +108,7 @@ def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPa
     g = torch.Generator().manual_seed(7)
     found = []
     for units in (True, False):
-        monkeypatch.setattr("repro.model.bfloat16.CPU_MULTIPLIES", units)
+        monkeypatch.setattr("repro.model.layers.CPU_MULTIPLIES", units)
         y, W = (torch.rand(s, generator=g.manual_seed(7)) for s in ((2, 7, 96), (2, 96, 5)))
         leaves = y.bfloat16().requires_grad_(), W.bfloat16().requires_grad_()
         h = product(*leaves)

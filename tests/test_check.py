@@ -191,7 +191,7 @@ def test_another_scoring_of_l_k_is_reduced_protocol(
 def test_a_cell_without_a_run_in_any_experiment_is_reduced_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repro.plan.experiments.cells", list)
+    monkeypatch.setattr("repro.judge.verdicts.cells", list)
     cell = OMNIGLOT_LVAE
     write(tmp_path, cell, LK_images=8_070, LK_test=-102.11)
     name = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"

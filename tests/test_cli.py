@@ -12,8 +12,8 @@ from commands import LVAE, one_line
 
 from repro import store as stores
 from repro.cli import app, run
-from repro.cli.options import held, to_read
-from repro.cli.terminal import in_words, seconds
+from repro.cli.shared.options import held, to_read
+from repro.cli.shared.terminal import in_words, seconds
 from repro.errors import UsageError
 from repro.store.places import ROOT
 

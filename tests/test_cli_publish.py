@@ -1,7 +1,8 @@
-"""`repro publish`: from runs/ to results/ and into the README."""
+"""`repro publish`: from runs/ to results/, its page and the README."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from commands import LVAE, QUICK, VAE, one_line, quick_run
 from repro import store as stores
 from repro.cli import publish as publishing
 from repro.cli import run
-from repro.plan.profiles import runs
+from repro.plan.profiles import chosen, runs
+from repro.show import layout, results, style
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -23,7 +25,8 @@ def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "README.md"
     path.write_text(f"# Top\n{publishing.BEGIN}\nold\n{publishing.END}\nEnd\n", encoding="utf-8")
     monkeypatch.setattr(publishing, "ROOT", tmp_path)
-    monkeypatch.setattr(publishing, "render", lambda *_: [])
+    for shared in (layout, style):
+        monkeypatch.setattr(shared, "render_all", lambda *_: [])
     return path
 
 
@@ -35,25 +38,37 @@ def test_publish_copies_records_as_they_are(full, readme):
 
 def test_publish_redraws_tables_and_figures_in_results(full, readme, monkeypatch):
     drawn = []
-    monkeypatch.setattr(publishing, "render", lambda *asked: drawn.append(asked) or [])
+    for shared in (layout, style):
+        monkeypatch.setattr(shared, "render_all", lambda *asked: drawn.append(asked) or [])
     assert run(["publish", "--profile", "quick"]) == 0
-    assert [folder for folder, _, _ in drawn] == ["tables", "figures"]
-    assert {store.root for _, store, _ in drawn} == {stores.NAMED["results"]}
+    assert [place.name for *_, place in drawn] == ["tables", "figures"]
+    assert {store.root for store, *_ in drawn} == {stores.NAMED["results"]}
 
 
-def test_publish_shows_every_run_in_the_readme(full, readme):
+def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
+    full, readme, capsys
+):
+    fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot", "ladder", "ablations"]))
     assert run(["publish", "--profile", "quick"]) == 0
-    text = readme.read_text(encoding="utf-8")
+    said, page = capsys.readouterr().out, stores.NAMED["results"] / "README.md"
+    for path, least in ((page, 60), (readme, 5)):
+        assert f"{path}: results up to date" in said
+        rows = re.findall(r"^\| (.+) \| (.+) \|$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        made = [row for row in rows if row[1] not in ("made by", ":---")]
+        commands = [end.strip("`").split() for _, end in made if end != "–"]
+        assert all(chosen(QUICK, command[2:-2]) for command in commands)
+        assert len(commands) == len(made) - 2 >= least  # two models are quoted alone
+    text = page.read_text(encoding="utf-8")
     assert all(f"`{r.id}`" in text for r in runs(QUICK))
     assert "no reproduction" in text
 
 
-def test_the_readme_has_table_2_and_figures_of_omniglot_where_there_are_runs(full, readme):
-    assert "figure8.png" not in publishing.results_block(full)
+def test_a_page_has_table_2_and_figures_of_omniglot_where_there_are_runs(full):
+    assert "figure8.png" not in results.page(full, QUICK)
     fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot"]))
-    block = publishing.results_block(full)
-    assert all(part in block for part in ("**Table 2", "figure8.png", "figure10.png"))
-    assert "figure7.png" not in block
+    page = results.page(full, QUICK)
+    assert all(part in page for part in ("**Table 2", "figure8.png", "figure10.png"))
+    assert "figure7.png" not in page
 
 
 def test_publish_keeps_the_rest_of_the_readme(full, readme):
@@ -142,7 +157,6 @@ def test_publish_of_nothing_is_a_record_error(local, capsys):
     assert "nothing to publish" in one_line(capsys)
 
 
-def test_the_readme_shows_what_results_hold():
-    block = publishing.results_block(Store(ROOT / "results"))
-    expected = publishing.with_block(ROOT / "README.md", block)
-    assert (ROOT / "README.md").read_text(encoding="utf-8") == expected, "run `repro publish`"
+def test_the_pages_show_what_results_hold():
+    for path, text in publishing.pages(Store(ROOT / "results")).items():
+        assert path.read_text(encoding="utf-8") == text, "run `repro publish`"

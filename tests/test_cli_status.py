@@ -91,7 +91,7 @@ def test_json_has_the_keys_that_are_documented(
     content = shown(capsys)
     assert list(content) == ["store", "profiles"]
     ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Watching")[2]
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Watching")[2]
     rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "|" in line]
     documented = {key for row in rows for key in re.findall(r"`(\w+)`", row[2])}
     assert documented == {*p, *stack}

@@ -12,7 +12,6 @@ from test_graph import prepared
 
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.train import step as steps
 from repro.train.step import objective_of, step_function
 
 IWAE = {"mc_samples": 2, "importance_samples": 3}
@@ -41,7 +40,7 @@ def test_only_the_objective_on_cuda_has_whole_sums(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(steps, "here", lambda: torch.device(kind))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
     monkeypatch.setattr(torch, "compile", lambda f, **options: given.append(options) or f)
     step_function(Stack((small.run(),)), "graph")
     objective, *others = [options.get("options") for options in given]

@@ -88,9 +88,7 @@ def both(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
     for run in QUICK:
         fixture_store.write(source, "quick", run)
     fixture_store.write(target, "quick", quick_run(), L1_test=-99.0)
-    for name in ("render", "results_block", "with_block"):
-        monkeypatch.setattr(f"repro.cli.publish.{name}", lambda *_: "")
-    monkeypatch.setattr("repro.store.places.ROOT", disk.root)
+    monkeypatch.setattr("repro.cli.publish.draw", lambda *_: None)
     return source, target
 
 

@@ -13,7 +13,7 @@ import pytest
 from fixture_data import refused
 from PIL import Image
 
-from repro.cli.images import read_images
+from repro.cli.shared.images import read_images
 from repro.errors import DataError
 
 GREY = np.arange(5 * 19, dtype=np.uint8).reshape(5, 19)

@@ -16,7 +16,6 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logsumexp
 from scipy.stats import bernoulli, norm
 
-from repro.cli.publish import results_block
 from repro.judge.targets import TARGETS
 from repro.machine.starting import begin
 from repro.model.layers import Net
@@ -24,8 +23,10 @@ from repro.model.objectives import bound
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import iwae
+from repro.plan.layers import layers
 from repro.plan.profiles import PROFILES, find_run, profile, runs
 from repro.plan.run import Data, Run, from_dict, saved
+from repro.show import results
 from repro.show.scripts import load as script
 from repro.store import Store
 
@@ -56,8 +57,7 @@ def params(run: Run) -> dict[str, torch.Tensor]:
 
 
 def test_layers_are_those_of_the_paper() -> None:
-    layers = Stack((run_of(),)).dense_layers(784)
-    assert [(d.name, d.fan_in, d.fan_out) for d in layers] == [
+    assert [(d.name, d.fan_in, d.fan_out) for d in layers(run_of().model, 784)] == [
         *[("q1.a", 784, 200), ("q1.b", 200, 200), ("q1.head", 200, 200)],
         *[("q2.a", 100, 100), ("q2.b", 100, 100), ("q2.head", 100, 100)],
         *[("x.a", 100, 200), ("x.b", 200, 200), ("x.out", 200, 784)],
@@ -227,7 +227,7 @@ def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
     record(store)
     caption = script("tables", "table1").build(store, "quick").caption
     assert "Of byte/255, so of other data: mnist-iwae_k50-L2-s1." in caption
-    assert "not comparable: `mnist-iwae_k50-L2-s1`" in results_block(store)
+    assert "not comparable: `mnist-iwae_k50-L2-s1`" in results.page(store, profile("quick"))
 
 
 def test_its_target_asks_for_its_own_grey_scale_and_samples() -> None:

@@ -11,7 +11,7 @@ import pytest
 from fixture_figures import style
 
 from repro.cli import run as command
-from repro.cli.list import as_dict
+from repro.cli.show import as_dict
 from repro.judge.check import check
 from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
 from repro.judge.verdicts import TargetResult

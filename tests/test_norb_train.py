@@ -18,9 +18,9 @@ from repro.judge.targets import TARGETS
 from repro.machine import cost as predict
 from repro.machine.local import Options, train
 from repro.machine.rescoring import evaluate
-from repro.model.families import MODELS
 from repro.plan.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
 from repro.plan.experiments.grid import Cell
+from repro.plan.layers import layers
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
 from repro.plan.run import Data
 from repro.store import Store
@@ -85,8 +85,7 @@ def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200() -> None:
 @pytest.mark.parametrize("variant", ["vae", "lvae_bn_wu"])
 def test_its_work_is_that_of_the_declared_layers(variant: str) -> None:
     run = run_of(Cell("norb", variant, 3), PAPER)
-    layers = MODELS[run.model.family].layers(run.hierarchy, 1024)
-    assert predict.weights(run) == sum(d.fan_in * d.fan_out for d in layers)
+    assert predict.weights(run) == sum(d.fan_in * d.fan_out for d in layers(run.model, 1024))
 
 
 def test_every_copy_is_predicted() -> None:

@@ -9,7 +9,7 @@ import pytest
 import small
 
 from repro.machine import cost as predict
-from repro.model.families import MODELS
+from repro.plan.layers import layers
 from repro.plan.run import LATENTS, WIDTHS, Run
 
 MODEL_FIELDS: list[Any] = [
@@ -21,8 +21,7 @@ MODEL_FIELDS: list[Any] = [
 
 
 def declared(run: Run, pixels: int) -> int:
-    layers = MODELS[run.model.family].layers(run.model, pixels)
-    return sum(d.fan_in * d.fan_out for d in layers)
+    return sum(d.fan_in * d.fan_out for d in layers(run.model, pixels))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -43,8 +42,8 @@ def test_multiplications_are_right_at_the_paper_s_sizes(fields: dict[str, Any]) 
 @pytest.mark.parametrize("fields", MODEL_FIELDS)
 def test_the_generative_network_is_counted_apart(fields: dict[str, Any]) -> None:
     run = small.run(**fields)
-    layers = MODELS[run.model.family].layers(run.model, small.PIXELS)
-    down = sum(d.fan_in * d.fan_out for d in layers if d.name[0] in "xp")
+    declared = layers(run.model, small.PIXELS)
+    down = sum(d.fan_in * d.fan_out for d in declared if d.name[0] in "xp")
     assert predict.multiplications(run, small.PIXELS)[1] == down
 
 

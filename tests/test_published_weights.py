@@ -32,13 +32,9 @@ ADAM = {"m/x.out.W": torch.ones(1, 5, 3)}
 
 
 @pytest.fixture(autouse=True)
-def undrawn(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`runs/` with the records of profile quick; neither tables nor the checkout's README."""
-    text = f"{publishing.BEGIN}\n{publishing.END}\n"
-    (tmp_path / "README.md").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(publishing, "ROOT", tmp_path)
-    monkeypatch.setattr(publishing, "render", lambda *_: [])
-    monkeypatch.setattr(publishing, "results_block", lambda _: "")
+def undrawn(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runs/` with the records of profile quick; nothing is drawn from them."""
+    monkeypatch.setattr(publishing, "draw", lambda *_: None)
 
 
 def kept(store: Store, run_id: str = LVAE, value: float = 1.0) -> Path:

@@ -201,6 +201,16 @@ def test_profiles_are_shown_fullest_first(full):
     assert sections == ["paper", "quick", "smoke"]
 
 
+def test_a_few_points_are_drawn_only_where_nothing_fuller_is_shown(full):
+    assert "Figure 0: a square." in written(full).within("quick").source
+    fixture_store.write(full, "paper", next(r for r in runs(profile("paper")) if r.id == LVAE))
+    page = written(full)
+    assert "Figure 0: a square." in page.within("paper").source
+    quick = page.within("quick")
+    assert "Figure 0: a square." not in quick.source
+    assert "draws them" in quick.source
+
+
 def test_profile_alone_can_be_asked_for(full):
     fixture_store.write(full, "smoke", next(r for r in runs(profile("smoke")) if r.id == LVAE))
     sections = written(full, "--profile", "smoke").all("section", **{"class": "profile"})

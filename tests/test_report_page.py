@@ -192,7 +192,7 @@ def test_no_choice_of_the_hierarchies_is_left_out_of_the_ledger():
 
 def test_every_file_of_the_page_is_packaged():
     raw = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns = raw["tool"]["setuptools"]["package-data"]["repro.report"]
+    patterns = raw["tool"]["setuptools"]["package-data"]["repro.show.report"]
     files = [p.name for p in page.HERE.iterdir() if p.is_file() and p.suffix != ".py"]
     assert files
     assert all(any(fnmatch.fnmatch(f, pattern) for pattern in patterns) for f in files)

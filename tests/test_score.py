@@ -96,7 +96,7 @@ def binarised(run: Run, images: Images, epoch: int, patch: pytest.MonkeyPatch) -
     """The training images that a score saw, [N, X]."""
     seen: list[Tensor] = []
     patch.setattr(
-        "repro.train.evaluate.bounds",
+        "repro.train.score.bounds",
         lambda net, x, *rest: seen.append(x) or bounds(net, x[:, :5], *rest),
     )
     score_epoch(net_of(run), run, images, epoch)

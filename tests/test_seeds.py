@@ -9,11 +9,11 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 from fixture_data import refused
 
-from repro.cli import publish as publishing
 from repro.cli import run
 from repro.errors import UsageError
 from repro.plan.profiles import find_run
 from repro.plan.seeds import listed, option, parsed
+from repro.show import results
 
 SEEDS = [
     (["--seed", "7"], [7]),
@@ -95,4 +95,4 @@ def test_a_seed_has_at_most_18_digits():
 
 def test_a_large_seed_counts_as_one_where_results_are_published(local):
     fixture_store.write(local, "quick", quick_run().with_seed(20260101))
-    assert "1 Runs of 4, 1 seed," in publishing._headline(local, QUICK)
+    assert "1 Runs of 4, 1 seed," in results.page(local, QUICK)

@@ -72,11 +72,11 @@ def test_drawing_leaves_the_callers_settings_alone() -> None:
 
 
 def draw_in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    script = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='m')"
-    script += "['main'](); print('torch' in sys.modules)"
-    command = [sys.executable, "-c", script, str(ROOT / "figures" / "throughput.py"), *arguments]
-    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'figures'}"}
-    return subprocess.run(command, capture_output=True, text=True, env=path)
+    script = "import sys; from repro.show import rates; rates.main()"
+    script += "; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", script, *arguments]
+    environment = {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def test_the_script_draws_without_torch(tmp_path: Path) -> None:

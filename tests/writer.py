@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.cli.terminal import complain
+from repro.cli.shared.terminal import complain
 from repro.errors import ReproError
 from repro.store import Store
 

@@ -1,4 +1,4 @@
-"""best.json of a drill as a benchmark that the report and `figures/throughput.py` read.
+"""best.json of a drill as a benchmark that the report and `repro/show/rates.py` read.
 
 python benchmarks/gpu/record.py best.json > results/bench/NAME.json, in the project's root. What the
 drill does not measure (spread, memory, matrix products alone) the record does not have.

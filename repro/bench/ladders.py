@@ -6,17 +6,17 @@ Shapes: K lanes, B labelled rows and as many unlabelled ones, M_i units of layer
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
 
 from repro.bench import plain_ladder
 from repro.bench.arms import Arm, Workload
 from repro.bench.operations import BOTH, DTYPE, FORWARD, STEP, Operations, binary, of_training
-from repro.bench.products import Layer, Products
+from repro.bench.products import Layer, Products, stacked
 from repro.model import streams
 from repro.model.stack import Stack
 from repro.plan.experiments import ladder
+from repro.plan.layers import of_step
 from repro.plan.profiles import profile, run_of
 from repro.train.minibatch import LadderBatch
 from repro.train.state import fresh
@@ -73,16 +73,10 @@ def of_plain(depth: int, work: Workload, device: torch.device) -> Operations:
 
 
 def layers_of(depths: tuple[int, ...], work: Workload) -> list[Layer]:
-    """The products of one pass: both rows through the corrupted encoder, the unlabelled ones
+    """The products of one step: both rows through the corrupted encoder, the unlabelled ones
     through the clean encoder and the decoder."""
-    K, B = len(depths), work.labelled
-    pairs = list(pairwise(work.ladder))
-    up = [
-        Layer(K, rows, m, n, reads_data=i == 0)
-        for rows in (2 * B, B)
-        for i, (m, n) in enumerate(pairs)
-    ]
-    return [*up, *(Layer(K, B, n, m, reads_data=False) for m, n in reversed(pairs))]
+    stack = stack_of(depths, work)
+    return stacked(stack, of_step(stack.runs[0], work.ladder[0]))
 
 
 def of_products(depths: tuple[int, ...], work: Workload, device: torch.device) -> Operations:

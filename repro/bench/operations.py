@@ -13,11 +13,12 @@ from torch import Tensor
 
 from repro.bench import plain
 from repro.bench.arms import Arm, Workload, stack_of
-from repro.bench.products import Layer, Products, layers_of, scoring_chunks
+from repro.bench.products import Layer, Products, scoring_chunks, stacked
 from repro.machine.cuda.graph import Captured, captured_on
 from repro.model import streams
 from repro.model.layers import Net, fold
 from repro.model.stack import Stack
+from repro.plan.layers import of_pass, of_step
 from repro.train.evaluate import importance_bound, statistics_pass
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
@@ -162,13 +163,17 @@ def products_of(stacks: list[Stack], work: Workload, device: torch.device) -> Op
 
 def training_layers(stacks: list[Stack], work: Workload) -> list[Layer]:
     """The dense layers of one step of stacks of hierarchies."""
-    return [layer for stack in stacks for layer in layers_of(stack, work.pixels, work.batch)]
+    return [layer for s in stacks for layer in stacked(s, of_step(s.runs[0], work.pixels))]
 
 
 def scoring_layers(stacks: list[Stack], work: Workload) -> list[tuple[Layer, ...]]:
     """The dense layers of each pass of L_K."""
     chunks = scoring_chunks(work.images, work.samples, work.rows)
-    return [tuple(layers_of(s, work.pixels, *chunk)) for s in stacks for chunk in chunks]
+    return [
+        tuple(stacked(s, of_pass(s.hierarchy, work.pixels, *chunk)))
+        for s in stacks
+        for chunk in chunks
+    ]
 
 
 def flops(depths: tuple[int, ...], work: Workload) -> dict[str, int]:

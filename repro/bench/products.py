@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from repro.model.stack import Stack
+from repro.plan.layers import Product
 from repro.train.evaluate import ROWS
-
-BOTTOM = {"lvae": "d1.a", "vae": "q1.a"}  # the layer that reads images
-ONCE = {"lvae": "d", "vae": "q1."}  # names of layers that see each image once, not each sample
 
 
 class Layer(NamedTuple):
@@ -36,19 +34,14 @@ class Layer(NamedTuple):
         return self.forward_flops * (1 if self.reads_data else 2)
 
 
-def layers_of(stack: Stack, pixels: int, images: int, samples: int = 1) -> list[Layer]:
-    """The products of one pass of a stack of VAEs or LVAEs over `images` with `samples` draws."""
-    family = stack.hierarchy.family
+def stacked(stack: Stack, products: list[Product]) -> list[Layer]:
+    """What the first lane's products are for all lanes that have them."""
+    depths = [run.model.depth for run in stack.runs]
     return [
-        Layer(
-            stack.lanes.at(dense.layer),
-            images * (1 if dense.name.startswith(ONCE[family]) else samples),
-            dense.fan_in,
-            dense.fan_out,
-            reads_data=dense.name == BOTTOM[family],
-        )
-        for dense in stack.dense_layers(pixels)
-    ]
+        Layer(sum(d >= p.dense.layer for d in depths), p.rows, p.dense.fan_in, p.dense.fan_out,
+              p.reads_data)
+        for p in products
+    ]  # fmt: skip
 
 
 def scoring_chunks(images: int, samples: int, rows: int = ROWS) -> list[tuple[int, int]]:

@@ -6,22 +6,29 @@ import os
 import sys
 from collections.abc import Sequence
 
-import repro.cli.first  # noqa: F401
+import repro.cli.shared.first  # noqa: F401
 
 # isort: split
 
 import typer
 
-from repro.cli import bench as benching
-from repro.cli import check as checking
-from repro.cli import data as datasets
-from repro.cli import figures, tables, using
-from repro.cli import list as listing
-from repro.cli import publish as publishing
-from repro.cli import report as reporting
-from repro.cli import status as watching
-from repro.cli import train as training
-from repro.cli.terminal import complain, naming_strays, print_json
+from repro.cli import (
+    bench,
+    check,
+    data,
+    evaluate,
+    figures,
+    publish,
+    report,
+    score,
+    show,
+    status,
+    tables,
+    train,
+    verify,
+)
+from repro.cli import list as list_
+from repro.cli.shared.terminal import complain, naming_strays, print_json
 from repro.errors import NothingError, ReproError
 from repro.needed import lacking
 from repro.show.output import take_streams
@@ -38,12 +45,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_MODULES = (
-    *(listing, training, watching, using, publishing),
-    *(tables, figures, checking, reporting, benching, datasets),
+_COMMANDS = (
+    *(list_, show, train, evaluate, status, score, verify, publish),
+    *(tables, figures, check, report, bench, data),
 )
-for _module in _MODULES:
-    _module.register(app)
+for _command in _COMMANDS:
+    _command.register(app)
 
 
 def main() -> None:

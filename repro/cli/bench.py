@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from repro.cli.options import AsJson, examples
-from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.cli.shared.options import AsJson, examples
+from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError, NothingError
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from repro.cli.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
+from repro.judge.compare import Comparison, compare
 from repro.store import open_store
 
 SILENT = {"not run", "quoted"}  # counted in the caption only
@@ -61,7 +62,7 @@ def check(
     tables = [checks.as_table(report)]
     if against is not None:
         other = open_store(against, p.name)
-        comparison = checks.compare(opened, other, p.name)
+        comparison = compare(opened, other, p.name)
         if not comparison.differences:
             raise NothingError(_nothing(opened.folder(p.name), other.folder(p.name), comparison))
         failures += [f"worse than in {against}: {d}" for d in comparison.regressions]
@@ -80,7 +81,7 @@ def check(
         say(f"no Run is worse than in {against} beyond its error")
 
 
-def _nothing(here: Path, there: Path, comparison: checks.Comparison) -> str:
+def _nothing(here: Path, there: Path, comparison: Comparison) -> str:
     missing = ", ".join(comparison.missing)
     why = "; ".join((*comparison.skipped, *([f"missing here: {missing}"] if missing else [])))
     return f"no Run to compare: looked in {here} for those of {there}: {why}: choose other stores"
@@ -103,7 +104,7 @@ def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table
     return table
 
 
-def _differences(comparison: checks.Comparison) -> Table:
+def _differences(comparison: Comparison) -> Table:
     missing = ", ".join(comparison.missing)
     notes = [f"missing here: {missing}" if missing else "", *comparison.skipped]
     table = Table(
@@ -126,7 +127,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _comparison_json(against: str, comparison: checks.Comparison) -> dict[str, Any]:
+def _comparison_json(against: str, comparison: Comparison) -> dict[str, Any]:
     return {
         "store": against,
         "differences": [

@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from repro import data as datasets
-from repro.cli.options import DataDir, examples
-from repro.cli.terminal import say, screen
+from repro.cli.shared.options import DataDir, examples
+from repro.cli.shared.terminal import say, screen
 from repro.data.sources import FileStatus, directory
 
 STYLES = {"ok": "green", "missing": "yellow", "damaged": "red"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from repro.cli.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import say_written
+from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import say_written
 from repro.store import Snapshot
 
 

@@ -1,4 +1,4 @@
-"""`repro publish`: finished records become the published reference, and the README shows them."""
+"""`repro publish`: finished records become the published reference, and its pages show them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.list import state
-from repro.cli.options import ProfileToTrain, examples, held, to_read
-from repro.cli.terminal import say
+from repro.cli.shared.options import ProfileToTrain, examples, held, to_read
+from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
-from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
-from repro.plan.experiments.grid import GREY_SCALES, cell_of
-from repro.plan.profiles import Profile, find_run, profile, runs
-from repro.show import scripts
+from repro.plan.profiles import Profile, find_run, runs
+from repro.plan.profiles import profile as find_profile
 from repro.store import Record, Snapshot, Store
 from repro.store.files import write_file
 from repro.store.locks import lock_all
 from repro.store.places import CHECKOUT, NAMED, ROOT
+from repro.store.states import state
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-FIGURES = tuple(f"figure{n}" for n in range(2, 11))
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +43,7 @@ def publish(
         typer.Option("--allow-dirty", help="Also records made with uncommitted changes."),
     ] = False,
 ) -> None:
-    """Copy finished records from runs/ to results/, and redraw tables, figures and README."""
+    """Copy finished records from runs/ to results/, and redraw tables, figures and pages there."""
     if not CHECKOUT:
         raise MachineError(f"{ROOT} is no checkout: only one has results/ and a README to publish")
     source, p = to_read("runs", profile)
@@ -62,14 +59,19 @@ def publish(
     missing = [run.id for run in runs(p) if state(target, p.name, run) == "missing"]
     if missing:
         say(f"still missing there: {', '.join(missing)}")
+    draw(target, p)
+
+
+def draw(target: Store, p: Profile) -> None:
+    """Tables and figures of a profile, and the pages that show the fullest one."""
     from repro.show import layout, style
 
     for folder, render_all in (("tables", layout.render_all), ("figures", style.render_all)):
         place = target.folder(p.name, folder)
         say(f"{len(render_all(Snapshot(target.root), p.name, place))} files in {place}")
-    readme = ROOT / "README.md"
-    write_file(readme, with_block(readme, results_block(target)).encode())
-    say(f"{readme}: results up to date")
+    for path, text in pages(target).items():
+        write_file(path, text.encode())
+        say(f"{path}: results up to date")
 
 
 def copy_finished(
@@ -138,40 +140,16 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
     return chosen
 
 
-def results_block(store: Store) -> str:
-    """The README's results: the fullest profile of a store, as Markdown. Raises RecordError."""
-    names = [name for name in held(store) if name != "smoke"]
-    if not names:
-        return "No results are published yet."
-    p = profile(names[0])
-    base = f"results/{p.name}"
-    lines = [
-        _headline(store, p),
-        scripts.load("tables", "table1").build(store, p.name).markdown().strip(),
-        *_on_request(store, p, "table2"),
-        _every_run([r for r in store.records(p.name) if not r.run.data.labels]),
-        *_on_request(store, p, "ablations"),
-        *_ladders(store, p, base),
-        *(f"![{_title(name)}]({base}/figures/{name}.png)" for name in _figures(store, p)),
-    ]
-    return "\n\n".join(lines)
+def pages(target: Store) -> dict[Path, str]:
+    """What shows the fullest profile, by its file. Raises RecordError, MachineError."""
+    from repro.show import results
 
-
-def _on_request(store: Store, p: Profile, table: str) -> list[str]:
-    """A table with an experiment of its name, where there is a Run for it alone."""
-    if not _any(store, p, table):
-        return []
-    return [scripts.load("tables", table).build(store, p.name).markdown().strip()]
-
-
-def _figures(store: Store, p: Profile) -> list[str]:
-    """Those of what is trained by default, and others where there is a Run for them alone."""
-    return [f for f in FIGURES if f in DEFAULT or _any(store, p, f)]
-
-
-def _any(store: Store, p: Profile, experiment: str) -> bool:
-    own = set(EXPERIMENTS[experiment]) - set(cells(list(DEFAULT)))
-    return any(cell_of(r.run) in own for r in store.records(p.name))
+    store, readme = Snapshot(target.root), ROOT / "README.md"
+    p = next((find_profile(name) for name in held(store) if name != "smoke"), None)
+    return {
+        target.root / "README.md": results.page(store, p),
+        readme: with_block(readme, results.summary(store, p)),
+    }
 
 
 def with_block(readme: Path, block: str) -> str:
@@ -182,65 +160,3 @@ def with_block(readme: Path, block: str) -> str:
     if not (begin and end):
         raise MachineError(f"{readme}: no {BEGIN} ... {END}: put the two markers back")
     return f"{head}{BEGIN}\n{block}\n{END}{tail}"
-
-
-def _headline(store: Store, p: Profile) -> str:
-    records = store.records(p.name)
-    own = sorted({r.run.seed for r in records}) or [1]
-    planned = {run.id for seed in own for run in runs(p, seeds=[seed])}
-    seeds = len(own)
-    more = sum(r.run.id not in planned for r in records)
-    extra = f", {more} more on request" if more else ""
-    kind = (
-        "This is the published protocol."
-        if p.published_protocol
-        else "**A reduced protocol: these numbers are no reproduction of the published values, and"
-        " even the order of the models need not be the final one.**"
-    )
-    return (
-        f"Profile `{p.name}` ({p.summary}): {len(records) - more} Runs of {len(planned)}{extra},"
-        f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `results/{p.name}`. {kind}"
-    )
-
-
-def _every_run(records: list[Record]) -> str:
-    columns = ("Run", "L<sub>1</sub> train", "L<sub>1</sub> test", "L<sub>K</sub> test", "K")
-    rows = [[*columns, "s.e.", "active units, z<sub>1</sub> upward"], [":---"] + ["---:"] * 6]
-    for record in records:
-        f = record.final
-        if record.diverged:
-            rows.append([f"`{record.run.id}`", f"diverged at epoch {f['diverged_at']}"] + [""] * 5)
-            continue
-        bounds = [f"{f[name]:.2f}".replace("-", "−") for name in ("L1_train", "L1_test", "LK_test")]
-        units = "-".join(str(n) for n in f["active_units"])
-        rows.append([f"`{record.run.id}`", *bounds, str(f["K"]), f"{f['LK_se']:.2f}", units])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    note = "Nats per example, higher is better; s.e.: standard error of L<sub>K</sub> over images."
-    others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
-    if shown := ", ".join(f"`{run.id}`" for run in others):
-        note += f" On another grey scale, so of other data and not comparable: {shown}."
-    return f"**Every published Run.** {note}\n\n{table}"
-
-
-def _ladders(store: Store, p: Profile, base: str) -> list[str]:
-    """Tables and figure of the Ladder networks, where there are any."""
-    records = [r for r in store.records(p.name) if r.run.data.labels]
-    if not records:
-        return []
-    table = scripts.load("tables", "ladder").build(store, p.name).markdown().strip()
-    return [table, _every_ladder(records), f"![Ladder networks]({base}/figures/ladder.png)"]
-
-
-def _every_ladder(records: list[Record]) -> str:
-    rows = ["| Run | test error, % | s.e. |", "| :--- | ---: | ---: |"]
-    for record in records:
-        f = record.final
-        numbers = (f"diverged at epoch {f['diverged_at']}", "")
-        if not record.diverged:
-            numbers = (f"{f['error_percent']:.2f}", f"{f['error_se']:.2f}")
-        rows.append(f"| `{record.run.id}` | {numbers[0]} | {numbers[1]} |")
-    return "**Every published Ladder network.** s.e.: over test images.\n\n" + "\n".join(rows)
-
-
-def _title(name: str) -> str:
-    return name.replace("figure", "Figure ")

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from repro.cli import list as listing
-from repro.cli.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.terminal import say
+from repro.cli.shared.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import say
 from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.experiments.grid import cell_of
@@ -72,8 +72,12 @@ def begun(store: Store) -> list[str]:
 
 
 def gather(store: Store, names: list[str]) -> Page:
-    """Everything that the page shows of these profiles. Raises RecordError."""
-    shown = tuple(part(store, profile(name)) for name in names)
+    """Everything that the page shows of these profiles. Raises RecordError.
+
+    Figures of a few points, as those of quick are, are left out beside those of a fuller profile.
+    """
+    fullest, *others = map(profile, names) if names else [None]
+    shown = tuple(part(store, p, p.every_depth or p is fullest) for p in (fullest, *others) if p)
     return Page(name_of(store), shown, tuple(benches(store)), deviations.choices())
 
 
@@ -82,8 +86,8 @@ def name_of(store: Store) -> str:
     return next((n for n, root in NAMED.items() if root == store.root), str(store.root))
 
 
-def part(store: Store, p: Profile) -> Part:
-    """One profile."""
+def part(store: Store, p: Profile, draw: bool = True) -> Part:
+    """One profile, with its figures or the command that draws them."""
     found = checks.check(store, p.name)
     source = Source(name_of(store), p, store.records(p.name))
 
@@ -96,9 +100,10 @@ def part(store: Store, p: Profile) -> Part:
         groups=source.groups(found),
         claims=source.claims(found),
         sheets=sheets(store, p, source),
-        figures=figures(store, p, source),
+        figures=figures(store, p, source) if draw else (),
         entries=ledger.entries(store, p, planned(store, p), state_of),
         check=commands.checking(name_of(store), p),
+        draw=commands.figures(name_of(store), p),
     )
 
 

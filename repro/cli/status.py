@@ -13,9 +13,8 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from repro.cli.list import FINISHED, recorded_state
-from repro.cli.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
-from repro.cli.terminal import in_words, print_json, screen
+from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
+from repro.cli.shared.terminal import in_words, print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
 from repro.plan import seeds
@@ -24,6 +23,7 @@ from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.report import commands
 from repro.store import Store
+from repro.store.states import FINISHED, recorded_state
 from repro.store.status import Status, read_all
 
 REFRESH = 2.0  # seconds
@@ -57,7 +57,7 @@ def status(
     """What is training, and how far it is; what was interrupted, and how it continues.
 
     Without --profile: what is begun, else the fullest profile that the store holds. It disturbs no
-    training, and needs no right to write. ARCHITECTURE.md, Watching, lists the keys of --json.
+    training, and needs no right to write. docs/commands.md lists the keys of --json.
     """
     if watch and (as_json or not sys.stdout.isatty()):
         raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")

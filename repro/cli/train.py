@@ -1,4 +1,4 @@
-"""`repro train` and `repro evaluate`: the two commands that compute."""
+"""`repro train`: what would be done, then local or on a cluster."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro import data
-from repro.cli.list import FINISHED, state
-from repro.cli.options import (
+from repro.cli.shared.options import (
     CheckpointEvery,
     DataDir,
     Lanes,
@@ -29,18 +28,18 @@ from repro.cli.options import (
     examples,
     has_cuda,
     profile_to_train,
-    scoring_precision,
     seeds_asked,
 )
-from repro.cli.terminal import complain, in_words, say, seconds
-from repro.errors import DataError, MachineError, NothingError, TrainingError, UsageError
+from repro.cli.shared.terminal import complain, in_words, say, seconds
+from repro.errors import DataError, MachineError, TrainingError, UsageError
 from repro.machine import cost as predict
 from repro.machine import events
 from repro.machine.toolchain import NO_COMPILER, compiler_fault
-from repro.plan.profiles import Profile, chosen, find_run
+from repro.plan.profiles import Profile, chosen
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.places import NAMED
+from repro.store.states import FINISHED, state
 
 if TYPE_CHECKING:
     from repro.machine.outcome import Outcome
@@ -112,12 +111,6 @@ def register(app: typer.Typer) -> None:
             "repro train --profile paper --engine ray --address auto",
         )
     )(train)
-    app.command(
-        epilog=examples(
-            "repro evaluate --profile quick",
-            "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
-        )
-    )(evaluate)
 
 
 def train(
@@ -281,36 +274,3 @@ def _conclude(outcome: Outcome, again: str) -> None:
         complain(f"{run_id} failed: {reason}", TrainingError.code)
     if outcome.diverged or outcome.failed:
         raise typer.Exit(TrainingError.code)
-
-
-def evaluate(
-    run: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="RUN", help="Run ids. Default: every finished Run."),
-    ] = None,
-    profile: ProfileToTrain = None,
-    data_dir: DataDir = None,
-    threads: Threads = None,
-    precision: PrecisionOption = None,
-    rows: Rows = None,
-) -> None:
-    """Score finished Runs of runs/ again from their saved final weights."""
-    p = profile_to_train(profile)
-    store = Store(NAMED["runs"])
-    for run_id in run or []:
-        if not store.has(p.name, run_id):
-            find_run(run_id, p)
-        store.record(p.name, run_id)
-    ids = run or [r.run.id for r in store.some_records(p.name) if not r.diverged]
-    if not ids:
-        raise NothingError(
-            f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
-            " train others"
-        )
-    from repro.machine.local import Options
-    from repro.machine.rescoring import evaluate
-
-    asked = scoring_precision(precision)
-    options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
-    evaluate(ids, store, p.name, options)
-    say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

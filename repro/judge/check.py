@@ -13,26 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.judge.claims import CLAIMS
-from repro.judge.compare import Comparison, Difference, compare
 from repro.judge.targets import TARGETS
 from repro.judge.verdicts import SILENT, ClaimResult, TargetResult, claim_result, target_result
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES
 from repro.store import Record, Store
-
-__all__ = [
-    "ClaimResult",
-    "Comparison",
-    "Difference",
-    "Report",
-    "TargetResult",
-    "as_json",
-    "as_table",
-    "check",
-    "compare",
-    "strict_failures",
-    "summary",
-]
 
 STYLES = {
     "reproduced": "green",

@@ -10,7 +10,6 @@ import functools
 import math
 import os
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from repro.data import DATA_SETS
 from repro.data.mnist import MNIST
 from repro.machine.toolchain import compiler_fault
+from repro.plan.layers import ladder_rows, layers, of_step
 from repro.plan.run import Run
 
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
@@ -62,32 +62,17 @@ def pixels_of(run: Run) -> int:
     return math.prod(DATA_SETS[run.data.name].shape)
 
 
-def _outputs(run: Run, pixels: int | None) -> tuple[int, int]:
-    """Pixels of an image, and units of the output: a Gaussian has a mean and a variance each."""
-    pixels = pixels or pixels_of(run)
-    return pixels, pixels * (2 if run.hierarchy.observation == "gaussian" else 1)
-
-
 def multiplications(run: Run, pixels: int | None = None) -> tuple[int, int]:
     """Multiply-adds of one image: through inference, and through the generative network.
 
     Of a Ladder network: through the encoder and through the decoder, once each.
     """
-    if run.data.labels:
-        sizes, lowest = run.ladder.sizes, min(run.ladder.estimated, default=run.ladder.depth)
-        up, down = (sum(a * b for a, b in pairwise(m)) for m in (sizes, sizes[lowest:]))
-        return up, down
-    m = run.hierarchy
-    z, w = m.latents, m.widths
-    pixels, outputs = _outputs(run, pixels)
-    up, down, below = 0, w[0] * (z[0] + w[0] + outputs), pixels
-    for i, units in enumerate(z):
-        up += w[i] * (below + w[i] + 2 * units)
-        below = units if m.family == "vae" or m.upward == "mu" else w[i]
-        if i:
-            v = w[i] if m.shared else w[i - 1]
-            down += v * (units + v + 2 * z[i - 1])
-            up += 0 if m.shared else w[i] * (units + w[i] + 2 * z[i - 1])
+    up = down = 0
+    for dense in layers(run.model, pixels or pixels_of(run)):
+        if dense.role == "generative":
+            down += dense.weights
+        else:
+            up += dense.weights
     return up, down
 
 
@@ -98,44 +83,22 @@ def weights(run: Run) -> int:
 
 def step_multiplications(run: Run) -> float:
     """Multiply-adds of one minibatch, forward."""
-    up, down = multiplications(run)
-    if not run.data.labels:
-        once = _once_an_image(run)
-        samples = run.optim.mc_samples * run.optim.importance_samples
-        return float((once + samples * (up + down - once)) * run.optim.batch)
-    noisy, decoded = _rows(run)
-    clean = (noisy if run.ladder.joined else decoded) if max(run.ladder.costly, default=0) else 0
-    return float((noisy + clean) * up + decoded * down)
-
-
-def _once_an_image(run: Run, pixels: int = 784) -> int:
-    """Multiply-adds that samples share: up to z_1, or of an LVAE the whole upward path."""
-    m, below, total = run.hierarchy, pixels, 0
-    shared = 1 if m.family == "vae" else m.depth
-    for width, units in zip(m.widths[:shared], m.latents[:shared], strict=True):
-        total += width * (below + width + 2 * units)
-        below = width if m.upward == "d" else units
-    return total
-
-
-def _rows(run: Run) -> tuple[int, int]:
-    """Of a Ladder network's minibatch: rows of the corrupted path, and those that are decoded."""
-    unlabelled = run.optim.batch if run.ladder.costly or run.ladder.joined else 0
-    noisy = run.labelled_batch + unlabelled
-    return noisy, noisy if run.ladder.cost_rows == "both" else unlabelled
+    return float(sum(p.multiplications for p in of_step(run, pixels_of(run))))
 
 
 def lane_bytes(run: Run, pixels: int | None = None) -> float:
-    """Memory that one lane takes while training."""
+    """Memory that one lane takes while training.
+
+    A hidden layer of a hierarchy is kept before and after its nonlinearity.
+    """
     if run.data.labels:
-        noisy, decoded = _rows(run)
+        noisy, _, decoded = ladder_rows(run)
         values = sum(run.ladder.sizes) * (noisy + UNITS_DECODED * decoded)
         return 4.0 * (COPIES * weights(run) + ACTIVATIONS * values)
-    m = run.hierarchy
-    outputs = 8 * sum(m.widths) + 4 * sum(m.latents) + _outputs(run, pixels)[1]
-    samples = run.optim.mc_samples * run.optim.importance_samples
-    activations = ACTIVATIONS * outputs * run.optim.batch * samples
-    return 4.0 * (COPIES * sum(multiplications(run, pixels)) + activations)
+    dense = layers(run.model, pixels or pixels_of(run))
+    outputs = sum(d.fan_out * (2 if d.heads == 1 and d.norm else 1) for d in dense)
+    rows = run.optim.batch * run.optim.mc_samples * run.optim.importance_samples
+    return 4.0 * (COPIES * sum(d.weights for d in dense) + ACTIVATIONS * outputs * rows)
 
 
 def most_lanes(runs: list[Run], device_memory: float | None = None) -> int:
@@ -159,11 +122,12 @@ def _room(runs: list[Run], device_memory: float | None) -> float:
 
 
 def scoring_bytes(run: Run) -> float:
-    """Memory of the statistics pass, which the output of p(x|z_1) dominates."""
+    """Memory of the statistics pass, which its widest layer dominates: the output of p(x|z_1)."""
     if run.model.family == "ladder":
         return SCORING_MEMORY
     usual = MNIST.counts[0] * math.prod(MNIST.shape)
-    return SCORING_MEMORY * max(1.0, images_of(run)[0] * _outputs(run, None)[1] / usual)
+    widest = max(d.fan_out for d in layers(run.model, pixels_of(run)))
+    return SCORING_MEMORY * max(1.0, images_of(run)[0] * widest / usual)
 
 
 def available_memory() -> float:

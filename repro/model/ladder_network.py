@@ -17,6 +17,7 @@ from torch import Tensor
 
 from repro.model.combinators import Combinator, combinator
 from repro.model.layers import Moments, Params, product
+from repro.plan.layers import Dense, ladder
 from repro.plan.run import Ladder
 
 
@@ -71,18 +72,18 @@ def parameters(model: Ladder) -> Iterator[Parameter]:
 
     A ReLU layer needs no gamma; no product has a bias, which batch norm would cancel.
     """
-    m, L = model.sizes, model.depth
+    m, L, dense = model.sizes, model.depth, {d.name: d for d in ladder(model)}
     drawn = float(model.gamma_init == "uniform")
     gammas: dict[str, Sequence[int]] = {"top": (L,), "all": range(1, L + 1), "none": ()}
     for i in range(1, L + 1):
-        yield _weight(model, f"f{i}.W", m[i - 1], m[i])
+        yield _weight(model, dense[f"f{i}"], "W")
         yield Parameter(f"f{i}.beta", (m[i],), torch.tensor(model.beta_init), torch.zeros(()))
         if i in gammas[model.gammas]:
             std = torch.tensor(drawn)
             yield Parameter(f"f{i}.gamma", (m[i],), torch.tensor(1 - drawn), std, True)
     for i in model.estimated:
         if i < L:
-            yield _weight(model, f"g{i}.V", m[i + 1], m[i])
+            yield _weight(model, dense[f"g{i}"], "V")
         if model.vertical_affine:
             yield Parameter(f"g{i}.beta", (m[i],), torch.zeros(()), torch.zeros(()))
             yield Parameter(f"g{i}.gamma", (m[i],), torch.ones(()), torch.zeros(()))
@@ -91,11 +92,12 @@ def parameters(model: Ladder) -> Iterator[Parameter]:
         yield Parameter(f"g{i}.a", (g.size, units), *_beginning(model, g))
 
 
-def _weight(model: Ladder, name: str, fan_in: int, fan_out: int) -> Parameter:
+def _weight(model: Ladder, dense: Dense, letter: str) -> Parameter:
+    fan_in, fan_out = dense.fan_in, dense.fan_out
     glorot = model.weight_init == "glorot"
     std = torch.tensor(1 / math.sqrt((fan_in + fan_out) / 2 if glorot else fan_in))
     uniform = model.weight_init != "normal"
-    return Parameter(name, (fan_in, fan_out), torch.zeros(()), std, uniform)
+    return Parameter(f"{dense.name}.{letter}", (fan_in, fan_out), torch.zeros(()), std, uniform)
 
 
 def _combinator(model: Ladder) -> Combinator:

@@ -7,7 +7,6 @@ deepest first, so layer i acts on the first K_i of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from repro.model.batch_norm import LINEAR, activated, normalised
 from repro.model.bfloat16 import CPU_MULTIPLIES
 from repro.model.distributions import VAR_TINY, Normal
+from repro.plan.layers import Dense
 from repro.plan.run import Model
 
 Params = dict[str, Tensor]
@@ -59,25 +59,6 @@ class Moments(NamedTuple):
 
     mean: Tensor
     var: Tensor
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Declares one dense layer: `{name}.W` [K, in, out], `{name}.gamma` and `.beta` [K, out].
-
-    With batch norm a bias before it would be cancelled, so `beta` is the only shift; without,
-    `beta` is the bias and `gamma` does not exist or does not act.
-    """
-
-    name: str
-    fan_in: int
-    fan_out: int
-    layer: int  # stochastic layer it belongs to: lanes of at least this depth have it
-    gain: float
-    norm: bool
-    heads: int = 1  # independent matrices side by side, for the initialiser's fan-out
-    uniform: bool = False
-    var_bias: float = 1.0  # of the variance heads, where no batch norm cancels it
 
 
 @dataclass(frozen=True)
@@ -136,56 +117,6 @@ class Net:
         mu, var = self.dense(f"{name}.head", d, self.model.head_batch_norm).chunk(2, -1)
         var = F.softplus(var) if self.model.variance == "softplus" else (2 * var).exp()
         return Normal(mu, var + VAR_TINY)
-
-
-def mlp_layers(model: Model, name: str, fan_in: int, width: int, layer: int) -> list[Dense]:
-    """The two hidden layers of `Net.mlp`; gain sqrt(2), as in the released code; Glorot: 1."""
-    glorot = model.init == "glorot"
-    gain = 1.0 if glorot else math.sqrt(2)
-    return [
-        Dense(f"{name}.a", fan_in, width, layer, gain, norm=True, uniform=glorot),
-        Dense(f"{name}.b", width, width, layer, gain, norm=True, uniform=glorot),
-    ]
-
-
-def normal_layer(model: Model, name: str, fan_in: int, units: int, layer: int) -> Dense:
-    """The mu and variance heads of `Net.normal`, side by side in one matrix; gain 1."""
-    return Dense(
-        f"{name}.head",
-        fan_in,
-        2 * units,
-        layer,
-        gain=1.0,
-        norm=model.head_batch_norm,
-        heads=2,
-        uniform=model.head_init == "uniform" or model.init == "glorot",
-        var_bias=1.0 if model.variance == "softplus" else 0.0,
-    )
-
-
-def prior_layers(model: Model, pixels: int, widths: Sequence[int]) -> list[Dense]:
-    """p(x|z_1) and p(z_i|z_{i+1}); `widths[i]` is the MLP's between layers i and i + 1.
-
-    A Gaussian p(x|z_1) has two heads, mean and variance, and batch norm on neither.
-    """
-    z, heads = model.latents, 2 if model.observation == "gaussian" else 1
-    out = [
-        *mlp_layers(model, "x", z[0], widths[0], 1),
-        Dense(
-            "x.out",
-            widths[0],
-            heads * pixels,
-            1,
-            gain=1.0,
-            norm=False,
-            heads=heads,
-            uniform=model.init == "glorot",
-        ),
-    ]
-    for i in range(1, model.depth):
-        out += mlp_layers(model, f"p{i}", z[i], widths[i], i + 1)
-        out.append(normal_layer(model, f"p{i}", widths[i], z[i - 1], i + 1))
-    return out
 
 
 def initial_value(dense: Dense, normalised: bool, draw: Tensor) -> Params:

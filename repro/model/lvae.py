@@ -11,36 +11,7 @@ from torch import Tensor
 
 from repro.model.distributions import Normal, precision_weighted
 from repro.model.hierarchy import Pass, complete, prior
-from repro.model.layers import (
-    Dense,
-    Net,
-    cat_lanes,
-    mlp_layers,
-    normal_layer,
-    prior_layers,
-    repeat_rows,
-)
-from repro.plan.run import Model
-
-
-def layers(model: Model, pixels: int) -> list[Dense]:
-    """Parameters of d_n, (mu_hat, var_hat)_n and of the generative network.
-
-    Not shared, as the released code: inference gets a top-down network r_i of its own, with
-    the widths above, and the generative network takes the widths one layer lower.
-    """
-    z, widths = model.latents, model.widths[: model.depth]
-    below = (pixels, *(widths if model.upward == "d" else z))
-    out = []
-    for i in range(1, model.depth + 1):
-        out += mlp_layers(model, f"d{i}", below[i - 1], widths[i - 1], i)
-        out.append(normal_layer(model, f"d{i}", widths[i - 1], z[i - 1], i))
-    if model.shared:
-        return out + prior_layers(model, pixels, widths)
-    for i in range(1, model.depth):
-        out += mlp_layers(model, f"r{i}", z[i], widths[i], i + 1)
-        out.append(normal_layer(model, f"r{i}", widths[i], z[i - 1], i + 1))
-    return out + prior_layers(model, pixels, (widths[0], *widths[:-1]))
+from repro.model.layers import Net, cat_lanes, repeat_rows
 
 
 def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from repro.errors import UsageError
 from repro.model import ladder_network, streams
-from repro.model.families import MODELS
-from repro.model.layers import Dense, Lanes, Net, Params, initial_value, output_bias
+from repro.model.layers import Lanes, Net, Params, initial_value, output_bias
+from repro.plan.layers import layers
 from repro.plan.run import Ladder, Model, Run
 
 
@@ -57,17 +57,12 @@ class Stack:
             tuple(run.hierarchy.batch_norm for run in self.runs),
         )
 
-    def dense_layers(self, pixels: int, k: int = 0) -> list[Dense]:
-        """What lane k declares; the first lane's layers are the stack's."""
-        model = self.runs[k].hierarchy
-        return MODELS[model.family].layers(model, pixels)
-
     def names(self, pixels: int) -> list[str]:
         """All that a parameter may be called, in the order of declaration."""
         if isinstance(self.model, Ladder):
             return [p.name for p in ladder_network.parameters(self.model)]
-        layers = self.dense_layers(pixels)
-        return [f"{d.name}.{part}" for d in layers for part in ("W", "beta", "gamma")]
+        parts = ("W", "beta", "gamma")
+        return [f"{d.name}.{part}" for d in layers(self.model, pixels) for part in parts]
 
     @property
     def begins_with_data(self) -> bool:
@@ -83,8 +78,8 @@ class Stack:
         if isinstance(self.model, Ladder):
             return self._initial_ladder(self.model)
         params: dict[str, list[Tensor]] = {}
-        for k, run in enumerate(self.runs):
-            for dense in self.dense_layers(pixels, k):
+        for run in self.runs:
+            for dense in layers(run.model, pixels):
                 draw = streams.uniform if dense.uniform else streams.normal
                 shape = (dense.fan_in, dense.fan_out)
                 eps = draw(run.seed, f"init/{dense.name}", shape=shape)

@@ -11,18 +11,7 @@ from torch import Tensor
 
 from repro.model.distributions import Normal
 from repro.model.hierarchy import Pass, complete, prior
-from repro.model.layers import Dense, Net, mlp_layers, normal_layer, prior_layers, repeat_rows
-from repro.plan.run import Model
-
-
-def layers(model: Model, pixels: int) -> list[Dense]:
-    """Parameters of q(z_1|x), q(z_i|z_{i-1}) and of the generative network."""
-    below = (pixels, *model.latents)
-    out = []
-    for i, (z, width) in enumerate(zip(model.latents, model.widths, strict=False), start=1):
-        out += mlp_layers(model, f"q{i}", below[i - 1], width, i)
-        out.append(normal_layer(model, f"q{i}", width, z, i))
-    return out + prior_layers(model, pixels, model.widths)
+from repro.model.layers import Net, repeat_rows
 
 
 def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:

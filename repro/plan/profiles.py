@@ -50,6 +50,11 @@ class Profile:
     seeds: int = 1
     published_protocol: bool = False
 
+    @property
+    def every_depth(self) -> bool:
+        """Whether models of every depth are trained: else a curve against depth is one point."""
+        return len(self.depths) == MAX_DEPTH
+
     def holds(self, cell: Cell) -> bool:
         """Whether a cell is trained in this profile."""
         if cell.labels:

@@ -34,6 +34,7 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    cells: tuple[tuple[Cell, ...], ...] = ()  # what each row is of; none of a quoted one
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -41,7 +42,7 @@ class Table:
                 raise ValueError(f"{self.title}: {len(row)} cells for {len(self.columns)} columns")
 
     def markdown(self) -> str:
-        """For the README: bold title and caption, then the table."""
+        """For a page: bold title and caption, then the table."""
         rules = ["---:" if self._numeric(i) else ":---" for i in range(len(self.columns))]
         rows = [self.columns, rules, *([cell or "–" for cell in row] for row in self.rows)]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)

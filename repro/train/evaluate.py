@@ -90,7 +90,7 @@ def statistics_pass(net: Net, x: Tensor, noise: Noise) -> tuple[dict[str, Moment
     are drawn once. A lane without batch norm sees no statistics.
     """
     seen = Net(net.model, net.lanes, net.params)
-    out = MODELS[net.model.family].infer(seen, x, _eps(net, noise, "train", 0, 1, x.shape[1]))
+    out = MODELS[net.model.family](seen, x, _eps(net, noise, "train", 0, 1, x.shape[1]))
     return seen.seen, _bounds(seen, out)
 
 
@@ -105,7 +105,7 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
     for i, rows in _chunks(min(x.shape[1], full * batch), batch):
         seen = Net(net.model, net.lanes, net.params)
         eps = _eps(net, noise, "statistics", i, 1, rows.stop - rows.start)
-        MODELS[net.model.family].infer(seen, x[:, rows], eps)
+        MODELS[net.model.family](seen, x[:, rows], eps)
         for name, (mean, var) in seen.seen.items():
             before = total.get(name, Moments(torch.zeros_like(mean), torch.zeros_like(var)))
             total[name] = Moments(before.mean + mean / full, before.var + var / full)
@@ -117,7 +117,7 @@ def bounds(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) ->
     parts, sizes = [], []
     for i, at in _chunks(x.shape[1], rows):
         eps = _eps(net, noise, purpose, i, 1, at.stop - at.start)
-        out = MODELS[net.model.family].infer(net, x[:, at], eps)
+        out = MODELS[net.model.family](net, x[:, at], eps)
         parts.append(_bounds(net, out))
         sizes.append(at.stop - at.start)
     kl = [torch.stack(layer, -1) for layer in zip(*(p.kl for p in parts), strict=True)]
@@ -148,7 +148,7 @@ def importance_bound(
         for start in range(0, samples, S):
             n = min(S, samples - start)
             eps = _eps(net, noise, "importance", chunk, n, part.shape[1])
-            out = MODELS[net.model.family].infer(net, part, eps)
+            out = MODELS[net.model.family](net, part, eps)
             sums.add(out.log_px - total_kl(unit_kl(net, out, "mc")))
             chunk += 1
         done.append(sums)
@@ -164,7 +164,7 @@ def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
     draws = []
     for i, rows in _chunks(x.shape[1], ROWS):
         eps = _eps(net, noise, "latents", i, 1, rows.stop - rows.start)
-        draws.append(MODELS[net.model.family].infer(net, x[:, rows], eps).z)
+        draws.append(MODELS[net.model.family](net, x[:, rows], eps).z)
     return [torch.cat(layer, 1) for layer in zip(*draws, strict=True)]
 
 
@@ -173,7 +173,7 @@ def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
     means = []
     for i, rows in _chunks(x.shape[1], ROWS):
         eps = _eps(net, noise, "reconstruct", i, 1, rows.stop - rows.start)
-        means.append(MODELS[net.model.family].infer(net, x[:, rows], eps).px.mean)
+        means.append(MODELS[net.model.family](net, x[:, rows], eps).px.mean)
     return torch.cat(means, 1)
 
 

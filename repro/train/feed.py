@@ -15,8 +15,6 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.train.minibatch import BLOCK, Minibatch, sent, steps_of
 
-__all__ = ["BLOCK", "Feed"]
-
 
 class Feed:
     """Minibatches of hierarchies. `images` [N, X], on the device where steps run: uint8 bytes,

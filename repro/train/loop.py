@@ -6,14 +6,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from repro.model.stack import Stack
-from repro.train.log import LaneLog, Log, Row
+from repro.train.log import Log
 from repro.train.minibatch import BLOCK, Batches
-from repro.train.score import kl_names
 from repro.train.state import State
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Score
-
-__all__ = ["BLOCK", "LaneLog", "Log", "Row", "kl_names", "train"]
 
 
 def train(

@@ -16,22 +16,9 @@ from repro.plan.run import Optim
 from repro.train.compiler import fresh_compiler, options_of_objective
 from repro.train.flat import update_flat
 from repro.train.minibatch import LadderBatch, Minibatch
-from repro.train.state import State, Update, fresh
+from repro.train.state import State, Update
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Objective
-
-__all__ = [
-    "CAPTURED",
-    "COMPILED",
-    "Minibatch",
-    "State",
-    "fresh",
-    "objective_of",
-    "parts_of",
-    "step",
-    "step_function",
-    "update_of",
-]
 
 Rates = Callable[[Optim, Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -38,6 +38,11 @@ def drawing(folder: str, name: str, store: str, p: Profile) -> str:
     return f"python {folder}/{name}.py --store {store} --profile {p.name}"
 
 
+def figures(store: str, p: Profile) -> str:
+    """Draws every figure of a profile."""
+    return f"repro figures --store {store} --profile {p.name}"
+
+
 def checking(store: str, p: Profile) -> str:
     """Prints the verdicts of a profile."""
     return f"repro check --store {store} --profile {p.name}"

@@ -108,6 +108,7 @@ class Part:
     figures: tuple[Figure, ...]
     entries: tuple[Entry, ...]
     check: str  # the command that prints the verdicts
+    draw: str  # the command that draws the figures
 
     @property
     def counts(self) -> dict[str, Counter[str]]:

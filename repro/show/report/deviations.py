@@ -29,7 +29,7 @@ PARTS: dict[str, Any] = {
 class Choice:
     """One choice that the paper leaves open or that the released code made differently.
 
-    fields: `part.name` of repro/config.py. place: the file of a choice that is no field.
+    fields: `part.name` of repro/plan/run.py. place: the file of a choice that is no field.
     """
 
     topic: str

@@ -29,7 +29,7 @@ from repro.train.tasks.task import Objective, Task
 
 def objective(stack: Stack) -> Objective:
     """Each lane's training bound, [K]."""
-    infer, optim = MODELS[stack.hierarchy.family].infer, stack.runs[0].optim
+    infer, optim = MODELS[stack.hierarchy.family], stack.runs[0].optim
 
     def of(params: Params, batch: Minibatch) -> Tensor:
         net = stack.net(params)

@@ -1,4 +1,4 @@
-"""`repro score` and `repro verify`: a trained model on images of your own, and on its record's."""
+"""`repro score`: a trained model on images of your own."""
 
 from __future__ import annotations
 
@@ -8,34 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from repro.cli.images import read_images
-from repro.cli.options import (
+from repro.cli.shared.images import read_images
+from repro.cli.shared.options import (
     AsJson,
-    DataDir,
-    PrecisionOption,
     ProfileToRead,
     StoreToRead,
-    Threads,
     examples,
-    held,
-    scoring_precision,
-    to_read,
+    holding,
 )
-from repro.cli.terminal import FAILED, complain, print_json, say, screen
+from repro.cli.shared.terminal import print_json, say
 from repro.data.images import are_bytes, array_of, binarise, refuse_other_shapes
 from repro.errors import UsageError
-from repro.plan.profiles import Profile
-from repro.plan.profiles import profile as profile_named
-from repro.store import Store
 from repro.store.files import write_file
-from repro.store.places import NAMED
 
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
-    from repro.train.tasks.task import Compared
 
 
 def register(app: typer.Typer) -> None:
@@ -46,12 +34,6 @@ def register(app: typer.Typer) -> None:
             "repro score digits.npy --run ladder-full-100-s1 --profile reduced --out classes.csv",
         )
     )(score)
-    app.command(
-        epilog=examples(
-            "repro verify mnist-lvae_bn_wu-L5-s1",
-            "repro verify ladder-full-100-s1 --profile reduced --json",
-        )
-    )(verify)
 
 
 def score(
@@ -82,7 +64,7 @@ def score(
     VAE, LVAE: pixels 0 and 1, or integers 0 to 255 with --binarise; of small NORB real values
     (byte + u) / 256. Ladder network: integers 0 to 255, or pixels from 0 to 1.
     """
-    images, (opened, p) = read_images(file), found(run, profile, store)
+    images, (opened, p) = read_images(file), holding(run, profile, store)
     from repro.api import TrainedLadder, load_model
 
     model = load_model(run, p.name, opened.root)
@@ -124,20 +106,6 @@ def _spread(error: float | None) -> str:
     return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
 
 
-def found(run: str, profile: str | None, store: str | None) -> tuple[Store, Profile]:
-    """Where the Run is: the first of the stores asked for, and its fullest profile, that has it.
-
-    Raises ReproError.
-    """
-    opened, p = to_read(store, profile)
-    for each in [opened] if store is not None else [opened, *map(Store, NAMED.values())]:
-        for name in [p.name] if profile is not None else held(each):
-            if each.has(name, run):
-                return each, profile_named(name)
-    opened.record(p.name, run)
-    return opened, p
-
-
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
     """A row an image: class. Integers above 1 are bytes."""
     refuse_other_shapes(images, model.run.ladder.sizes[0])
@@ -169,40 +137,3 @@ def _binary(model: TrainedHierarchy, images: np.ndarray, seed: int) -> np.ndarra
         raise UsageError(f"--binarise: {model.run.id} models real values: leave it out")
     refuse_other_shapes(images, model.pixels)
     return binarise(images, model.run.data.grey_scale, seed)
-
-
-def verify(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
-    profile: ProfileToRead = None,
-    store: StoreToRead = None,
-    data_dir: DataDir = None,
-    threads: Threads = None,
-    precision: PrecisionOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score a Run again from its weights and compare with its record; exit 1 on a difference.
-
-    Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
-    """
-    opened, p = found(run, profile, store)
-    from repro.machine.local import Options
-    from repro.machine.rescoring import verify
-
-    asked = scoring_precision(precision)
-    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))
-    if as_json:
-        print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
-    else:
-        screen().print(_beside(rows, f"{run}, profile {p.name}: scored again from its weights"))
-    if not all(row.agrees for row in rows):
-        raise typer.Exit(complain(f"{run}: its weights do not give what its record says", FAILED))
-
-
-def _beside(rows: list[Compared], title: str) -> Table:
-    table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
-    for row in rows:
-        said = Text("agrees", "green") if row.agrees else Text("differs", "red")
-        both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
-        numbers = (*both, f"{row.again - row.recorded:+.2g}")
-        table.add_row(row.name, *numbers, f"{row.allowed:.2g}", said)
-    return table

@@ -1,0 +1,65 @@
+"""`repro evaluate`: finished Runs scored again from their weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repro.cli.shared.options import (
+    DataDir,
+    PrecisionOption,
+    ProfileToTrain,
+    Rows,
+    Threads,
+    examples,
+    profile_to_train,
+    scoring_precision,
+)
+from repro.cli.shared.terminal import say
+from repro.errors import NothingError
+from repro.plan.profiles import find_run
+from repro.store import Store
+from repro.store.places import NAMED
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro evaluate --profile quick",
+            "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
+        )
+    )(evaluate)
+
+
+def evaluate(
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Run ids. Default: every finished Run."),
+    ] = None,
+    profile: ProfileToTrain = None,
+    data_dir: DataDir = None,
+    threads: Threads = None,
+    precision: PrecisionOption = None,
+    rows: Rows = None,
+) -> None:
+    """Score finished Runs of runs/ again from their saved final weights."""
+    p = profile_to_train(profile)
+    store = Store(NAMED["runs"])
+    for run_id in run or []:
+        if not store.has(p.name, run_id):
+            find_run(run_id, p)
+        store.record(p.name, run_id)
+    ids = run or [r.run.id for r in store.some_records(p.name) if not r.diverged]
+    if not ids:
+        raise NothingError(
+            f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
+            " train others"
+        )
+    from repro.machine.local import Options
+    from repro.machine.rescoring import evaluate
+
+    asked = scoring_precision(precision)
+    options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
+    evaluate(ids, store, p.name, options)
+    say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

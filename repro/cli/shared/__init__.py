@@ -1,0 +1,1 @@
+"""What several commands share: options, output, files of images that a user gives."""

@@ -1,0 +1,71 @@
+"""`repro show`: one record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.terminal import print_json, screen
+from repro.plan.profiles import find_run
+from repro.plan.run import to_dict
+from repro.store import Record
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro show mnist-lvae_bn_wu-L5-s1",
+            "repro show mnist-lvae_bn_wu-L5-s1 --store results --profile quick --json",
+        )
+    )(show)
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A Run id, as `repro list` prints it.")],
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    as_json: AsJson = False,
+) -> None:
+    """One record: its configuration, where and how it was made, and what it gave."""
+    opened, p = to_read(store, profile)
+    if not opened.has(p.name, run):
+        find_run(run, p)
+    content = as_dict(opened.record(p.name, run))
+    if as_json:
+        print_json(content)
+        return
+    for part in ("final", "config", "env"):
+        table = Table(title=f"{run}, {p.name}: {part}", show_header=False, title_justify="left")
+        for name, value in _flat(content[part]):
+            table.add_row(name, value)
+        screen().print(table)
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """What `repro show --json` prints."""
+    return {
+        "run": record.run.id,
+        "profile": record.profile,
+        "config": to_dict(record.run),
+        "env": record.env,
+        "final": record.final,
+    }
+
+
+def _flat(part: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in part.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            rows.append((prefix + name, ", ".join(_short(v) for v in value)))
+        else:
+            rows.append((prefix + name, _short(value)))
+    return rows
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -1,0 +1,71 @@
+"""`repro verify`: a Run scored again from its weights, beside its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from repro.cli.shared.options import (
+    AsJson,
+    DataDir,
+    PrecisionOption,
+    ProfileToRead,
+    StoreToRead,
+    Threads,
+    examples,
+    holding,
+    scoring_precision,
+)
+from repro.cli.shared.terminal import FAILED, complain, print_json, screen
+
+if TYPE_CHECKING:
+    from repro.train.tasks.task import Compared
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "repro verify mnist-lvae_bn_wu-L5-s1",
+            "repro verify ladder-full-100-s1 --profile reduced --json",
+        )
+    )(verify)
+
+
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
+    profile: ProfileToRead = None,
+    store: StoreToRead = None,
+    data_dir: DataDir = None,
+    threads: Threads = None,
+    precision: PrecisionOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a Run again from its weights and compare with its record; exit 1 on a difference.
+
+    Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
+    """
+    opened, p = holding(run, profile, store)
+    from repro.machine.local import Options
+    from repro.machine.rescoring import verify
+
+    asked = scoring_precision(precision)
+    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))
+    if as_json:
+        print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
+    else:
+        screen().print(_beside(rows, f"{run}, profile {p.name}: scored again from its weights"))
+    if not all(row.agrees for row in rows):
+        raise typer.Exit(complain(f"{run}: its weights do not give what its record says", FAILED))
+
+
+def _beside(rows: list[Compared], title: str) -> Table:
+    table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
+    for row in rows:
+        said = Text("agrees", "green") if row.agrees else Text("differs", "red")
+        both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
+        numbers = (*both, f"{row.again - row.recorded:+.2g}")
+        table.add_row(row.name, *numbers, f"{row.allowed:.2g}", said)
+    return table

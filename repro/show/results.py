@@ -1,0 +1,172 @@
+"""`results/README.md`, and what the project's README shows of it: the fullest published profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
+from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
+from repro.plan.profiles import Profile, run_of, runs
+from repro.show import scripts
+from repro.show.layout import Table, bound, records_of
+from repro.store import Record, Store
+
+MADE_BY = "made by"
+NONE = "No results are published yet."
+HEAD = """# Published results
+
+Written whole by `repro publish` from the records beside it: nothing here is changed by hand. Every
+row of a table ends with the command that makes it, which names its Runs. `repro check --store
+results` prints the verdict on every published number and statement, `repro report --store results`
+shows all of it on one HTML page. `weights/` holds what `docs/api.md` loads, `bench/` benchmarks and
+[what an H100 gave](../docs/gpu.md), which no table reads."""
+FIGURE = "figure5"  # the one that the project's README shows: which layers are used
+LONG = ("quoted from", "MC error", "sd (seeds)", "seeds", "ours, L_1")  # columns it leaves out
+
+
+def page(store: Store, p: Profile | None) -> str:
+    """All of a profile's results, for `results/README.md`. Raises RecordError, MachineError."""
+    if p is None:
+        return f"{HEAD}\n\n{NONE}\n"
+    records = store.records(p.name)
+    hierarchies = [r for r in records if not r.run.data.labels]
+    ladders = [r for r in records if r.run.data.labels]
+    found = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
+    tables = [
+        *(made_by(table, records, p) for table in found),
+        *([_every_run(hierarchies, p)] if hierarchies else []),
+        *([_every_ladder(ladders, p)] if ladders else []),
+    ]
+    return "\n\n".join([
+        HEAD,
+        _headline(records, p),
+        *(t.markdown().strip() for t in tables),
+        *(_drawn(f, p) for f in shown("figures", records)),
+    ]) + "\n"  # fmt: skip
+
+
+def summary(store: Store, p: Profile | None) -> str:
+    """Table 1 in short and one figure, for the project's README. Raises RecordError."""
+    if p is None:
+        return NONE
+    whole = made_by(scripts.load("tables", "table1").build(store, p.name), store.records(p.name), p)
+    keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
+    caption = (
+        "Bounds on the MNIST test log-likelihood, nats per example, higher is better; published:"
+        f" L_5000. Ours: profile {p.name} ({p.summary}). Quoted: from another paper."
+    )
+    table = replace(
+        whole,
+        caption=caption,
+        columns=tuple(whole.columns[i] for i in keep),
+        rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
+    )
+    return f"{table.markdown()}\n![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
+
+
+def made_by(table: Table, records: list[Record], p: Profile) -> Table:
+    """With a last column: what trains the Runs of each row, by their ids."""
+    if not table.cells:
+        return table
+    ids = ([run for c in of for run in _ids(c, records, p)] for of in table.cells)
+    rows = zip(table.rows, ids, strict=True)
+    return replace(
+        table,
+        columns=(*table.columns, MADE_BY),
+        rows=tuple((*row, _training(names, p)) for row, names in rows),
+    )
+
+
+def shown(folder: str, records: list[Record]) -> list[str]:
+    """Scripts of what is trained by default, and others where there is a Run for them alone."""
+    own = {cell_of(r.run) for r in records} - set(cells(list(DEFAULT)))
+    return [
+        name
+        for name in scripts.names(folder)
+        if name in DEFAULT or name not in EXPERIMENTS or own & set(EXPERIMENTS[name])
+    ]
+
+
+def _ids(of: Cell, records: list[Record], p: Profile) -> list[str]:
+    """Of the recorded Runs of a cell, or of the first that is missing."""
+    return [r.run.id for r in records_of(of, records, p)] or [run_of(of, p).id]
+
+
+def _training(names: Sequence[str], p: Profile) -> str:
+    return f"`repro train {' '.join(names)} --profile {p.name}`" if names else ""
+
+
+def _headline(records: list[Record], p: Profile) -> str:
+    own = sorted({r.run.seed for r in records}) or [1]
+    planned = {run.id for seed in own for run in runs(p, seeds=[seed])}
+    seeds = len(own)
+    more = sum(r.run.id not in planned for r in records)
+    extra = f", {more} more on request" if more else ""
+    kind = (
+        "This is the published protocol."
+        if p.published_protocol
+        else "**A reduced protocol: these numbers are no reproduction of the published values, and"
+        " even the order of the models need not be the final one.**"
+    )
+    return (
+        f"Profile `{p.name}` ({p.summary}): {len(records) - more} Runs of {len(planned)}{extra},"
+        f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `{p.name}/`. {kind}"
+    )
+
+
+def _every_run(records: list[Record], p: Profile) -> Table:
+    note = "Nats per example, higher is better; s.e.: standard error of L_K over images."
+    others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
+    if named := ", ".join(f"`{run.id}`" for run in others):
+        note += f" On another grey scale, so of other data and not comparable: {named}."
+    columns = ("L_1 train", "L_1 test", "L_K test", "K", "s.e.", "active units, z_1 upward")
+
+    def numbers(f: dict[str, Any]) -> tuple[str, ...]:
+        bounds = (bound(f[name]) for name in ("L1_train", "L1_test", "LK_test"))
+        return (*bounds, str(f["K"]), bound(f["LK_se"]), "-".join(map(str, f["active_units"])))
+
+    return _of_each("Every published Run", note, columns, records, numbers, p)
+
+
+def _every_ladder(records: list[Record], p: Profile) -> Table:
+    def numbers(f: dict[str, Any]) -> tuple[str, ...]:
+        return f"{f['error_percent']:.2f}", f"{f['error_se']:.2f}"
+
+    columns, note = ("test error, %", "s.e."), "s.e.: over test images."
+    return _of_each("Every published Ladder network", note, columns, records, numbers, p)
+
+
+def _of_each(
+    title: str,
+    note: str,
+    columns: tuple[str, ...],
+    records: list[Record],
+    numbers: Callable[[dict[str, Any]], tuple[str, ...]],
+    p: Profile,
+) -> Table:
+    """A row a record, beginning with its folder."""
+    empty = ("",) * (len(columns) - 1)
+    rows = tuple(
+        (
+            f"[`{r.run.id}`]({p.name}/{r.run.id})",
+            *((_lost(r), *empty) if r.diverged else numbers(r.final)),
+            _training([r.run.id], p),
+        )
+        for r in records
+    )
+    return Table(title, note, ("Run", *columns, MADE_BY), rows)
+
+
+def _lost(r: Record) -> str:
+    return f"diverged at epoch {r.final['diverged_at']}"
+
+
+def _drawn(figure: str, p: Profile) -> str:
+    train = _training([figure], p)
+    return f"![{_title(figure)}]({p.name}/figures/{figure}.png)\n\n{_title(figure)}: {train}"
+
+
+def _title(name: str) -> str:
+    return "Ladder networks" if name == "ladder" else name.replace("figure", "Figure ")

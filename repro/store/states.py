@@ -1,0 +1,45 @@
+"""How far a Run is, as a store shows it."""
+
+from __future__ import annotations
+
+from filelock import FileLock, Timeout
+
+from repro.plan.run import Run
+from repro.store import Store
+
+FINISHED = ("done", "diverged")
+
+
+def state(store: Store, profile: str, run: Run) -> str:
+    """missing, running, done, failed, diverged, or "other configuration" of the same id.
+
+    Raises RecordError when the record is damaged.
+    """
+    if _locked(store, profile, run.id):
+        return "running"
+    return recorded_state(store, profile, run)
+
+
+def recorded_state(store: Store, profile: str, run: Run) -> str:
+    """As `state`, but of what is saved alone: it takes no lock, not even to try it."""
+    record = store.find(profile, run.id)
+    if record is not None and record.run.hash != run.hash:
+        return "other configuration"
+    if record is not None:
+        return "diverged" if record.diverged else "done"
+    return (
+        "failed" if (store.folder(profile) / ".failed" / f"{run.id}.json").exists() else "missing"
+    )
+
+
+def _locked(store: Store, profile: str, run_id: str) -> bool:
+    path = store.folder(profile) / ".locks" / f"{run_id}.lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a store that only others may write: nobody trains into it through us
+        return False
