@@ -24,25 +24,26 @@ from repro.store.places import NAMED
 from repro.store.sealed import (
     DAMAGED_NPZ,
     FINAL,
+    OVER,
     PARTS,
     PLAIN,
     RESTORE,
     SUMS,
     Arrays,
-    digest,
+    digests,
     dump,
     json_of,
+    latest,
     listing,
     npz,
+    parts_of,
     plain_npz,
     read_bytes,
-    rescored,
-    rescorings,
+    rescoring,
     sums_of,
     verified,
 )
 
-OLDER = "files", "sha256"  # checksums that older versions put into final.json
 RENAME = "rename or remove the folder"
 RUN_ID = re.compile(r"[\w.@]+(-[\w.@]+)*-s[0-9]+")  # ladder-full-100-s1, mnist-vae@lr002-L5-s1
 
@@ -60,13 +61,8 @@ class Record:
 
     @property
     def files(self) -> set[str]:
-        """What there is of curve and arrays, and of the rest."""
-        return {name.removeprefix(self._again) for name in self.sums}
-
-    @property
-    def _again(self) -> str:
-        """What the names of the last rescoring's arrays begin with."""
-        return f"{rescored(rescorings(self.sums))}_"
+        """Names of all that it holds, whenever that was measured."""
+        return {OVER.sub("", name) for name in self.sums}
 
     @property
     def diverged(self) -> bool:
@@ -93,11 +89,10 @@ class Record:
             verified(self.folder / name, self.sums)
 
     def _bytes(self, name: str) -> bytes:
-        path = self.folder / name
-        if name not in self.files:
+        path = self.folder / latest(self.sums, name)
+        if path.name not in self.sums:
             raise RecordError(f"{path}: not part of this record ({self.run.id}, {self.profile})")
-        again = self.folder / f"{self._again}{name}"
-        return verified(again if again.name in self.sums else path, self.sums)
+        return verified(path, self.sums)
 
 
 class Store:
@@ -125,14 +120,8 @@ class Store:
         folder = self.folder(profile, run_id)
         _present(folder, run_id)
         sums = sums_of(folder)
-        parts = [json_of(folder / n, verified(folder / n, sums)) for n in PARTS]
-        run, env, final = from_dict(parts[0], str(folder / PARTS[0])), *parts[1:]
-        for name in OLDER:
-            final.pop(name, None)
-        if number := rescorings(sums):
-            path = folder / f"{rescored(number)}.json"
-            again = json_of(path, verified(path, sums))
-            env, final = {**env, "evaluated_again": again.pop("env", {})}, {**final, **again}
+        raw, env, final = parts_of(folder, sums)
+        run = from_dict(raw, str(folder / PARTS[0]))
         if run.id != run_id:
             raise _StrayError(f"{folder}: holds a record of {run.id}: {RENAME}")
         return Record(folder, profile, run, env, final, sums)
@@ -184,12 +173,6 @@ class Store:
             return f"a store lies below it: name {below.parents[2]}"
         return "`repro train` makes records in runs/; or choose another --store"
 
-    def seeds(self, profile: str, run: Run) -> list[Record]:
-        """The finished records that differ from `run` in their seed alone, by seed."""
-        stem = run.id.rpartition("-s")[0]
-        found = [r for r in self.records(profile) if r.run.id.rpartition("-s")[0] == stem]
-        return sorted((r for r in found if not r.diverged), key=lambda r: r.run.seed)
-
     def failures(self, profile: str) -> dict[str, str]:
         """Why each Run failed that has no record yet, by run id."""
         notes = sorted(self.folder(profile, ".failed").glob("*.json"))
@@ -212,7 +195,7 @@ class Store:
         }
         files.update({f"{name}.npz": npz(content) for name, content in arrays.items()})
         files[FINAL] = dump(final)
-        return self._put(profile, run.id, {**files, SUMS: listing(_digests(files))})
+        return self._put(profile, run.id, {**files, SUMS: listing(digests(files))})
 
     def _put(self, profile: str, run_id: str, files: dict[str, bytes]) -> Record:
         with new_folder(self.folder(profile, run_id)) as tmp:
@@ -225,14 +208,13 @@ class Store:
     ) -> Record:
         """Put what was measured again beside a record, whole or not at all; it is read over it.
 
-        env: where it was measured. Raises MachineError.
+        env: where it was measured. Arrays that came out the same are not written. Raises
+        MachineError.
         """
-        name = rescored(rescorings(record.sums) + 1)
-        files = {f"{name}_{n}.npz": npz(content) for n, content in arrays.items()}
-        files[f"{name}.json"] = dump({**final, "env": env})
-        for file, content in files.items():
-            write_file(record.folder / file, content)
-        write_file(record.folder / SUMS, listing({**record.sums, **_digests(files)}))
+        files = rescoring(record.sums, {**final, "env": env}, arrays)
+        for name, content in files.items():
+            write_file(record.folder / name, content)
+        write_file(record.folder / SUMS, listing({**record.sums, **digests(files)}))
         return self.record(record.profile, record.run.id)
 
     def sweep(self, profile: str, run_id: str) -> None:
@@ -300,10 +282,6 @@ def _present(folder: Path, run_id: str) -> None:
             f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
             " those of runs/; or choose another --store or --profile"
         )
-
-
-def _digests(files: dict[str, bytes]) -> dict[str, str]:
-    return {name: digest(content) for name, content in files.items()}
 
 
 def _reason(note: Path) -> str:

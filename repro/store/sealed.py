@@ -23,7 +23,8 @@ DAMAGED_NPZ = (
     *(zipfile.BadZipFile, zlib.error),
 )
 LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")  # as `sha256sum` writes and checks it
-AGAIN = re.compile(r"rescored([0-9]*)\.json")
+AGAIN, OVER = re.compile(r"rescored([0-9]*)\.json"), re.compile(r"rescored[0-9]*_")
+SEALS = "files", "sha256"  # what older versions put into final.json
 SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')  # of all that is before it, and END
 END = b"\n}\n"
 RESTORE = (
@@ -50,6 +51,29 @@ def sums_of(folder: Path) -> dict[str, str]:
     if strange := [name for name in sums if not PLAIN.fullmatch(name)]:
         raise RecordError(f"{path}: {strange[0]!r} is no file of a record: {RESTORE}")
     return sums
+
+
+def parts_of(folder: Path, sums: dict[str, str]) -> list[dict[str, Any]]:
+    """What PARTS say, and over it the last rescoring. Raises RecordError."""
+    run, env, final = (json_of(folder / n, verified(folder / n, sums)) for n in PARTS)
+    final = {n: value for n, value in final.items() if n not in SEALS}
+    if number := rescorings(sums):
+        path = folder / f"{rescored(number)}.json"
+        again = json_of(path, verified(path, sums))
+        env, final = {**env, "evaluated_again": again.pop("env", {})}, {**final, **again}
+    return [run, env, final]
+
+
+def rescoring(
+    sums: dict[str, str], measured: dict[str, Any], arrays: dict[str, Arrays]
+) -> dict[str, bytes]:
+    """The files of one more rescoring; arrays that came out the same need none."""
+    name = rescored(rescorings(sums) + 1)
+    files = {f"{name}.json": dump(measured)}
+    for file, content in ((f"{n}.npz", npz(a)) for n, a in arrays.items()):
+        if sums.get(latest(sums, file)) != digest(content):
+            files[f"{name}_{file}"] = content
+    return files
 
 
 def listing(sums: dict[str, str]) -> bytes:
@@ -95,8 +119,18 @@ def rescored(number: int) -> str:
     return f"rescored{number if number > 1 else ''}"
 
 
+def latest(sums: dict[str, str], name: str) -> str:
+    """The file with what was measured last of what the file `name` holds."""
+    again = (f"{rescored(n)}_{name}" for n in range(rescorings(sums), 0, -1))
+    return next((n for n in again if n in sums), name)
+
+
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def digests(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: digest(content) for name, content in files.items()}
 
 
 def verified(path: Path, sums: dict[str, str]) -> bytes:
