@@ -88,6 +88,13 @@ def diverge(store: Store, profile: str, run: Run, epoch: int) -> Record:
     return store.write(profile, run, environment(), final, curve[curve.epoch < epoch], {})
 
 
+def seeds(store: Store, profile: str, run: Run) -> list[Record]:
+    """The records that differ from `run` in their seed alone, by seed."""
+    stem = run.id.rpartition("-s")[0]
+    found = [r for r in store.records(profile) if r.run.id.rpartition("-s")[0] == stem]
+    return sorted(found, key=lambda r: r.run.seed)
+
+
 def generator(run: Run) -> np.random.Generator:
     digest = hashlib.sha256(run.id.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

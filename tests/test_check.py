@@ -124,7 +124,7 @@ def rebuilt(root: Path, *seeds: int, profile: str = "paper") -> None:
 
 
 def files_of(record: Record) -> list[str]:
-    return [name for name in record.final["files"] if name.endswith(".npz")]
+    return [name for name in record.files if name.endswith(".npz")]
 
 
 @pytest.mark.parametrize("profile", ["paper", "quick"])

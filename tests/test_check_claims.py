@@ -53,8 +53,7 @@ def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> N
 def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:
     for cell in (VAE, LVAE):
         record = write(tmp_path, cell)
-        final = {k: v for k, v in record.final.items() if k != "files"}
-        Store(tmp_path).write("paper", record.run, record.env, final, record.curve(), {})
+        Store(tmp_path).write("paper", record.run, record.env, record.final, record.curve(), {})
     result = claim(tmp_path, "mnist/classes_cluster_in_top_lvae_layer")
     assert result.verdict == "not run"
     assert result.evidence.startswith("no pca.npz in mnist-vae-L5-s1")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fixture_store
+import numpy as np
 import pytest
 import small
 import torch
@@ -35,8 +38,10 @@ from repro.machine.saved.weights import load_adam, load_statistics, load_weights
 from repro.plan.profiles import PROFILES
 from repro.store import Record, Store
 from repro.store.places import NAMED
+from repro.store.sealed import FINAL, SUMS, listing
 from repro.train.minibatch import BLOCK
 
+ONES = np.ones(3)
 CPU = torch.device("cpu")
 BYTES = 120  # changed one at a time, in each file
 HEADS = 40  # of them among a file's first bytes and last
@@ -175,19 +180,50 @@ def everything(record: Record) -> Callable[[], Any]:
     return read
 
 
-FILES = ["run.json", "env.json", "curve.csv", "final.json", *(f"{name}.npz" for name in ARRAYS)]
+FILES = ["run.json", "env.json", "curve.csv", FINAL, *(f"{name}.npz" for name in ARRAYS)]
 
 
 def test_a_record_has_no_other_files(record: Record) -> None:
-    assert sorted(p.name for p in record.folder.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in record.folder.iterdir()) == sorted([*FILES, SUMS])
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, SUMS])
 def test_a_changed_byte_of_a_record_is_refused(name: str, record: Record) -> None:
     assert accepted(record.folder / name, everything(record)) == 0
 
 
-@pytest.mark.parametrize("name", ["run.json", "env.json", "final.json"])
+def test_no_file_of_a_record_is_forgotten(record: Record) -> None:
+    """Neither in a list that was cut off, at any of its lines, nor without a list."""
+    path = record.folder / SUMS
+    lines = path.read_text().splitlines(keepends=True)
+    for kept in range(len(lines)):
+        path.write_text("".join(lines[:kept]))
+        with refused(RecordError, str(path), "not a whole list of checksums", "remove the record"):
+            everything(record)()
+    path.unlink()
+    with refused(RecordError, FINAL, f"no {SUMS} is beside it", "remove the record"):
+        everything(record)()
+
+
+def test_sha256sum_checks_a_record_and_finds_what_is_damaged(record: Record) -> None:
+    record = Store(record.folder.parents[1]).add(record, {}, {"K": 1}, {"pca": {"z1": ONES}})
+    record.verify()
+    assert "rescored_pca.npz: OK\n" in checked(record)[1]
+    assert checked(record) == (0, "".join(f"{name}: OK\n" for name in record.sums))
+    (record.folder / "curve.csv").write_bytes(b"damaged")
+    code, said = checked(record)
+    assert (code, said.count("OK\n")) == (1, len(record.sums) - 1)
+    assert "curve.csv: FAILED\n" in said
+
+
+def checked(record: Record) -> tuple[int, str]:
+    """Exit code of `sha256sum -c`, and what it says of each file."""
+    command = ["sha256sum", "--check", SUMS]
+    done = subprocess.run(command, cwd=record.folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("name", ["run.json", "env.json", FINAL])
 def test_a_damaged_record_names_the_file_and_the_remedy(name: str, record: Record) -> None:
     path = record.folder / name
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
@@ -195,12 +231,26 @@ def test_a_damaged_record_names_the_file_and_the_remedy(name: str, record: Recor
         everything(record)()
 
 
-def test_a_record_of_a_version_without_its_own_checksum_is_read(record: Record) -> None:
-    path = record.folder / "final.json"
-    old = json.dumps(record.final, indent=1) + "\n"
-    assert path.read_text() != old
-    path.write_text(old)
-    assert Store(record.folder.parents[1]).record("quick", LVAE) == record
+@pytest.fixture
+def old(tmp_path: Path) -> Record:
+    """A record of a version that put the checksums into final.json."""
+    folder = shutil.copytree(Path(__file__).parent / "old" / "record", tmp_path / "a" / RUNS[0].id)
+    return Store(folder.parents[1]).record("a", RUNS[0].id)
+
+
+def test_a_changed_byte_of_an_old_record_is_refused(old: Record) -> None:
+    store = Store(old.folder.parents[1])
+    assert not (old.folder / SUMS).exists()
+    for name in ("run.json", FINAL):
+        assert accepted(old.folder / name, lambda: store.record("a", RUNS[0].id).verify()) == 0
+
+
+def test_a_record_of_a_version_without_its_own_checksum_is_read(old: Record) -> None:
+    path = old.folder / FINAL
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    assert Store(old.folder.parents[1]).record("a", RUNS[0].id).final == old.final
 
 
 def test_published_records_are_whole() -> None:
@@ -213,8 +263,7 @@ def test_published_records_are_whole() -> None:
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..", ".hidden", "a\\b", ""])
 def test_a_record_cannot_name_a_file_outside_its_folder(name: str, record: Record) -> None:
-    sums = {**record.final["files"], name: "0" * 64}
-    path = record.folder / "final.json"
-    path.write_text(json.dumps({**record.final, "files": sums}))
-    with refused(RecordError, str(path), repr(name), "is no file of a record"):
+    path = record.folder / SUMS
+    path.write_bytes(listing({**record.sums, name: "0" * 64}))
+    with refused(RecordError, str(path), repr(name) if name else "not a whole list"):
         everything(record)()

@@ -67,18 +67,18 @@ def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
 def test_the_error_without_per_image_values_combines_both_standard_errors(tmp_path: Path) -> None:
     for name, se in (("ours", 0.3), ("reference", 0.4)):
         record = write(tmp_path / name, LVAE, L1_se=se)
-        final = {k: v for k, v in record.final.items() if k != "files"}
-        Store(tmp_path / name).write("paper", record.run, record.env, final, record.curve(), {})
+        Store(tmp_path / name).write(
+            "paper", record.run, record.env, record.final, record.curve(), {}
+        )
     assert difference(tmp_path, "L1_test").error == pytest.approx(np.hypot(0.5, CHANCE))
 
 
 def test_images_of_another_source_are_not_paired(tmp_path: Path) -> None:
     write(tmp_path / "reference", LVAE, LK_se=0.4)
     record = write(tmp_path / "ours", LVAE, LK_se=0.3)
-    final = {k: v for k, v in record.final.items() if k != "files"}
     arrays = {"per_image": record.arrays("per_image")}
     env = {"data": {"hash": "1" * 64}}
-    Store(tmp_path / "ours").write("paper", record.run, env, final, record.curve(), arrays)
+    Store(tmp_path / "ours").write("paper", record.run, env, record.final, record.curve(), arrays)
     assert difference(tmp_path).error == pytest.approx(np.hypot(0.5, CHANCE))
 
 

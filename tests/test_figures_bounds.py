@@ -90,7 +90,7 @@ def test_figure2_says_that_the_warm_up_is_cut(quick_store: Store) -> None:
 def test_figure2_band_is_one_standard_deviation(reduced_store: Store) -> None:
     (ax,) = draw("figure2", reduced_store, "reduced").axes
     drawn = line(ax, "L1_train", style.COLOURS["vae"])
-    records = reduced_store.seeds("reduced", run_of("vae", profile="reduced"))
+    records = fixture_store.seeds(reduced_store, "reduced", run_of("vae", profile="reduced"))
     last = [r.curve()["L1_train"].iloc[-1] for r in records]
     edge = bands(ax)[0].get_paths()[0].vertices
     top = max(y for x, y in edge if x == 40)
@@ -113,7 +113,7 @@ def test_figure3_draws_the_mean_of_the_saved_bounds(
     ax = draw("figure3", reduced_store, "reduced").axes[panel]
     for variant in VARIANTS:
         found = {
-            d: reduced_store.seeds("reduced", run_of(variant, d, "reduced"))
+            d: fixture_store.seeds(reduced_store, "reduced", run_of(variant, d, "reduced"))
             for d in range(2 if variant == "lvae_bn_wu" else 1, 6)
         }
         means = [np.mean([r.final[metric] for r in rs]) for rs in found.values()]
@@ -197,7 +197,9 @@ def test_figure5_draws_the_mean_and_spread_of_seeds(reduced_store: Store) -> Non
     group = bar_groups(draw("figure5", reduced_store, "reduced"))["lvae_bn_wu"]
     saved = [
         r.final["kl_layers"]
-        for r in reduced_store.seeds("reduced", run_of("lvae_bn_wu", profile="reduced"))
+        for r in fixture_store.seeds(
+            reduced_store, "reduced", run_of("lvae_bn_wu", profile="reduced")
+        )
     ]
     np.testing.assert_allclose([bar.get_height() for bar in group], np.mean(saved, axis=0))
     assert isinstance(group.errorbar, ErrorbarContainer)

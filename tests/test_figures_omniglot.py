@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fixture_figures
+import fixture_store
 import numpy as np
 import pytest
 from fixture_figures import build, caption, draw, legend_labels, line, run_of
@@ -21,7 +22,7 @@ METRICS = ("L1_train", "L1_test", "LK_test")
 
 
 def seeds(store: Store, variant: str, depth: int, data: str) -> list[Record]:
-    return store.seeds("reduced", run_of(variant, depth, "reduced", data=data))
+    return fixture_store.seeds(store, "reduced", run_of(variant, depth, "reduced", data=data))
 
 
 @pytest.mark.parametrize(("panel", "metric"), list(enumerate(METRICS)))

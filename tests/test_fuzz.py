@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gzip
-import hashlib
 import io
 import json
 import tempfile
@@ -33,7 +32,7 @@ from repro.data.sources import DamageError
 from repro.plan.profiles import profile, runs
 from repro.plan.run import to_dict
 from repro.store import Record, Store
-from repro.store.sealed import FINAL
+from repro.store.sealed import FINAL, SUMS, digest, listing
 
 EVALUATION = fixture_omniglot.TOPS[1]
 RUN = runs(profile("smoke"))[-1]
@@ -49,22 +48,20 @@ def record() -> Record:
 def with_file(name: str, content: bytes, read: Callable[[Record], Any]) -> None:
     """Read the record with one file replaced, its checksum put right."""
     whole = record()
-    path, final = whole.folder / name, whole.folder / FINAL
-    before = path.read_bytes(), final.read_bytes()
+    path, sums = whole.folder / name, whole.folder / SUMS
+    before = path.read_bytes(), sums.read_bytes()
     try:
+        sums.write_bytes(listing({**whole.sums, name: digest(content)}))
         path.write_bytes(content)
-        if name != FINAL:
-            sums = {**whole.final["files"], name: hashlib.sha256(content).hexdigest()}
-            final.write_text(json.dumps({**whole.final, "files": sums}))
         with bounded():
             read(Store(whole.folder.parent.parent).record("smoke", whole.run.id))
     finally:
         path.write_bytes(before[0])
-        final.write_bytes(before[1])
+        sums.write_bytes(before[1])
 
 
-@pytest.mark.parametrize("name", ["run.json", "env.json", FINAL])
-def test_json_of_a_record(name: str) -> None:
+@pytest.mark.parametrize("name", ["run.json", "env.json", FINAL, SUMS])
+def test_text_of_a_record(name: str) -> None:
     @fuzzed()
     @given(damaged((record().folder / name).read_bytes()))
     def check(content: bytes) -> None:

@@ -42,20 +42,16 @@ def test_half_written_files_of_a_killed_process_are_cleared_away(
     assert checkpoints(store) == []
 
 
-def test_a_record_that_was_being_replaced_is_put_back(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
-    folder = store.folder(PROFILE, RUNS[1].id)
-    folder.replace(folder.with_name(f".{RUNS[1].id}.0123abcd.old"))
-    store.sweep(PROFILE, RUNS[1].id)
-    store.record(PROFILE, RUNS[1].id).verify()
-    assert strays(store) == []
-
-
 def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store: Store) -> None:
     other = store.folder(PROFILE, f".{RUNS[0].id}0.0123abcd")
     other.mkdir(parents=True)
+    own = store.folder(PROFILE, RUNS[0].id)
+    own.mkdir()
+    for name in ("final.json", ".rescored.json.0123abcd", ".DS_Store"):
+        (own / name).write_text("")
     store.sweep(PROFILE, RUNS[0].id)
     assert other.is_dir()
+    assert sorted(p.name for p in own.iterdir()) == [".DS_Store", "final.json"]
 
 
 def test_a_checkpoint_of_finished_runs_is_removed(

@@ -209,10 +209,26 @@ def test_evaluating_saved_weights_gives_the_same_numbers(run: Run, store: Store)
     assert_same(store, before, run)
 
 
-def test_evaluating_again_is_noted(store: Store) -> None:
+def test_evaluating_again_changes_no_file_of_a_record(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train(RUNS[1:], store, PROFILE, OPTIONS)
+    first = store.record(PROFILE, RUNS[1].id)
+    evaluate([RUNS[1].id], store, PROFILE, OPTIONS)  # the same arrays are not kept twice
+    images = dataclasses.replace(small.raw(), test=small.grey(41, seed=18))
+    monkeypatch.setattr("repro.data.load", lambda *_: images)
     evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
-    assert "evaluated_again" in store.record(PROFILE, RUNS[1].id).env
+    last = store.record(PROFILE, RUNS[1].id)
+    new = [f"rescored2_{name}.npz" for name in ("pca", "per_image", "samples")]
+    assert sorted(last.sums.keys() - first.sums.keys()) == ["rescored.json", "rescored2.json", *new]
+    assert {n: last.sums[n] for n in first.sums} == first.sums
+    for record in (first, last):
+        record.verify()
+    assert "evaluated_again" in last.env
+    assert {n: last.env[n] for n in first.env} == first.env
+    assert last.final["L1_test"] == pytest.approx(last.arrays("per_image")["L1"].mean())
+    assert last.final["L1_test"] != first.final["L1_test"]
+    assert last.curve().equals(first.curve())
 
 
 def test_evaluating_without_weights_names_the_file(store: Store) -> None:

@@ -101,10 +101,9 @@ def test_draws_of_another_device_are_allowed_for(trained, capsys, monkeypatch):
 def altered(store: Store, of: Run, final: dict | None = None, **arrays: dict) -> None:
     """Rewrite a record with other numbers, under checksums of its own."""
     record = store.record(PROFILE, of.id)
-    names = [Path(name).stem for name in record.final["files"] if name.endswith(".npz")]
+    names = [Path(name).stem for name in record.files if name.endswith(".npz")]
     kept = {name: {**record.arrays(name), **arrays.get(name, {})} for name in names}
-    plain = {n: v for n, v in record.final.items() if n not in ("files", "sha256")}
-    store.write(PROFILE, of, record.env, {**plain, **(final or {})}, record.curve(), kept)
+    store.write(PROFILE, of, record.env, {**record.final, **(final or {})}, record.curve(), kept)
 
 
 def differing(capsys: pytest.CaptureFixture[str], of: Run) -> set[str]:

@@ -114,10 +114,8 @@ def differences(ours: Store, expected: Store, runs: list[Run] = RUNS) -> list[st
     for run in runs:
         a, b = (store.record(PROFILE, run.id) for store in (ours, expected))
         a.verify()
-        mine, theirs = (r.final["files"] for r in (a, b))
-        names = (mine.keys() | theirs.keys()) - {"env.json"}
-        found += [f"{run.id}/{n}" for n in sorted(names) if mine.get(n) != theirs.get(n)]
-        found += [] if {**a.final, "files": 0} == {**b.final, "files": 0} else [f"{run.id}/final"]
+        names = (a.sums.keys() | b.sums.keys()) - {"env.json"}
+        found += [f"{run.id}/{n}" for n in sorted(names) if a.sums.get(n) != b.sums.get(n)]
     return found
 
 

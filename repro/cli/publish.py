@@ -133,7 +133,7 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
             return False
         kept = weights_path(source.folder(p.name), record.run).is_file()
         before = target.find(p.name, record.run.id)
-        return kept or before is None or before.final != record.final
+        return kept or before is None or before.sums != record.sums
 
     chosen = [r for r in records if r.run.id in asked or renewed(r)]
     refuse_publishing(source, target, chosen)

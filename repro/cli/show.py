@@ -51,7 +51,7 @@ def as_dict(record: Record) -> dict[str, Any]:
         "profile": record.profile,
         "config": to_dict(record.run),
         "env": record.env,
-        "final": {k: v for k, v in record.final.items() if k != "files"},
+        "final": record.final,
     }
 
 

@@ -153,6 +153,6 @@ def _image_error(ours: Record, reference: Record, name: str) -> float:
 def _same_images(ours: Record, reference: Record) -> bool:
     """Equal Runs score equal images, unless their source files differed."""
     files = "per_image.npz"
-    saved = all(files in r.final.get("files", {}) for r in (ours, reference))
+    saved = all(files in r.files for r in (ours, reference))
     sources = [r.env.get("data", {}).get("hash") for r in (ours, reference)]
     return saved and sources[0] == sources[1]

@@ -188,7 +188,7 @@ def claim_result(claim: Claim, books: Books, budget: Profile | None) -> ClaimRes
         text = f"{len(missing)} of {len(found)} Runs missing: {shown}"
         return ClaimResult(claim, "not run", "; ".join((text, *notes)))
     records = [r for chosen in found.values() for r in chosen.done]
-    if lacking := [r for r in records if not set(claim.files) <= set(r.final.get("files", {}))]:
+    if lacking := [r for r in records if not set(claim.files) <= r.files]:
         return ClaimResult(claim, "not run", f"no {', '.join(claim.files)} in {_ids(lacking)}")
     versions = {data_version(r) for r in records} - {PUBLISHED}
     notes += [f"on {v} data, not the published set" for v in sorted(versions)]

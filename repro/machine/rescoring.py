@@ -1,4 +1,4 @@
-"""Scores finished Runs again from their final weights: to rewrite a record, or to test it."""
+"""Scores finished Runs again from their final weights: beside a record, or to test it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from repro.train.tasks.task import Again, Compared, Score
 
 
 def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
-    """Score Runs again from their saved final weights and rewrite what was measured.
+    """Score Runs again from their saved final weights, and put that beside their records.
 
-    The batch-norm statistics beside the weights are rewritten too. Raises RecordError where the
+    The batch-norm statistics beside the weights are rewritten. Raises RecordError where the
     record or the weights are missing or of another Run.
     """
     work, outcome = Work(store, profile, options), Outcome()

@@ -1,14 +1,12 @@
 """The only reader and writer of stores.
 
-A store is a folder `<profile>/<run id>/` of records. A record is written whole: into a
-temporary folder, then renamed; `final.json` holds the checksum of every other file, and ends
-with its own. Who reads while another process rewrites a record waits that moment, and gets the
-old one or the new one, never parts of both.
+A store is a folder `<profile>/<run id>/` of records. A record is written whole, into a
+temporary folder that is then renamed, and does not change: what is measured again later is put
+beside it and read over it. SHA256SUMS lists its files, and is the last to know of new ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -21,22 +19,28 @@ import pandas as pd
 
 from repro.errors import NothingError, RecordError, StrayWarning
 from repro.plan.run import Run, from_dict, saved
-from repro.store.files import aside, is_file, names_in, patiently, replacing, sweep_folder
+from repro.store.files import is_file, names_in, new_folder, sweep_folder, write_file
 from repro.store.places import NAMED
 from repro.store.sealed import (
     DAMAGED_NPZ,
     FINAL,
+    OVER,
     PARTS,
     PLAIN,
     RESTORE,
+    SUMS,
     Arrays,
+    digests,
     dump,
-    final_of,
     json_of,
+    latest,
+    listing,
     npz,
+    parts_of,
     plain_npz,
     read_bytes,
-    sealed,
+    rescoring,
+    sums_of,
     verified,
 )
 
@@ -53,6 +57,12 @@ class Record:
     run: Run
     env: dict[str, Any]
     final: dict[str, Any]
+    sums: dict[str, str]  # SHA-256 by the name of a file
+
+    @property
+    def files(self) -> set[str]:
+        """Names of all that it holds, whenever that was measured."""
+        return {OVER.sub("", name) for name in self.sums}
 
     @property
     def diverged(self) -> bool:
@@ -75,23 +85,14 @@ class Record:
 
     def verify(self) -> None:
         """Compare every file with its checksum. Raises RecordError."""
-        for name in self.final.get("files", {}):
-            self._bytes(name)
+        for name in self.sums:
+            verified(self.folder / name, self.sums)
 
     def _bytes(self, name: str) -> bytes:
-        sums = self.final["files"]
-        if name not in sums:
-            path = self.folder / name
+        path = self.folder / latest(self.sums, name)
+        if path.name not in self.sums:
             raise RecordError(f"{path}: not part of this record ({self.run.id}, {self.profile})")
-
-        def read() -> bytes:
-            try:
-                return verified(self.folder / name, sums)
-            except RecordError:
-                _refuse_rewritten(self, final_of(self.folder))
-                raise
-
-        return patiently(self.folder, read)
+        return verified(path, self.sums)
 
 
 class Store:
@@ -108,9 +109,8 @@ class Store:
 
     def has(self, profile: str, run_id: str) -> bool:
         """Raises RecordError where that cannot be told, as where it may not be read."""
-        folder = self.folder(profile, run_id)
         try:
-            patiently(folder, lambda: _present(folder, run_id))
+            _present(self.folder(profile, run_id), run_id)
         except NothingError:
             return False
         return True
@@ -118,17 +118,13 @@ class Store:
     def record(self, profile: str, run_id: str) -> Record:
         """Raises NothingError when it is missing, RecordError when it is damaged."""
         folder = self.folder(profile, run_id)
-
-        def read() -> Record:
-            _present(folder, run_id)
-            final = final_of(folder)
-            run, env = (json_of(folder / n, verified(folder / n, final["files"])) for n in PARTS)
-            return Record(folder, profile, from_dict(run, str(folder / PARTS[0])), env, final)
-
-        record = patiently(folder, read)
-        if record.run.id != run_id:
-            raise _StrayError(f"{folder}: holds a record of {record.run.id}: {RENAME}")
-        return record
+        _present(folder, run_id)
+        sums = sums_of(folder)
+        raw, env, final = parts_of(folder, sums)
+        run = from_dict(raw, str(folder / PARTS[0]))
+        if run.id != run_id:
+            raise _StrayError(f"{folder}: holds a record of {run.id}: {RENAME}")
+        return Record(folder, profile, run, env, final, sums)
 
     def find(self, profile: str, run_id: str) -> Record | None:
         return self.record(profile, run_id) if self.has(profile, run_id) else None
@@ -138,11 +134,10 @@ class Store:
 
         Raises RecordError for a damaged record, and where the profile's folder cannot be read.
         """
-        names = names_in(self.folder(profile))
-        # Other names with a dot are what a killed writer left behind.
-        ids = {n for n in names if not n.startswith(".")} | aside(names)
         found = []
-        for name in sorted(ids):
+        for name in sorted(names_in(self.folder(profile))):
+            if name.startswith("."):  # no record's
+                continue
             of_a_run = RUN_ID.fullmatch(name) is not None
             try:
                 if self.has(profile, name) and of_a_run:
@@ -178,12 +173,6 @@ class Store:
             return f"a store lies below it: name {below.parents[2]}"
         return "`repro train` makes records in runs/; or choose another --store"
 
-    def seeds(self, profile: str, run: Run) -> list[Record]:
-        """The finished records that differ from `run` in their seed alone, by seed."""
-        stem = run.id.rpartition("-s")[0]
-        found = [r for r in self.records(profile) if r.run.id.rpartition("-s")[0] == stem]
-        return sorted((r for r in found if not r.diverged), key=lambda r: r.run.seed)
-
     def failures(self, profile: str) -> dict[str, str]:
         """Why each Run failed that has no record yet, by run id."""
         notes = sorted(self.folder(profile, ".failed").glob("*.json"))
@@ -205,26 +194,42 @@ class Store:
             "curve.csv": curve.to_csv(index=False, float_format="%.7g").encode(),
         }
         files.update({f"{name}.npz": npz(content) for name, content in arrays.items()})
-        sums = {n: hashlib.sha256(content).hexdigest() for n, content in files.items()}
-        files[FINAL] = sealed(dump({**final, "files": sums}))
-        with replacing(self.folder(profile, run.id)) as tmp:
+        files[FINAL] = dump(final)
+        return self._put(profile, run.id, {**files, SUMS: listing(digests(files))})
+
+    def _put(self, profile: str, run_id: str, files: dict[str, bytes]) -> Record:
+        with new_folder(self.folder(profile, run_id)) as tmp:
             for name, content in files.items():
                 (tmp / name).write_bytes(content)
-        return self.record(profile, run.id)
+        return self.record(profile, run_id)
+
+    def add(
+        self, record: Record, env: dict[str, Any], final: dict[str, Any], arrays: dict[str, Arrays]
+    ) -> Record:
+        """Put what was measured again beside a record, whole or not at all; it is read over it.
+
+        env: where it was measured. Arrays that came out the same are not written. Raises
+        MachineError.
+        """
+        files = rescoring(record.sums, {**final, "env": env}, arrays)
+        for name, content in files.items():
+            write_file(record.folder / name, content)
+        write_file(record.folder / SUMS, listing({**record.sums, **digests(files)}))
+        return self.record(record.profile, record.run.id)
 
     def sweep(self, profile: str, run_id: str) -> None:
-        """Undo a write that was killed halfway; only for who holds the Run's lock."""
+        """Clear away a write that was killed halfway; only for who holds the Run's lock."""
         sweep_folder(self.folder(profile, run_id))
 
     def copy(self, record: Record) -> Record:
-        """Take over a verified record of another store."""
-        content = {name: record._bytes(name) for name in record.final["files"]}
-        content[FINAL] = read_bytes(record.folder / FINAL)
-        _refuse_rewritten(record, final_of(record.folder, content[FINAL]))
-        with replacing(self.folder(record.profile, record.run.id)) as tmp:
-            for name, written in content.items():
-                (tmp / name).write_bytes(written)
-        return self.record(record.profile, record.run.id)
+        """Take over a verified record of another store as it is; one that is the same stays."""
+        files = {name: verified(record.folder / name, record.sums) for name in record.sums}
+        if is_file(record.folder / SUMS):
+            files[SUMS] = listing(record.sums)
+        folder = self.folder(record.profile, record.run.id)
+        if {n: read_bytes(folder / n) for n in names_in(folder) if is_file(folder / n)} == files:
+            return self.record(record.profile, record.run.id)
+        return self._put(record.profile, record.run.id, files)
 
 
 @dataclass(frozen=True)
@@ -276,13 +281,6 @@ def _present(folder: Path, run_id: str) -> None:
         raise NothingError(
             f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
             " those of runs/; or choose another --store or --profile"
-        )
-
-
-def _refuse_rewritten(record: Record, final: dict[str, Any]) -> None:
-    if final != record.final:
-        raise RecordError(
-            f"{record.folder}: was rewritten while it was read: run the command again"
         )
 
 

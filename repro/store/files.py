@@ -10,17 +10,13 @@ import errno
 import os
 import shutil
 import stat
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from repro.errors import MachineError, RecordError
 
-ASIDE = ".old"  # ends the name of a folder that another is taking the place of
-MOMENTS, MOMENT = 50, 0.01  # how long a folder that is being replaced is waited for; seconds
-TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+UNIQUE = 8  # characters that end the name of what is not whole yet
 REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or raise your quota",
@@ -40,8 +36,6 @@ READING = {
     errno.ENAMETOOLONG: "name a shorter path",
 }
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # says that there is no such thing
-
-T = TypeVar("T")
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -75,77 +69,36 @@ def sweep_files(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `folder` when the block ends well.
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A fresh folder that becomes `folder` when the block ends well, in place of an older one.
 
-    Of several writers the last one's stays. Raises MachineError.
+    Of what is read while an older one gives way, some may be missing. Raises MachineError.
     """
-    tmp = _beside(folder)
+    tmp, old = _beside(folder), _beside(folder)
     with disk_errors(folder):
         try:
             tmp.mkdir(parents=True)
             yield tmp
-            _put(tmp, folder)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-
-
-def _put(tmp: Path, folder: Path) -> None:
-    """Rename a folder over whatever is there; for the moment between two renames nothing is."""
-    aside: list[Path] = []
-    try:
-        while not _renamed(tmp, folder):
-            old = folder.with_name(_beside(folder).name + ASIDE)
-            with contextlib.suppress(FileNotFoundError):  # another writer has moved it
+            if folder.exists():
                 folder.replace(old)
-                aside.append(old)
-    finally:
-        if aside and not folder.exists():  # what was to take its place could not
-            _renamed(aside[-1], folder)
-        for old in aside:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _renamed(tmp: Path, folder: Path) -> bool:
-    """Whether nothing was in the way."""
-    try:
-        tmp.replace(folder)
-    except OSError as e:
-        if e.errno in TAKEN:
-            return False
-        raise
-    return True
-
-
-def sweep_folder(folder: Path) -> None:
-    """Undo a replacement that was killed halfway; only for who has the folder locked.
-
-    Raises MachineError.
-    """
-    with disk_errors(folder, "put back"):
-        for left in folder.parent.glob(f".{folder.name}.*"):
-            if left.suffix == ASIDE and not folder.exists():
-                left.replace(folder)
-            else:
+            tmp.replace(folder)
+        finally:
+            if old.exists() and not folder.exists():  # what was to take its place could not
+                old.replace(folder)
+            for left in (tmp, old):
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def patiently(folder: Path, read: Callable[[], T]) -> T:
-    """What is read of a folder; again where another process was just replacing it.
+def sweep_folder(folder: Path) -> None:
+    """Remove what writers of a folder left when killed; only for who has it locked.
 
-    Raises the reader's RecordError where nobody was.
+    Raises MachineError.
     """
-    for _ in range(MOMENTS):
-        before = _version(folder)
-        try:
-            return read()
-        except RecordError:
-            names = names_in(folder.parent)  # at one instant, so between no two renames
-            there = folder.name in names or folder.name in aside(names)
-            if not there or (before and before == _version(folder)):
-                raise
-        time.sleep(MOMENT)
-    return read()
+    with disk_errors(folder, "clear away what is left of"):
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in folder.glob(f".*.{'?' * UNIQUE}"):
+            left.unlink(missing_ok=True)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -181,20 +134,6 @@ def why_unreadable(e: OSError) -> str:
     return f"cannot read ({e.strerror or e}): {remedy}"
 
 
-def aside(names: list[str]) -> set[str]:
-    """Of the names in a folder, those that others are taking the place of."""
-    return {n[1:].rsplit(".", 2)[0] for n in names if n.startswith(".") and n.endswith(ASIDE)}
-
-
-def _version(folder: Path) -> tuple[int, int] | None:
-    """Differs between a folder and the one that takes its place; None where there is none."""
-    try:
-        found = folder.stat()
-    except (OSError, ValueError):  # or a name that no folder can have
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
 @contextlib.contextmanager
 def disk_errors(path: Path, what: str = "write") -> Iterator[None]:
     """An OSError becomes a MachineError that names the place and the remedy."""
@@ -206,4 +145,4 @@ def disk_errors(path: Path, what: str = "write") -> Iterator[None]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:UNIQUE]}")

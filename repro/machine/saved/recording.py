@@ -95,16 +95,9 @@ def record_lane(
 
 
 def rescore(store: Store, record: Record, last: Score, images: Images, env: dict[str, Any]) -> None:
-    """Rewrite the final metrics of a record; its curve and what else training left stay.
-
-    env: where this was scored; it goes beside where the Run was trained.
-    """
+    """Put the final metrics of a Run, measured again, beside its record. env: where."""
     measured, arrays = task_of(record.run).final(record.run, images, last)
-    kept = {Path(name).stem for name in record.final["files"] if name.endswith(".npz")}
-    arrays |= {name: record.arrays(name) for name in kept - set(arrays)}
-    final = {"state": "done", "diverged_at": None, **measured}
-    both = {**record.env, "evaluated_again": _finished(env, images)}
-    store.write(record.profile, record.run, both, final, record.curve(), arrays)
+    store.add(record, _finished(env, images), measured, arrays)
 
 
 def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
