@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from repro import store as stores
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.places import ROOT
+
+DAMAGED = ("read", "refused")  # what tests/fixture_fuzz.py counts
 
 
 @pytest.fixture(scope="session")
@@ -116,12 +118,23 @@ def full(local: Store) -> Store:
     return fixture_store.build(local.root, "quick")
 
 
+@pytest.fixture(autouse=True)
+def damage_is_counted(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """How many damaged files a test read and saw refused, for the summary."""
+    fuzzing = sys.modules.get("fixture_fuzz")
+    before = dict(fuzzing.COUNT) if fuzzing else {}
+    yield
+    if fuzzing and before != fuzzing.COUNT:
+        record_property("damaged", [fuzzing.COUNT[n] - before.get(n, 0) for n in DAMAGED])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What tests counted, of which passing alone says little."""
-    reports = terminalreporter.getreports("passed")
-    shown = [str(v) for r in reports for name, v in r.user_properties if name == "shows"]
-    if fuzzing := sys.modules.get("fixture_fuzz"):
-        read, refused = (fuzzing.COUNT[name] for name in ("read", "refused"))
-        shown += [f"{read:,} damaged files read, {refused:,} of them refused"] if read else []
+    ended = [r for r in terminalreporter.getreports("") if r.when == "teardown"]
+    told = [p for r in ended for p in r.user_properties]
+    shown = [str(v) for name, v in told if name == "shows"]
+    if damaged := [v for name, v in told if name == "damaged"]:
+        read, refused = map(sum, zip(*damaged, strict=True))
+        shown.append(f"{read:,} damaged files read, {refused:,} of them refused")
     for line in dict.fromkeys(shown):
         terminalreporter.write_line(line)
