@@ -23,7 +23,7 @@ from torch import Tensor
 
 from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
-from repro.machine.weights import Statistics, find_weights, load_statistics, load_weights
+from repro.machine.saved.weights import Statistics, find_weights, load_statistics, load_weights
 from repro.model import streams
 from repro.model.hierarchy import generate
 from repro.model.ladder_network import LadderNet, predict

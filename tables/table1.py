@@ -79,8 +79,8 @@ def caption(p: Profile, found: list[Record]) -> str:
         " the published LVAE rows are L_5000. Ours:"
         f" L_{p.evaluation.importance_samples} on {images:,} test images, mean over seeds, with"
         " the standard error (s.e.) over images and the Monte-Carlo (MC) error of the importance"
-        " samples; L_1 on the test set. Quoted: the paper took the value from another paper, and"
-        " no Run here answers it."
+        " samples; L_1 on the test set. Quoted: the paper took the value from another paper;"
+        " where a Run of that model is here, its number stands beside it."
         f"{other} Profile {p.name} ({p.summary}). {seed_note(done, diverged)}{rounding(done)}"
     )
 

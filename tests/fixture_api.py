@@ -12,7 +12,7 @@ import small_training
 
 from repro.api import TrainedHierarchy, TrainedLadder, load_model
 from repro.data.images import binarise
-from repro.machine.weights import weights_path
+from repro.machine.saved.weights import weights_path
 from repro.store import Store
 
 PROFILE = "tiny"

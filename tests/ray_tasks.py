@@ -18,10 +18,9 @@ import pytest
 import small
 import small_training
 
-from repro.machine.local import Options
-from repro.machine.outcome import Outcome
 from repro.machine.ray import cluster
 from repro.machine.ray.cluster import Job, Runs
+from repro.machine.work import Options, Outcome
 from repro.plan.run import Run
 from repro.store import Store
 

@@ -12,8 +12,9 @@ import pytest
 import small
 from numpy.testing import assert_array_equal
 
-from repro.machine import local
-from repro.machine.local import Options, train
+from repro.machine import training
+from repro.machine.local import train
+from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
@@ -56,7 +57,7 @@ def assert_same(ours: Store, expected: Store, run: Run) -> None:
 
 def hooked(monkeypatch: pytest.MonkeyPatch, hook: Callable[[Stack, int], None]) -> list[int]:
     """Call `hook(stack, n)` before the n-th step of this test, n = 1, 2, ...; returns the count."""
-    make, count = local.step_function, [0]
+    make, count = training.step_function, [0]
 
     def make_hooked(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
         step = make(stack, engine)
@@ -68,7 +69,7 @@ def hooked(monkeypatch: pytest.MonkeyPatch, hook: Callable[[Stack, int], None]) 
 
         return hooked_step
 
-    monkeypatch.setattr(local, "step_function", make_hooked)
+    monkeypatch.setattr(training, "step_function", make_hooked)
     return count
 
 

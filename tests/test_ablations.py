@@ -13,7 +13,8 @@ import torch
 from numpy.testing import assert_array_equal
 
 from repro.errors import UsageError
-from repro.machine.local import Options, train
+from repro.machine.local import train
+from repro.machine.work import Options
 from repro.model.layers import fold
 from repro.model.stack import Stack, pack
 from repro.plan import profiles

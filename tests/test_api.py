@@ -15,8 +15,9 @@ from fixture_api import LADDER, LVAE, PROFILE, VAE, X, binary, draws, hierarchy,
 from numpy.testing import assert_array_equal
 
 from repro.api import TrainedHierarchy, load_model, load_record
-from repro.machine.local import Options, train
-from repro.machine.weights import SEEN, load_statistics, load_weights, weights_path
+from repro.machine.local import train
+from repro.machine.saved.weights import SEEN, load_statistics, load_weights, weights_path
+from repro.machine.work import Options
 from repro.model.layers import Net
 from repro.plan.run import Schedule
 from repro.store import Store

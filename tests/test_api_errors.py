@@ -14,7 +14,7 @@ from fixture_data import refused
 
 from repro.api import load_model, load_record
 from repro.errors import MachineError, RecordError, UsageError
-from repro.machine.weights import load_statistics, load_weights, save_weights, weights_path
+from repro.machine.saved.weights import load_statistics, load_weights, save_weights, weights_path
 from repro.store import Store
 
 copied, trained = fixture_api.copied, fixture_api.trained

@@ -25,12 +25,13 @@ from small_training import (
 
 from repro.errors import MachineError
 from repro.machine import cost as predict
-from repro.machine import local
-from repro.machine.checkpoint import Pinned
+from repro.machine import device
+from repro.machine.arrange import together
 from repro.machine.cuda.branches import grouped, side_by_side
-from repro.machine.local import Options, train
-from repro.machine.outcome import Outcome
-from repro.machine.stopping import BudgetSpent
+from repro.machine.local import train
+from repro.machine.saved.checkpoint import Pinned
+from repro.machine.saved.stopping import BudgetSpent, Stopper
+from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.store.locks import lock
@@ -171,15 +172,15 @@ def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        spend = local.Stopper.stop_if_asked
+        spend = Stopper.stop_if_asked
         asked = [0]
 
-        def spent(self: local.Stopper, save: Callable[[], None]) -> None:
+        def spent(self: Stopper, save: Callable[[], None]) -> None:
             asked[0] += 1
             self.budget_seconds = 0.0 if asked[0] == 3 else None
             spend(self, save)
 
-        patch.setattr(local.Stopper, "stop_if_asked", spent)
+        patch.setattr(Stopper, "stop_if_asked", spent)
         assert len(train(APART, store, PROFILE, TURNS).unfinished) == 2
     assert len(checkpoints(store)) == 2
     assert train(APART, store, PROFILE, TURNS).unfinished == []
@@ -256,11 +257,11 @@ def test_lines_of_stacks_side_by_side_name_their_stack(
 # Which go together
 
 
-def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> local.Work:
+def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> Work:
     """As on a CUDA device with that much memory."""
-    made = local.Work(store, PROFILE, Options())
+    made = Work(store, PROFILE, Options())
     made.device = torch.device("cuda")
-    patch.setattr(local.device, "memory", lambda _: memory)
+    patch.setattr(device, "memory", lambda _: memory)
     return made
 
 
@@ -271,16 +272,16 @@ def stacks(n: int, engine: str = "graph") -> list[tuple[Stack, Pinned]]:
 def test_at_most_four_captured_stacks_go_side_by_side_on_cuda(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = work(store, monkeypatch).together
-    assert [together(stacks(n)) for n in (2, 4, 5)] == [True, True, False]
-    assert not together(stacks(2, "eager"))
+    here = work(store, monkeypatch)
+    assert [together(here, stacks(n)) for n in (2, 4, 5)] == [True, True, False]
+    assert not together(here, stacks(2, "eager"))
 
 
 def test_stacks_of_unlike_engines_do_not_go_side_by_side(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mixed = [*stacks(1), *stacks(1, "captured")]
-    assert not work(store, monkeypatch).together(mixed)
+    assert not together(work(store, monkeypatch), mixed)
 
 
 def test_stacks_that_the_device_does_not_hold_at_once_do_not_go_side_by_side(
@@ -288,5 +289,6 @@ def test_stacks_that_the_device_does_not_hold_at_once_do_not_go_side_by_side(
 ) -> None:
     run = small.run()
     just = (predict.scoring_bytes(run) + 2 * predict.lane_bytes(run)) / predict.CUDA_SHARE
-    assert work(store, monkeypatch, just + 1).together(stacks(2))
-    assert not work(store, monkeypatch, just + 1).together(stacks(3))
+    here = work(store, monkeypatch, just + 1)
+    assert together(here, stacks(2))
+    assert not together(here, stacks(3))

@@ -31,10 +31,10 @@ from small_training import (
 )
 
 from repro.errors import RecordError
-from repro.machine import tensors
-from repro.machine.checkpoint import load_checkpoint, load_header
 from repro.machine.local import train
-from repro.machine.weights import load_adam, load_statistics, load_weights, weights_path
+from repro.machine.saved import tensors
+from repro.machine.saved.checkpoint import load_checkpoint, load_header
+from repro.machine.saved.weights import load_adam, load_statistics, load_weights, weights_path
 from repro.plan.profiles import PROFILES
 from repro.store import Record, Store
 from repro.store.places import NAMED

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.cli import run
-from repro.machine.weights import load_adam, weights_path
+from repro.machine.saved.weights import load_adam, weights_path
 from repro.store import Store
 
 pytestmark = pytest.mark.slow

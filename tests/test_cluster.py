@@ -15,7 +15,7 @@ from fixture_data import refused
 
 from repro.errors import MachineError
 from repro.machine import local
-from repro.machine.outcome import Outcome
+from repro.machine.work import Outcome
 from repro.store import Store
 from repro.store.locks import lock
 

@@ -14,7 +14,7 @@ import pytest
 import small_training
 import torch
 
-from repro.machine import checkpoint
+from repro.machine.saved import checkpoint
 from repro.store import Store
 from repro.store.places import ROOT
 

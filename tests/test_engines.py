@@ -17,11 +17,12 @@ from small_training import OPTIONS, PROFILE, RUNS, assert_same, checkpoints, tra
 
 from repro.errors import MachineError
 from repro.machine import cost as predict
-from repro.machine import device, engines, local, toolchain
-from repro.machine.checkpoint import Pinned, load_header
+from repro.machine import device, engines, toolchain, training
 from repro.machine.engines import ORDER, Engines
-from repro.machine.local import Options, train
+from repro.machine.local import train
+from repro.machine.saved.checkpoint import Pinned, load_header
 from repro.machine.toolchain import compiler_fault, fault_of
+from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.train.state import State
@@ -141,7 +142,7 @@ class Failing:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *failing: str) -> None:
         self.made: list[str] = []
-        make: Callable[..., Any] = local.step_function
+        make: Callable[..., Any] = training.step_function
 
         def made(stack: Stack, engine: str) -> Any:
             self.made.append(engine)
@@ -153,7 +154,7 @@ class Failing:
 
             return spoiling if engine in failing else step
 
-        monkeypatch.setattr(local, "step_function", made)
+        monkeypatch.setattr(training, "step_function", made)
         monkeypatch.setattr(predict, "has_compiler", lambda: True)
 
 
@@ -218,7 +219,7 @@ def test_a_later_step_s_failure_is_the_run_s(store: Store, monkeypatch: pytest.M
         if len(calls) == 2:
             raise RuntimeError("later")
 
-    monkeypatch.setattr(local, "step_function", lambda *_: second)
+    monkeypatch.setattr(training, "step_function", lambda *_: second)
     outcome = train(APART[:1], store, PROFILE, AUTO)
     assert outcome.failed == {APART[0].id: "RuntimeError: later"}
 

@@ -26,9 +26,9 @@ from small_training import (
 )
 
 from repro.errors import MachineError, RecordError
-from repro.machine import local
+from repro.machine import training
 from repro.machine.local import train
-from repro.machine.outcome import Outcome
+from repro.machine.work import Outcome
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.store.locks import lock
@@ -172,14 +172,14 @@ def test_a_failed_run_that_later_succeeds_loses_its_note(
 def test_a_failure_in_scoring_one_lane_keeps_the_record_of_another(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = local.record_lane
+    record = training.record_lane
 
     def fail_second(*args: Any) -> None:
         if args[2] == RUNS[1]:
             raise RuntimeError("no score")
         record(*args)
 
-    monkeypatch.setattr(local, "record_lane", fail_second)
+    monkeypatch.setattr(training, "record_lane", fail_second)
     outcome = train(RUNS, store, PROFILE, OPTIONS)
     assert outcome == Outcome(done=[RUNS[0].id], failed={RUNS[1].id: "RuntimeError: no score"})
 
@@ -197,19 +197,19 @@ def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = small.run(epochs=4, scored=(1, 4))
-    make = local.step_function
+    make = training.step_function
 
     def poisoned(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:
         step = make(stack, engine)
 
         def poisoned_step(state: State, batch: Minibatch) -> None:
-            if float(state.t) == 2 * BLOCKS * local.loop.BLOCK:
+            if float(state.t) == 2 * BLOCKS * training.loop.BLOCK:
                 state.params["x.a.W"].fill_(torch.nan)
             step(state, batch)
 
         return poisoned_step
 
-    monkeypatch.setattr(local, "step_function", poisoned)
+    monkeypatch.setattr(training, "step_function", poisoned)
     assert train([run], store, PROFILE, OPTIONS).diverged == [run.id]
     assert store.record(PROFILE, run.id).final["diverged_at"] == 3
 

@@ -17,9 +17,9 @@ from small_training import PROFILE, assert_same, checkpoints, hooked, send
 
 from repro.errors import RecordError, UsageError
 from repro.machine import cost as predict
-from repro.machine.local import Options, train
-from repro.machine.outcome import Outcome
-from repro.machine.weights import load_adam, load_weights, save_weights, weights_path
+from repro.machine.local import train
+from repro.machine.saved.weights import load_adam, load_weights, save_weights, weights_path
+from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import finetuning

@@ -17,9 +17,9 @@ from fixture_fuzz import EXAMPLES, JSON, bounded, damaged, fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.machine import tensors
-from repro.machine.checkpoint import Pinned, load_checkpoint, load_header, save_checkpoint
-from repro.machine.weights import load_adam, load_statistics, load_weights, save_weights
+from repro.machine.saved import tensors
+from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, save_checkpoint
+from repro.machine.saved.weights import load_adam, load_statistics, load_weights, save_weights
 from repro.model.layers import Moments
 from repro.model.stack import Stack
 from repro.train.log import LaneLog, Log

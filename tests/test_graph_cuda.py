@@ -15,7 +15,8 @@ from test_graph import STACKS, flat
 
 from repro.machine import precision
 from repro.machine.cuda.graph import Blocks, Captured, changed_by_a_step, record
-from repro.machine.local import Options, train
+from repro.machine.local import train
+from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
@@ -133,9 +134,9 @@ def test_tf32_rounds_products_and_float32_does_not() -> None:
 def test_memory_that_is_really_out_splits_the_stack(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from repro.machine import local
+    from repro.machine import training
 
-    make: Any = local.step_function
+    make: Any = training.step_function
 
     def hungry(stack: Stack, engine: str) -> Any:
         step = make(stack, engine)
@@ -147,7 +148,7 @@ def test_memory_that_is_really_out_splits_the_stack(
 
         return taking
 
-    monkeypatch.setattr(local, "step_function", hungry)
+    monkeypatch.setattr(training, "step_function", hungry)
     assert sorted(train(RUNS, store, PROFILE, Options()).done) == sorted(r.id for r in RUNS)
     assert "in two stacks now" in capsys.readouterr().err
 

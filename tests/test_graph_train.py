@@ -14,12 +14,13 @@ from fixture_data import refused
 from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
 
 from repro.errors import MachineError
+from repro.machine import arrange, device, precision
 from repro.machine import cost as predict
-from repro.machine import device, local, precision, recording
-from repro.machine.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
-from repro.machine.local import Options, train
-from repro.machine.outcome import Outcome
+from repro.machine.local import train
 from repro.machine.rescoring import evaluate
+from repro.machine.saved import checkpoint, recording
+from repro.machine.saved.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
+from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.train import score
@@ -68,9 +69,9 @@ def chosen(
     store: Store, name: str, compiles: bool, steps: int, patch: pytest.MonkeyPatch
 ) -> Pinned:
     patch.setattr(predict, "has_compiler", lambda: compiles)
-    work = local.Work(store, PROFILE, Options())
+    work = Work(store, PROFILE, Options())
     work.device = torch.device(name)
-    return work._choose(Stack((small.run(epochs=steps // 10, steps=10),)))
+    return arrange._choose(work, Stack((small.run(epochs=steps // 10, steps=10),)))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_a_checkpoint_of_another_device_is_refused(
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
     monkeypatch.setattr(
-        local.checkpoint, "load_header", lambda p: (RUNS, Pinned("graph", 1, "cuda", "tf32"))
+        checkpoint, "load_header", lambda p: (RUNS, Pinned("graph", 1, "cuda", "tf32"))
     )
     with refused(MachineError, str(path), "was begun on cuda", "remove it"):
         train(RUNS, store, PROFILE, EAGER)
@@ -186,7 +187,7 @@ def test_bfloat16_is_offered_where_the_processor_has_units_for_it(
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
     with_units = lambda has: [  # noqa: E731
         monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has)
-        for module in (precision, local)
+        for module in (precision, arrange)
     ]
     with_units(False)
     with pytest.raises(MachineError, match="emulate"):

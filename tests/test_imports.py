@@ -15,8 +15,8 @@ FIRST = ("errors", "needed")  # modules of the package itself: below every folde
 NO_TORCH = ("plan", "store", "data", "judge", "show", "tables", "figures", *FIRST)
 # What commands read that only say what there is, or refuse what cannot be.
 NO_TORCH_FILES = (
-    *("machine/__init__.py", "machine/cost.py", "machine/toolchain.py", "machine/events.py"),
-    *("machine/outcome.py", "machine/commit.py"),
+    *("machine/__init__.py", "machine/cost.py", "machine/toolchain.py", "machine/commit.py"),
+    *("machine/watch/__init__.py", "machine/watch/events.py"),
 )
 # What presents reads records alone; scripts only format what the package made of them.
 SEES = {

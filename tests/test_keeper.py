@@ -8,8 +8,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from repro.machine import keeper
-from repro.machine.checkpoint import Pinned
+from repro.machine.saved import keeper
+from repro.machine.saved.checkpoint import Pinned
 from repro.train.log import Log
 
 

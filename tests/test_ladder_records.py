@@ -13,10 +13,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from repro.errors import DataError, UsageError
-from repro.machine import local
-from repro.machine.local import Options, train
-from repro.machine.outcome import Outcome
+from repro.machine import training
+from repro.machine.local import train
 from repro.machine.rescoring import evaluate
+from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
 from repro.plan.run import Ladder, Run
 from repro.store import Record, Store
@@ -98,7 +98,7 @@ def test_evaluating_saved_weights_gives_the_same_numbers(store: Store) -> None:
 
 def interrupted(at: int) -> Callable[..., Callable[[State, LadderBatch], None]]:
     """A step function whose n-th call is interrupted by the user."""
-    make, count = local.step_function, [0]
+    make, count = training.step_function, [0]
 
     def make_interrupted(stack: Stack, engine: str) -> Callable[[State, LadderBatch], None]:
         step = make(stack, engine)
@@ -122,7 +122,7 @@ def test_an_interrupted_training_continues_to_the_same_record(
     whole = Store(store.root / "whole")
     train(runs, whole, PROFILE, OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(local, "step_function", interrupted(at))
+        patch.setattr(training, "step_function", interrupted(at))
         with pytest.raises(KeyboardInterrupt):
             train(runs, store, PROFILE, OPTIONS)
     train(runs, store, PROFILE, OPTIONS)

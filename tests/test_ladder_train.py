@@ -11,7 +11,7 @@ import torch
 from small import finished
 
 from repro.errors import UsageError
-from repro.machine.local import Options
+from repro.machine.work import Options
 from repro.model.ladder_network import LadderNet, cost
 from repro.model.stack import Stack, pack
 from repro.plan.run import Ladder, Run

@@ -14,9 +14,11 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
 from repro.errors import MachineError, UsageError
-from repro.machine import local, stopping
-from repro.machine.checkpoint import load_checkpoint, save_checkpoint
-from repro.machine.local import Options, train
+from repro.machine import local, training
+from repro.machine.local import train
+from repro.machine.saved import checkpoint, stopping
+from repro.machine.saved.checkpoint import load_checkpoint, save_checkpoint
+from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Optim
 from repro.store import Store
@@ -67,13 +69,13 @@ def test_a_checkpoint_that_vanishes_while_it_is_read_is_another_process_finishin
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(store, RUNS[1:], monkeypatch)
-    real = local.checkpoint.load_header
+    real = checkpoint.load_header
 
     def vanishing(path: Path) -> Any:
         path.unlink()
         return real(path)
 
-    monkeypatch.setattr(local.checkpoint, "load_header", vanishing)
+    monkeypatch.setattr(checkpoint, "load_header", vanishing)
     assert train(RUNS[:1], store, PROFILE, OPTIONS).done == [RUNS[0].id]
 
 
@@ -82,7 +84,7 @@ def test_a_checkpoint_of_another_device_is_refused_and_kept(
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
     (lanes, pinned), (state, log) = (
-        local.checkpoint.load_header(path),
+        checkpoint.load_header(path),
         load_checkpoint(path, torch.device("cpu")),
     )
     elsewhere = local.Pinned(pinned.engine, pinned.threads, "cuda")
@@ -101,14 +103,14 @@ def test_too_few_images_for_a_minibatch_are_refused(store: Store) -> None:
 
 def recording(monkeypatch: pytest.MonkeyPatch, then: Any) -> list[str]:
     """Call `then` after each record of this test; returns the ids recorded."""
-    real, done = local.record_lane, []
+    real, done = training.record_lane, []
 
     def record(*args: Any) -> None:
         real(*args)
         done.append(args[2].id)
         then()
 
-    monkeypatch.setattr(local, "record_lane", record)
+    monkeypatch.setattr(training, "record_lane", record)
     return done
 
 

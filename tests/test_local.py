@@ -28,12 +28,12 @@ from small_training import (
 
 from repro.data.images import Images
 from repro.errors import RecordError
-from repro.machine import checkpoint, weights
-from repro.machine.checkpoint import load_checkpoint, load_header, path_of
-from repro.machine.local import Options, train
-from repro.machine.outcome import Outcome
+from repro.machine.local import train
 from repro.machine.rescoring import evaluate
-from repro.machine.weights import weights_path
+from repro.machine.saved import checkpoint, weights
+from repro.machine.saved.checkpoint import load_checkpoint, load_header, path_of
+from repro.machine.saved.weights import weights_path
+from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store

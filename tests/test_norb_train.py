@@ -16,8 +16,9 @@ from repro import data
 from repro.cli import run as repro
 from repro.judge.targets import TARGETS
 from repro.machine import cost as predict
-from repro.machine.local import Options, train
+from repro.machine.local import train
 from repro.machine.rescoring import evaluate
+from repro.machine.work import Options
 from repro.plan.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
 from repro.plan.experiments.grid import Cell
 from repro.plan.layers import layers

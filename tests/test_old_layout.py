@@ -15,10 +15,10 @@ import pytest
 from fixture_disk import files
 from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted
 
-from repro.machine import checkpoint
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate, verify
-from repro.machine.weights import find_weights, load_run, weights_path
+from repro.machine.saved import checkpoint
+from repro.machine.saved.weights import find_weights, load_run, weights_path
 from repro.model.stack import Stack
 from repro.plan.run import from_dict, saved, to_dict
 from repro.store import Store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repro.machine.pace import Pace
-from repro.machine.progress import clock
+from repro.machine.watch.pace import Pace
+from repro.machine.watch.progress import clock
 
 
 def simulate(

@@ -16,8 +16,8 @@ from repro.cli import publish as publishing
 from repro.cli import run
 from repro.data import load
 from repro.data.images import binarise
-from repro.machine import weights
-from repro.machine.weights import load_statistics, load_weights, published_path, save_weights
+from repro.machine.saved import weights
+from repro.machine.saved.weights import load_statistics, load_weights, published_path, save_weights
 from repro.model.layers import Moments
 from repro.plan.profiles import runs
 from repro.store import Store

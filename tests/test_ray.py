@@ -14,7 +14,8 @@ import small
 from fixture_data import refused
 
 from repro.errors import MachineError
-from repro.machine import checkpoint, local
+from repro.machine import local
+from repro.machine.saved import checkpoint
 from repro.model.stack import Stack
 from repro.store import Store
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from repro.judge.targets import TARGETS, bounds, ladder
+from repro.plan import experiments
 from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import chosen, profile
 from repro.store.places import ROOT
 
 PUBLISHED = (*bounds.TARGETS, *ladder.TARGETS)
@@ -228,3 +233,22 @@ def test_every_ladder_target_is_answered_by_the_run_it_is_named_after() -> None:
         if name.startswith("ladder/") and not target.quoted_from:
             _, variant, labels = name.split("/")
             assert target.cell == Cell("mnist", variant, 6, int(labels))
+
+
+CLAIM = ("Source", "Command", "Run time here", "Expected result")
+MODULES = sorted(p.stem for p in Path(experiments.__file__).parent.glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_experiment_begins_with_its_claim(name: str) -> None:
+    doc = importlib.import_module(f"{experiments.__name__}.{name}").__doc__ or ""
+    lines = dict(line.split(": ", 1) for line in doc.splitlines()[:4])
+    assert tuple(lines) == CLAIM
+    command = re.search("`repro train (.+?) --profile paper", lines["Command"])
+    assert command, "no command that makes it at the published protocol"
+    assert chosen(profile("paper"), command[1].split())
+    numbers = re.findall(r"-?\d+\.\d+|(?<![_\d])\d{4}", lines["Expected result"])
+    assert numbers
+    for number in numbers:
+        decimals = len(number.partition(".")[2])
+        assert number in {f"{t.paper:.{decimals}f}" for t in TARGETS.values()}

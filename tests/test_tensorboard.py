@@ -15,9 +15,9 @@ from commands import one_line
 from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, send
 
 from repro.cli import run as command
-from repro.machine import events
 from repro.machine.local import train
-from repro.machine.recording import recorded
+from repro.machine.saved.recording import recorded
+from repro.machine.watch import events
 from repro.plan.run import Run
 from repro.store import Store
 from repro.train.log import LaneLog

@@ -15,8 +15,8 @@ from fixture_disk import read_only
 
 from repro.cli import run
 from repro.machine import rescoring
-from repro.machine.local import Options, train
-from repro.machine.weights import (
+from repro.machine.local import train
+from repro.machine.saved.weights import (
     ADAM,
     load_adam,
     load_statistics,
@@ -24,6 +24,7 @@ from repro.machine.weights import (
     save_weights,
     weights_path,
 )
+from repro.machine.work import Options
 from repro.model import streams
 from repro.plan.run import Run
 from repro.store import Store

@@ -26,7 +26,7 @@ from repro.cli.publish import copy_finished
 from repro.errors import MachineError
 from repro.machine import local as engine
 from repro.machine.local import train
-from repro.machine.weights import weights_path
+from repro.machine.saved.weights import weights_path
 from repro.plan.profiles import profile
 from repro.store import Store
 from repro.store.locks import lock

@@ -20,8 +20,9 @@ from typing import Any
 import small
 
 from repro import data
-from repro.machine import local
-from repro.machine.local import Options, train
+from repro.machine import training
+from repro.machine.local import train
+from repro.machine.work import Options
 from repro.plan.run import Run
 from repro.store import Store
 
@@ -62,8 +63,8 @@ def die_at(event: int) -> None:
     setattr(Path, "write_bytes", write_halves)  # noqa: B010 - a method of a library's class
     for name in ("replace", "unlink"):
         setattr(Path, name, ticking(getattr(Path, name)))
-    make = local.step_function
-    setattr(local, "step_function", lambda *a: ticking(make(*a)))  # noqa: B010
+    make = training.step_function
+    setattr(training, "step_function", lambda *a: ticking(make(*a)))  # noqa: B010
 
 
 def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | None:

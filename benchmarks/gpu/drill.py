@@ -47,7 +47,8 @@ def next_job(left, asked, done):
 
 def train(profile, engine, budget, ids):
     """Only these Runs: what `repro train` does for whole experiments."""
-    from repro.machine.local import Options, train
+    from repro.machine.local import train
+    from repro.machine.work import Options
     from repro.plan.profiles import find_run
     from repro.plan.profiles import profile as named
     from repro.store import Store

@@ -11,9 +11,9 @@ import torch
 from arm import HOME
 
 from repro.errors import ReproError
-from repro.machine import checkpoint
-from repro.machine.tensors import metadata
-from repro.machine.weights import publish_weights
+from repro.machine.saved import checkpoint
+from repro.machine.saved.tensors import metadata
+from repro.machine.saved.weights import publish_weights
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.store.files import write_file

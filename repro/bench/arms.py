@@ -37,7 +37,7 @@ class Arm:
     model: Literal["lvae", "ladder", "mnist"] = "lvae"
     scoring: bool = False  # nothing but L_K, with as many images and samples as published
     bfloat16: bool = False  # its products
-    keeps_memory: bool = True  # between steps, as training here does (engine/memory.py)
+    keeps_memory: bool = True  # between steps, as training here does (machine/device.py)
 
     @property
     def lanes(self) -> int:

@@ -34,8 +34,7 @@ from repro.bench.operations import (
     training_layers,
 )
 from repro.bench.roofline import Counts
-from repro.machine.device import scoring_rows
-from repro.machine.memory import keep_freed_memory
+from repro.machine.device import keep_freed_memory, scoring_rows
 from repro.machine.precision import multiply_in, precision_on
 from repro.train.minibatch import BLOCK
 from repro.train.step import COMPILED

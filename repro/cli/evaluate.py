@@ -56,8 +56,8 @@ def evaluate(
             f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
             " train others"
         )
-    from repro.machine.local import Options
     from repro.machine.rescoring import evaluate
+    from repro.machine.work import Options
 
     asked = scoring_precision(precision)
     options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)

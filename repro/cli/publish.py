@@ -51,7 +51,7 @@ def publish(
     chosen = with_weights(source, target, p, weights or [])
     copied = copy_finished(source, target, p, allow_dirty)
     say(f"{len(copied)} records of profile {p.name} published in {target.root}")
-    from repro.machine.weights import publish_weights
+    from repro.machine.saved.weights import publish_weights
 
     for record in chosen:
         path = publish_weights(source, target, record)
@@ -126,7 +126,7 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
     records = source.records(p.name)
     for name in set(asked) - {record.run.id for record in records}:
         raise UsageError(f"--weights {name}: no finished record in {source.root}: choose another")
-    from repro.machine.weights import published_path, refuse_publishing, weights_path
+    from repro.machine.saved.weights import published_path, refuse_publishing, weights_path
 
     def renewed(record: Record) -> bool:
         if not published_path(target, p.name, record.run.id).is_file():

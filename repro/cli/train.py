@@ -33,8 +33,8 @@ from repro.cli.shared.options import (
 from repro.cli.shared.terminal import complain, in_words, say, seconds
 from repro.errors import DataError, MachineError, TrainingError, UsageError
 from repro.machine import cost as predict
-from repro.machine import events
 from repro.machine.toolchain import NO_COMPILER, compiler_fault
+from repro.machine.watch import events
 from repro.plan.profiles import Profile, chosen
 from repro.plan.run import Run
 from repro.store import Store
@@ -42,7 +42,7 @@ from repro.store.places import NAMED
 from repro.store.states import FINISHED, state
 
 if TYPE_CHECKING:
-    from repro.machine.outcome import Outcome
+    from repro.machine.work import Outcome
 
 RECORD_BYTES = 300_000  # the store's own limit for a record
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
@@ -168,7 +168,7 @@ def train(
     _check_machine(plan, store, engine)
     if dry_run or not plan.todo:
         return
-    from repro.machine.local import Options
+    from repro.machine.work import Options
 
     options = Options(
         data_dir,

@@ -48,8 +48,8 @@ def verify(
     Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
     """
     opened, p = holding(run, profile, store)
-    from repro.machine.local import Options
     from repro.machine.rescoring import verify
+    from repro.machine.work import Options
 
     asked = scoring_precision(precision)
     rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))

@@ -12,10 +12,10 @@ import torch
 
 from repro.errors import MachineError, ReproError
 from repro.machine import cost as predict
-from repro.machine.checkpoint import Pinned
 from repro.machine.device import free_cached, is_out_of_memory
-from repro.machine.progress import notice
+from repro.machine.saved.checkpoint import Pinned
 from repro.machine.toolchain import NO_COMPILER, Fault, compiler_fault, fault_of
+from repro.machine.watch.progress import notice
 from repro.plan.run import Run
 from repro.train.state import State
 from repro.train.step import COMPILED

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import RecordError
-from repro.machine.local import Options, Work
-from repro.machine.outcome import Outcome
-from repro.machine.progress import notice
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.recording import refuse_other_data, rescore
-from repro.machine.weights import add_statistics, find_weights, load_weights
+from repro.machine.saved.recording import refuse_other_data, rescore
+from repro.machine.saved.weights import add_statistics, find_weights, load_weights
+from repro.machine.watch.progress import notice
+from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store
 from repro.store.locks import lock

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError
-from repro.machine.recording import Trained
-from repro.machine.weights import load_adam, load_weights, weights_path
+from repro.machine.saved.recording import Trained
+from repro.machine.saved.weights import load_adam, load_weights, weights_path
 from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run

@@ -1,7 +1,7 @@
 """Statements of the paper as predicates over records, with their thresholds. No torch.
 
 Bounds and KL terms are in nats per example; several seeds of a Run count by their mean.
-The thresholds were fixed before any long Run was looked at: the paper gives none.
+The paper gives no thresholds: these were fixed before any Run at the published protocol.
 """
 
 from repro.judge.claims import bounds, layers, other_sets

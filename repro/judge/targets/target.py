@@ -21,7 +21,7 @@ NORB_SHARE = 0.01
 LADDER_POINTS = 0.15  # floor, in percentage points; see Target.allowed
 LADDER_SEEDS = 10
 K_TEST = 5000
-MNIST_GREY_SCALE = GREY_SCALES["mnist"]  # /255 would look about 1.3 nats better
+MNIST_GREY_SCALE = GREY_SCALES["mnist"]  # /255 would look about a nat better
 TEST_IMAGES = {"mnist": 10_000, "omniglot": 8_070}  # NORB: one copy or two is not stated
 
 ACTIVE_NATS = 0.01  # a unit whose KL term is above this is active

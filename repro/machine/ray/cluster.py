@@ -17,15 +17,14 @@ from typing import Any
 
 from repro.data.sources import directory
 from repro.errors import MachineError
-from repro.machine import local
-from repro.machine.local import Options, Work
-from repro.machine.outcome import Outcome
-from repro.machine.progress import named, notice
+from repro.machine import arrange, local
 from repro.machine.provenance import software
 from repro.machine.ray import nodes
-from repro.machine.recording import note_failures, recorded
+from repro.machine.saved.recording import note_failures, recorded
+from repro.machine.saved.stopping import Stopper
 from repro.machine.starting import generations, with_starts
-from repro.machine.stopping import Stopper
+from repro.machine.watch.progress import named, notice
+from repro.machine.work import Options, Outcome, Work
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.files import write_file
@@ -82,9 +81,8 @@ def train(
 def plan(job: Job, runs: Runs) -> tuple[list[tuple[Run, ...]], Outcome]:
     """The stacks that a worker like this one trains, and of what Runs it is noted why not."""
     nodes.refuse_stranger(job.token, job.software)
-    outcome = Outcome()
     work = Work(job.store, job.profile, job.options)
-    return [stack.runs for stack, _ in work.stacks(work.able(list(runs), outcome))], outcome
+    return [s.runs for s, _ in arrange.stacks(work, local.able(work, list(runs)))], work.outcome
 
 
 def attempt(job: Job, runs: Runs) -> Outcome:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from repro.errors import MachineError
-from repro.machine.progress import notice
 from repro.machine.provenance import software
+from repro.machine.watch.progress import notice
 from repro.store.places import ROOT
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""Experiments: lists of cells that one table or figure needs. Data only."""
+"""Experiments: lists of cells that one table or figure needs, one module a claim. Data only."""
 
 from repro.errors import UsageError
 from repro.plan.experiments import ablations, finetuning, grid, iwae, ladder, mnist, norb, omniglot

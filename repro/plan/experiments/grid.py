@@ -1,4 +1,7 @@
-"""The paper's grid: four variants, one to five layers, per data set.
+"""Source: Figure 3 and Table 2: four variants, one to five layers, per data set
+Command: `repro train mnist omniglot norb --profile paper` (57 Runs)
+Run time here: predicted 4 weeks on one core of an AMD EPYC; MNIST's steps half an hour on an H100
+Expected result: 5-layer LVAE: MNIST L_5000 = -82.12, OMNIGLOT -102.11, NORB 3455
 
 A `Cell` is one entry of a table or one curve of a figure, before seed and budget are chosen.
 """

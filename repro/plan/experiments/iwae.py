@@ -1,4 +1,7 @@
-"""IWAE with two stochastic layers, Table 1: Burda et al. 2015 (arXiv:1509.00519).
+"""Source: Table 1, rows "IWAE, 2-layer", quoted from Burda et al. 2015 (arXiv:1509.00519)
+Command: `repro train iwae --profile paper --seeds 3`
+Run time here: predicted 5 days a seed on one core of an AMD EPYC, nearly all of it IW=50
+Expected result: L_5000 = -85.33 with IW=1, -82.90 with IW=50, on pixel/255
 
 A VAE with tanh MLPs and sigma = exp(linear), trained with the bound of k importance samples,
 eq. (6). The optimiser and shuffling are the paper's. Their released code differs (beta1 0.99,

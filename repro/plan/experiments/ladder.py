@@ -1,6 +1,9 @@
-"""Ladder networks on MNIST: who is told how many labels, and what differs between variants.
+"""Source: Rasmus et al. 2015, MNIST table; three ports; Pezeshki et al. 2016, combinators
+Command: `repro train ladder combinators --profile paper` (350 Runs: ten seeds of each)
+Run time here: predicted 5 weeks on one core of an AMD EPYC; two full networks 129 s on an H100
+Expected result: 100 labels: full network 1.06% test error, AMLP [2, 2, 2] combinator 1.002%
 
-Sources: README and code of CuriousAI/ladder (Rasmus et al. 2015); kzky's TensorFlow port
+Read: README and code of CuriousAI/ladder (Rasmus et al. 2015); kzky's TensorFlow port
 (ssl_ladder, 55f6b31); parmesan's example and AdrianLsk's pull request to Lasagne Recipes; Pezeshki
 et al. 2016 for the combinators, with the settings of the full model, as their own, found by a
 random search for each variant, are not published.

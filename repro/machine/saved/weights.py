@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.errors import RecordError, UsageError
-from repro.machine.tensors import metadata, read, tensors_of, write
+from repro.machine.saved.tensors import metadata, read, tensors_of, write
 from repro.model.layers import Moments, Params
 from repro.plan.run import Ladder, Run, from_dict, saved
 from repro.store import Record, Store

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from repro.machine import checkpoint
-from repro.machine.checkpoint import Pinned
-from repro.machine.progress import Progress
-from repro.machine.stopping import Stopper
+from repro.machine.saved import checkpoint
+from repro.machine.saved.checkpoint import Pinned
+from repro.machine.saved.stopping import Stopper
+from repro.machine.watch.progress import Progress
 from repro.model.stack import Stack
 from repro.train.log import Log
 from repro.train.state import State

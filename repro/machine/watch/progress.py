@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from repro.machine.events import Events
-from repro.machine.pace import Pace
+from repro.machine.watch.events import Events
+from repro.machine.watch.pace import Pace
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import status

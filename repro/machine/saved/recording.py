@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 
 from repro.errors import MachineError, RecordError
-from repro.machine.checkpoint import Pinned
 from repro.machine.device import multiprocessors
-from repro.machine.outcome import Outcome
-from repro.machine.weights import save_weights, weights_path
+from repro.machine.saved.checkpoint import Pinned
+from repro.machine.saved.weights import save_weights, weights_path
+from repro.machine.work import Outcome
 from repro.model.layers import Params
 from repro.plan.run import Run
 from repro.store import Record, Store
-from repro.store.files import write_file
+from repro.store.files import sweep_files, write_file
 from repro.train.log import LaneLog
 from repro.train.score import Arrays, Images
 from repro.train.tasks import task_of
@@ -103,6 +103,16 @@ def rescore(store: Store, record: Record, last: Score, images: Images, env: dict
 def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     """With what is known after scoring only."""
     return {**env, "scoring_rows": images.room.rows, "finished": now()}
+
+
+def sweep(store: Store, profile: str, runs: Iterable[Run], checkpoint: Path) -> None:
+    """Clear away what a killed process left of these Runs, which are locked."""
+    folder = store.folder(profile)
+    for run in runs:
+        store.sweep(profile, run.id)
+        sweep_files(weights_path(folder, run))
+        sweep_files(failure_path(folder, run))
+    sweep_files(checkpoint)
 
 
 def failure_path(folder: Path, run: Run) -> Path:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError
-from repro.machine.tensors import REMEDY, metadata, read, write
+from repro.machine.saved.tensors import REMEDY, metadata, read, write
 from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run, from_dict, saved

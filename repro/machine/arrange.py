@@ -1,0 +1,68 @@
+"""Which Runs train together: stacks that go on, new ones, and those that take turns."""
+
+from __future__ import annotations
+
+from repro.machine import cost, device
+from repro.machine.cuda import branches
+from repro.machine.precision import BFLOAT16, refuse_emulated
+from repro.machine.saved import checkpoint
+from repro.machine.saved.checkpoint import Pinned
+from repro.machine.saved.recording import recorded, refuse_other_device
+from repro.machine.watch.progress import named, notice
+from repro.machine.work import Work
+from repro.model.bfloat16 import multiplies_in_bfloat16
+from repro.model.stack import Stack, pack
+from repro.plan.run import Run
+from repro.train.step import CAPTURED
+
+Branch = tuple[Stack, Pinned]
+
+
+def stacks(work: Work, runs: list[Run]) -> list[Branch]:
+    """Interrupted stacks as their checkpoints pin them, then the rest, longest first.
+
+    Raises RecordError, MachineError.
+    """
+    wanted = set(runs)
+    found: list[Branch] = []
+    for path, lanes, pinned in checkpoint.headers(work.checkpoints):
+        if wanted & set(lanes):
+            refuse_other_device(pinned, work.device, path)
+            _warn_of_emulation(work, lanes, pinned)
+            found.append((Stack(tuple(lanes)), pinned))
+            wanted -= set(lanes)
+        elif all(recorded(work.store, work.profile, run) for run in lanes):
+            path.unlink(missing_ok=True)  # killed after the last record
+    left = [run for run in runs if run in wanted]
+    rest = pack(left, _most_lanes(work, left)) if left else []
+    rest.sort(key=lambda s: -sum(map(cost.training_flops, s.runs)))
+    return found + [(stack, _choose(work, stack)) for stack in rest]
+
+
+def _warn_of_emulation(work: Work, runs: list[Run], pinned: Pinned) -> None:
+    if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
+        notice(f"{named(runs)}: continued in bfloat16, which is emulated here")
+
+
+def _most_lanes(work: Work, runs: list[Run]) -> int:
+    fitting = cost.most_lanes(runs, device.memory(work.device))
+    return min(fitting, work.options.lanes or fitting)
+
+
+def _choose(work: Work, stack: Stack) -> Pinned:
+    if not work.options.emulate:
+        refuse_emulated(work.precision, work.device)
+    return work.engines.chosen(list(stack.runs), work.device, work.precision)
+
+
+def together(work: Work, group: list[Branch]) -> bool:
+    """Whether these stacks may train side by side: they run alike, and all have room."""
+    (_, first), *_ = group
+    most = work.options.side_by_side
+    if most is None:
+        several = work.device.type == "cuda" and first.engine in CAPTURED
+        most = branches.MOST if several else 1
+    if len(group) > most or any(pinned != first for _, pinned in group):
+        return False
+    runs = [run for stack, _ in group for run in stack.runs]
+    return cost.fit_together(runs, device.memory(work.device))
