@@ -36,6 +36,18 @@ def test_publish_copies_records_as_they_are(full, readme):
     assert copied.final == full.record("quick", LVAE).final
 
 
+def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, readme):
+    target = Store(stores.NAMED["results"])
+    publishing.copy_finished(full, target, QUICK)
+    before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
+    full.add(full.record("quick", LVAE), {}, {"L1_test": -1.0}, {})
+    assert run(["publish", "--profile", "quick"]) == 0
+    assert target.record("quick", LVAE).final["L1_test"] == -1.0
+    assert target.record("quick", LVAE).sums == full.record("quick", LVAE).sums
+    others = [p for p in before if p.parent.name != LVAE]
+    assert [p.stat().st_ino for p in others] == [before[p] for p in others]
+
+
 def test_publish_redraws_tables_and_figures_in_results(full, readme, monkeypatch):
     drawn = []
     for shared in (layout, style):

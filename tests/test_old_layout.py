@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_disk import files
 from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted
 
 from repro.machine.local import train
@@ -65,6 +66,8 @@ def test_an_old_record_is_not_trained_again(
     record = collected.record(PROFILE, RUNS[0].id)
     record.verify()
     assert (record.run, record.run.hash) == (RUNS[0], RUNS[0].hash)
+    copied = Store(collected.root / "copied").copy(record)
+    assert files(copied.folder) == files(OLD / "record")
 
 
 def test_old_weights_score_the_old_record(collected: Store) -> None:

@@ -21,7 +21,7 @@ from repro.store import Store
 from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
-EVENTS = 413  # of the whole training: steps, writes, renames and removals
+EVENTS = 442  # of the whole training: steps, writes, renames and removals
 
 
 @pytest.fixture(autouse=True)
