@@ -33,7 +33,7 @@ from repro.bench.arms import (
 )
 from repro.bench.measure import in_turn, measure, rates
 from repro.bench.operations import minibatch, of_arm, of_products
-from repro.bench.roofline import Counts, Limits, bound
+from repro.bench.roofline import Counts, Limits, share
 from repro.errors import UsageError
 from repro.machine.memory import HighWater
 from repro.model.layers import Params
@@ -276,7 +276,8 @@ def test_compulsory_bytes_are_four_a_number_read_and_written() -> None:
 @named(("flops", "expected"), [(600, 6.0), (200, 5.0)], ids=["products", "bytes"])
 def test_the_bound_is_the_longer_of_products_and_traffic(flops: int, expected: float) -> None:
     count = Counts(flops, 10, 45)
-    assert bound(count, Limits(100.0, count.bytes / 5.0)) == pytest.approx(expected)
+    found = share(count, Limits(100.0, count.bytes / 5.0), 10.0)
+    assert found["bound_seconds"] == 10 * found["fraction"] == pytest.approx(expected)
 
 
 def test_limits_are_flops_and_bytes_of_the_quickest_try(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +349,7 @@ def test_every_operation_has_its_numbers(arm: Arm, limits: Limits) -> None:
     assert (r["flops"], r["bytes"]) == (count.flops, count.bytes)
     assert (r["flop_per_s"], r["bytes_per_s"]) == limits
     seconds = entry["operations"][STEP]["seconds"]
-    assert r["fraction"] == pytest.approx(bound(count, limits) / seconds, rel=1e-3)
+    assert r["fraction"] == pytest.approx(share(count, limits, seconds)["fraction"], rel=1e-3)
 
 
 def test_a_captured_operation_does_a_block_and_counts_one(limits: Limits) -> None:

@@ -15,9 +15,9 @@ from repro.bench import suite
 from repro.bench.arms import SINGLE, Arm, arms, known_arms
 
 FAKE = """
-import json, pathlib, sys, time
+import ast, json, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
-name = json.loads(sys.argv[2])["arm"]["name"]
+name = ast.literal_eval(sys.argv[2])[0]["name"]
 (folder / name).touch()
 if name in ("broken", "large"):
     sys.exit("it broke" if name == "broken" else "torch.OutOfMemoryError: CUDA out of memory")

@@ -1,11 +1,12 @@
 """One arm, measured in turn with the products alone and with the model as usually written.
 
 `python -m repro.bench.measure TASK` does so in a process of its own, whose memory is then the
-arm's; TASK and what it prints are JSON.
+arm's, and prints JSON.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import sys
@@ -60,9 +61,8 @@ def in_turn(
 def measure(
     arm: Arm, work: Workload, device: torch.device, ready: Callable[[], object] = lambda: None
 ) -> dict[str, Any]:
-    """An arm's entry: compile seconds, memory of a step, and the rates of each operation.
+    """An arm's entry; `ready` is called when all is compiled, before anything is measured.
 
-    ready: called when all is compiled, before anything is measured.
     `matmul` holds seconds and rate of the products alone. Ratios are medians over repeats of
     the ratio within a repeat, so they are not quite the ratio of the two medians.
     """
@@ -122,16 +122,20 @@ def rates(times: Times, arm: Arm, operation: str, work: Workload, flops: int) ->
     `spread`: distance of the quartiles of its seconds over their median.
     """
     low, seconds, high = quantiles(times["arm"], n=4, method="inclusive")
+
+    def ratio(rivals: list[float]) -> float:
+        return median(a / b for a, b in zip(times["arm"], rivals, strict=True))
+
     scoring, rows = operation == SCORE, 2 * work.labelled if arm.model == "ladder" else work.batch
     found: dict[str, Any] = {
         "seconds": seconds,
         "spread": (high - low) / seconds,
         "images_per_s": arm.lanes * (work.images if scoring else rows) / seconds,
         "flop_per_s": flops / seconds,
-        "ratio_to_matmul": _ratio(times["arm"], times["matmul"]),
+        "ratio_to_matmul": ratio(times["matmul"]),
     }
     if arm.model != "mnist":
-        found["ratio_to_single"] = _ratio(times["arm"], _singles(times, arm))
+        found["ratio_to_single"] = ratio(_singles(times, arm))
     if scoring:
         found["share_of_matmul_rate"] = 1 / found["ratio_to_matmul"]
     else:
@@ -147,40 +151,30 @@ def _singles(times: Times, arm: Arm) -> list[float]:
     return [sum(seconds) for seconds in zip(*each, strict=True)]
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    return median(a / b for a, b in zip(ours, theirs, strict=True))
-
-
 def _rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def task(arm: Arm, work: Workload, device: str, threads: int) -> str:
+def task(arm: Arm, work: Workload, device: torch.device, threads: int) -> str:
     """What `main` reads."""
-    parts = {"arm": dataclasses.asdict(arm), "work": dataclasses.asdict(work)}
-    return json.dumps({**parts, "device": device, "threads": threads})
+    return repr((dataclasses.asdict(arm), dataclasses.asdict(work), device.type, threads))
 
 
 def main(argument: str) -> None:
-    given = json.loads(argument)
-    torch.set_num_threads(given["threads"])
-    device = torch.device(given["device"])
+    arm, work, where, threads = ast.literal_eval(argument)
+    torch.set_num_threads(threads)
+    arm, device = Arm(**arm), torch.device(where)
     multiply_in(precision_on(device, None), device)
-    arm, work = Arm(**_frozen(given["arm"])), Workload(**_frozen(given["work"]))
     if device.type == "cpu" and arm.keeps_memory:
         keep_freed_memory()
-    work = dataclasses.replace(work, rows=scoring_rows(device))
-    print(json.dumps(measure(arm, work, device, _wait_for_a_line)))
+    work = Workload(**{**work, "rows": scoring_rows(device)})
 
+    def ready() -> None:
+        """Who starts several arms at once measures one at a time."""
+        print(READY, flush=True)
+        sys.stdin.readline()
 
-def _wait_for_a_line() -> None:
-    """Who starts several arms at once measures one at a time."""
-    print(READY, flush=True)
-    sys.stdin.readline()
-
-
-def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    print(json.dumps(measure(arm, work, device, ready)))
 
 
 if __name__ == "__main__":

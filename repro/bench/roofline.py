@@ -76,13 +76,8 @@ def limits(device: torch.device, seconds_of: Callable[[Callable[[], object]], fl
     return Limits(2 * n**3 / product, 2 * block / copy)
 
 
-def bound(count: Counts, limit: Limits) -> float:
-    """Seconds that a step takes at least."""
-    return max(count.flops / limit.flop_per_s, count.bytes / limit.bytes_per_s)
-
-
 def share(count: Counts, limit: Limits, seconds: float) -> dict[str, Any]:
-    """What `repro bench` keeps: counts, limits, bound, and the fraction that a measured step of so
-    many seconds reaches of it."""
-    counted, least = {**count._asdict(), "bytes": count.bytes}, bound(count, limit)
-    return {**counted, **limit._asdict(), "bound_seconds": least, "fraction": least / seconds}
+    """Counts, limits, the least seconds of a step, and the fraction of them that one reaches."""
+    least = max(count.flops / limit.flop_per_s, count.bytes / limit.bytes_per_s)
+    counted = {**count._asdict(), "bytes": count.bytes, **limit._asdict()}
+    return {**counted, "bound_seconds": least, "fraction": least / seconds}

@@ -33,11 +33,10 @@ COMMAND = [sys.executable, "-m", "repro.bench.measure"]
 CORES = 2  # of each process while it is made ready beside others
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__
 Entry = dict[str, Any]
+Starting = Callable[[Arm], None]
 
 
-def bench(
-    arms: list[Arm], work: Workload, threads: int | None, starting: Callable[[Arm], None]
-) -> dict[str, Any]:
+def bench(arms: list[Arm], work: Workload, threads: int | None, starting: Starting) -> Entry:
     """Measure the arms; `starting` is told of each.
 
     An arm that cannot run here has `absent` with the reason instead of numbers, one that broke
@@ -52,45 +51,32 @@ def bench(
         found.append({"arm": "cuda", "absent": "no CUDA device"})
     place = environment(device)
     return {
-        "device": place["device"],
-        "threads": threads,
-        "torch": place["versions"]["torch"],
-        "precision": precision_on(device, None),
-        "roofline": FORMULA,
+        **{"device": place["device"], "threads": threads, "torch": place["versions"]["torch"]},
+        **{"precision": precision_on(device, None), "roofline": FORMULA},
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": place["commit"],
-        "dirty": place["dirty"],
-        "reference": SINGLE,
-        "batch": work.batch,
-        "repeats": work.repeats,
-        "made_ready_at_once": at_once,
-        "images": work.images,
-        "samples": work.samples,
+        **{"commit": place["commit"], "dirty": place["dirty"], "reference": SINGLE},
+        **{"batch": work.batch, "repeats": work.repeats, "made_ready_at_once": at_once},
+        **{"images": work.images, "samples": work.samples},
         "matmul": {entry["arm"]: entry.pop("matmul") for entry in found if "matmul" in entry},
         "arms": found,
     }
 
 
 def entries(
-    arms: list[Arm],
-    work: Workload,
-    device: torch.device,
-    threads: int,
-    starting: Callable[[Arm], None],
+    arms: list[Arm], work: Workload, device: torch.device, threads: int, starting: Starting
 ) -> list[Entry]:
     """What some arms measured, whose processes wait for each other; none outlives the call."""
-    found = {
-        arm.name: {"arm": arm.name, "absent": why} for arm in arms if (why := _absent(arm, device))
-    }
+    why = {arm.name: _absent(arm, device) for arm in arms}
+    found: dict[str, Entry] = {n: {"arm": n, "absent": w} for n, w in why.items() if w}
     able = [arm for arm in arms if arm.name not in found]
     with contextlib.ExitStack() as closing:
-        tasks = [task(arm, work, device.type, threads) for arm in able]
+        tasks = [task(arm, work, device, threads) for arm in able]
         started = [closing.enter_context(_process(t, alone=len(able) == 1)) for t in tasks]
         for process, _ in started:
             next((line for line in process.stdout or () if line.strip() == READY), None)
         for arm, (process, errors) in zip(able, started, strict=True):
             starting(arm)
-            found[arm.name] = _read(arm, process, errors)
+            found[arm.name] = {"arm": arm.name, **_read(process, errors)}
     for arm in able if len(able) > 1 else []:  # alone it may have the memory that it lacked
         if "absent" in found[arm.name]:
             found |= {e["arm"]: e for e in entries([arm], work, device, threads, lambda _: None)}
@@ -123,14 +109,13 @@ def _process(argument: str, alone: bool) -> Iterator[tuple[subprocess.Popen[str]
             process.communicate()
 
 
-def _read(arm: Arm, process: subprocess.Popen[str], errors: IO[str]) -> Entry:
-    """Let a process go on to its end: the entry that it prints."""
+def _read(process: subprocess.Popen[str], errors: IO[str]) -> Entry:
+    """Let a process go on to its end: what it prints, or why it broke."""
     out, _ = process.communicate("go\n")
     if process.returncode == 0:
         entry: Entry = json.loads(out.splitlines()[-1])
         return entry
     errors.seek(0)
     last = (errors.read().strip().splitlines() or [f"exit status {process.returncode}"])[-1]
-    if OUT_OF_MEMORY in last:
-        return {"arm": arm.name, "absent": "more than the device's memory holds"}
-    return {"arm": arm.name, "failed": last}
+    lacked = OUT_OF_MEMORY in last
+    return {"absent": "more than the device's memory holds"} if lacked else {"failed": last}

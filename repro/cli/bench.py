@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from repro.cli.options import AsJson, examples
@@ -31,30 +31,18 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="Only these arms, by name or pattern: 'eager K=4', 'compiled*'.",
-            show_default=False,
-        ),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Few repeats, and four arms unless --arms names others.")
-    ] = False,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
-            show_default=False,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
-    ] = None,
+    arms: Annotated[str | None, typer.Option(
+        help="Only these arms, by name or pattern: 'eager K=4', 'compiled*'.",
+        metavar="A,B", show_default=False)] = None,
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="Few repeats, and four arms unless --arms names others.")] = False,
+    compare: Annotated[Path | None, typer.Option(
+        help="Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
+        metavar="FILE", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(
+        min=1, metavar="N", help="CPU threads.", show_default=False)] = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Measure forward, backward, step and L_K of single models and stacks.
 
     All arms take about 15 minutes on two CPU cores, most of them compiling. On a CUDA device,
@@ -70,12 +58,12 @@ def bench(
     chosen = quick_arms(on_cuda) if quick else cuda_arms() if on_cuda else cpu_arms()
     if arms is not None:
         chosen = select(known_arms(), [p.strip() for p in arms.split(",")])
-    work, console = QUICK if quick else ON_CUDA if on_cuda else Workload(), Console(stderr=True)
+    work = QUICK if quick else ON_CUDA if on_cuda else Workload()
 
     def starting(arm: Arm) -> None:
         """A line an arm, away from the JSON."""
         place = f"{chosen.index(arm) + 1} of {len(chosen)}"
-        console.print(f"measuring {arm.name} ({place})", highlight=False, soft_wrap=True)
+        print(f"measuring {arm.name} ({place})", file=sys.stderr, flush=True)
 
     result = suite.bench(chosen, work, threads, starting)
     against = {"against": comparing.compare(result, saved)} if saved else {}
