@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from bench_counts import RATES, recorded
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.bench import ladders, operations, plain, roofline, suite
-from repro.bench.arms import SINGLE, Arm, Workload, arms, quick_arms, select, stack_of
+from repro.bench import measure as measuring
+from repro.bench import operations, plain, roofline
+from repro.bench.arms import (
+    BOTH,
+    FORWARD,
+    SCORE,
+    SINGLE,
+    STEP,
+    Arm,
+    Workload,
+    arms,
+    cuda_arms,
+    known_arms,
+    quick_arms,
+    select,
+    stacks_of,
+)
 from repro.bench.measure import in_turn, measure, rates
-from repro.bench.memory import HighWater
-from repro.bench.operations import BOTH, FORWARD, SCORE, STEP, minibatch
+from repro.bench.operations import minibatch, of_arm, of_products
+from repro.bench.roofline import Counts, Limits, share
 from repro.errors import UsageError
+from repro.machine.memory import HighWater
 from repro.model.layers import Params
 from repro.model.stack import Stack
-from repro.train.minibatch import Minibatch
+from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.state import State, fresh
 from repro.train.step import objective_of, step_function
 
@@ -31,49 +50,85 @@ TINY = Workload(
     all_images=73, all_samples=5, ladder=(19, 13, 7, 5), labelled=15,
     warmup=1, repeats=2, scoring_repeats=2,
 )  # fmt: skip
-UNIFORM, RAGGED = (3, 3), (3, 3, 2)
+LVAES, RAGGED = Arm("lvae", "eager", (3, 3)), Arm("ragged", "eager", (3, 3, 2))
+LADDERS = Arm("ladder", "eager", (3, 3), "ladder")
+GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
+CAPTURED = Arm("captured", "captured", (3, 3))
+WHOLE = Arm("L_5000", "eager", (3,), scoring=True)
+RATES = {
+    *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
+}
+named = pytest.mark.parametrize
+each = {"ids": lambda value: getattr(value, "name", value)}
 
 
-def double(batch: Minibatch) -> Minibatch:
+# The single models.
+
+
+def copied(params: Params, k: int, stack: Stack) -> Any:
+    """The plain model with lane k's parameters, in float64."""
+    model: Any
+
+    def fill(name: str, linear: Any, norm: Any = None, half: int | None = None) -> None:
+        """half: of two heads side by side."""
+        part = {n: params[f"{name}.{n}"][k] for n in ("W", "beta", "gamma") if n != "gamma" or norm}
+        if half is not None:
+            part = {n: p.chunk(2, -1)[half] for n, p in part.items()}
+        linear.weight.copy_(part["W"].T)
+        (norm or linear).bias.copy_(part["beta"])
+        if norm:
+            norm.weight.copy_(part["gamma"])
+
+    def fill_pair(name: str, mlp: Any, heads: Any) -> None:
+        parts = [m for m in mlp if not isinstance(m, nn.LeakyReLU)]
+        fill(f"{name}.a", *parts[:2])
+        fill(f"{name}.b", *parts[2:])
+        for half, head in enumerate(heads):
+            fill(f"{name}.head", *head, half=half)
+
+    with torch.no_grad():
+        if stack.runs[0].model.family == "ladder":
+            model, L = plain.PlainLadder(stack.runs[0].ladder).double(), stack.model.depth
+            for i in range(L):
+                model.W[i].weight.copy_(params[f"f{i + 1}.W"][k].T)
+                model.beta[i].copy_(params[f"f{i + 1}.beta"][k])
+                model.V[i].weight.copy_(params[f"g{i}.V"][k].T)
+            for i in range(L + 1):
+                model.g[i].a.copy_(params[f"g{i}.a"][k])
+            model.gamma.copy_(params[f"f{L}.gamma"][k])
+            return model
+        model = plain.PlainLVAE(stack.hierarchy, TINY.pixels).double()
+        for letter, mlps, heads in (
+            ("d", model.up, model.up_heads),
+            ("p", model.down, model.down_heads),
+        ):
+            for i, pair in enumerate(zip(mlps, heads, strict=True), start=1):
+                fill_pair(f"{letter}{i}", *pair)
+        fill_pair("x", model.decoder, ())
+        fill("x.out", model.out)
+        return model
+
+
+def double(batch: Minibatch | LadderBatch) -> Any:
     eps = [e.double() for e in batch.eps]
+    if isinstance(batch, LadderBatch):
+        return LadderBatch(batch.x, batch.y, eps, batch.lr.double())
     return Minibatch(batch.x, eps, batch.beta.double(), batch.lr.double())
 
 
-def copied(params: Params, k: int, stack: Stack) -> plain.PlainLVAE:
-    """The plain model with lane k's parameters, in float64."""
-    model = plain.PlainLVAE(stack.model, TINY.pixels).double()
-
-    def fill(name: str, linears: list[Any], norms: list[Any]) -> None:
-        W = params[f"{name}.W"][k].T.chunk(len(linears))
-        shift = params[f"{name}.beta"][k].chunk(len(linears))
-        for i, linear in enumerate(linears):
-            linear.weight.copy_(W[i])
-            if not norms:
-                linear.bias.copy_(shift[i])
-        for i, norm in enumerate(norms):
-            norm.weight.copy_(params[f"{name}.gamma"][k].chunk(len(norms))[i])
-            norm.bias.copy_(shift[i])
-
-    def fill_pair(name: str, mlp: Any, head: Any) -> None:
-        fill(f"{name}.a", [mlp.a], [mlp.norm_a])
-        fill(f"{name}.b", [mlp.b], [mlp.norm_b])
-        if head is not None:
-            fill(f"{name}.head", [head.mu, head.var], [head.norm_mu, head.norm_var])
-
-    with torch.no_grad():
-        for i, (mlp, head) in enumerate(zip(model.up, model.up_heads, strict=True), start=1):
-            fill_pair(f"d{i}", mlp, head)
-        for i, (mlp, head) in enumerate(zip(model.down, model.down_heads, strict=True), start=1):
-            fill_pair(f"p{i}", mlp, head)
-        fill_pair("x", model.decoder, None)
-        fill("x.out", [model.out], [])
-    return model
+def inputs(batch: Any, k: int) -> tuple[Any, ...]:
+    """Of the plain model, in place of lane k."""
+    if isinstance(batch, LadderBatch):
+        return batch.x[k].double() / 255, batch.y[k], [e[k] for e in batch.eps]
+    return batch.x[k].double(), [e[k, 0] for e in batch.eps]
 
 
-@pytest.fixture
-def pair() -> tuple[Stack, State, Minibatch]:
-    """Two lanes in float64, their shifts and scales moved away from 0 and 1."""
-    stack = stack_of(UNIFORM, TINY)
+@pytest.fixture(params=[LVAES, LADDERS], **each)  # type: ignore[call-overload]
+def pair(request: pytest.FixtureRequest) -> tuple[Stack, State, Any]:
+    """Two lanes in float64, their parameters moved; Adam's epsilon stands where torch has it."""
+    (stack,) = stacks_of(request.param, TINY)
+    usual = (replace(run, optim=replace(run.optim, eps_form="usual")) for run in stack.runs)
+    stack = Stack(tuple(usual))
     state = fresh(stack, TINY.pixels, CPU, torch.float64)
     g = torch.Generator().manual_seed(1)
     for p in state.params.values():
@@ -81,24 +136,20 @@ def pair() -> tuple[Stack, State, Minibatch]:
     return stack, state, double(minibatch(stack, TINY, CPU))
 
 
-@pytest.mark.parametrize("lane", [0, 1])
-def test_the_plain_model_has_the_bound_of_our_lane(pair: Any, lane: int) -> None:
+@named("lane", [0, 1])
+def test_the_plain_model_has_the_loss_of_our_lane(pair: Any, lane: int) -> None:
     stack, state, batch = pair
-    model = copied(state.params, lane, stack)
-    theirs = model(batch.x[lane].double(), [e[lane, 0] for e in batch.eps]).mean()
-    ours = objective_of(stack)(state.params, batch)[lane]
+    theirs = copied(state.params, lane, stack).loss(*inputs(batch, lane))
+    ours = -objective_of(stack)(state.params, batch)[lane]
     torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=0)
 
 
 def test_the_plain_training_step_is_that_of_our_lane(pair: Any) -> None:
     stack, state, batch = pair
-    optim = stack.runs[0].optim
-    model = copied(state.params, 0, stack)
-    adam = plain.optimiser(model, optim)
-    x, eps = batch.x[0].double(), [e[0, 0] for e in batch.eps]
-    ours = step_function(stack, "eager")
+    model, ours = copied(state.params, 0, stack), step_function(stack, "eager")
+    theirs = plain.training(model, stack.runs[0].optim, *inputs(batch, 0))[STEP]
     for _ in range(3):
-        plain.training_step(model, adam, optim, x, eps)
+        theirs()
         ours(state, batch)
     trained = copied(state.params, 0, stack).state_dict()
     for name, value in model.named_parameters():
@@ -106,15 +157,24 @@ def test_the_plain_training_step_is_that_of_our_lane(pair: Any) -> None:
         torch.testing.assert_close(value.detach(), trained[name], rtol=1e-6, atol=1e-8)
 
 
-def test_the_plain_model_has_as_many_parameters_as_our_lane() -> None:
-    stack = stack_of((5,), Workload())
-    ours = sum(p.numel() for p in stack.initial(784).values())
-    theirs = sum(p.numel() for p in plain.PlainLVAE(stack.model, 784).parameters())
-    assert theirs == ours
+@named(("arm", "expected"), [(Arm("", "plain", (5,)), 1_859_424), (
+    Arm("", "plain", (6,), "ladder"), 3_105_710)])  # fmt: skip
+def test_the_plain_model_has_as_many_parameters_as_our_lane(arm: Arm, expected: int) -> None:
+    (stack,) = stacks_of(arm, Workload())
+    run = stack.runs[0]
+    model = (
+        plain.PlainLadder(run.ladder)
+        if arm.model == "ladder"
+        else plain.PlainLVAE(run.hierarchy, 784)
+    )
+    assert sum(p.numel() for p in model.parameters()) == expected
+    assert sum(p.numel() for p in stack.initial(784).values()) == expected
+    assert roofline.counts([stack], Workload()).parameters == expected
 
 
 def test_the_plain_bound_averages_importance_weights_of_fresh_draws() -> None:
-    model = plain.PlainLVAE(stack_of((3,), TINY).model, TINY.pixels)
+    (stack,) = stacks_of(Arm("", "plain", (3,)), TINY)
+    model = plain.PlainLVAE(stack.hierarchy, TINY.pixels)
     x = operations.binary(1, 29, TINY.pixels, CPU)[0].float()
     torch.manual_seed(1)
     bound = plain.importance_bound(model, x, 7)
@@ -123,24 +183,140 @@ def test_the_plain_bound_averages_importance_weights_of_fresh_draws() -> None:
     torch.testing.assert_close(bound, weights.mean(0).log())
 
 
-@pytest.mark.parametrize("operation", [FORWARD, BOTH, STEP, SCORE])
-@pytest.mark.parametrize("depths", [UNIFORM, RAGGED], ids=str)
-def test_the_products_alone_are_those_of_the_operation(
-    depths: tuple[int, ...], operation: str
-) -> None:
-    ours = operations.of_arm(Arm("", "eager", depths), TINY, CPU)[operation]
-    twin = operations.of_products(depths, TINY, CPU)[operation]
-    assert recorded(twin) == recorded(ours)
+def test_the_workload_is_the_published_ladder_network_and_minibatch() -> None:
+    (stack,) = stacks_of(Arm("", "plain", (6,), "ladder"), Workload())
+    run = stack.runs[0]
+    assert run.ladder.sizes == (784, 1000, 500, 250, 250, 250, 10)
+    assert run.ladder.cost_weights == (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1)
+    assert (run.labelled_batch, run.optim.batch) == (100, 100)
+    batch = minibatch(*stacks_of(LADDERS, TINY), TINY, CPU)
+    assert isinstance(batch, LadderBatch)
+    assert (batch.x.shape, batch.y.shape) == ((2, 2 * 15, 19), (2, 15))
 
 
-@pytest.mark.parametrize("operation", [FORWARD, STEP, SCORE])
-@pytest.mark.parametrize("depths", [UNIFORM, RAGGED], ids=str)
-def test_flops_are_what_torch_counts(depths: tuple[int, ...], operation: str) -> None:
-    op = operations.of_arm(Arm("", "eager", depths), TINY, CPU)[operation]
+# The products.
+
+
+class Recorder(TorchDispatchMode):
+    """Counts matrix products by (lanes, rows, inner, columns)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: Counter[tuple[int, ...]] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in ("mm", "addmm", "matmul", "mv")
+        if name in ("bmm", "baddbmm"):
+            a, b = args[-2:] if name == "bmm" else args[1:3]
+            self.products[(*a.shape, b.shape[2])] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def seen(op: Callable[[], object]) -> tuple[Counter[tuple[int, ...]], int]:
+    """Products and FLOPs of an operation, once all that is prepared once is prepared."""
     op()
+    with Recorder() as recorder:
+        op()
     with FlopCounterMode(display=False) as counter:
         op()
-    assert operations.flops(depths, TINY)[operation] == counter.get_total_flops()
+    return recorder.products, int(counter.get_total_flops())
+
+
+@named("operation", [FORWARD, BOTH, STEP, SCORE])
+@named("arm", [LVAES, RAGGED, LADDERS, GRID], **each)
+def test_products_alone_and_flops_are_those_of_the_operation(arm: Arm, operation: str) -> None:
+    ours = of_arm(arm, TINY, CPU)
+    assert (SCORE in ours) == (arm.model == "lvae")
+    if operation in ours:
+        stacks, (products, flops) = stacks_of(arm, TINY), seen(ours[operation])
+        assert seen(of_products(stacks, TINY, CPU)[operation])[0] == products
+        assert operations.flops(stacks, TINY)[operation] == flops
+        if operation == STEP:
+            assert roofline.counts(stacks, TINY).flops == flops
+
+
+def test_an_arm_about_scoring_scores_all_images_with_all_samples() -> None:
+    work = TINY.of(WHOLE)
+    ops = of_arm(WHOLE, work, CPU)
+    assert list(ops) == [SCORE]
+    assert ops[SCORE]().shape == (1, TINY.all_images)  # type: ignore[attr-defined]
+    assert operations.flops(stacks_of(WHOLE, work), work)[SCORE] == seen(ops[SCORE])[1]
+
+
+def test_counts_of_an_lvae_are_those_made_by_hand() -> None:
+    """d1: 19-13-13-2x5, d2: 13-11-11-2x3, p1: 3-11-11-2x5, x: 5-13-13-19."""
+    weights = 19 * 13 + 13 * 13 + 13 * 10 + 13 * 11 + 11 * 11 + 11 * 6
+    weights += 3 * 11 + 11 * 11 + 11 * 10 + 5 * 13 + 13 * 13 + 13 * 19
+    outputs = 13 + 13 + 10 + 11 + 11 + 6 + 11 + 11 + 10 + 13 + 13 + 19
+    parameters = weights + outputs + outputs - 19  # shifts, and scales but for the pixels
+    flops = 2 * 17 * (3 * weights - 19 * 13)  # images need no gradient
+    stacks = stacks_of(Arm("", "eager", (2, 2)), TINY)
+    assert roofline.counts(stacks, TINY) == Counts(2 * flops, 2 * parameters, 2 * 17 * outputs)
+
+
+def test_counts_of_a_ladder_network_are_those_made_by_hand() -> None:
+    """19-13-7-5: 30 corrupted rows, 15 clean and 15 decoded ones."""
+    up = 19 * 13 + 13 * 7 + 7 * 5
+    outputs = 30 * (13 + 7 + 5) + 15 * (13 + 7 + 5) + 15 * (7 + 13 + 19)
+    flops = 2 * (3 * 60 * up - 45 * 19 * 13)
+    parameters = 2 * up + (13 + 7 + 5) + 5 + 10 * (19 + 13 + 7 + 5)
+    stacks = stacks_of(Arm("", "eager", (3,), "ladder"), TINY)
+    assert roofline.counts(stacks, TINY) == Counts(flops, parameters, outputs)
+
+
+# The roofline.
+
+
+def test_compulsory_bytes_are_four_a_number_read_and_written() -> None:
+    """Parameters, gradients and two moments; activations."""
+    assert Counts(0, 10, 7).bytes == 4 * (2 * 4 * 10 + 2 * 7)
+
+
+@named(("flops", "expected"), [(600, 6.0), (200, 5.0)], ids=["products", "bytes"])
+def test_the_bound_is_the_longer_of_products_and_traffic(flops: int, expected: float) -> None:
+    count = Counts(flops, 10, 45)
+    found = share(count, Limits(100.0, count.bytes / 5.0), 10.0)
+    assert found["bound_seconds"] == 10 * found["fraction"] == pytest.approx(expected)
+
+
+def test_limits_are_flops_and_bytes_of_the_quickest_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(roofline.SIDE, "cpu", 10)
+    monkeypatch.setitem(roofline.COPIED, "cpu", 100)
+    seconds = iter([9.0, 2.0, 9.0, 9.0, 9.0, 9.0, 9.0, 4.0, 9.0, 9.0])
+    assert roofline.limits(CPU, lambda op: next(seconds)) == Limits(2 * 10**3 / 2, 2 * 100 / 4)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    """Limits that take no time to measure."""
+    found = Limits(1e6, 1e5)
+    monkeypatch.setattr(roofline, "limits", lambda device, seconds_of: found)
+    return found
+
+
+# Rates, and an arm's entry.
+
+
+@named(("arm", "operation", "times", "expected"), [
+    (LVAES, STEP, {"arm": [1.0, 2.0, 4.0], "matmul": [0.5, 1.0, 2.0], "single 3": [2.0, 4.0, 8.0]},
+     {"ratio_to_single": 0.25, "ratio_to_matmul": 2.0}),  # a machine that slows down
+    (LVAES, STEP, {"arm": [0.5] * 2, "matmul": [1.0] * 2, "single 3": [1.0] * 2},
+     {"model_steps_per_s": 4, "images_per_s": 4 * 17, "flop_per_s": 20}),  # two lanes count two
+    (RAGGED, STEP, {"arm": [7.0] * 2, "matmul": [1.0] * 2, "single 3": [5.0] * 2,
+                    "single 2": [4.0] * 2}, {"ratio_to_single": 0.5}),
+    (Arm("", "plain", (3,)), SCORE, {"arm": [2.0] * 2, "matmul": [1.0] * 2},
+     {"share_of_matmul_rate": 0.5, "images_per_s": 131 / 2, "ratio_to_single": 1}),
+    (GRID, STEP, {"arm": [0.5] * 2, "matmul": [1.0] * 2}, {"model_steps_per_s": 2 * 11}),
+    (LADDERS, STEP, {"arm": [0.5] * 2, "matmul": [1.0] * 2, "single 3": [1.0] * 2},
+     {"images_per_s": 2 * 30 / 0.5, "ratio_to_single": 0.25}),
+])  # fmt: skip
+def test_rates_and_ratios_are_those_of_the_times(
+    arm: Arm, operation: str, times: Any, expected: dict[str, float]
+) -> None:
+    found = rates(times, arm, operation, TINY, 10)
+    assert {name: found[name] for name in expected} == expected
+    assert ("ratio_to_single" in found) == (arm is not GRID)
 
 
 def test_contestants_take_turns() -> None:
@@ -151,157 +327,167 @@ def test_contestants_take_turns() -> None:
     assert [len(t) for t in times.values()] == [2, 2]
 
 
-def test_a_machine_that_slows_down_changes_no_ratio() -> None:
-    times = {"arm": [1.0, 2.0, 4.0], "matmul": [0.5, 1.0, 2.0], "single 3": [2.0, 4.0, 8.0]}
-    found = rates(times, Arm("", "eager", (3, 3)), STEP, TINY, 10)
-    assert (found["ratio_to_single"], found["ratio_to_matmul"]) == (0.25, 2.0)
-
-
-def test_a_step_of_two_lanes_counts_two() -> None:
-    times = {"arm": [0.5, 0.5], "matmul": [1.0, 1.0], "single 3": [1.0, 1.0]}
-    found = rates(times, Arm("", "eager", (3, 3)), STEP, TINY, 10)
-    assert found["model_steps_per_s"] == 4
-    assert found["images_per_s"] == 4 * TINY.batch
-    assert found["flop_per_s"] == 20
-
-
-def test_ragged_lanes_are_held_against_single_models_of_their_depths() -> None:
-    times = {"arm": [7.0, 7.0], "matmul": [1.0, 1.0], "single 3": [5.0] * 2, "single 2": [4.0] * 2}
-    found = rates(times, Arm("", "eager", RAGGED), STEP, TINY, 10)
-    assert found["ratio_to_single"] == 0.5
-
-
-def test_scoring_is_a_share_of_the_rate_of_products() -> None:
-    times = {"arm": [2.0, 2.0], "matmul": [1.0, 1.0]}
-    found = rates(times, Arm("", "plain", (3,)), SCORE, TINY, 10)
-    assert found["share_of_matmul_rate"] == 0.5
-    assert found["images_per_s"] == TINY.images / 2
-
-
-@pytest.fixture
-def slow_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits that take no time to measure."""
-    limits = roofline.Limits(1e6, 1e5)
-    monkeypatch.setattr(roofline, "limits", lambda device, seconds_of: limits)
-
-
-@pytest.mark.parametrize("arm", [Arm(SINGLE, "plain", (3,)), Arm("ragged", "eager", RAGGED)])
-def test_every_operation_has_its_numbers(arm: Arm, slow_device: None) -> None:
-    entry = measure(arm, TINY, CPU)
-    for name in (FORWARD, BOTH, STEP):
-        assert set(entry["operations"][name]) == {*RATES, "model_steps_per_s"}
-    assert set(entry["operations"][SCORE]) == {*RATES, "share_of_matmul_rate"}
-    assert set(entry["matmul"]) == set(entry["operations"])
+@named("arm", [
+    Arm(SINGLE, "plain", (3,)), RAGGED, GRID, LADDERS, replace(LADDERS, engine="plain"), CAPTURED
+], **each)  # fmt: skip
+def test_every_operation_has_its_numbers(arm: Arm, limits: Limits) -> None:
+    arm = arm.single(3) if arm.engine == "plain" else arm
+    entry, count = measure(arm, TINY, CPU), roofline.counts(stacks_of(arm, TINY), TINY)
+    training = {*RATES, "model_steps_per_s"} - ({"ratio_to_single"} if arm is GRID else set())
+    expected = dict.fromkeys((FORWARD, BOTH, STEP), training)
+    if arm.model == "lvae" and arm.engine in ("plain", "eager"):
+        expected[SCORE] = {*RATES, "share_of_matmul_rate"}
+    assert {name: set(o) for name, o in entry["operations"].items()} == expected
+    assert set(entry["matmul"]) == set(expected)
     assert all(v > 0 for o in entry["operations"].values() for k, v in o.items() if k != "spread")
+    if arm.engine == "plain":
+        assert {o["ratio_to_single"] for o in entry["operations"].values()} == {1.0}
+    assert (entry["model"], entry["lanes"], entry["depths"]) == (
+        arm.model, len(arm.depths), list(arm.depths),
+    )  # fmt: skip
+    r = entry["roofline"]
+    assert (r["flops"], r["bytes"]) == (count.flops, count.bytes)
+    assert (r["flop_per_s"], r["bytes_per_s"]) == limits
+    seconds = entry["operations"][STEP]["seconds"]
+    assert r["fraction"] == pytest.approx(share(count, limits, seconds)["fraction"], rel=1e-3)
 
 
-def test_the_single_model_is_its_own_reference(slow_device: None) -> None:
-    entry = measure(Arm(SINGLE, "plain", (3,)), TINY, CPU)
-    assert {o["ratio_to_single"] for o in entry["operations"].values()} == {1.0}
+def test_a_captured_operation_does_a_block_and_counts_one(limits: Limits) -> None:
+    assert operations.per_call(CAPTURED) == BLOCK
+    both = (measure(a, TINY, CPU)["operations"][STEP]["seconds"] for a in (CAPTURED, LVAES))
+    block, one = both
+    assert block < 5 * one
 
 
 def test_peak_memory_sees_what_was_freed() -> None:
+    held = torch.ones(2**26)  # more than what tests before it have left to the allocator
     peak = HighWater(CPU)
-    block: Tensor | None = torch.ones(2**24)
-    del block
-    assert peak.read() >= 0.9 * 2**26
+    block: Tensor | None = torch.ones(2**26)
+    del block, held
+    assert peak.read() >= 0.9 * 2**28
 
 
-@pytest.fixture(scope="module")
-def result() -> dict[str, Any]:
-    """Three arms, each in a process of its own; the second breaks."""
-    single, broken = Arm(SINGLE, "plain", (3,)), Arm("shallow first", "eager", (2, 3))
-    chosen = [single, broken, Arm("eager K=2", "eager", UNIFORM)]
-    told: list[str] = []
-    found = suite.bench(chosen, TINY, 1, lambda arm: told.append(arm.name))
-    return {**found, "told": told}
+def test_an_arm_is_ready_before_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(measuring, "all_times", lambda *_: order.append("measured") or {})
+    entry = measure(Arm("", "eager", (3,)), TINY, CPU, lambda: order.append("ready"))
+    assert order == ["ready", "measured"]
+    assert entry["engine"] == "eager"
 
 
-def test_a_benchmark_says_where_and_when_it_was_made(result: dict[str, Any]) -> None:
-    assert (result["threads"], result["torch"]) == (1, str(torch.__version__))
-    assert result["device"]
-    assert datetime.fromisoformat(result["date"]).tzinfo is not None
+# How engines run an arm.
 
 
-def test_every_arm_is_announced(result: dict[str, Any]) -> None:
-    assert result["told"] == [SINGLE, "shallow first", "eager K=2"]
-
-
-def test_an_arm_that_breaks_does_not_lose_the_others(result: dict[str, Any]) -> None:
-    found = {entry["arm"]: entry for entry in result["arms"]}
-    assert "UsageError: lanes of a stack must be sorted" in found["shallow first"]["failed"]
-    assert "operations" in found["eager K=2"]
-
-
-def test_the_products_rate_is_kept_for_each_arm(result: dict[str, Any]) -> None:
-    assert set(result["matmul"]) == {SINGLE, "eager K=2"}
-    assert all(m["step"]["flop_per_s"] > 0 for m in result["matmul"].values())
-
-
-def test_without_a_device_cuda_is_named_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert suite.bench([], TINY, 1, lambda arm: None)["arms"] == [
-        {"arm": "cuda", "absent": "no CUDA device"}
-    ]
-
-
-def test_without_a_compiler_compiled_arms_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(suite, "has_compiler", lambda: False)
-    entry = suite.bench([Arm("c", "compiled", (3,))], TINY, 1, lambda arm: None)["arms"][0]
-    assert entry == {"arm": "c", "absent": "no C++ compiler: install g++"}
-
-
-def test_arms_cover_both_engines_widths_and_ragged_stacks() -> None:
-    lvae = [arm for arm in arms() if arm.model == "lvae"]
-    expected = {SINGLE, "eager single, memory returned", "bfloat16 K=1", "bfloat16 K=4"} | {
-        f"{engine} {rest}"
-        for engine in ("eager", "compiled")
-        for rest in ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
-    }
-    assert {arm.name for arm in lvae} == expected
-
-
-def test_an_arm_in_bfloat16_is_absent_where_nothing_multiplies_in_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)
-    rounded = [arm for arm in arms() if arm.bfloat16]
-    for entry in suite.bench(rounded, TINY, 1, lambda arm: None)["arms"][: len(rounded)]:
-        assert "emulated" in entry["absent"]
-
-
-@pytest.mark.parametrize("of", [operations.of_arm, ladders.of_arm])
-def test_a_rounded_arm_steps_with_shadows(of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@named("arm", [Arm("", "eager", (2,)), LADDERS], **each)
+def test_a_rounded_arm_steps_with_shadows(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
     shaded: list[Any] = []
     monkeypatch.setattr(operations, "shade", shaded.append)
-    depths = (len(TINY.ladder) - 1,) if of is ladders.of_arm else (2,)
-    of(Arm("rounded", "eager", depths, bfloat16=True), TINY, CPU)
-    of(Arm("plain", "eager", depths), TINY, CPU)
+    of_arm(replace(arm, bfloat16=True), TINY, CPU)
+    of_arm(arm, TINY, CPU)
     assert len(shaded) == 1
 
 
-def test_one_single_model_alone_returns_its_memory_after_each_step() -> None:
-    returning = [arm for arm in arms() if not arm.keeps_memory]
-    assert [(arm.engine, arm.model) for arm in returning] == [
-        ("plain", "lvae"),
-        ("plain", "ladder"),
+def test_the_stacks_of_a_grid_take_their_turns_on_streams_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[int] = []
+
+    def turns(_: torch.device, n: int) -> list[Any]:
+        @contextlib.contextmanager
+        def turn(i: int) -> Iterator[None]:
+            order.append(i)
+            yield
+
+        return [lambda i=i: turn(i) for i in range(n)]
+
+    monkeypatch.setattr(operations, "turns", turns)
+    ops, n = of_arm(replace(GRID, engine="captured"), TINY, CPU), len(stacks_of(GRID, TINY))
+    ops[STEP]()
+    assert (order, n > 1) == ([*range(n)], True)
+
+
+def test_forward_backward_and_step_share_one_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def compile_(function: Any, **_: Any) -> Any:
+        compiled.append(function.__qualname__)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    of_arm(Arm("", "compiled", (3,)), TINY, CPU)
+    assert len(compiled) == len(set(compiled)) == 2  # the objective and the update
+
+
+def test_products_are_captured_where_launching_them_would_be_all_that_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: Counter[str] = Counter()
+    counting = {n: lambda n=n: calls.update([n]) for n in (FORWARD, BOTH, STEP)}
+    monkeypatch.setattr(measuring, "of_products", lambda *_: dict(counting))
+    monkeypatch.setattr(measuring, "is_launch_bound", lambda _: True)
+    arm = Arm(SINGLE, "plain", (3,))
+    times = measuring.all_times(arm, {STEP: lambda: None}, TINY, CPU)
+    warm_ups, measured = 3, TINY.warmup + TINY.repeats
+    assert calls == {STEP: warm_ups + BLOCK * measured}
+    assert set(times) == {STEP}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@named("engine", ["captured", "graph"])
+def test_captured_arms_are_measured_on_cuda(engine: Any) -> None:
+    entry = measure(Arm("", engine, (3, 3, 2)), TINY, torch.device("cuda"))
+    assert set(entry["operations"]) == {FORWARD, BOTH, STEP}
+    assert 0 < entry["roofline"]["fraction"] < 1
+
+
+# Which arms there are.
+
+
+def names(chosen: list[Arm]) -> list[str]:
+    return [arm.name for arm in chosen]
+
+
+def test_arms_cover_both_engines_widths_ragged_stacks_and_ladder_networks() -> None:
+    widths = ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
+    assert names(arms()) == [
+        *(SINGLE, "eager single, memory returned"),
+        *(f"{engine} {width}" for engine in ("eager", "compiled") for width in widths),
+        *("bfloat16 K=1", "bfloat16 K=4", "ladder bfloat16 K=1"),
+        *("ladder single", "ladder single, memory returned", "ladder eager K=1"),
+        *(f"ladder compiled K={K}" for K in (1, 2, 4, 10)),
     ]
+    assert names([arm for arm in arms() if arm.bfloat16]) == names(arms())[14:17]
+    assert "eager K=16" in names(arms(16))
+    returning = [arm for arm in arms() if not arm.keeps_memory]
+    assert [(a.engine, a.model) for a in returning] == [("plain", "lvae"), ("plain", "ladder")]
 
 
-def test_the_widest_stack_is_chosen_by_the_caller() -> None:
-    assert "eager K=16" in {arm.name for arm in arms(16)}
+def test_arms_for_cuda_are_graphs_of_ever_more_lanes() -> None:
+    assert names(cuda_arms()) == [
+        SINGLE, "eager K=1", "compiled K=1", "captured K=1",
+        "graph K=1", "graph K=4", "graph K=32", "graph K=256",
+        "graph 5-4-3-2", "captured MNIST grid",
+        "ladder single", "ladder graph K=10", "L_5000",
+    ]  # fmt: skip
+    others = {"graph K=2", "graph K=512", "graph MNIST grid", "ladder graph K=1"}
+    assert others <= set(names(known_arms())) - set(names(cuda_arms()))
 
 
-def test_quick_compiles_one_arm() -> None:
-    assert [arm.name for arm in quick_arms() if arm.engine == "compiled"] == ["compiled K=4"]
+def test_the_mnist_grid_is_all_19_configurations_in_three_stacks() -> None:
+    (arm,) = (arm for arm in cuda_arms() if arm.model == "mnist")
+    stacks = stacks_of(arm, Workload())
+    assert sorted(len(stack.runs) for stack in stacks) == [4, 5, 10]
+    assert len({run.id for stack in stacks for run in stack.runs}) == arm.lanes == 19
+
+
+def test_quick_compiles_or_captures_one_arm() -> None:
+    assert names([a for a in quick_arms() if a.engine == "compiled"]) == ["compiled K=4"]
+    assert names([a for a in quick_arms(cuda=True) if a.needs_cuda]) == ["graph K=4"]
 
 
 def test_arms_are_chosen_by_pattern() -> None:
-    names = [arm.name for arm in select(arms(), ["*K=2", SINGLE])]
-    assert names == [SINGLE, "eager K=2", "compiled K=2", "ladder compiled K=2"]
-
-
-def test_an_unknown_arm_is_wrong_usage() -> None:
+    chosen = names(select(arms(), ["*K=2", SINGLE]))
+    assert chosen == [SINGLE, "eager K=2", "compiled K=2", "ladder compiled K=2"]
     with pytest.raises(UsageError, match="no arm matches 'steam'"):
         select(arms(), ["steam"])

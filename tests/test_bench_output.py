@@ -99,11 +99,11 @@ def test_arms_of_one_side_only_are_listed(
 def test_another_machine_is_named_and_still_compared() -> None:
     here = {**saved_bench(), "device": "Slide rule", "threads": 1}
     comparison = compare(here, saved_bench())
-    assert comparison.conditions == [
+    assert comparison["conditions"] == [
         "device: Abacus 3000, 2 cores -> Slide rule",
         "threads: 2 -> 1",
     ]
-    assert len(comparison.changes) == 12
+    assert len(comparison["changes"]) == 12
 
 
 def test_json_holds_the_comparison(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import shutil
@@ -20,6 +21,17 @@ from repro.store.places import ROOT
 
 GPU = ROOT / "benchmarks" / "gpu"
 FAULT = ". benchmarks/gpu/env.sh; commit_fault"
+
+
+@pytest.mark.parametrize("script", sorted(GPU.glob("*.py")), ids=lambda path: path.name)
+def test_scripts_import_what_there_is(script: Path) -> None:
+    """Most run on a device alone, so that a module that has moved would be missed only there."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("repro"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                assert hasattr(module, alias.name) or importlib.import_module(name)
 
 
 def in_shell(folder: Path, line: str) -> str:

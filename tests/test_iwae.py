@@ -17,7 +17,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import bernoulli, norm
 
 from repro.judge.targets import TARGETS
-from repro.machine.starting import begin
+from repro.machine.saved.starting import begin
 from repro.model.layers import Net
 from repro.model.objectives import bound
 from repro.model.stack import Stack

@@ -13,7 +13,7 @@ rm -f "$DRILL_HOME"/{best.json,pytest.done}
   g++ --version | head -1 || echo 'NO g++: graph and compiled cannot work, captured can'
   timeout 60 python3 -c 'import torch as t, triton; print(t.__version__, triton.__version__, t.cuda.is_available())'
   timeout 60 python3 -m repro.cli --help >/dev/null && echo 'imports: ok'
-  timeout 20 python3 -c 'from repro.machine.commit import commit; print("commit, dirty:", commit())'
+  timeout 20 python3 -c 'from repro.machine.commit import commit as c; from repro.store.places import ROOT; print("commit, dirty:", *c(ROOT))'
 } >"$OUT/a.log" 2>&1
 fault=$(commit_fault 2>>"$OUT/a.log")
 # The tests need no quiet device, so they run while the arms compile. "not graph" would match the

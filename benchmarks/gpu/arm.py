@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from repro.bench import measure
-from repro.bench.arms import Workload
+from repro.bench import measure, roofline
+from repro.bench.arms import Arm, Workload, stacks_of
 from repro.machine.cuda.graph import Blocks, Captured, captured_on
 from repro.machine.precision import multiply_in
 from repro.machine.resident import Resident
-from repro.machine.starting import begin
+from repro.machine.saved.starting import begin
 from repro.model.stack import Stack, pack
 from repro.plan.profiles import find_run, profile, runs
 from repro.train.evaluate import Room
@@ -97,8 +97,8 @@ def arm(name):
     block()
     wait()
     depths = (5 if model == "lvae" else 6,) * lanes
-    work = Workload()
-    counts = None if model == "grid" else measure.CONTESTS[model].counts(depths, work)
+    of = Arm(name, "eager", depths, model), Workload()
+    counts = None if model == "grid" else roofline.counts(stacks_of(*of), of[1])
     say(ready=True, first_block_seconds=round(compiled, 1), load_seconds=round(loaded - start, 1),
         finite=all(bool(p.isfinite().all()) for p in ends.values()),
         flops=counts and counts.flops, bytes=counts and counts.bytes)  # fmt: skip
@@ -130,7 +130,7 @@ def arm(name):
                 chunks.append(1e3 * (time.perf_counter() - begun) / done)
             say(ms=round(statistics.fmean(chunks), 4), fastest_ms=round(min(chunks), 4), **errors())
         elif line.startswith("limits"):
-            limit = measure.roofline.limits(dev, lambda op: measure.seconds_of(op, wait))
+            limit = roofline.limits(dev, lambda op: measure.seconds_of(op, wait))
             say(**{n: float(f"{x:.4g}") for n, x in limit._asdict().items()})
         elif line.startswith("profile"):
             say(**profiled(block, wait, Path(line.split()[1])))

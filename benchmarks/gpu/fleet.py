@@ -16,6 +16,7 @@ import torch
 from arm import ARMS, DEVICE, HOME, TINY
 
 from repro.machine.commit import commit
+from repro.store.places import ROOT
 
 QUICK = ("float32", "captured", "captured1", "ladder-captured")
 DRY = ("eager", "captured1")  # what a CPU of few, busy cores ends in time
@@ -78,7 +79,7 @@ def arms(seconds, out, names):
     for old in HOME.glob("*.pt"):
         old.unlink()
     on = torch.cuda.get_device_name(0) if DEVICE == "cuda" else DEVICE
-    head, dirty = commit()
+    head, dirty = commit(ROOT)
     found = {
         "device": on, "torch": torch.__version__, "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""What is measured: arms, and the work that each of them does."""
+"""What is measured: arms, the work that each of them does, and the stacks that do it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from repro.errors import UsageError
-from repro.model.stack import Stack
+from repro.model.stack import Stack, pack
+from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import MAX_DEPTH, Cell, grid
 from repro.plan.profiles import profile, run_of
 from repro.plan.run import LADDER_SIZES, LATENTS, WIDTHS, Run
@@ -15,13 +16,15 @@ from repro.train.evaluate import ROWS
 from repro.train.step import CAPTURED
 
 Engine = Literal["plain", "eager", "compiled", "captured", "graph"]
-ENGINES: tuple[Engine, ...] = ("eager", "compiled")
-RAGGED = tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
+Kind = Literal["lvae", "ladder", "mnist"]
+FORWARD, BOTH, STEP, SCORE = "forward", "forward+backward", "step", "L_K"
+FULL, RAGGED = (MAX_DEPTH,), tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
+LADDER = (len(LADDER_SIZES) - 1,)
+MIXED = "-".join(map(str, RAGGED))
 SINGLE = "eager single"
 RETURNING = ", memory returned"  # each step, as C libraries do: how a model is usually run
 WIDEST, WIDEST_CUDA = 8, 512
 GRAPHS = (1, 4, 32, 256)  # lanes on CUDA, unless others are asked for: each takes a compilation
-LADDER_LANES: dict[Engine, tuple[int, ...]] = {"eager": (1,), "compiled": (1, 2, 4, 10)}
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Arm:
     name: str
     engine: Engine
     depths: tuple[int, ...]
-    model: Literal["lvae", "ladder", "mnist"] = "lvae"
+    model: Kind = "lvae"
     scoring: bool = False  # nothing but L_K, with as many images and samples as published
     bfloat16: bool = False  # its products
-    keeps_memory: bool = True  # between steps, as training here does (machine/device.py)
+    keeps_memory: bool = True  # between steps, as training here does (machine/memory.py)
 
     @property
     def lanes(self) -> int:
@@ -47,6 +50,10 @@ class Arm:
     def needs_cuda(self) -> bool:
         """Captured steps, and a scoring that would take a CPU hours."""
         return self.engine in CAPTURED or self.scoring
+
+    def single(self, depth: int) -> Arm:
+        """One model of that depth as it is usually written."""
+        return replace(self, engine="plain", depths=(depth,))
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,12 @@ class Workload:
     repeats: int = 15
     scoring_repeats: int = 5
 
+    def of(self, arm: Arm) -> Workload:
+        """An arm that is about scoring has all images and samples."""
+        if not arm.scoring:
+            return self
+        return replace(self, images=self.all_images, samples=self.all_samples)
+
 
 QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3)
 ON_CUDA = Workload(warmup=2, repeats=7, scoring_repeats=2, all_images=1_000)  # within 3 minutes
@@ -76,45 +89,19 @@ ON_CUDA = Workload(warmup=2, repeats=7, scoring_repeats=2, all_images=1_000)  # 
 def arms(widest: int = WIDEST) -> list[Arm]:
     """The single model, then for each engine K = 1, 2, 4, ... lanes and the ragged stacks.
 
-    Ladder networks come last.
+    Then training in bfloat16, whose ratios are against products in float32; Ladder networks last,
+    up to the ten seeds of a table.
     """
-    found = _singles(SINGLE, (MAX_DEPTH,))
-    for engine in ENGINES:
-        for K in (2**i for i in range(widest.bit_length())):
-            found.append(Arm(f"{engine} K={K}", engine, (MAX_DEPTH,) * K))
-        name = "-".join(map(str, RAGGED))
-        found.append(Arm(f"{engine} {name}", engine, RAGGED))
-        three = tuple(d for d in RAGGED for _ in range(3))
-        found.append(Arm(f"{engine} 3x {name}", engine, three))
-    return [*found, *rounded_arms(), *ladder_arms()]
-
-
-def rounded_arms() -> list[Arm]:
-    """Training in bfloat16; their ratios are against products in float32."""
-    ladder = (len(LADDER_SIZES) - 1,)
-    return [
-        *(Arm(f"bfloat16 K={K}", "compiled", (MAX_DEPTH,) * K, bfloat16=True) for K in (1, 4)),
-        Arm("ladder bfloat16 K=1", "compiled", ladder, "ladder", bfloat16=True),
-    ]
-
-
-def ladder_arms() -> list[Arm]:
-    """The single Ladder network, then stacks of some lanes, up to the ten seeds of a table."""
-    depth = len(LADDER_SIZES) - 1
-    stacks = [
-        Arm(f"ladder {engine} K={K}", engine, (depth,) * K, "ladder")
-        for engine, widths in LADDER_LANES.items()
-        for K in widths
-    ]
-    return [*_singles("ladder single", (depth,), "ladder"), *stacks]
-
-
-def _singles(
-    name: str, depths: tuple[int, ...], model: Literal["lvae", "ladder"] = "lvae"
-) -> list[Arm]:
-    """The usual model with the memory management of this project, then with the usual one."""
-    arm = Arm(name, "plain", depths, model)
-    return [arm, replace(arm, name=name + RETURNING, keeps_memory=False)]
+    three = tuple(d for d in RAGGED for _ in range(3))
+    lanes = {f"K={2**i}": FULL * 2**i for i in range(widest.bit_length())}
+    lanes |= {MIXED: RAGGED, f"3x {MIXED}": three}
+    engines: tuple[Engine, ...] = ("eager", "compiled")
+    found = _singles(Arm(SINGLE, "plain", FULL))
+    found += [Arm(f"{e} {n}", e, depths) for e in engines for n, depths in lanes.items()]
+    found += [Arm(f"bfloat16 K={K}", "compiled", FULL * K, bfloat16=True) for K in (1, 4)]
+    found.append(Arm("ladder bfloat16 K=1", "compiled", LADDER, "ladder", bfloat16=True))
+    found += [*_singles(Arm("ladder single", "plain", LADDER, "ladder")), _ladder("eager", 1)]
+    return found + [_ladder("compiled", K) for K in (1, 2, 4, 10)]
 
 
 def cuda_arms(widths: tuple[int, ...] = GRAPHS) -> list[Arm]:
@@ -123,13 +110,20 @@ def cuda_arms(widths: tuple[int, ...] = GRAPHS) -> list[Arm]:
     The grid is three stacks, so its graphs are compiled only where they are asked for by name.
     """
     engines: tuple[Engine, ...] = ("eager", "compiled", "captured")
-    found = [Arm(SINGLE, "plain", (MAX_DEPTH,))]
-    found += [Arm(f"{engine} K=1", engine, (MAX_DEPTH,)) for engine in engines]
-    found += [Arm(f"graph K={K}", "graph", (MAX_DEPTH,) * K) for K in widths]
-    found.append(Arm(f"graph {'-'.join(map(str, RAGGED))}", "graph", RAGGED))
-    single = ladder_arms()[0]
-    found += [_grid("captured"), single, _ladder_graph(10)]
-    return [*found, Arm("L_5000", "eager", (MAX_DEPTH,), scoring=True)]
+    found = [Arm(SINGLE, "plain", FULL), *(Arm(f"{e} K=1", e, FULL) for e in engines)]
+    found += [Arm(f"graph K={K}", "graph", FULL * K) for K in widths]
+    found += [Arm(f"graph {MIXED}", "graph", RAGGED), _grid("captured")]
+    found += [Arm("ladder single", "plain", LADDER, "ladder"), _ladder("graph", 10)]
+    return [*found, Arm("L_5000", "eager", FULL, scoring=True)]
+
+
+def _singles(arm: Arm) -> list[Arm]:
+    """The usual model with the memory management of this project, then with the usual one."""
+    return [arm, replace(arm, name=arm.name + RETURNING, keeps_memory=False)]
+
+
+def _ladder(engine: Engine, K: int) -> Arm:
+    return Arm(f"ladder {engine} K={K}", engine, LADDER * K, "ladder")
 
 
 def _grid(engine: Engine) -> Arm:
@@ -137,14 +131,10 @@ def _grid(engine: Engine) -> Arm:
     return Arm(f"{engine} MNIST grid", engine, depths, "mnist")
 
 
-def _ladder_graph(K: int) -> Arm:
-    return Arm(f"ladder graph K={K}", "graph", ladder_arms()[0].depths * K, "ladder")
-
-
 def known_arms() -> list[Arm]:
     """Every arm that can be asked for, here or elsewhere."""
     widths = tuple(2**i for i in range(WIDEST_CUDA.bit_length()))
-    known = (*arms(), *cuda_arms(widths), _grid("graph"), _ladder_graph(1))
+    known = (*arms(), *cuda_arms(widths), _grid("graph"), _ladder("graph", 1))
     return list({arm.name: arm for arm in known}.values())
 
 
@@ -163,14 +153,24 @@ def select(known: list[Arm], patterns: list[str]) -> list[Arm]:
     return [a for a in known if any(fnmatch.fnmatch(a.name, p) for p in patterns)]
 
 
-def stack_of(depths: tuple[int, ...], work: Workload) -> Stack:
-    """LVAE+BN lanes of those depths, with the workload's sizes."""
-    cells = [Cell("mnist", "lvae_bn_wu", depth) for depth in depths]
-    return Stack(tuple(run_for(cell, work, seed) for seed, cell in enumerate(cells, start=1)))
+def stacks_of(arm: Arm, work: Workload) -> list[Stack]:
+    """What an arm trains, with the workload's sizes: every cell of the grid with one of its depths,
+    LVAE+BN lanes, or as many full Ladder networks."""
+    if arm.model == "mnist":
+        cells = [cell for cell in grid("mnist") if cell.depth in arm.depths]
+        return pack([_sized(cell, work) for cell in cells], len(cells))
+    full = ladder.cell("full") if arm.model == "ladder" else None
+    lanes = [full or Cell("mnist", "lvae_bn_wu", depth) for depth in arm.depths]
+    return [Stack(tuple(_sized(cell, work, seed) for seed, cell in enumerate(lanes, start=1)))]
 
 
-def run_for(cell: Cell, work: Workload, seed: int = 1) -> Run:
+def _sized(cell: Cell, work: Workload, seed: int = 1) -> Run:
     """The published Run of a cell, with the workload's sizes."""
     run, depth = run_of(cell, profile("paper"), seed), cell.depth
-    model = replace(run.hierarchy, latents=work.latents[:depth], widths=work.widths[:depth])
-    return replace(run, model=model, optim=replace(run.optim, batch=work.batch))
+    if not cell.labels:
+        model = replace(run.hierarchy, latents=work.latents[:depth], widths=work.widths[:depth])
+        return replace(run, model=model, optim=replace(run.optim, batch=work.batch))
+    m, B, n = run.ladder, work.labelled, len(work.ladder)
+    net = replace(m, sizes=work.ladder, noise=m.noise[:n], cost_weights=m.cost_weights[:n])
+    data, optim = replace(run.data, labels=B), replace(run.optim, batch=B)
+    return replace(run, model=net, data=data, optim=optim)

@@ -1,24 +1,26 @@
 """What is timed, by name: forward, forward+backward, step and L_K of each contestant.
 
-Shapes: K lanes (K_i of them have layer i), B images, X pixels, Z_i units.
+The floor under the time of each is its matrix products alone, their operands allocated beforehand.
+Shapes: K lanes (K_i of them have layer i), B images or rows, X pixels, Z_i units.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from repro.bench import plain
-from repro.bench.arms import Arm, Workload, stack_of
-from repro.bench.products import Layer, Products, scoring_chunks, stacked
+from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Workload, stacks_of
 from repro.machine.cuda.graph import Captured, captured_on
+from repro.machine.device import turns
 from repro.model import streams
 from repro.model.layers import Net, fold
 from repro.model.stack import Stack
-from repro.plan.layers import of_pass, of_step
+from repro.plan.layers import Product, of_pass, of_step
+from repro.plan.run import Ladder, Model
 from repro.train.evaluate import importance_bound, statistics_pass
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
@@ -29,8 +31,7 @@ from repro.train.step import step as one_step
 Operation = Callable[[], object]
 Operations = dict[str, Operation]
 
-FORWARD, BOTH, STEP, SCORE = "forward", "forward+backward", "step", "L_K"
-INK = 33  # of 256: about the share of a digit's pixels that are ink
+INK, WHITE = 33, 255  # of 256: about the share of a digit's pixels that are ink
 DTYPE = torch.float32
 
 
@@ -40,14 +41,20 @@ def binary(K: int, rows: int, pixels: int, device: torch.device) -> Tensor:
     return (draw < INK).to(torch.uint8)
 
 
-def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch:
-    """One minibatch of random images and noise, beta = 1."""
-    K = len(stack.runs)
-    eps = []
-    for i, z in enumerate(stack.hierarchy.latents, start=1):
-        shape = (stack.lanes.at(i), 1, work.batch, z)
-        eps.append(streams.normal(0, "bench/noise", i, shape=shape, device=device))
+def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch | LadderBatch:
+    """One minibatch of random images, noise and classes, beta = 1."""
+    K, B, model = len(stack.runs), work.labelled, stack.model
+
+    def noise(i: int, shape: tuple[int, ...]) -> Tensor:
+        return streams.normal(0, "bench/noise", i, shape=shape, device=device)
+
     lr = torch.full((K,), stack.runs[0].optim.lr, device=device)
+    if isinstance(model, Ladder):
+        eps = [noise(i, (K, 2 * B, m)) for i, m in enumerate(model.sizes)]
+        y = streams.below(model.sizes[-1], 0, "bench/classes", shape=(K, B), device=device)
+        return LadderBatch(binary(K, 2 * B, model.sizes[0], device) * WHITE, y.long(), eps, lr)
+    units = enumerate(model.latents, start=1)
+    eps = [noise(i, (stack.lanes.at(i), 1, work.batch, z)) for i, z in units]
     return Minibatch(binary(K, work.batch, work.pixels, device), eps, torch.ones_like(lr), lr)
 
 
@@ -57,21 +64,30 @@ def per_call(arm: Arm) -> int:
 
 
 def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
-    """The operations of an arm; a compiled one compiles when first called."""
+    """The operations of an arm; a compiled one compiles when first called.
+
+    Several stacks take turns within each, on a CUDA device each on a stream of its own.
+    """
+    stacks = stacks_of(arm, work)
     if arm.engine == "plain":
-        return of_plain(arm.depths[0], work, device)
-    stack = stack_of(arm.depths, work)
+        return of_plain(stacks[0], work, device)
+    parts, on = [of_stack(arm, s, work, device) for s in stacks], turns(device, len(stacks))
+    if len(parts) == 1:
+        return parts[0]
+
+    def in_turn(name: str) -> None:
+        for part, turn in zip(parts, on, strict=True):
+            with turn():
+                part[name]()
+
+    return {name: functools.partial(in_turn, name) for name in parts[0]}
+
+
+def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Operations:
+    """Forward, forward+backward and step of a stack, as the arm's engine runs them; L_K."""
     state, batch = fresh(stack, work.pixels, device, DTYPE), minibatch(stack, work, device)
     if arm.scoring:
-        return {SCORE: _scoring(stack, state, work, device)}
-    ops = of_training(arm, stack, state, batch)
-    if arm.engine == "eager":  # scoring has one engine
-        ops[SCORE] = _scoring(stack, state, work, device)
-    return ops
-
-
-def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderBatch) -> Operations:
-    """Forward, forward+backward and step of a stack, as the arm's engine runs them."""
+        return {SCORE: scoring(stack, state, work, device)}
     objective, update, rates = parts_of(stack, arm.engine)
     step = functools.partial(one_step, objective, update, stack.runs[0].optim, rates=rates)
     if arm.bfloat16:
@@ -85,12 +101,14 @@ def of_training(arm: Arm, stack: Stack, state: State, batch: Minibatch | LadderB
         gain = objective(leaves, batch)
         torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
 
-    if arm.engine not in CAPTURED:
-        return {FORWARD: forward, BOTH: both, STEP: lambda: step(state, batch)}
-    device, block = state.t.device, [batch] * BLOCK
-    captured = Captured(step, captured_on(device))
-    bodies = {FORWARD: replayed(forward, device), BOTH: replayed(both, device)}
-    return {**bodies, STEP: lambda: captured(state, block)}
+    if arm.engine in CAPTURED:
+        captured, block = Captured(step, captured_on(device)), [batch] * BLOCK
+        bodies = {FORWARD: replayed(forward, device), BOTH: replayed(both, device)}
+        return {**bodies, STEP: lambda: captured(state, block)}
+    ops: Operations = {FORWARD: forward, BOTH: both, STEP: lambda: step(state, batch)}
+    if arm.engine == "eager" and arm.model == "lvae":  # scoring has one engine
+        ops[SCORE] = scoring(stack, state, work, device)
+    return ops
 
 
 def replayed(body: Operation, device: torch.device) -> Operation:
@@ -109,10 +127,9 @@ def replayed(body: Operation, device: torch.device) -> Operation:
     return replay
 
 
-def _scoring(stack: Stack, state: State, work: Workload, device: torch.device) -> Operation:
+def scoring(stack: Stack, state: State, work: Workload, device: torch.device) -> Operation:
     """L_K of all lanes, drawing its noise as a real scoring does."""
-    run = stack.runs[0]
-    noise = noise_of(run, run.schedule.epochs, device)
+    noise = noise_of(stack.runs[0], stack.runs[0].schedule.epochs, device)
 
     @functools.cache  # built when first called: no part of what a training step holds
     def inputs() -> tuple[Net, Tensor]:
@@ -127,64 +144,83 @@ def _scoring(stack: Stack, state: State, work: Workload, device: torch.device) -
     return score
 
 
-def of_plain(depth: int, work: Workload, device: torch.device) -> Operations:
+def of_plain(stack: Stack, work: Workload, device: torch.device) -> Operations:
     """The same operations of the model as it is usually written, on the same kind of input."""
-    stack = stack_of((depth,), work)
-    model = plain.PlainLVAE(stack.hierarchy, work.pixels).to(device)
-    optim = stack.runs[0].optim
-    adam, batch = plain.optimiser(model, optim), minibatch(stack, work, device)
-    x, eps = batch.x[0].to(DTYPE), [e[0, 0] for e in batch.eps]
+    run, batch = stack.runs[0], minibatch(stack, work, device)
+    x = batch.x[0].to(DTYPE)
+    if isinstance(batch, LadderBatch):
+        ladder = plain.PlainLadder(run.ladder).to(device)
+        noise = [e[0] for e in batch.eps]
+        return plain.training(ladder, run.optim, x / WHITE, batch.y[0], noise)
+    model = plain.PlainLVAE(run.hierarchy, work.pixels).to(device)
     test = binary(1, work.images, work.pixels, device)[0].to(DTYPE)
-    return {
-        FORWARD: lambda: model(x, eps).mean(),
-        BOTH: lambda: plain.gradients(model, x, eps),
-        STEP: lambda: plain.training_step(model, adam, optim, x, eps),
-        SCORE: lambda: plain.importance_bound(model, test, work.samples),
-    }
+    ops = plain.training(model, run.optim, x, [e[0, 0] for e in batch.eps])
+    return {**ops, SCORE: lambda: plain.importance_bound(model, test, work.samples)}
 
 
-def of_products(depths: tuple[int, ...], work: Workload, device: torch.device) -> Operations:
-    """The matrix products that the operations of a stack are made of, alone."""
-    return products_of([stack_of(depths, work)], work, device)
+def training_products(stacks: list[Stack], work: Workload) -> list[Product]:
+    """Of one step."""
+    return [p for stack in stacks for p in of_step(stack.runs, work.pixels)]
 
 
-def products_of(stacks: list[Stack], work: Workload, device: torch.device) -> Operations:
-    """The same for several stacks, one after the other."""
-    training = Products(training_layers(stacks, work), device, DTYPE)
-    passes = scoring_layers(stacks, work)
-    scoring = {key: Products(key, device, DTYPE, training=False) for key in set(passes)}
+def scoring_products(stacks: list[Stack], work: Workload) -> list[tuple[Product, ...]]:
+    """Of each pass of L_K, chunk by chunk as in `evaluate.importance_bound`."""
+    S = min(work.samples, max(1, work.rows // 64))
+    at_once = max(1, work.rows // S)
+    chunks = [
+        (min(at_once, work.images - i), min(S, left))
+        for i in range(0, work.images, at_once)
+        for left in range(work.samples, 0, -S)
+    ]
+    models = [[run.model for run in stack.runs] for stack in stacks]
+    lanes = [[m for m in each if isinstance(m, Model)] for each in models]
+    return [tuple(of_pass(m, work.pixels, *chunk)) for m in lanes if m for chunk in chunks]
+
+
+def repeated(
+    products: Iterable[Product], device: torch.device, training: bool = True
+) -> tuple[Operation, Operation]:
+    """Runs products on fixed random operands: forward, and where training forward and backward."""
+    operands = []
+    for p in products:
+        (K, R, m, n) = (p.lanes, p.rows, p.dense.fan_in, p.dense.fan_out)
+        shapes = ((K, R, m), (K, m, n), (K, R, n), *([(K, R, n)] if training else []))
+        y, W, h, *g = (torch.randn(shape, device=device, dtype=DTYPE) for shape in shapes)
+        to_y = None if p.reads_data else torch.empty_like(y)
+        operands.append((y, W, h, g, to_y, torch.empty_like(W)))
+
+    def forward() -> None:
+        for y, W, h, *_ in operands:
+            torch.bmm(y, W, out=h)
+
+    def both() -> None:
+        """Then g W^T where the input needs a gradient, and y^T g; last layer first."""
+        forward()
+        for y, W, _, (g,), to_y, to_W in reversed(operands):
+            if to_y is not None:
+                torch.bmm(g, W.transpose(1, 2), out=to_y)
+            torch.bmm(y.transpose(1, 2), g, out=to_W)
+
+    return forward, both
+
+
+def of_products(stacks: list[Stack], work: Workload, device: torch.device) -> Operations:
+    """The matrix products that the operations of stacks are made of, alone."""
+    forward, both = repeated(training_products(stacks, work), device)
+    passes = scoring_products(stacks, work)
+    scoring = {key: repeated(key, device, training=False)[0] for key in set(passes)}
 
     def score() -> None:
         for key in passes:
-            scoring[key].forward()
+            scoring[key]()
 
-    return {FORWARD: training.forward, BOTH: training.both, STEP: training.both, SCORE: score}
-
-
-def training_layers(stacks: list[Stack], work: Workload) -> list[Layer]:
-    """The dense layers of one step of stacks of hierarchies."""
-    return [layer for s in stacks for layer in stacked(s, of_step(s.runs[0], work.pixels))]
+    return {FORWARD: forward, BOTH: both, STEP: both, SCORE: score}
 
 
-def scoring_layers(stacks: list[Stack], work: Workload) -> list[tuple[Layer, ...]]:
-    """The dense layers of each pass of L_K."""
-    chunks = scoring_chunks(work.images, work.samples, work.rows)
-    return [
-        tuple(stacked(s, of_pass(s.hierarchy, work.pixels, *chunk)))
-        for s in stacks
-        for chunk in chunks
-    ]
-
-
-def flops(depths: tuple[int, ...], work: Workload) -> dict[str, int]:
+def flops(stacks: list[Stack], work: Workload) -> dict[str, int]:
     """Operations counted in the products alone, a multiply-add as two."""
-    return flops_of([stack_of(depths, work)], work)
-
-
-def flops_of(stacks: list[Stack], work: Workload) -> dict[str, int]:
-    """The same for several stacks."""
-    training, passes = training_layers(stacks, work), scoring_layers(stacks, work)
-    forward = sum(layer.forward_flops for layer in training)
-    both = forward + sum(layer.backward_flops for layer in training)
-    score = sum(layer.forward_flops for key in passes for layer in key)
+    training, scoring = training_products(stacks, work), scoring_products(stacks, work)
+    both = 2 * sum(p.multiplications * (2 if p.reads_data else 3) for p in training)
+    forward = 2 * sum(p.multiplications for p in training)
+    score = 2 * sum(p.multiplications for key in scoring for p in key)
     return {FORWARD: forward, BOTH: both, STEP: both, SCORE: score}

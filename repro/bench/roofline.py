@@ -5,21 +5,24 @@ FLOPs are those of the matrix products, a multiply-add as two. Bytes are the com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 
-from repro.bench.products import Layer
+from repro.bench.arms import STEP, Workload
+from repro.bench.operations import flops, training_products
+from repro.model import ladder_network
 from repro.model.stack import Stack
+from repro.plan.layers import layers
+from repro.plan.run import Ladder, Model
 
 FORMULA = (
     "roofline: bound = max(FLOPs / measured rate of a large product, bytes / measured copy"
     " bandwidth); bytes = 4 (2 (parameters + gradients + 2 x moments) + 2 x stored activations):"
     " each read once and written once, the activations being the outputs of the dense layers"
 )
-BYTES = 4  # of a float32 number
-KINDS = 4  # parameters, gradients, two moments
 SIDE = {"cuda": 8192, "cpu": 1024}  # of the square matrices whose product is timed
 COPIED = {"cuda": 2**30, "cpu": 2**26}  # bytes of the block whose copy is timed
 TRIES = 5
@@ -34,7 +37,7 @@ class Counts(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        return BYTES * (2 * KINDS * self.parameters + 2 * self.activations)
+        return 4 * (2 * 4 * self.parameters + 2 * self.activations)
 
 
 class Limits(NamedTuple):
@@ -44,16 +47,22 @@ class Limits(NamedTuple):
     bytes_per_s: float
 
 
-def counts(stacks: list[Stack], layers: list[Layer], pixels: int) -> Counts:
-    """Of one step of stacks whose dense layers are those."""
-    lanes = [run for stack in stacks for run in stack.runs]
-    alone = {run.model: Stack((run,)).initial(pixels) for run in lanes}
-    size = {model: sum(p.numel() for p in params.values()) for model, params in alone.items()}
+def counts(stacks: list[Stack], work: Workload) -> Counts:
+    """Of one step of these stacks."""
+    products = training_products(stacks, work)
     return Counts(
-        sum(layer.forward_flops + layer.backward_flops for layer in layers),
-        sum(size[run.model] for run in lanes),
-        sum(layer.lanes * layer.rows * layer.columns for layer in layers),
+        flops(stacks, work)[STEP],
+        sum(parameters(run.model, work.pixels) for stack in stacks for run in stack.runs),
+        sum(p.lanes * p.rows * p.dense.fan_out for p in products),
     )
+
+
+def parameters(model: Model | Ladder, pixels: int) -> int:
+    """How many numbers a lane trains."""
+    if isinstance(model, Ladder):
+        return sum(math.prod(p.shape) for p in ladder_network.parameters(model))
+    norm = model.batch_norm
+    return sum(d.weights + d.fan_out * (1 + (d.norm and norm)) for d in layers(model, pixels))
 
 
 def limits(device: torch.device, seconds_of: Callable[[Callable[[], object]], float]) -> Limits:
@@ -67,16 +76,8 @@ def limits(device: torch.device, seconds_of: Callable[[Callable[[], object]], fl
     return Limits(2 * n**3 / product, 2 * block / copy)
 
 
-def bound(count: Counts, limit: Limits) -> float:
-    """Seconds that a step takes at least."""
-    return max(count.flops / limit.flop_per_s, count.bytes / limit.bytes_per_s)
-
-
 def share(count: Counts, limit: Limits, seconds: float) -> dict[str, Any]:
-    """What `repro bench` keeps: the counts, the limits, the bound and the fraction of it reached.
-
-    seconds: of a measured step.
-    """
-    least = bound(count, limit)
-    counted = {**count._asdict(), "bytes": count.bytes}
-    return {**counted, **limit._asdict(), "bound_seconds": least, "fraction": least / seconds}
+    """Counts, limits, the least seconds of a step, and the fraction of them that one reaches."""
+    least = max(count.flops / limit.flop_per_s, count.bytes / limit.bytes_per_s)
+    counted = {**count._asdict(), "bytes": count.bytes, **limit._asdict()}
+    return {**counted, "bound_seconds": least, "fraction": least / seconds}

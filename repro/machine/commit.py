@@ -84,4 +84,4 @@ def main(root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parents[1]))
+    sys.exit(main(Path(__file__).resolve().parents[2]))

@@ -83,7 +83,7 @@ def weights(run: Run) -> int:
 
 def step_multiplications(run: Run) -> float:
     """Multiply-adds of one minibatch, forward."""
-    return float(sum(p.multiplications for p in of_step(run, pixels_of(run))))
+    return float(sum(p.multiplications for p in of_step([run], pixels_of(run))))
 
 
 def lane_bytes(run: Run, pixels: int | None = None) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import gc
 from collections.abc import Iterator
@@ -15,11 +14,6 @@ from repro.train.evaluate import ROWS
 
 ROW_BYTES = 64 * 2**10  # of a row of a scoring pass: a few tensors as wide as the pixels
 MOST_ROWS = 2**18  # a device is busy with them; more would only take memory
-
-# Names of malloc.h, and sizes of the allocator on a CPU.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of malloc.h
-LARGEST_BLOCK = 32 * 2**20  # a step's tensors are smaller; a scoring pass's are not kept
-KEPT = 512 * 2**20  # bytes that may stay with the process between steps
 
 
 def here() -> torch.device:
@@ -81,16 +75,3 @@ def _on(stream: torch.cuda.Stream) -> Iterator[None]:
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         yield
-
-
-def keep_freed_memory() -> bool:
-    """Whether the allocator now keeps what a step frees.
-
-    By default blocks of megabytes go back to the system at once, and the next step pays for
-    thousands of page faults: about 7% of a compiled step of four lanes. No number changes.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library: nothing to ask
-        return False
-    return bool(mallopt(MMAP_THRESHOLD, LARGEST_BLOCK) and mallopt(TRIM_THRESHOLD, KEPT))

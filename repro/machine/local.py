@@ -13,8 +13,8 @@ from repro.machine.arrange import Branch
 from repro.machine.cuda import branches
 from repro.machine.saved import checkpoint, recording
 from repro.machine.saved.checkpoint import Pinned
+from repro.machine.saved.starting import generations, obstacle, with_starts
 from repro.machine.saved.stopping import BudgetSpent
-from repro.machine.starting import generations, obstacle, with_starts
 from repro.machine.training import train_stack
 from repro.machine.watch.progress import named, new_bar, notice
 from repro.machine.work import Options, Outcome, Work

@@ -16,7 +16,7 @@ from repro.machine.provenance import environment
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint
 from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.recording import record_lane, recorded, refuse_other_data
-from repro.machine.starting import begin, ended
+from repro.machine.saved.starting import begin, ended
 from repro.machine.watch.progress import Progress
 from repro.machine.work import Work
 from repro.model.stack import Stack

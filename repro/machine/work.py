@@ -9,6 +9,7 @@ import torch
 
 from repro.machine import device
 from repro.machine.engines import Engines
+from repro.machine.memory import keep_freed_memory
 from repro.machine.precision import multiply_in, precision_on
 from repro.machine.resident import Resident
 from repro.machine.saved.stopping import Stopper
@@ -84,6 +85,6 @@ class Work:
         self.at_once = 1  # stacks that take turns, and share the wall time
         self.outcome = Outcome()
         if self.device.type == "cpu":
-            device.keep_freed_memory()
+            keep_freed_memory()
         if self.options.threads:
             torch.set_num_threads(self.options.threads)

@@ -131,34 +131,43 @@ def layers(model: Model | Ladder, pixels: int) -> list[Dense]:
 
 
 class Product(NamedTuple):
-    """A dense layer, and how many rows it multiplies."""
+    """A dense layer as it is multiplied: [lanes, rows, in] @ [lanes, in, out]."""
 
     dense: Dense
     rows: int
+    lanes: int
     reads_data: bool  # its input needs no gradient
 
     @property
     def multiplications(self) -> int:
-        return self.rows * self.dense.weights
+        """Multiply-adds, forward."""
+        return self.lanes * self.rows * self.dense.weights
 
 
-def of_pass(model: Model, pixels: int, images: int, samples: int = 1) -> list[Product]:
-    """What one pass of a VAE or LVAE over `images` multiplies, with `samples` draws of each."""
-    found = layers(model, pixels)
+def of_pass(lanes: Sequence[Model], pixels: int, images: int, samples: int = 1) -> list[Product]:
+    """What one pass of VAEs or LVAEs over `images` multiplies, with `samples` draws of each.
+
+    lanes: deepest first; what the first one declares is the stack's.
+    """
+    found = layers(lanes[0], pixels)
+    have = {d.layer: sum(m.depth >= d.layer for m in lanes) for d in found}
     rows = {"image": images}
-    return [Product(d, rows.get(d.role, images * samples), d is found[0]) for d in found]
+    return [
+        Product(d, rows.get(d.role, images * samples), have[d.layer], d is found[0]) for d in found
+    ]
 
 
-def of_step(run: Run, pixels: int) -> list[Product]:
-    """What the forward pass of one minibatch multiplies."""
+def of_step(lanes: Sequence[Run], pixels: int) -> list[Product]:
+    """What the forward pass of one minibatch multiplies in Runs of one stack, deepest first."""
+    run, K = lanes[0], len(lanes)
     if not isinstance(run.model, Ladder):
         samples = run.optim.mc_samples * run.optim.importance_samples
-        return of_pass(run.model, pixels, run.optim.batch, samples)
+        return of_pass([r.hierarchy for r in lanes], pixels, run.optim.batch, samples)
     found = layers(run.model, pixels)
     noisy, clean, decoded = ladder_rows(run)
     up, down = ([d for d in found if (d.role == "generative") == g] for g in (False, True))
     passes = ((up, noisy), (up, clean), (down, decoded))
-    return [Product(d, rows, d is found[0]) for part, rows in passes for d in part if rows]
+    return [Product(d, rows, K, d is found[0]) for part, rows in passes for d in part if rows]
 
 
 def ladder_rows(run: Run) -> tuple[int, int, int]:

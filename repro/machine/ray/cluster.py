@@ -21,8 +21,8 @@ from repro.machine import arrange, local
 from repro.machine.provenance import software
 from repro.machine.ray import nodes
 from repro.machine.saved.recording import note_failures, recorded
+from repro.machine.saved.starting import generations, with_starts
 from repro.machine.saved.stopping import Stopper
-from repro.machine.starting import generations, with_starts
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.plan.run import Run
