@@ -96,12 +96,12 @@ def arms(widest: int = WIDEST) -> list[Arm]:
     lanes = {f"K={2**i}": FULL * 2**i for i in range(widest.bit_length())}
     lanes |= {MIXED: RAGGED, f"3x {MIXED}": three}
     engines: tuple[Engine, ...] = ("eager", "compiled")
-    found = _singles(Arm(SINGLE, "plain", FULL))
-    found += [Arm(f"{e} {n}", e, depths) for e in engines for n, depths in lanes.items()]
+    singles = Arm(SINGLE, "plain", FULL), Arm("ladder single", "plain", LADDER, "ladder")
+    one, other = ([a, replace(a, name=a.name + RETURNING, keeps_memory=False)] for a in singles)
+    found = [*one, *(Arm(f"{e} {n}", e, depths) for e in engines for n, depths in lanes.items())]
     found += [Arm(f"bfloat16 K={K}", "compiled", FULL * K, bfloat16=True) for K in (1, 4)]
     found.append(Arm("ladder bfloat16 K=1", "compiled", LADDER, "ladder", bfloat16=True))
-    found += [*_singles(Arm("ladder single", "plain", LADDER, "ladder")), _ladder("eager", 1)]
-    return found + [_ladder("compiled", K) for K in (1, 2, 4, 10)]
+    return [*found, *other, _ladder("eager", 1), *(_ladder("compiled", K) for K in (1, 2, 4, 10))]
 
 
 def cuda_arms(widths: tuple[int, ...] = GRAPHS) -> list[Arm]:
@@ -115,11 +115,6 @@ def cuda_arms(widths: tuple[int, ...] = GRAPHS) -> list[Arm]:
     found += [Arm(f"graph {MIXED}", "graph", RAGGED), _grid("captured")]
     found += [Arm("ladder single", "plain", LADDER, "ladder"), _ladder("graph", 10)]
     return [*found, Arm("L_5000", "eager", FULL, scoring=True)]
-
-
-def _singles(arm: Arm) -> list[Arm]:
-    """The usual model with the memory management of this project, then with the usual one."""
-    return [arm, replace(arm, name=arm.name + RETURNING, keeps_memory=False)]
 
 
 def _ladder(engine: Engine, K: int) -> Arm:
@@ -146,11 +141,11 @@ def quick_arms(cuda: bool = False) -> list[Arm]:
 
 def select(known: list[Arm], patterns: list[str]) -> list[Arm]:
     """The arms that match any of the patterns (`compiled*`). Raises UsageError for none."""
-    for pattern in patterns:
-        if not any(fnmatch.fnmatch(arm.name, pattern) for arm in known):
-            names = ", ".join(arm.name for arm in known)
-            raise UsageError(f"no arm matches {pattern!r}: choose from {names}")
-    return [a for a in known if any(fnmatch.fnmatch(a.name, p) for p in patterns)]
+    names = [arm.name for arm in known]
+    found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+    for pattern in (pattern for pattern in patterns if not found[pattern]):
+        raise UsageError(f"no arm matches {pattern!r}: choose from {', '.join(names)}")
+    return [arm for arm in known if any(arm.name in matched for matched in found.values())]
 
 
 def stacks_of(arm: Arm, work: Workload) -> list[Stack]:

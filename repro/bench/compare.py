@@ -42,23 +42,17 @@ def compare(ours: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
     and conditions that differ: what `--json --compare` adds."""
     here, there = dict(_ratios(ours)), dict(_ratios(saved))
     changes = [
-        {
-            **dict(zip(("arm", "operation", "ratio"), key, strict=True)),
-            **{"ours": here[key], "saved": there[key]},
-            "worse": here[key] > there[key] * (1 + TOLERANCE),
-        }
-        for key in here
-        if key in there
-    ]
+        {"arm": arm, "operation": operation, "ratio": ratio, "ours": new, "saved": old,
+         "worse": new > old * (1 + TOLERANCE)}
+        for (arm, operation, ratio), new in here.items()
+        if (old := there.get((arm, operation, ratio)))
+    ]  # fmt: skip
+    found = {name: (saved.get(name), ours.get(name)) for name in CONDITIONS}
     return {
         "changes": changes,
         "only_ours": sorted({f"{arm}, {name}" for arm, name, _ in here.keys() - there.keys()}),
         "only_saved": sorted({f"{arm}, {name}" for arm, name, _ in there.keys() - here.keys()}),
-        "conditions": [
-            f"{name}: {saved.get(name)} -> {ours.get(name)}"
-            for name in CONDITIONS
-            if saved.get(name) != ours.get(name)
-        ],
+        "conditions": [f"{n}: {old} -> {new}" for n, (old, new) in found.items() if old != new],
     }
 
 

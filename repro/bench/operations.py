@@ -20,7 +20,7 @@ from repro.model import streams
 from repro.model.layers import Net, fold
 from repro.model.stack import Stack
 from repro.plan.layers import Product, of_pass, of_step
-from repro.plan.run import Ladder, Model
+from repro.plan.run import Ladder
 from repro.train.evaluate import importance_bound, statistics_pass
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
@@ -172,9 +172,9 @@ def scoring_products(stacks: list[Stack], work: Workload) -> list[tuple[Product,
         for i in range(0, work.images, at_once)
         for left in range(work.samples, 0, -S)
     ]
-    models = [[run.model for run in stack.runs] for stack in stacks]
-    lanes = [[m for m in each if isinstance(m, Model)] for each in models]
-    return [tuple(of_pass(m, work.pixels, *chunk)) for m in lanes if m for chunk in chunks]
+    scored = (s for s in stacks if not isinstance(s.model, Ladder))
+    lanes = [[run.hierarchy for run in stack.runs] for stack in scored]
+    return [tuple(of_pass(m, work.pixels, *chunk)) for m in lanes for chunk in chunks]
 
 
 def repeated(
