@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -174,3 +175,21 @@ def test_a_closed_pipe_is_quiet(tmp_path):
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", "{}", "--run", "mnist-lvae_bn_wu-L5-s1"],
+        ["score", "{}.npy", "--run", "mnist-lvae_bn_wu-L5-s1", "--out", "{}"],
+        ["bench", "--compare", "{}"],
+        ["report", "--out", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_no_path_is_judged_before_it_is_read(local, tmp_path, monkeypatch, capsys, command):
+    """The parser would call an unreadable file wrong usage, exit 2; it is the data's fault, 3."""
+    (tmp_path / "file").write_text("no images", encoding="utf-8")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert run([word.format(tmp_path / "file") for word in command]) == 3
+    assert "readable. (see" not in capsys.readouterr().err

@@ -38,7 +38,7 @@ def bench(
         "--quick", help="Few repeats, and four arms unless --arms names others.")] = False,
     compare: Annotated[Path | None, typer.Option(
         help="Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
-        metavar="FILE", show_default=False)] = None,
+        metavar="FILE", readable=False, show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(
         min=1, metavar="N", help="CPU threads.", show_default=False)] = None,
     as_json: AsJson = False,

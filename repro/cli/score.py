@@ -40,7 +40,9 @@ def score(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Images, [N, X] or [N, height, width]: .npy, .npz, .csv or .amat."
+            metavar="FILE",
+            readable=False,  # that it is not is an error of the data, said where it is read
+            help="Images, [N, X] or [N, height, width]: .npy, .npz, .csv or .amat.",
         ),
     ],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="Whose model.")],
@@ -55,7 +57,9 @@ def score(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.csv", help="Write a line an image.", show_default=False),
+        typer.Option(
+            metavar="FILE.csv", readable=False, help="Write a line an image.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
