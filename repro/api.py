@@ -10,7 +10,6 @@ device that is not there or too little memory.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,8 @@ BRIGHTEST = 2  # that a pixel may be, where the largest of the training set is 1
 
 
 class Scores(NamedTuple):
-    """Bounds on log p(x) of each image, [N]; mc_error: Monte-Carlo error of the mean of LK.
+    """Bounds on log p(x) of each image, [N]; mc_error: Monte-Carlo error of the mean of LK,
+    by the jackknife.
 
     NaN where K = 1, as one sample shows no spread.
     """
@@ -104,9 +104,7 @@ class TrainedHierarchy:
             x = self._input(images)
             L1 = bounds(self.net, x, noise, "test").L1[0]
             sums = importance_bound(self.net, x, noise, K)
-            error = float(sums.mc_variance()[0].double().sum().sqrt()) / x.shape[1]
-        mc_error = error if K > 1 else math.nan
-        return Scores(_numpy(L1), _numpy(sums.bound()[0]), K, mc_error)
+        return Scores(_numpy(L1), _numpy(sums.LK[0].float()), K, sums.error())
 
     @property
     def _device(self) -> torch.device:

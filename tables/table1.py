@@ -6,7 +6,7 @@ import math
 import sys
 from statistics import fmean, stdev
 
-from repro.judge.measures import metric
+from repro.judge.measures import mc_error, metric
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import TEST_IMAGES, Target
 from repro.plan.profiles import Profile, profile
@@ -53,7 +53,7 @@ def ours(target: Target, found: list[Record]) -> tuple[str, ...]:
     return (
         bound(fmean(lk)),
         error(fmean(metric(r, "LK_se") for r in done)),
-        error(math.hypot(*(metric(r, "LK_mc_error") for r in done)) / len(done)),
+        error(math.hypot(*(mc_error(r) for r in done)) / len(done)),
         error(stdev(lk)) if len(lk) > 1 else "",
         str(len(done)),
         bound(fmean(metric(r, "L1_test") for r in done)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from statistics import fmean, stdev
 
-from repro.judge.measures import metric
+from repro.judge.measures import mc_error, metric
 from repro.judge.targets import TARGETS
 from repro.judge.targets.bounds import TABLE2_ROWS
 from repro.judge.targets.target import K_TEST
@@ -82,7 +82,7 @@ def errors(done: list[Record]) -> str:
     """The largest errors of one Run's value."""
     if not done:
         return ""
-    se, mc = (max(metric(r, name) for r in done) for name in ("LK_se", "LK_mc_error"))
+    se, mc = max(metric(r, "LK_se") for r in done), max(map(mc_error, done))
     return (
         f" Standard error of one Run over images at most {error(se)}, Monte-Carlo error of the"
         f" importance samples at most {error(mc)}."

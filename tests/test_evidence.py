@@ -21,7 +21,8 @@ from repro.model.distributions import (
 )
 from repro.model.hierarchy import observation, prior
 from repro.model.layers import Net
-from repro.train.evaluate import WeightSums, importance_bound
+from repro.train.evaluate import importance_bound
+from repro.train.importance import counts, pareto_shape, weigh
 
 
 def wide(net: Net) -> Net:
@@ -52,27 +53,19 @@ def gaussian_weights(S: int, D: int = 1, N: int = 1, seed: int = 0) -> tuple[Ten
     return log_w.sum(-1).unsqueeze(0), evidence
 
 
-def sums_of(log_w: Tensor, chunk: int | None = None) -> WeightSums:
-    empty = log_w.new_full((log_w.shape[0], log_w.shape[2]), -torch.inf)
-    sums = WeightSums(empty, empty)
-    for part in log_w.split(chunk or log_w.shape[1], 1):
-        sums.add(part)
-    return sums
-
-
 @pytest.mark.parametrize("D", [1, 2])
 def test_bound_of_5000_samples_is_within_its_error_of_the_evidence(D: int) -> None:
     log_w, evidence = gaussian_weights(5000, D, N=31)
-    sums = sums_of(log_w)
-    off = (sums.bound() - evidence) / sums.mc_variance().sqrt()
+    sums = weigh(log_w)
+    off = (sums.LK - evidence) / sums.var.sqrt()
     assert off.abs().max() < 4
 
 
 def test_bound_of_5000_samples_is_unbiased_enough_over_images() -> None:
     log_w, evidence = gaussian_weights(5000, D=2, N=97)
-    sums = sums_of(log_w)
-    error = float(sums.mc_variance().sum().sqrt()) / 97
-    assert float(sums.bound().mean()) == pytest.approx(evidence, abs=4 * error)
+    sums = weigh(log_w)
+    error = float(sums.var.sum().sqrt()) / 97
+    assert float(sums.LK.mean()) == pytest.approx(evidence, abs=4 * error)
 
 
 def test_bound_does_not_decrease_with_the_number_of_samples() -> None:
@@ -84,32 +77,75 @@ def test_bound_does_not_decrease_with_the_number_of_samples() -> None:
     assert by_k[0] < evidence - 0.05
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 64, 999])
-def test_streaming_in_chunks_is_one_shot(chunk: int) -> None:
-    log_w, _ = gaussian_weights(1000, D=2, N=5)
-    whole, parts = sums_of(log_w), sums_of(log_w, chunk)
-    torch.testing.assert_close(parts.bound(), whole.bound(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(parts.mc_variance(), whole.mc_variance(), rtol=1e-9, atol=0)
-
-
-def test_streaming_survives_weights_beyond_the_range_of_floats() -> None:
+def test_weights_beyond_the_range_of_floats_are_weighed_alike() -> None:
     log_w, _ = gaussian_weights(1000, N=5)
-    far = sums_of(log_w.float() - 900.0, 64)
-    near = sums_of(log_w.float(), 64)
-    torch.testing.assert_close(far.bound() + 900.0, near.bound(), rtol=0, atol=1e-3)
-    torch.testing.assert_close(far.mc_variance(), near.mc_variance(), rtol=1e-2, atol=0)
+    far, near = weigh(log_w - 900.0), weigh(log_w)
+    torch.testing.assert_close(far.LK + 900.0, near.LK, rtol=0, atol=1e-9)
+    torch.testing.assert_close(far.var, near.var, rtol=1e-6, atol=0)
+
+
+def test_the_jackknife_leaves_each_sample_out_in_turn() -> None:
+    log_w, _ = gaussian_weights(37, D=2, N=3)
+    log_w[0, 11, 1] += 80.0  # one weight that is all there is
+    w, S = weigh(log_w), 37
+    without = np.stack(
+        [
+            logsumexp(np.delete(log_w[0].numpy(), s, axis=0), axis=0) - math.log(S - 1)
+            for s in range(S)
+        ]
+    )
+    spread = (S - 1) / S * ((without - without.mean(0)) ** 2).sum(0)
+    np.testing.assert_allclose(w.var[0], spread, rtol=1e-9)
+    corrected = S * w.LK[0].numpy() - (S - 1) * without.mean(0)
+    np.testing.assert_allclose(w.corrected[0], corrected, rtol=1e-9)
+    assert float(w.largest[0, 1]) == float(w.effective[0, 1]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.7, 1.2])
+def test_the_shape_of_pareto_weights_is_found(shape: float) -> None:
+    g = torch.Generator().manual_seed(0)
+    u = torch.rand(1, 5000, 40, generator=g, dtype=torch.float64)
+    found = pareto_shape(torch.log1p((u**-shape - 1) / shape))
+    assert float(found.mean()) == pytest.approx(shape, abs=0.08)
+
+
+def test_the_error_of_heavy_tailed_weights_is_not_that_of_the_delta_method() -> None:
+    """Log-normal weights of variance exp(4): few of 200 carry the mean, as in trained models."""
+    g = torch.Generator().manual_seed(1)
+    w = weigh(2.0 * torch.randn(1, 200, 4000, generator=g, dtype=torch.float64))
+    true = float(w.LK.var())
+    delta = w.delta_error(200) ** 2 * 4000
+    assert abs(float(w.var.mean()) / true - 1) < abs(delta / true - 1) / 2
+
+
+def test_the_curve_rises_to_the_bound_of_all_samples() -> None:
+    w = weigh(gaussian_weights(1000, D=2, N=50)[0])
+    assert counts(1000) == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    means = w.curve[0].mean(1)
+    assert (means.diff() > 0).all()
+    torch.testing.assert_close(w.curve[:, -1], w.LK)
+    torch.testing.assert_close(w.curve[:, 0], w.L1)
+
+
+@pytest.mark.parametrize("S", [1, 3, 40])
+def test_weights_of_zero_and_single_samples_are_no_error(S: int) -> None:
+    w = weigh(torch.full((1, S, 2), -torch.inf).index_fill(2, torch.tensor([1]), -90.0))
+    assert w.LK[0, 0] == -torch.inf
+    assert float(w.LK[0, 1]) == pytest.approx(-90.0)
+    assert math.isnan(float(w.var[0, 1])) == (S == 1)
+    assert float(w.effective[0, 1]) == pytest.approx(S)
 
 
 def test_monte_carlo_variance_is_that_of_replications() -> None:
     N = 3001
     log_w, _ = gaussian_weights(400, D=2, N=N)
-    sums = sums_of(log_w)
-    stated, empirical = float(sums.mc_variance().mean()), float(sums.bound().var())
+    sums = weigh(log_w)
+    stated, empirical = float(sums.var.mean()), float(sums.LK.var())
     assert stated == pytest.approx(empirical, rel=6 * math.sqrt(2 / N))
 
 
 def test_monte_carlo_variance_of_equal_weights_is_zero() -> None:
-    assert sums_of(torch.full((1, 50, 3), -90.0)).mc_variance().abs().max() < 1e-5
+    assert weigh(torch.full((1, 50, 3), -90.0)).var.abs().max() < 1e-5
 
 
 def quadrature(net: Net, x: Tensor) -> np.ndarray:
@@ -141,7 +177,7 @@ def test_importance_bound_finds_the_evidence_of_a_whole_model(fields: dict[str, 
     net = wide(small.net(small.run(batch_norm=False, var_floor=0.0, **fields)))
     x = small.bits(B=11)
     sums = importance_bound(net, x, small.noise(), 5000)
-    off = (sums.bound()[0].numpy() - quadrature(net, x)) / sums.mc_variance()[0].sqrt().numpy()
+    off = (sums.LK[0].numpy() - quadrature(net, x)) / sums.var[0].sqrt().numpy()
     assert np.abs(off).max() < 4.5
 
 
@@ -152,5 +188,5 @@ def test_importance_bound_of_a_model_that_ignores_z_is_the_likelihood(family: st
     x = small.bits(B=5)
     exact = log_bernoulli(x, net.params["x.out.beta"].unsqueeze(1), 1e-5)
     sums = importance_bound(net, x, small.noise(), 20_000)
-    off = (sums.bound() - exact) / sums.mc_variance().sqrt()
+    off = (sums.LK - exact) / sums.var.sqrt()
     assert off.abs().max() < 5

@@ -139,7 +139,7 @@ def scoring(stack: Stack, state: State, work: Workload, device: torch.device) ->
 
     @torch.no_grad()
     def score() -> Tensor:
-        return importance_bound(*inputs(), noise, work.samples, work.rows).bound()
+        return importance_bound(*inputs(), noise, work.samples, work.rows).LK
 
     return score
 

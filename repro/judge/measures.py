@@ -38,6 +38,12 @@ def metric(record: Record, name: str) -> float:
     return float(value)
 
 
+def mc_error(record: Record) -> float:
+    """Monte-Carlo error of L_K: by the jackknife, or of older records by the delta method."""
+    better = "LK_jackknife_error"
+    return metric(record, better if better in record.final else "LK_mc_error")
+
+
 def array(record: Record, file: str, name: str) -> Any:
     """One array of an npz file."""
     arrays = record.arrays(file)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from repro.judge.claims.claim import Claim
-from repro.judge.measures import PUBLISHED, data_version, metric
+from repro.judge.measures import PUBLISHED, data_version, mc_error, metric
 from repro.judge.targets.target import Target
 from repro.plan.experiments import cells
 from repro.plan.experiments.grid import Cell, cell_of
@@ -175,7 +175,7 @@ def _mc_error(target: Target, records: Sequence[Record]) -> float | None:
     """Of the mean over seeds; L_1 records carry none, its error over images holds it already."""
     if target.metric != "LK_test" or not records:
         return None
-    return math.hypot(*(metric(r, "LK_mc_error") for r in records)) / len(records)
+    return math.hypot(*(mc_error(r) for r in records)) / len(records)
 
 
 def claim_result(claim: Claim, books: Books, budget: Profile | None) -> ClaimResult:

@@ -16,6 +16,7 @@ from repro.model.families import MODELS
 from repro.model.hierarchy import Pass
 from repro.model.layers import Moments, Net
 from repro.model.objectives import total_kl, unit_kl
+from repro.train.importance import Weights, weigh
 
 ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
 FEWEST_ROWS = 64
@@ -53,34 +54,6 @@ class Bounds(NamedTuple):
 
     L1: Tensor
     kl: list[Tensor]
-
-
-@dataclass
-class WeightSums:
-    """Streaming log-mean-exp of importance weights, per image; also log sum of w^2 for the error.
-
-    Never holds the weights: three numbers an image. Shapes [K, B].
-    """
-
-    log_sum: Tensor
-    log_square: Tensor
-    count: int = 0
-
-    def add(self, log_w: Tensor) -> None:
-        """Take in more samples, log_w [K, S, B]."""
-        self.log_sum = torch.logaddexp(self.log_sum, log_w.logsumexp(1))
-        self.log_square = torch.logaddexp(self.log_square, (2 * log_w).logsumexp(1))
-        self.count += log_w.shape[1]
-
-    def bound(self) -> Tensor:
-        """log (1/K) sum_k w_k, eq. (6)."""
-        return self.log_sum - torch.tensor(float(self.count)).log()
-
-    def mc_variance(self) -> Tensor:
-        """Monte-Carlo variance of `bound`, delta method: var(w) / (K mean(w)^2), w's own spread."""
-        n = self.count
-        ratio = n * (self.log_square - 2 * self.log_sum).exp()  # mean(w^2) / mean(w)^2
-        return (ratio - 1).clamp(min=0) / max(n - 1, 1)
 
 
 def statistics_pass(net: Net, x: Tensor, noise: Noise) -> tuple[dict[str, Moments], Bounds]:
@@ -131,32 +104,25 @@ def _bounds(net: Net, out: Pass) -> Bounds:
     return Bounds(L1, [t.mean((1, 2)) for t in terms])
 
 
-def importance_bound(
-    net: Net, x: Tensor, noise: Noise, samples: int, rows: int = ROWS
-) -> WeightSums:
-    """L_K of each image in bounded memory, eq. (6) at beta = 1. net: folded.
+def importance_bound(net: Net, x: Tensor, noise: Noise, samples: int, rows: int = ROWS) -> Weights:
+    """L_K of each image, eq. (6) at beta = 1, with what its weights say of it. net: folded.
 
-    x: [K, N, X] in {0, 1}. Many images and many samples make one chunk of about `rows` rows.
+    x: [K, N, X] in {0, 1}. Many images and many samples make one chunk of about `rows` rows; of an
+    image no more is kept than its `samples` log weights.
     """
     S = min(samples, max(1, rows // 64))
-    done: list[WeightSums] = []
+    done: list[Weights] = []
     chunk = 0
     for _, at in _chunks(x.shape[1], max(1, rows // S)):
-        part = x[:, at]
-        empty = part.new_full(part.shape[:2], -torch.inf)
-        sums = WeightSums(empty, empty)
+        part, log_w = x[:, at], []
         for start in range(0, samples, S):
             n = min(S, samples - start)
             eps = _eps(net, noise, "importance", chunk, n, part.shape[1])
             out = MODELS[net.model.family](net, part, eps)
-            sums.add(out.log_px - total_kl(unit_kl(net, out, "mc")))
+            log_w.append(out.log_px - total_kl(unit_kl(net, out, "mc")))
             chunk += 1
-        done.append(sums)
-    return WeightSums(
-        torch.cat([s.log_sum for s in done], 1),
-        torch.cat([s.log_square for s in done], 1),
-        samples,
-    )
+        done.append(weigh(torch.cat(log_w, 1)))
+    return Weights(*(torch.cat(parts, -1) for parts in zip(*done, strict=True)))
 
 
 def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:

@@ -24,6 +24,7 @@ from repro.train.evaluate import (
     reconstruct,
     statistics_pass,
 )
+from repro.train.importance import TRUSTED, Weights, counts
 from repro.train.log import LaneLog
 
 ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
@@ -135,8 +136,8 @@ def score_final(
     noise = noise_of(run, run.schedule.epochs, images.train.device)
     x = images.test.float().unsqueeze(0)
     K, n = run.evaluation.importance_samples, run.evaluation.lk_images
-    sums = images.room.fitting(lambda rows: importance_bound(last.net, x[:, :n], noise, K, rows))
-    LK = sums.bound()[0].double()
+    w = images.room.fitting(lambda rows: importance_bound(last.net, x[:, :n], noise, K, rows))
+    LK = w.LK[0]
     layers = np.split(last.kl_test, np.cumsum(run.hierarchy.latents)[:-1])
     final = {
         "L1_train": last.L1_train,
@@ -146,17 +147,47 @@ def score_final(
         "K": K,
         "LK_images": len(LK),
         "LK_se": standard_error(LK),
-        "LK_mc_error": float(sums.mc_variance()[0].double().sum().sqrt()) / len(LK),
+        "LK_mc_error": w.delta_error(K),
+        **trust(w, K),
         "kl_layers": [float(k.sum()) for k in layers],
         "active_units": [int((k > ACTIVE).sum()) for k in layers],
         "negative_units": [int((k < 0).sum()) for k in layers],
     }
     arrays = {
-        "per_image": {"L1": last.L1_test.cpu().numpy(), "LK": LK.float().cpu().numpy()},
+        "per_image": {"L1": last.L1_test.cpu().numpy(), **of_images(w)},
         "pca": _pca(latents(last.net, x[:, :PROJECTED], noise), images.test_labels[:PROJECTED]),
         "samples": _samples(run, last.net, x[:, :SHOWN], noise, shape),
     }
     return final, arrays
+
+
+def trust(w: Weights, K: int) -> dict[str, Any]:
+    """What is said of L_K beside its value: JSON, None where it is not known."""
+    shape = w.shape[0][w.shape[0].isfinite()]
+    curve = w.curve[0]
+    said = {
+        "LK_jackknife_error": w.error(),
+        "LK_corrected": float(w.corrected[0].mean()),
+        "L1_of_LK": float(w.L1[0].mean()),
+        "LK_effective": float(w.effective[0].median()),
+        "LK_largest": float(w.largest[0].median()),
+        "LK_khat": float(shape.median()) if len(shape) else math.nan,
+        "LK_untrusted": float((shape > TRUSTED).double().mean()) if len(shape) else math.nan,
+    }
+    known = {name: value if math.isfinite(value) else None for name, value in said.items()}
+    means = curve.mean(1).tolist()
+    errors = [standard_error(of_k) for of_k in curve]
+    return {**known, "LK_curve": {"k": counts(K), "bound": means, "se": errors}}
+
+
+def of_images(w: Weights) -> Arrays:
+    """Bounds of each image, and of what its weights say as much as a table needs."""
+    bounds = {"LK": w.LK, "L1_of_LK": w.L1}
+    rest = {"LK_error": w.var.sqrt(), "effective": w.effective, "largest": w.largest}
+    return {
+        **{name: x[0].float().cpu().numpy() for name, x in bounds.items()},
+        **{n: x[0].half().cpu().numpy() for n, x in {**rest, "khat": w.shape}.items()},
+    }
 
 
 def standard_error(per_image: Tensor) -> float:

@@ -37,8 +37,8 @@ def bounds_again(record: Record, again: Again) -> list[Compared]:
     Raises RecordError where the record holds bounds of another number of images.
     """
     metrics, scored = again.metrics, again.arrays["per_image"]
-    before = _per_image(record, scored)
-    now = {name: torch.from_numpy(x).double() for name, x in scored.items()}
+    before = _per_image(record, {name: scored[name] for name in ("L1", "LK")})
+    now = {name: torch.from_numpy(scored[name]).double() for name in before}
     chance = {b: ROUNDING + SIGMAS * standard_error(now[b] - before[b]) for b in now}
     others = _under_another_noise(record, again.images, again.last.net)
     found = []
@@ -78,7 +78,7 @@ def _under_another_noise(record: Record, images: Images, net: Net) -> dict[str, 
     K, n = run.evaluation.importance_samples, min(SCORED_TWICE, record.final["LK_images"])
     return {
         "L1": bounds(net, x, noise, "test", rows).L1[0].double().cpu(),
-        "LK": importance_bound(net, x[:, :n], noise, K, rows).bound()[0].double().cpu(),
+        "LK": importance_bound(net, x[:, :n], noise, K, rows).LK[0].cpu(),
     }
 
 
