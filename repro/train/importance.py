@@ -99,7 +99,7 @@ def pareto_shape(log_w: Tensor) -> Tensor:
     top = log_w.topk(n + 1, 1).values.flip(1)  # ascending
     top = (top - top[:, -1:]).exp()
     x = top[:, 1:] - top[:, :1]
-    return _fitted_shape(x.where(x > 0, torch.nan) if bool((x <= 0).any()) else x)
+    return _fitted_shape(x.where(x > 0, torch.nan))
 
 
 def _fitted_shape(x: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ import typer
 
 from repro.errors import UsageError
 from repro.plan.profiles import PROFILES, Profile, profile
-from repro.plan.profiles import profile as find_profile
 from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
 from repro.store import Store, open_store
 from repro.store.places import NAMED
@@ -197,15 +196,15 @@ def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile
     return candidates[0], profile_to_train(None)
 
 
-def holding(run: str, profile: str | None, store: str | None) -> tuple[Store, Profile]:
+def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Store, Profile]:
     """Where the Run is: the first of the stores asked for, and its fullest profile, that has it.
 
     Raises ReproError.
     """
-    opened, p = to_read(store, profile)
+    opened, p = to_read(store, profile_name)
     for each in [opened] if store is not None else [opened, *map(Store, NAMED.values())]:
-        for name in [p.name] if profile is not None else held(each):
+        for name in [p.name] if profile_name is not None else held(each):
             if each.has(name, run):
-                return each, find_profile(name)
+                return each, profile(name)
     opened.record(p.name, run)
     return opened, p

@@ -52,6 +52,7 @@ METRICS = {  # of final.json: heading, digits
     "K": ("K", 0),
     "LK_se": ("s.e. (images)", 2),
     "LK_mc_error": ("MC error", 3),
+    "LK_jackknife_error": ("MC error, jackknife", 3),
     "error_percent": ("test error, %", 2),
     "error_se": ("s.e. (images), points", 2),
 }
