@@ -18,7 +18,7 @@ from repro.machine.work import Options
 from repro.model.layers import fold
 from repro.model.stack import Stack, pack
 from repro.plan import profiles
-from repro.plan.experiments import experiments_of, label_of
+from repro.plan.experiments import EXPERIMENTS, experiments_of, label_of, replicates
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
 from repro.plan.profiles import PROFILES, find_run, profile, runs
 from repro.plan.run import Data, Run, from_dict, saved
@@ -184,3 +184,12 @@ def test_lanes_of_one_stack_are_scored_on_their_own_test_images(
     assert store.record("tiny", grey.id).env["stack_width"] == 2
     assert_array_equal(shown[2], alone.record("tiny", grey.id).arrays("samples")["true"])
     assert (shown[1] != shown[2]).any()
+
+
+@pytest.mark.parametrize("cell", EXPERIMENTS["replicates"], ids=lambda c: c.variant)
+def test_a_replicate_is_the_same_run_under_another_name(cell):
+    base = replicates.base_of(cell)
+    again, first = (profiles.run_of(c, profile("reduced")) for c in (cell, base))
+    assert again.hash == first.hash
+    assert again.id != first.id
+    assert again not in runs(profile("reduced"))  # trained where it is named, and only there

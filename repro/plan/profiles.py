@@ -8,7 +8,16 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from repro.errors import UsageError
-from repro.plan.experiments import DEFAULT, EXPERIMENTS, ablations, cells, finetuning, iwae, ladder
+from repro.plan.experiments import (
+    DEFAULT,
+    EXPERIMENTS,
+    ablations,
+    cells,
+    finetuning,
+    iwae,
+    ladder,
+    replicates,
+)
 from repro.plan.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
 from repro.plan.run import Evaluation, Run, Schedule
 from repro.plan.seeds import Seeds, listed, of_id
@@ -142,6 +151,8 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
     if cell.labels:
         b = p.ladder
         return ladder.run_of(cell, b.epochs, b.steps_per_epoch, b.test_images, seed)
+    if base := replicates.base_of(cell):
+        return replace(run_of(base, p, seed), variant=cell.variant)
     if ablations.choice_of(cell):
         return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
     if cell.variant in iwae.VARIANTS:

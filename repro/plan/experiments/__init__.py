@@ -1,7 +1,17 @@
 """Experiments: lists of cells that one table or figure needs, one module a claim. Data only."""
 
 from repro.errors import UsageError
-from repro.plan.experiments import ablations, finetuning, grid, iwae, ladder, mnist, norb, omniglot
+from repro.plan.experiments import (
+    ablations,
+    finetuning,
+    grid,
+    iwae,
+    ladder,
+    mnist,
+    norb,
+    omniglot,
+    replicates,
+)
 from repro.plan.experiments.grid import Cell
 
 EXPERIMENTS: dict[str, list[Cell]] = {
@@ -12,10 +22,11 @@ EXPERIMENTS: dict[str, list[Cell]] = {
     **omniglot.EXPERIMENTS,
     **norb.EXPERIMENTS,
     **ablations.EXPERIMENTS,
+    **replicates.EXPERIMENTS,
     **ladder.EXPERIMENTS,
 }
 # Neither in the paper's tables nor in its figures: listed, and trained, where they are named.
-UNLISTED = ("finetuning_mc10", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
+UNLISTED = ("finetuning_mc10", "replicates", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 # Trained where they are named: `repro train omniglot ladder`.
 ON_REQUEST = (
     *("finetuning", "iwae", "figure7", "table2"),
@@ -50,6 +61,8 @@ def label_of(cell: Cell) -> str:
         return finetuning.VARIANTS[cell.variant].label
     if cell.variant in iwae.VARIANTS:
         return iwae.VARIANTS[cell.variant].label
+    if base := replicates.base_of(cell):
+        return f"{label_of(base)}, trained again"
     label = grid.EVERY[cell.variant.partition(ablations.MARK)[0]].label
     choice = ablations.choice_of(cell)
     return f"{label}, {choice.about}: {choice.instead}" if choice else label

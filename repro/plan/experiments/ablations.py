@@ -79,9 +79,8 @@ EXPERIMENTS: dict[str, list[Cell]] = {"ablations": [DEFAULT, *map(cell, CHOICES)
 
 
 def choice_of(cell: Cell) -> Choice | None:
-    """The choice that a cell makes otherwise; None for a cell of the grid."""
-    _, marked, name = cell.variant.partition(MARK)
-    return CHOICES[name] if marked else None
+    """The choice that a cell makes otherwise; None where it makes none."""
+    return CHOICES.get(cell.variant.partition(MARK)[2])
 
 
 def changed(cell: Cell, default: Run) -> Run:
