@@ -42,7 +42,10 @@ def check(
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1 when a target is short or a claim fails.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit 1 when a number is worse than published, or a claim fails."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.judge.claims import CLAIMS
+from repro.judge.claims.claim import Contrast
+from repro.judge.evidence import Books
 from repro.judge.targets import TARGETS
-from repro.judge.verdicts import SILENT, ClaimResult, TargetResult, claim_result, target_result
-from repro.plan.experiments.grid import Cell, cell_of
+from repro.judge.verdicts import (
+    DIFFERENT,
+    SILENT,
+    WORSE,
+    ClaimResult,
+    TargetResult,
+    claim_result,
+    target_result,
+)
 from repro.plan.profiles import PROFILES
-from repro.store import Record, Store
+from repro.store import Store
 
 STYLES = {
     "reproduced": "green",
     "holds": "green",
-    "better": "green",
     "one seed": "yellow",
-    "short": "red",
+    "undecided": "yellow",
+    "different": "red",
     "fails": "red",
 }
 
@@ -46,15 +56,13 @@ def check(store: Store, profile: str) -> Report:
     Raises RecordError for a damaged record.
     """
     budget = PROFILES.get(profile)
-    books: defaultdict[Cell, list[Record]] = defaultdict(list)
     records = store.records(profile)
-    for record in records:
-        books[cell_of(record.run)].append(record)
+    books = Books(records, budget)
     return Report(
         profile,
         budget is not None and budget.published_protocol,
-        tuple(target_result(t, books, budget) for t in TARGETS.values()),
-        tuple(claim_result(c, books, budget) for c in CLAIMS.values()),
+        tuple(target_result(t, books) for t in TARGETS.values()),
+        tuple(claim_result(c, books) for c in CLAIMS.values()),
         tuple(r.run.id for r in records if r.diverged),
     )
 
@@ -72,11 +80,20 @@ def as_json(report: Report) -> dict[str, Any]:
                 "verdict": r.verdict,
                 "evidence": r.evidence,
                 "predicate": r.claim.predicate,
+                "seeds": r.seeds,
+                "contrasts": [_contrast_json(c) for c in r.contrasts],
             }
             for r in report.claims
         ],
         "diverged": list(report.diverged),
     }
+
+
+def _contrast_json(c: Contrast) -> dict[str, Any]:
+    """What a statement needs to be 0 or more; an error of which nothing is known is null."""
+    m = c.margin
+    df = m.df if m.known and m.df < math.inf else None
+    return {"name": c.name, "margin": m.mean, "error": m.error if m.known else None, "df": df}
 
 
 def _target_json(r: TargetResult) -> dict[str, Any]:
@@ -89,8 +106,10 @@ def _target_json(r: TargetResult) -> dict[str, Any]:
         "sd": r.sd,
         "seeds": r.seeds,
         "mc_error": r.mc_error,
-        "tolerance": r.tolerance,
+        "tolerance": t.margin,
         "verdict": r.verdict,
+        "direction": r.direction or None,
+        "interval": r.interval,
         "runs": list(r.runs),
         "metric": t.metric,
         "unit": t.unit,
@@ -102,13 +121,13 @@ def _target_json(r: TargetResult) -> dict[str, Any]:
 
 
 def strict_failures(report: Report) -> list[str]:
-    """One line for every target that fell short and every claim that fails."""
-    short = [
-        f"{r.target.id}: {_ours(r)} is short of the published {r.target.paper:.2f}"
+    """One line for every target that came out worse and every claim that fails."""
+    worse = [
+        f"{r.target.id}: {_ours(r)} is worse than the published {r.target.paper:.2f}{_interval(r)}"
         for r in report.targets
-        if r.verdict == "short"
+        if (r.verdict, r.direction) == (DIFFERENT, WORSE)
     ]
-    return short + [f"{r.claim.id}: {r.evidence}" for r in report.claims if r.verdict == "fails"]
+    return worse + [f"{r.claim.id}: {r.evidence}" for r in report.claims if r.verdict == "fails"]
 
 
 def summary(report: Report) -> str:
@@ -133,9 +152,10 @@ def as_table(report: Report) -> Table:
     for r in (r for r in report.targets if r.verdict not in SILENT):
         memory = " (from memory)" if r.target.confidence == "from memory" else ""
         published = f"{r.target.paper:.2f}{memory}"
-        _add(table, r.target.id, published, _ours(r), str(r.seeds), r.verdict, r.note)
+        note = "; ".join(n for n in (r.direction, _interval(r).strip(" ()"), r.note) if n)
+        _add(table, r.target.id, published, _ours(r), str(r.seeds), r.verdict, note)
     for c in (c for c in report.claims if c.verdict not in SILENT):
-        _add(table, c.claim.id, "", "", "", c.verdict, c.evidence)
+        _add(table, c.claim.id, "", "", str(c.seeds), c.verdict, c.evidence)
     return table
 
 
@@ -146,5 +166,13 @@ def _add(table: Table, *values: str) -> None:
 
 def _ours(r: TargetResult) -> str:
     if r.ours is None:
-        return "diverged"
+        return "diverged" if r.verdict == DIFFERENT else "-"
     return f"{r.ours:.2f}" + (f" ± {r.sd:.2f}" if r.sd is not None else "")
+
+
+def _interval(r: TargetResult) -> str:
+    """Of ours - published, beside the margin that it is held against."""
+    if r.interval is None:
+        return ""
+    low, high = r.interval
+    return f" (ours - published: {low:+.2f} to {high:+.2f}, margin {r.target.margin:.2g})"

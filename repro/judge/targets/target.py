@@ -1,4 +1,4 @@
-"""What a published number is: its source, its tolerance, and what answers it. No torch.
+"""What a published number is: its source, its margin, and what answers it. No torch.
 
 Bounds are in nats per example, higher is better; Ladder network errors in percent of the test
 set, lower is better. A number that was recalled and not read in its source says so.
@@ -6,7 +6,6 @@ set, lower is better. A number that was recalled and not read in its source says
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +14,11 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell
 PAPER = "Sønderby et al. 2016 (arXiv:1602.02282v3)"
 BURDA = "Burda et al. 2015"
 
-MNIST_NATS = 0.3
+MNIST_NATS = 0.5  # at 0.15 a perfect replication of three seeds could not pass; see `power`
 OMNIGLOT_NATS = 0.5
+GAIN_NATS = 0.15  # of a Run over the one it starts from, on the same images
 NORB_SHARE = 0.01
-LADDER_POINTS = 0.15  # floor, in percentage points; see Target.allowed
+LADDER_POINTS = 0.4  # percentage points, or the published spread where that is wider
 LADDER_SEEDS = 10
 K_TEST = 5000
 MNIST_GREY_SCALE = GREY_SCALES["mnist"]  # /255 would look about a nat better
@@ -36,7 +36,7 @@ class Target:
     source: str
     metric: str
     paper: float
-    tolerance: float | None  # None: the rule of the Ladder networks, see `allowed`
+    margin: float  # |ours - paper| below it is equivalent, in `unit`
     unit: str = "nats"
     higher_is_better: bool = True
     sd: float | None = None  # published standard deviation over `paper_seeds` seeds
@@ -47,6 +47,7 @@ class Target:
     images: int | None = None  # test images that L_K must cover
     grey_scale: int | None = None
     cells: tuple[Cell, ...] = ()
+    gain_over: Cell | None = None  # the number is a gain over this cell's Run of the same seed
     note: str = ""
 
     @property
@@ -54,18 +55,8 @@ class Target:
         """The one cell that answers this target, if it is one."""
         return self.cells[0] if len(self.cells) == 1 else None
 
-    def allowed(self, sd: float | None, seeds: int) -> float | None:
-        """Largest |ours - paper| that counts as reproduced, in `unit`.
-
-        Ladder networks: max(2 standard errors, 0.15 points), the error being that of the
-        difference between our mean over `seeds` (spread `sd`; of one seed, the published
-        spread) and the published mean. None as long as there is no seed.
-        """
-        if self.tolerance is not None:
-            return self.tolerance
-        if not seeds:
-            return None
-        published = self.sd or 0.0
-        spread = published if sd is None else sd
-        error = math.hypot(spread / math.sqrt(seeds), published / math.sqrt(self.paper_seeds))
-        return max(2 * error, LADDER_POINTS)
+    @property
+    def binarised(self) -> bool:
+        """Whether the published number and ours are of two draws of a binarised test set."""
+        binary = all(c.data != "norb" for c in self.cells)
+        return self.unit == "nats" and binary and self.gain_over is None

@@ -1,0 +1,250 @@
+"""Which records answer a cell, and every statistic over seeds, replicates and images. No torch.
+
+Tables, figures, claims and the check only format what stands here. A record answers a cell if it
+is the Run that the profile asks for, whatever it is called: Runs of equal content under two names
+are replicates of one Run, and count by their mean. Of a profile that this version does not know,
+every record counts, as reduced.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from repro.judge.estimate import Estimate, of_seeds
+from repro.judge.measures import PUBLISHED, array, data_version, metric
+from repro.plan.experiments import label_of
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import PROFILES, Profile, run_of
+from repro.plan.run import Run
+from repro.store import Record, Store
+
+NOT_RUN = "not run"
+OTHER_DATA = "other data"
+OTHER_CONFIGURATION = "other configuration"
+Read = Callable[[Record], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a store says of one cell.
+
+    trainings: the finished records that count, by seed, the cell's own name first among
+    replicates. left_out: records of that name that do not count, and why.
+    """
+
+    cell: Cell
+    trainings: tuple[Record, ...] = ()
+    diverged: tuple[Record, ...] = ()
+    left_out: tuple[tuple[Record, str], ...] = ()
+    protocol: bool = False  # they are the published protocol's Runs, on the published data
+
+    @functools.cached_property
+    def by_seed(self) -> dict[int, list[Record]]:
+        """The replicates of each seed."""
+        found: dict[int, list[Record]] = {}
+        for r in self.trainings:
+            found.setdefault(r.run.seed, []).append(r)
+        return found
+
+    @property
+    def done(self) -> tuple[Record, ...]:
+        """One record a seed: what figures of single Runs show."""
+        return tuple(of[0] for of in self.by_seed.values())
+
+    @property
+    def seeds(self) -> int:
+        return len(self.by_seed)
+
+    @property
+    def state(self) -> str:
+        """Empty where something counts, else why nothing does."""
+        if self.trainings:
+            return ""
+        if self.diverged:
+            return f"diverged at epoch {self.diverged[0].final['diverged_at']}"
+        return self.left_out[0][1] if self.left_out else NOT_RUN
+
+    @property
+    def label(self) -> str:
+        """The variant's name, followed by the reason where nothing counts."""
+        name = label_of(self.cell)
+        return f"{name} ({self.state})" if self.state else name
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(r.run.id for r in self.trainings)
+
+    @property
+    def other_version(self) -> str:
+        """The version of the data set, where it is another than the paper's; else empty."""
+        return next((v for r in self.trainings if (v := data_version(r)) != PUBLISHED), "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the records, in the same words everywhere."""
+        said = [f"{why}, not counted: {r.run.id}" for r, why in self.left_out]
+        said += [
+            f"{r.run.id} diverged at epoch {r.final['diverged_at']}, not counted"
+            for r in self.diverged
+        ]
+        said += [
+            f"{' and '.join(r.run.id for r in of)} are replicates of one Run: their mean counts"
+            for of in self.by_seed.values()
+            if len(of) > 1
+        ]
+        return tuple(said)
+
+    def values(self, read: Callable[[Record], Any]) -> list[Any]:
+        """Of each seed, the mean over its replicates."""
+        return [np.mean([read(r) for r in of], axis=0) for of in self.by_seed.values()]
+
+    def mean(self, read: Callable[[Record], Any]) -> Any:
+        """Over seeds."""
+        return np.mean(self.values(read), axis=0)
+
+    def sd(self, read: Read) -> float | None:
+        """Over seeds; None of fewer than two."""
+        return statistics.stdev(map(float, self.values(read))) if self.seeds > 1 else None
+
+    def estimate(self, read: Read) -> Estimate:
+        """Over seeds, with the error of their own spread."""
+        return of_seeds([float(v) for v in self.values(read)])
+
+
+class Books:
+    """The records of one profile, sorted by what they answer."""
+
+    def __init__(self, records: Iterable[Record], p: Profile | None) -> None:
+        self.records = sorted(records, key=lambda r: r.run.seed)
+        self.p = p
+        self._found: dict[Cell, Evidence] = {}
+        self._seeds = sorted({r.run.seed for r in self.records})
+        self._cells: dict[Cell, list[Record]] = {}
+        self._same: dict[str, list[Record]] = {}
+        for r in self.records:
+            self._cells.setdefault(cell_of(r.run), []).append(r)
+            self._same.setdefault(r.run.hash, []).append(r)
+
+    def of(self, cell: Cell) -> Evidence:
+        """What answers a cell."""
+        if cell not in self._found:
+            self._found[cell] = self._choose(cell)
+        return self._found[cell]
+
+    def __call__(self, cell: Cell) -> Evidence:
+        return self.of(cell)
+
+    def _choose(self, cell: Cell) -> Evidence:
+        own = self._cells.get(cell, [])
+        asked = own if self.p is None else self._asked(cell, self.p)
+        left = [(r, self._why(r)) for r in own if r not in asked]
+        published = [r for r in asked if data_version(r) == PUBLISHED]
+        if published and len(published) < len(asked):
+            left += [(r, OTHER_DATA) for r in asked if r not in published]
+            asked = published
+        protocol = bool(published) and self.p is not None and self.p.published_protocol
+        return Evidence(
+            cell,
+            trainings=tuple(r for r in asked if not r.diverged),
+            diverged=tuple(r for r in asked if r.diverged),
+            left_out=tuple(left),
+            protocol=protocol,
+        )
+
+    def _asked(self, cell: Cell, p: Profile) -> list[Record]:
+        """The profile's Runs of a cell, under whatever name; its own name first."""
+        found: list[Record] = []
+        for seed in self._seeds:
+            run = run_of(cell, p, seed)
+            found += sorted(self._same.get(run.hash, []), key=lambda r: r.run.id != run.id)
+        return found
+
+    def _why(self, record: Record) -> str:
+        """Why a record of a cell's name does not answer it."""
+        assert self.p is not None
+        run = run_of(cell_of(record.run), self.p, record.run.seed)
+        return OTHER_CONFIGURATION if record.run.data == run.data else OTHER_DATA
+
+    @functools.cached_property
+    def repeated(self) -> list[list[Record]]:
+        """Groups of finished trainings that differ in seed and rounding alone, two or more each."""
+        groups: dict[str, list[Record]] = {}
+        for r in self.records:
+            if not r.diverged and data_version(r) == PUBLISHED:
+                groups.setdefault(r.run.with_seed(1).hash, []).append(r)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def training_spread(self, e: Evidence, read: Read) -> Estimate:
+        """A cell's mean of a quantity, with the error that training again would make of it.
+
+        From the trainings of the cell itself where there are three or more, else from every group
+        of the profile's trainings that differ in seed and rounding alone.
+        """
+        own = e.estimate(read)
+        if len(e.trainings) > 2 and own.known:
+            return own
+        like = [g for g in self.repeated if _kind(g[0].run) == _kind(e.trainings[0].run)]
+        values = [[read(r) for r in group] for group in like]
+        df = sum(len(v) - 1 for v in values)
+        if not df:
+            return own
+        var = sum(statistics.variance(v) * (len(v) - 1) for v in values) / df
+        return Estimate(own.mean, var / e.seeds, df)
+
+    def difference(self, a: Cell, b: Cell, name: str) -> Estimate:
+        """One metric of a less that of b: errors of training, and over images where both are
+        scored on the same.
+        """
+        read = functools.partial(metric, name=name)
+        ours, other = self.of(a), self.of(b)
+        d = self.training_spread(ours, read) - self.training_spread(other, read)
+        return d.plus(images_error(ours.done[0], other.done[0], name) ** 2)
+
+
+def _kind(run: Run) -> tuple[Any, ...]:
+    """Trainings whose spread may stand for one another's: data set and kind of model."""
+    return run.data.name, bool(run.data.labels), type(run.model)
+
+
+def books(store: Store, profile: str) -> Books:
+    """Of a store's profile. Raises RecordError for a damaged record."""
+    return Books(store.records(profile), PROFILES.get(profile))
+
+
+PER_IMAGE = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error
+
+
+def images_error(a: Record, b: Record, name: str) -> float:
+    """Standard error over images of a difference: paired where both have the same images.
+
+    Monte-Carlo error is in it. Test errors of Ladder networks are not paired.
+    """
+    if name not in PER_IMAGE:
+        error = "error_se"
+        return math.hypot(metric(a, error), metric(b, error)) if error in a.final else 0.0
+    key, se = PER_IMAGE[name]
+    if same_images(a, b):
+        x, y = array(a, "per_image", key), array(b, "per_image", key)
+        if len(x) == len(y) > 1:
+            return float(np.std(x.astype(float) - y, ddof=1)) / math.sqrt(len(x))
+    return math.hypot(metric(a, se), metric(b, se))
+
+
+def same_images(a: Record, b: Record) -> bool:
+    """Runs on one data set score equal images, unless their source files differed."""
+    saved = all("per_image.npz" in r.files for r in (a, b))
+    sources = [r.env.get("data", {}).get("hash") for r in (a, b)]
+    return saved and sources[0] == sources[1] and a.run.data == b.run.data
+
+
+def named(evidence: Sequence[Evidence]) -> str:
+    """Every note of several cells as sentences, each once."""
+    said = dict.fromkeys(note for e in evidence for note in e.notes)
+    return "".join(f" {note[:1].upper()}{note[1:]}." for note in said)
