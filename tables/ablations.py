@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
-from statistics import fmean
-from typing import Any
 
-import numpy as np
-
-from repro.judge.measures import array, metric
+from repro.judge.ablations import Change, changes
+from repro.judge.estimate import LEVEL
+from repro.judge.evidence import Evidence, books
+from repro.judge.measures import metric, whole_set
 from repro.plan.experiments import cells
-from repro.plan.experiments.ablations import choice_of
-from repro.plan.experiments.grid import Cell
+from repro.plan.experiments.ablations import DEFAULT, choice_of
 from repro.plan.profiles import Profile, profile
-from repro.show.layout import Table, bound, error, main, protocol, records_of, rounding
-from repro.store import Record, Store
+from repro.show.layout import NOT_MEASURED, Table, bound, error, main
+from repro.show.words import protocol, rounding, seed_note
+from repro.store import Store
 
-METRICS = {"L1": "L1_test", "LK": "LK_test"}  # array of per_image.npz, metric of final.json
+METRICS = ("L1_test", "LK_test")
 
 
 def build(store: Store, profile_name: str) -> Table:
     """The default, then one row a choice; nats per example. Raises UsageError, RecordError."""
-    p, records = profile(profile_name), store.records(profile_name)
-    asked = cells(["ablations"])
-    default, *others = [(cell, records_of(cell, records, p)) for cell in asked]
+    p = profile(profile_name)
+    found = books(store, p.name)
+    asked = [c for c in cells(["ablations"]) if c != DEFAULT]
+    by_metric = {name: changes(found, DEFAULT, asked, name) for name in METRICS}
     k = p.evaluation.importance_samples
     columns = (
         *("choice", "default", "instead"),
@@ -33,63 +32,66 @@ def build(store: Store, profile_name: str) -> Table:
         *(f"L_{k}", f"change of L_{k}", f"error (L_{k})"),
         *("active units", "seeds", "note"),
     )
-    first = ("all as the default", "", "", *numbers(default[1], []), "")
-    rows = (first, *(row(cell, found, default[1]) for cell, found in others))
-    rounded = rounding(r for _, found in (default, *others) for r in found)
-    text = caption(p, rows) + rounded
-    return Table(f"Ablations{protocol(p)}", text, columns, rows, tuple((c,) for c in asked))
+    first = ("all as the default", "", "", *numbers(found.of(DEFAULT), {}), "")
+    rows = [first]
+    for cell in asked:
+        choice = choice_of(cell)
+        assert choice is not None, f"{cell} is no ablation"
+        mine = {name: of[cell] for name, of in by_metric.items() if cell in of}
+        note = "other data: bounds cannot be compared" if choice.other_data else words(mine)
+        says = (choice.about, choice.default, choice.instead)
+        rows.append((*says, *numbers(found.of(cell), mine), note))
+    everything = [found.of(c) for c in (DEFAULT, *asked)]
+    text = caption(p, everything, list(by_metric["L1_test"].values()))
+    of = tuple((c,) for c in (DEFAULT, *asked))
+    return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 
 
-def row(cell: Cell, found: Sequence[Record], default: Sequence[Record]) -> tuple[str, ...]:
-    choice = choice_of(cell)
-    assert choice is not None, f"{cell} is no ablation"
-    note = "other data: bounds cannot be compared" if choice.other_data else ""
-    return choice.about, choice.default, choice.instead, *numbers(found, default), note
-
-
-def numbers(found: Sequence[Record], default: Sequence[Record]) -> tuple[str, ...]:
+def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
     """Each bound with its change from the default and the error of that; active units; seeds."""
-    done = [r for r in found if not r.diverged]
-    if not done:
-        why = f"diverged at epoch {found[0].final['diverged_at']}" if found else "not run"
-        return (why, *[""] * 7)
-    bounds: list[str] = []
-    for name, final in METRICS.items():
-        bounds.append(bound(fmean(metric(r, final) for r in done)))
-        bounds += change(done, default, name)
-    return *bounds, active(done), str(len(done))
+    if not e.trainings:
+        return (e.state, *[""] * 7)
+    l1 = bound(e.mean(lambda r: metric(r, "L1_test")))
+    whole = [whole_set(r) for r in e.trainings]
+    lk = bound(sum(w[0] for w in whole if w) / len(whole)) if all(whole) else NOT_MEASURED
+    units = "-".join(f"{n:.0f}" for n in e.mean(lambda r: r.final["active_units"]))
+    changed = ((f"{c.by.mean:+.2f}", error(c.error)) for c in map(mine.get, METRICS) if c)
+    (d1, e1), (dk, ek) = changed if mine else [("", "")] * 2
+    return l1, d1, e1, lk, dk, ek, units, str(e.seeds)
 
 
-def change(done: Sequence[Record], default: Sequence[Record], name: str) -> tuple[str, str]:
-    """Mean over images and seeds of the paired difference, and its standard error over images."""
-    beside = {r.run.seed: r for r in default if not r.diverged}
-    pairs = [(r, beside[r.run.seed]) for r in done if r.run.seed in beside]
-    if not pairs:
-        return "", ""
-    per_image: Any = np.mean([difference(ours, base, name) for ours, base in pairs], axis=0)
-    se = float(np.std(per_image, ddof=1)) / math.sqrt(len(per_image))
-    return f"{float(np.mean(per_image)):+.2f}", error(se)
+def words(mine: dict[str, Change]) -> str:
+    """Whether each bound changes by more than training again would change it."""
+    said = {name: c.outcome for name, c in mine.items()}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{name[:2].replace('L', 'L_')}: {what}" for name, what in said.items())
 
 
-def difference(ours: Record, base: Record, name: str) -> Any:
-    """Of one bound on each test image, [N]; both Runs are scored on the same images."""
-    a, b = (array(r, "per_image", name).astype(float) for r in (ours, base))
-    return a - b
-
-
-def active(done: Sequence[Record]) -> str:
-    """Active units of each layer, z_1 first, mean over seeds."""
-    return "-".join(f"{n:.0f}" for n in np.mean([r.final["active_units"] for r in done], axis=0))
-
-
-def caption(p: Profile, rows: Sequence[Sequence[str]]) -> str:
-    run = sum(bool(r[-2]) for r in rows[1:])
+def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -> str:
+    run = sum(bool(e.trainings) for e in found[1:])
     return (
-        "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the test set in"
-        " nats per example, higher is better; change: from the default Run of the same seed, image"
-        " by image, with the standard error of that difference over images. The error holds no"
-        " spread over trainings: of one seed, a small change may be chance. Active units: z_1"
-        f" first. Profile {p.name} ({p.summary}). {run} of {len(rows) - 1} choices were run."
+        "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
+        " set in nats per example, higher is better; L_K by regression on L_1 where it was measured"
+        " on the first images only. Change: from the default Run of the same seed, image by image."
+        f" {errors(compared)} Active units: z_1 first. Profile {p.name} ({p.summary})."
+        f" {run} of {len(found) - 1} choices were run. {seed_note(found)}{rounding(found)}"
+    )
+
+
+def errors(compared: Sequence[Change]) -> str:
+    """What the errors hold, and how the number of rows is corrected for."""
+    if not compared or not compared[0].by.known:
+        return (
+            "Error: over images alone; no spread over trainings is known here, and of one seed a"
+            " small change may be chance."
+        )
+    least = min(c.by.df for c in compared)
+    return (
+        "Error: of training both again, with other seeds and roundings, and over images. A change"
+        f" is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
+        f" {len(compared)} rows together (Bonferroni; Student's t at {least:.0f} degrees of freedom"
+        " or more)."
     )
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import sys
 
+from repro.judge.evidence import books
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile
 from repro.show.ladder_rows import COLUMNS, ours, published
-from repro.show.layout import Table, main, protocol, records_of, rounding
+from repro.show.layout import Table, main
+from repro.show.words import protocol, rounding, seed_note
 from repro.store import Store
 
 
 def build(store: Store, profile_name: str) -> Table:
     """The full model's combinator first, then one row a variant. Raises UsageError, RecordError."""
     p = profile(profile_name)
-    records = store.records(p.name)
+    of_store = books(store, p.name)
     full, *_ = EXPERIMENTS["ladder"]
     cells = [full, *(c for c in EXPERIMENTS["combinators"] if f"ladder/{c.variant}/100" in TARGETS)]
-    found = {c: records_of(c, records, p) for c in cells}
+    found = {c: of_store.of(c) for c in cells}
     rows = tuple((*published(c), *ours(found[c])) for c in cells)
-    run = sum(any(not r.diverged for r in of) for of in found.values())
+    run = sum(bool(e.trainings) for e in found.values())
     caption = (
         "Error on the MNIST test set in percent with 100 labels, lower is better. Published: mean"
         " over 10 seeds; the first row is Rasmus et al.'s, the others are Pezeshki et al.'s, whose"
@@ -28,7 +30,7 @@ def build(store: Store, profile_name: str) -> Table:
         " cost weights for each variant and published neither: here all have the full model's."
         f" Source and errors as in the table of Ladder networks. Profile {p.name}"
         f" ({p.ladder.summary}). {run} of {len(found)} rows were run."
-        + rounding(r for of in found.values() for r in of)
+        f" {seed_note(list(found.values()))}" + rounding(found.values())
     )
     return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows, tuple((c,) for c in cells))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from statistics import fmean, stdev
+from collections.abc import Sequence
 
-from repro.judge.measures import mc_error, metric
+from repro.judge.evidence import NOT_RUN, Evidence, books
+from repro.judge.measures import l1_beside_lk, metric, whole_set
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import TEST_IMAGES, Target
 from repro.plan.profiles import Profile, profile
-from repro.show.layout import Table, bound, error, main, protocol, records_of, rounding, seed_note
-from repro.store import Record, Store
+from repro.show.layout import NOT_MEASURED, Table, bound, error, main
+from repro.show.words import protocol, rounding, seed_note
+from repro.store import Store
 
 # Row as printed, target.
 ROWS = {
@@ -27,61 +28,72 @@ ROWS = {
 
 def build(store: Store, profile_name: str) -> Table:
     """One row per published row; bounds in nats per example. Raises UsageError, RecordError."""
-    p, records = profile(profile_name), store.records(profile_name)
-    cells = {name: TARGETS[name].cell for name in ROWS.values()}
-    found = {name: records_of(cell, records, p) if cell else [] for name, cell in cells.items()}
-    of = tuple((cell,) if cell else () for cell in cells.values())
-    everything = [r for rs in found.values() for r in rs]
+    p = profile(profile_name)
+    found = books(store, p.name)
+    rows = {name: TARGETS[name] for name in ROWS.values()}
+    answers = {t.id: found.of(t.cell) for t in rows.values() if t.cell}
     k = p.evaluation.importance_samples
     columns = (
         *("model", "quoted from", "published", f"ours, L_{k}"),
         *("s.e. (images)", "MC error", "sd (seeds)", "seeds", "ours, L_1"),
+        *((f"L_{k}, whole test set",) if p.evaluation.lk_images else ()),
     )
-    rows = (
-        (label, t.quoted_from or "", bound(t.paper), *ours(t, found[t.id]))
-        for label, t in ((label, TARGETS[name]) for label, name in ROWS.items())
+    numbers = tuple(
+        (label, t.quoted_from or "", bound(t.paper), *ours(t, answers.get(t.id)))[: len(columns)]
+        for label, t in zip(ROWS, rows.values(), strict=True)
     )
-    return Table(f"Table 1{protocol(p)}", caption(p, everything), columns, tuple(rows), of)
+    of = tuple((t.cell,) if t.cell else () for t in rows.values())
+    return Table(f"Table 1{protocol(p)}", caption(p, list(answers.values())), columns, numbers, of)
 
 
-def ours(target: Target, found: list[Record]) -> tuple[str, ...]:
-    """L_K, its errors, seeds and L_1, or the reason why there are none."""
-    done = [r for r in found if not r.diverged]
-    if not done:
-        return (reason(target, found), "", "", "", "", "")
-    lk = [metric(r, "LK_test") for r in done]
+def ours(target: Target, e: Evidence | None) -> tuple[str, ...]:
+    """L_K, its errors, seeds, L_1 of the same images, and L_K of all; or why there are none."""
+    if e is None or not e.trainings:
+        why = NOT_RUN if e is None else e.state
+        return ("quoted" if target.quoted_from and why == NOT_RUN else why, *[""] * 6)
+    lk, l1 = (lambda r: metric(r, "LK_test")), [l1_beside_lk(r) for r in e.trainings]
+    sd = e.sd(lk)
     return (
-        bound(fmean(lk)),
-        error(fmean(metric(r, "LK_se") for r in done)),
-        error(math.hypot(*(mc_error(r) for r in done)) / len(done)),
-        error(stdev(lk)) if len(lk) > 1 else "",
-        str(len(done)),
-        bound(fmean(metric(r, "L1_test") for r in done)),
+        bound(e.mean(lk)),
+        error(e.mean(lambda r: metric(r, "LK_se"))),
+        error(e.mc_error),
+        error(sd) if sd is not None else "",
+        str(e.seeds),
+        NOT_MEASURED if None in l1 else bound(e.mean(l1_beside_lk)),
+        whole(e),
     )
 
 
-def reason(target: Target, found: list[Record]) -> str:
-    if found:
-        return f"diverged at epoch {found[0].final['diverged_at']}"
-    return "quoted" if target.quoted_from else "not run"
+def whole(e: Evidence) -> str:
+    """L_K of the whole test set, with the error of its regression on L_1."""
+    each = [w for r in e.trainings if (w := whole_set(r))]
+    if len(each) < len(e.trainings):
+        return NOT_MEASURED
+    value, se = (sum(part) / len(each) for part in zip(*each, strict=True))
+    return f"{bound(value)} ± {error(se)}"
 
 
-def caption(p: Profile, found: list[Record]) -> str:
-    done = [r for r in found if not r.diverged]
-    diverged = [r for r in found if r.diverged]
-    bytes_over_255 = sorted(r.run.id for r in done if r.run.data.grey_scale == 255)
+def caption(p: Profile, found: Sequence[Evidence]) -> str:
+    trained = {r.run.id: r.run for e in found for r in e.trainings}
+    bytes_over_255 = sorted(i for i, run in trained.items() if run.data.grey_scale == 255)
     other = (
         f" Of byte/255, so of other data: {', '.join(bytes_over_255)}." if bytes_over_255 else ""
     )
-    images = p.evaluation.lk_images or TEST_IMAGES["mnist"]
+    images = p.evaluation.lk_images
+    rest = (
+        " Whole test set: by regression of L_K on L_1, which all images have; the first images"
+        " are easier than the rest, so the other columns must not be compared with numbers of all."
+        if images
+        else ""
+    )
     return (
         "Bounds on the log-likelihood of the MNIST test set, nats per example, higher is better;"
         " the published LVAE rows are L_5000. Ours:"
-        f" L_{p.evaluation.importance_samples} on {images:,} test images, mean over seeds, with"
-        " the standard error (s.e.) over images and the Monte-Carlo (MC) error of the importance"
-        " samples; L_1 on the test set. Quoted: the paper took the value from another paper;"
-        " where a Run of that model is here, its number stands beside it."
-        f"{other} Profile {p.name} ({p.summary}). {seed_note(done, diverged)}{rounding(done)}"
+        f" L_{p.evaluation.importance_samples} on {images or TEST_IMAGES['mnist']:,} test images,"
+        " mean over seeds, with the standard error (s.e.) over images and the Monte-Carlo (MC)"
+        f" error of the importance samples; L_1 of the same images.{rest} Quoted: the paper took"
+        " the value from another paper; where a Run of that model is here, its number stands"
+        f" beside it.{other} Profile {p.name} ({p.summary}). {seed_note(found)}{rounding(found)}"
     )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from statistics import fmean, stdev
 
-from repro.judge.measures import mc_error, metric
+from repro.judge.evidence import Evidence, books
+from repro.judge.measures import metric
 from repro.judge.targets import TARGETS
 from repro.judge.targets.bounds import TABLE2_ROWS
 from repro.judge.targets.target import K_TEST
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import Profile, profile
-from repro.show.layout import Table, bound, error, main, other_data, protocol, records_of, rounding
+from repro.show.layout import Table, bound, error, main
+from repro.show.words import other_data, protocol, rounding, seed_note
 from repro.store import Record, Store
 
-Found = dict[str, list[Record]]  # records of each target, diverged ones too, by seed
+Found = dict[str, Evidence]  # what answers each target
 PREFIX = "table2/"
 DATA = {"omniglot": "OMNIGLOT", "norb": "NORB"}
 
@@ -23,8 +24,8 @@ def build(store: Store, profile_name: str) -> Table:
     """One row per data set and depth, two columns per variant. Raises UsageError, RecordError."""
     p = profile(profile_name)
     targets = [t for name, t in TARGETS.items() if name.startswith(PREFIX)]
-    records = store.records(p.name)
-    found = {t.id: records_of(t.cells[0], records, p) for t in targets}
+    of_store = books(store, p.name)
+    found = {t.id: of_store.of(t.cells[0]) for t in targets}
     columns = [f"{v.label}, {whose}" for v in VARIANTS.values() for whose in ("published", "ours")]
     rows = tuple(
         (label, latents, *(text for v in VARIANTS for text in pair(found, data, latents, v)))
@@ -48,13 +49,17 @@ def pair(found: Found, data: str, latents: str, variant: str) -> tuple[str, str]
     return in_nats(TARGETS[name].paper, data), ours(found[name], data)
 
 
-def ours(found: list[Record], data: str) -> str:
+def ours(e: Evidence, data: str) -> str:
     """Mean and spread over seeds, or the reason why there is none."""
-    done = [metric(r, "LK_test") for r in found if not r.diverged]
-    if not done:
-        return f"diverged at epoch {found[0].final['diverged_at']}" if found else "not run"
-    spread = f" ± {in_nats(stdev(done), data)}" if len(done) > 1 else ""
-    return in_nats(fmean(done), data) + spread
+    if not e.trainings:
+        return e.state
+    sd = e.sd(lk)
+    spread = f" ± {in_nats(sd, data)}" if sd is not None else ""
+    return in_nats(e.mean(lk), data) + spread
+
+
+def lk(record: Record) -> float:
+    return metric(record, "LK_test")
 
 
 def in_nats(value: float, data: str) -> str:
@@ -63,29 +68,26 @@ def in_nats(value: float, data: str) -> str:
 
 
 def caption(p: Profile, found: Found) -> str:
-    done = [r for records in found.values() for r in records if not r.diverged]
-    diverged = [r for records in found.values() for r in records if r.diverged]
+    run = [e for e in found.values() if e.trainings]
     k, images = p.evaluation.importance_samples, p.evaluation.lk_images
-    lost = "".join(f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
-    run = sum(any(not r.diverged for r in records) for records in found.values())
     return (
         "Log-likelihood of the test set in nats per example, higher is better. Published:"
         f" L_{K_TEST} (for NORB not stated). Ours: L_{k} on"
-        f" {f'{images:,}' if images else 'all'} test images, mean over seeds, ± standard deviation"
-        f" where there are several.{errors(done)}{other_data(done)}"
-        f" Profile {p.name} ({p.summary}). {run} of {len(found)} cells were run."
-        f"{lost}{rounding(done)}"
+        f" {f'the first {images:,}' if images else 'all'} test images, mean over seeds, ± standard"
+        f" deviation where there are several.{errors(run)}{other_data(run)}"
+        f" Profile {p.name} ({p.summary}). {len(run)} of {len(found)} cells were run."
+        f" {seed_note(list(found.values()))}{rounding(run)}"
     )
 
 
-def errors(done: list[Record]) -> str:
-    """The largest errors of one Run's value."""
-    if not done:
+def errors(run: list[Evidence]) -> str:
+    """The largest errors of one cell's value."""
+    if not run:
         return ""
-    se, mc = max(metric(r, "LK_se") for r in done), max(map(mc_error, done))
+    se = max(metric(r, "LK_se") for e in run for r in e.trainings)
     return (
         f" Standard error of one Run over images at most {error(se)}, Monte-Carlo error of the"
-        f" importance samples at most {error(mc)}."
+        f" importance samples at most {error(max(e.mc_error for e in run))}."
     )
 
 

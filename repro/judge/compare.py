@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from repro.judge.measures import array, metric
+from repro.judge.evidence import PER_IMAGE, Books, books, images_error
+from repro.judge.measures import metric
 from repro.store import Record, Store
 
-METRICS = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error
 ERROR = "error_percent"  # of Ladder networks: lower is better
 LIMIT = 3.0  # combined errors below the reference that make a regression
 
@@ -79,6 +76,7 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
     """
     here = {r.run.id: r for r in store.some_records(profile)}
     reference = against.some_records(profile)
+    floor = books(against, profile)
     differences: list[Difference] = []
     skipped: list[str] = []
     for other in (r for r in reference if r.run.id in here):
@@ -86,10 +84,9 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
         if why := _unlike(ours, other):
             skipped.append(f"{other.run.id}: {why}")
             continue
-        siblings = [r for r in reference if _same_but_seed(r, other)]
         metrics = _metrics(ours, other)
-        differences += [_difference(ours, other, siblings, m) for m in metrics]
-        unlike = [m for m in METRICS if m not in metrics and metrics != [ERROR]]
+        differences += [_difference(ours, other, floor, m) for m in metrics]
+        unlike = [m for m in PER_IMAGE if m not in metrics and metrics != [ERROR]]
         skipped += [f"{other.run.id} {m}: other K or images" for m in unlike]
     missing = tuple(r.run.id for r in reference if r.run.id not in here)
     return Comparison(profile, tuple(differences), missing, tuple(skipped))
@@ -101,58 +98,29 @@ def _unlike(ours: Record, reference: Record) -> str:
     return "the reference diverged" if reference.diverged else ""
 
 
-def _same_but_seed(a: Record, b: Record) -> bool:
-    return not a.diverged and a.run.with_seed(b.run.seed) == b.run
-
-
 def _metrics(ours: Record, reference: Record) -> list[str]:
     if reference.run.data.labels:
         return [ERROR]
     scoring = [(r.final.get("K"), r.final.get("LK_images")) for r in (ours, reference)]
-    return [m for m in METRICS if m == "L1_test" or ours.diverged or scoring[0] == scoring[1]]
+    return [m for m in PER_IMAGE if m == "L1_test" or ours.diverged or scoring[0] == scoring[1]]
 
 
-def _difference(
-    ours: Record, reference: Record, siblings: Sequence[Record], name: str
-) -> Difference:
+def _difference(ours: Record, reference: Record, floor: Books, name: str) -> Difference:
     theirs = metric(reference, name)
     if ours.diverged:
         return Difference(reference.run.id, name, None, theirs, 0.0)
     # Two trainings of one seed part by rounding: both draw from the spread over seeds.
-    seeds = math.sqrt(2) * seed_sd(siblings, name, reference.profile)
-    error = math.hypot(_image_error(ours, reference, name), seeds)
+    spread = floor.spread(reference.run, functools.partial(metric, name=name))
+    seeds = math.sqrt(2) * seed_sd(*spread, name, reference.profile)
+    error = math.hypot(images_error([ours], [reference], name), seeds)
     return Difference(reference.run.id, name, metric(ours, name), theirs, error)
 
 
-def seed_sd(records: Sequence[Record], name: str, profile: str) -> float:
-    """Spread of a metric over seeds; the assumed one counts as one more degree of freedom.
+def seed_sd(var: float, df: float, name: str, profile: str) -> float:
+    """Spread of a metric over trainings; the assumed one counts as one more degree of freedom.
 
     Two seeds that happen to agree would otherwise call every other value a regression.
     """
     known = SEED_SD_POINTS if name == ERROR else SEED_SD_NATS
     assumed = known.get(profile, SEED_SD_ELSEWHERE)
-    if len(records) < 2:
-        return assumed
-    freedom = len(records) - 1
-    variance = statistics.variance([metric(r, name) for r in records])
-    return math.sqrt((assumed**2 + freedom * variance) / (freedom + 1))
-
-
-def _image_error(ours: Record, reference: Record, name: str) -> float:
-    """Standard error over images, Monte-Carlo error included; paired on the same images."""
-    if name == ERROR:
-        return math.hypot(metric(ours, "error_se"), metric(reference, "error_se"))
-    key, se = METRICS[name]
-    if _same_images(ours, reference):
-        a, b = array(ours, "per_image", key), array(reference, "per_image", key)
-        if len(a) == len(b) > 1:
-            return float(np.std(a.astype(float) - b, ddof=1)) / math.sqrt(len(a))
-    return math.hypot(metric(ours, se), metric(reference, se))
-
-
-def _same_images(ours: Record, reference: Record) -> bool:
-    """Equal Runs score equal images, unless their source files differed."""
-    files = "per_image.npz"
-    saved = all(files in r.files for r in (ours, reference))
-    sources = [r.env.get("data", {}).get("hash") for r in (ours, reference)]
-    return saved and sources[0] == sources[1]
+    return math.sqrt((assumed**2 + df * var) / (df + 1))

@@ -8,17 +8,19 @@ every record counts, as reduced.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from repro.errors import RecordError
 from repro.judge.estimate import Estimate, of_seeds
-from repro.judge.measures import PUBLISHED, array, data_version, metric
+from repro.judge.measures import PUBLISHED, array, data_version, mc_error, metric
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES, Profile, run_of
@@ -101,6 +103,10 @@ class Evidence:
         ]
         return tuple(said)
 
+    def only(self, seeds: Sequence[int]) -> Evidence:
+        """Its trainings of some seeds."""
+        return replace(self, trainings=tuple(r for r in self.trainings if r.run.seed in seeds))
+
     def values(self, read: Callable[[Record], Any]) -> list[Any]:
         """Of each seed, the mean over its replicates."""
         return [np.mean([read(r) for r in of], axis=0) for of in self.by_seed.values()]
@@ -112,6 +118,11 @@ class Evidence:
     def sd(self, read: Read) -> float | None:
         """Over seeds; None of fewer than two."""
         return statistics.stdev(map(float, self.values(read))) if self.seeds > 1 else None
+
+    @property
+    def mc_error(self) -> float:
+        """Monte-Carlo error of the mean L_K over all trainings, nats."""
+        return math.hypot(*map(mc_error, self.trainings)) / len(self.trainings)
 
     def estimate(self, read: Read) -> Estimate:
         """Over seeds, with the error of their own spread."""
@@ -181,36 +192,57 @@ class Books:
                 groups.setdefault(r.run.with_seed(1).hash, []).append(r)
         return [group for group in groups.values() if len(group) > 1]
 
-    def training_spread(self, e: Evidence, read: Read) -> Estimate:
-        """A cell's mean of a quantity, with the error that training again would make of it.
+    def spread(self, run: Run, read: Read) -> tuple[float, float]:
+        """Variance of one training's value by seed and rounding, and its degrees of freedom.
 
-        From the trainings of the cell itself where there are three or more, else from every group
-        of the profile's trainings that differ in seed and rounding alone.
+        From the trainings of that Run where there are three or more, else from every group of
+        trainings of that kind of model, at that depth or deeper; (0, 0) where nothing is known.
         """
-        own = e.estimate(read)
-        if len(e.trainings) > 2 and own.known:
-            return own
-        like = [g for g in self.repeated if _kind(g[0].run) == _kind(e.trainings[0].run)]
-        values = [[read(r) for r in group] for group in like]
+        own = run.with_seed(1).hash
+        like = [g for g in self.repeated if _stands_for(g[0].run, run)]
+        enough = [g for g in like if len(g) > 2 and g[0].run.with_seed(1).hash == own]
+        values = []
+        for group in enough or like:
+            with contextlib.suppress(RecordError):  # of records older than the number
+                values.append([float(read(r)) for r in group])
         df = sum(len(v) - 1 for v in values)
         if not df:
+            return 0.0, 0.0
+        return sum(statistics.variance(v) * (len(v) - 1) for v in values) / df, df
+
+    def training_spread(self, e: Evidence, read: Read) -> Estimate:
+        """A cell's mean of a quantity, with the error that training again would make of it."""
+        own = e.estimate(read)
+        if e.seeds > 2:
             return own
-        var = sum(statistics.variance(v) * (len(v) - 1) for v in values) / df
-        return Estimate(own.mean, var / e.seeds, df)
+        var, df = self.spread(e.trainings[0].run, read)
+        return Estimate(own.mean, var / e.seeds, df) if df else own
 
     def difference(self, a: Cell, b: Cell, name: str) -> Estimate:
-        """One metric of a less that of b: errors of training, and over images where both are
-        scored on the same.
+        """One metric of a less that of b, paired by seed where both have some in common.
+
+        Its error: of training both again, and over images where both are scored on the same.
         """
-        read = functools.partial(metric, name=name)
         ours, other = self.of(a), self.of(b)
-        d = self.training_spread(ours, read) - self.training_spread(other, read)
-        return d.plus(images_error(ours.done[0], other.done[0], name) ** 2)
+        if not ours.trainings or not other.trainings:
+            raise ValueError(f"no trainings of {a if not ours.trainings else b}")
+        read = functools.partial(metric, name=name)
+        common = [s for s in ours.by_seed if s in other.by_seed]
+        if common:
+            ours, other = ours.only(common), other.only(common)
+        if len(common) > 2:
+            pairs = zip(ours.values(read), other.values(read), strict=True)
+            d = of_seeds([float(x - y) for x, y in pairs])
+        else:
+            d = self.training_spread(ours, read) - self.training_spread(other, read)
+        return d.plus(images_error(ours.done, other.done, name) ** 2)
 
 
-def _kind(run: Run) -> tuple[Any, ...]:
-    """Trainings whose spread may stand for one another's: data set and kind of model."""
-    return run.data.name, bool(run.data.labels), type(run.model)
+def _stands_for(repeated: Run, run: Run) -> bool:
+    """Whether the spread of some trainings may stand for that of another Run's."""
+    if (repeated.data.name, repeated.data.labels) != (run.data.name, run.data.labels):
+        return False
+    return repeated.model.depth >= run.model.depth
 
 
 def books(store: Store, profile: str) -> Books:
@@ -221,20 +253,25 @@ def books(store: Store, profile: str) -> Books:
 PER_IMAGE = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error
 
 
-def images_error(a: Record, b: Record, name: str) -> float:
-    """Standard error over images of a difference: paired where both have the same images.
+def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> float:
+    """Standard error over images of the difference of two means over seeds.
 
-    Monte-Carlo error is in it. Test errors of Ladder networks are not paired.
+    Paired where every pair has the same images: then the Monte-Carlo error is in it. Test errors
+    of Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
     """
     if name not in PER_IMAGE:
         error = "error_se"
-        return math.hypot(metric(a, error), metric(b, error)) if error in a.final else 0.0
+        held = [r for r in (*ours, *other) if name == "error_percent" and error in r.final]
+        return math.hypot(*(metric(r, error) for r in held)) / max(len(ours), 1)
     key, se = PER_IMAGE[name]
-    if same_images(a, b):
-        x, y = array(a, "per_image", key), array(b, "per_image", key)
-        if len(x) == len(y) > 1:
-            return float(np.std(x.astype(float) - y, ddof=1)) / math.sqrt(len(x))
-    return math.hypot(metric(a, se), metric(b, se))
+    pairs = list(zip(ours, other, strict=False))
+    if len(ours) == len(other) and all(same_images(a, b) for a, b in pairs):
+        each = [[array(r, "per_image", key).astype(float) for r in pair] for pair in pairs]
+        if len({len(x) for pair in each for x in pair}) == 1 and len(each[0][0]) > 1:
+            d = np.mean([x - y for x, y in each], axis=0)
+            return float(np.std(d, ddof=1)) / math.sqrt(len(d))
+    whole = (np.mean([metric(r, se) for r in of]) for of in (ours, other))
+    return math.hypot(*map(float, whole))
 
 
 def same_images(a: Record, b: Record) -> bool:

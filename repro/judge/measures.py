@@ -79,6 +79,57 @@ def gap_of_bounds(record: Record) -> float:
     return float(np.mean(lk, dtype=float) - np.mean(l1[: len(lk)], dtype=float))
 
 
+def l1_beside_lk(record: Record) -> float | None:
+    """L_1 of the very images that L_K covers: the first ones of a test set are easier.
+
+    None where the values of single images are not saved.
+    """
+    images = _both(record)
+    return None if images is None else float(images[0].mean())
+
+
+def whole_set(record: Record) -> tuple[float, float] | None:
+    """L_K of the whole test set with its standard error, where L_K is of its first images only.
+
+    By regression of L_K on L_1, which all images have (double sampling, Cochran 1977, ch. 12).
+    Error 0 where L_K covers all; None where it cannot be made.
+    """
+    images = _both(record)
+    if images is None:
+        return None
+    x, y = images
+    every = array(record, "per_image", "L1").astype(float)
+    n, N = len(x), len(every)
+    if n == N:
+        return float(y.mean()), 0.0
+    if n < 3 or not np.ptp(x):
+        return None
+    slope, at = np.polyfit(x, y, 1)
+    var = float(np.sum((y - slope * x - at) ** 2)) / (n - 2)
+    return float(at + slope * every.mean()), math.sqrt(var / n * (1 - n / N))
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    """What final.json holds, and what follows from the values of single images."""
+    whole, beside = whole_set(record), l1_beside_lk(record)
+    found = dict(record.final)
+    if beside is not None:
+        found["L1_beside_LK"] = beside
+    if whole is not None:
+        found["LK_whole"], found["LK_whole_error"] = whole
+    return found
+
+
+def _both(record: Record) -> tuple[Any, Any] | None:
+    """L_1 and L_K of the images that have both, [n] each; None where one is not finite."""
+    if "per_image.npz" not in record.files:
+        return None
+    L1, LK = (array(record, "per_image", name).astype(float) for name in ("L1", "LK"))
+    L1 = L1[: len(LK)]
+    usable = len(L1) == len(LK) and len(LK) and np.isfinite(L1).all() and np.isfinite(LK).all()
+    return (L1, LK) if usable else None
+
+
 def over_fitting(record: Record) -> Any:
     """[2]: widest train - test gap once beta is full, and fall of the test bound from its best."""
     curve = record.curve().dropna(subset=["L1_train", "L1_test"])

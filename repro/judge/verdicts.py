@@ -20,7 +20,7 @@ from repro.judge.evidence import (
     Evidence,
     images_error,
 )
-from repro.judge.measures import mc_error, metric
+from repro.judge.measures import metric
 from repro.judge.targets.target import Target
 from repro.store import Record
 
@@ -129,11 +129,10 @@ def _ours(target: Target, e: Evidence, books: Books) -> Estimate | None:
     if not common:
         return None
     start = {s: [metric(r, target.metric) for r in base.by_seed[s]] for s in common}
-    gains = replace(e, trainings=tuple(r for s in common for r in e.by_seed[s]))
-    found = gains.estimate(
+    found = e.only(common).estimate(
         lambda r: metric(r, target.metric) - sum(start[r.run.seed]) / len(start[r.run.seed])
     )
-    paired = images_error(e.by_seed[common[0]][0], base.by_seed[common[0]][0], target.metric)
+    paired = images_error(e.only(common).done, base.only(common).done, target.metric)
     return found.plus(paired**2)
 
 
@@ -168,7 +167,7 @@ def _mc_error(target: Target, e: Evidence) -> float | None:
     """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it."""
     if target.metric != "LK_test" or not e.trainings:
         return None
-    return math.hypot(*map(mc_error, e.trainings)) / len(e.trainings)
+    return e.mc_error
 
 
 def claim_result(claim: Claim, books: Books) -> ClaimResult:

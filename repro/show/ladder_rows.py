@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean, stdev
-
+from repro.judge.evidence import Evidence
 from repro.judge.measures import metric
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import Target
@@ -34,13 +32,14 @@ def published(cell: Cell) -> tuple[str, ...]:
     return f"{cell.labels:,}", label_of(cell), paper, sd, source
 
 
-def ours(found: Sequence[Record]) -> tuple[str, ...]:
+def ours(e: Evidence) -> tuple[str, ...]:
     """Mean, spread over seeds, error over images, seeds; or why there are none."""
-    done = [r for r in found if not r.diverged]
-    if not done:
-        why = f"diverged at epoch {found[0].final['diverged_at']}" if found else "not run"
-        return why, "", "", ""
-    errors = [metric(r, "error_percent") for r in done]
-    spread = f"{stdev(errors):.2f}" if len(errors) > 1 else ""
-    se = fmean(metric(r, "error_se") for r in done)
-    return f"{fmean(errors):.2f}", spread, f"{se:.2f}", str(len(done))
+    if not e.trainings:
+        return e.state, "", "", ""
+    sd = e.sd(percent)
+    se = e.mean(lambda r: metric(r, "error_se"))
+    return f"{e.mean(percent):.2f}", "" if sd is None else f"{sd:.2f}", f"{se:.2f}", str(e.seeds)
+
+
+def percent(record: Record) -> float:
+    return metric(record, "error_percent")

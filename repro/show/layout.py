@@ -9,21 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.judge.measures import PUBLISHED, data_version, precision
 from repro.plan.experiments.grid import Cell
-from repro.plan.profiles import Profile, run_of
 from repro.show import scripts
-from repro.store import Record, Store
+from repro.store import Store
 from repro.store.files import write_file
 
 SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500
 NEGATIVE = r"(?<![\w-])-(\d+(?:\.\d+)?)"
 RESERVED = r"[&%$#_{}]"  # by LaTeX
+NOT_MEASURED = "not measured"  # of records that do not hold it
 
 
 @dataclass(frozen=True)
@@ -105,41 +103,6 @@ def bound(value: float) -> str:
 def error(value: float) -> str:
     """An error in nats: two decimals, more where these would be zero."""
     return f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
-
-
-def protocol(p: Profile) -> str:
-    """What a title says of a profile that is not the published protocol."""
-    return "" if p.published_protocol else " (reduced protocol, not a reproduction)"
-
-
-def seed_note(done: list[Record], diverged: list[Record]) -> str:
-    """How many seeds were used, and which Runs diverged."""
-    count = f"{len(done)} seed{'s' if len(done) > 1 else ''}." if done else "No finished Run."
-    lost = (f" {r.run.id} diverged at epoch {r.final['diverged_at']}." for r in diverged)
-    return count + "".join(lost)
-
-
-def records_of(cell: Cell, records: list[Record], p: Profile) -> list[Record]:
-    """Of a profile's records those of a cell's Run, diverged ones too, by seed."""
-    run = run_of(cell, p)
-    same = [r for r in records if r.run == run.with_seed(r.run.seed)]
-    return sorted(same, key=lambda r: r.run.seed)
-
-
-def other_data(done: list[Record]) -> str:
-    """A sentence for Runs on another version of a data set than the paper's."""
-    found = {(r.env["data"]["name"], data_version(r)) for r in done}
-    other = sorted(f"{version} {name.upper()}" for name, version in found if version != PUBLISHED)
-    return f" Ours is on {', '.join(other)}: other data than the paper's." if other else ""
-
-
-def rounding(records: Iterable[Record]) -> str:
-    """A sentence for Runs whose matrix products were not in float32."""
-    found = Counter(precision(r) for r in records if not r.diverged)
-    total, plain = found.total(), found.pop("float32", 0)
-    counts = [f"{rounded} in {n} of {total} Runs" for rounded, n in sorted(found.items())]
-    rest = ", else in float32" if plain else ""
-    return f" Matrix products: {', '.join(counts)}{rest}." if counts else ""
 
 
 def save(table: Table, stem: Path) -> list[Path]:

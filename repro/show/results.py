@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
+from repro.judge.evidence import Books, books
+from repro.judge.measures import whole_set
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
-from repro.show.layout import Table, bound, records_of
+from repro.show.layout import NOT_MEASURED, Table, bound, error
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -30,12 +31,12 @@ def page(store: Store, p: Profile | None) -> str:
     """All of a profile's results, for `results/README.md`. Raises RecordError, MachineError."""
     if p is None:
         return f"{HEAD}\n\n{NONE}\n"
-    records = store.records(p.name)
+    records, found = store.records(p.name), books(store, p.name)
     hierarchies = [r for r in records if not r.run.data.labels]
     ladders = [r for r in records if r.run.data.labels]
-    found = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
+    built = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
     tables = [
-        *(made_by(table, records, p) for table in found),
+        *(made_by(table, found, p) for table in built),
         *([_every_run(hierarchies, p)] if hierarchies else []),
         *([_every_ladder(ladders, p)] if ladders else []),
     ]
@@ -51,7 +52,8 @@ def summary(store: Store, p: Profile | None) -> str:
     """Table 1 in short and one figure, for the project's README. Raises RecordError."""
     if p is None:
         return NONE
-    whole = made_by(scripts.load("tables", "table1").build(store, p.name), store.records(p.name), p)
+    table1 = scripts.load("tables", "table1").build(store, p.name)
+    whole = made_by(table1, books(store, p.name), p)
     keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; published:"
@@ -66,11 +68,11 @@ def summary(store: Store, p: Profile | None) -> str:
     return f"{table.markdown()}\n![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
 
 
-def made_by(table: Table, records: list[Record], p: Profile) -> Table:
+def made_by(table: Table, found: Books, p: Profile) -> Table:
     """With a last column: what trains the Runs of each row, by their ids."""
     if not table.cells:
         return table
-    ids = ([run for c in of for run in _ids(c, records, p)] for of in table.cells)
+    ids = ([run for c in of for run in _ids(c, found, p)] for of in table.cells)
     rows = zip(table.rows, ids, strict=True)
     return replace(
         table,
@@ -89,9 +91,10 @@ def shown(folder: str, records: list[Record]) -> list[str]:
     ]
 
 
-def _ids(of: Cell, records: list[Record], p: Profile) -> list[str]:
+def _ids(of: Cell, found: Books, p: Profile) -> list[str]:
     """Of the recorded Runs of a cell, or of the first that is missing."""
-    return [r.run.id for r in records_of(of, records, p)] or [run_of(of, p).id]
+    e = found.of(of)
+    return [*e.ids, *(r.run.id for r in e.diverged)] or [run_of(of, p).id]
 
 
 def _training(names: Sequence[str], p: Profile) -> str:
@@ -117,22 +120,29 @@ def _headline(records: list[Record], p: Profile) -> str:
 
 
 def _every_run(records: list[Record], p: Profile) -> Table:
-    note = "Nats per example, higher is better; s.e.: standard error of L_K over images."
+    note = (
+        "Nats per example, higher is better, on the whole test set: L_K by regression on L_1 where"
+        " it was measured on the first images only, ± the error of that; s.e.: of L_K over the"
+        " images it was measured on."
+    )
     others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
     if named := ", ".join(f"`{run.id}`" for run in others):
         note += f" On another grey scale, so of other data and not comparable: {named}."
     columns = ("L_1 train", "L_1 test", "L_K test", "K", "s.e.", "active units, z_1 upward")
 
-    def numbers(f: dict[str, Any]) -> tuple[str, ...]:
-        bounds = (bound(f[name]) for name in ("L1_train", "L1_test", "LK_test"))
+    def numbers(r: Record) -> tuple[str, ...]:
+        f, whole = r.final, whole_set(r)
+        lk = NOT_MEASURED if whole is None else bound(whole[0])
+        lk += f" ± {error(whole[1])}" if whole and whole[1] else ""
+        bounds = (bound(f["L1_train"]), bound(f["L1_test"]), lk)
         return (*bounds, str(f["K"]), bound(f["LK_se"]), "-".join(map(str, f["active_units"])))
 
     return _of_each("Every published Run", note, columns, records, numbers, p)
 
 
 def _every_ladder(records: list[Record], p: Profile) -> Table:
-    def numbers(f: dict[str, Any]) -> tuple[str, ...]:
-        return f"{f['error_percent']:.2f}", f"{f['error_se']:.2f}"
+    def numbers(r: Record) -> tuple[str, ...]:
+        return f"{r.final['error_percent']:.2f}", f"{r.final['error_se']:.2f}"
 
     columns, note = ("test error, %", "s.e."), "s.e.: over test images."
     return _of_each("Every published Ladder network", note, columns, records, numbers, p)
@@ -143,7 +153,7 @@ def _of_each(
     note: str,
     columns: tuple[str, ...],
     records: list[Record],
-    numbers: Callable[[dict[str, Any]], tuple[str, ...]],
+    numbers: Callable[[Record], tuple[str, ...]],
     p: Profile,
 ) -> Table:
     """A row a record, beginning with its folder."""
@@ -151,7 +161,7 @@ def _of_each(
     rows = tuple(
         (
             f"[`{r.run.id}`]({p.name}/{r.run.id})",
-            *((_lost(r), *empty) if r.diverged else numbers(r.final)),
+            *((_lost(r), *empty) if r.diverged else numbers(r)),
             _training([r.run.id], p),
         )
         for r in records

@@ -9,16 +9,14 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro.show.plotting import matplotlib
 
 import matplotlib.style
-import numpy as np
 import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,13 +24,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from repro.judge.measures import PUBLISHED, data_version
-from repro.plan.experiments import EXPERIMENTS, label_of
-from repro.plan.experiments.grid import Cell, cell_of
-from repro.plan.profiles import Profile, run_of
+from repro.judge.evidence import Evidence, books
+from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as profile_named
 from repro.show import scripts
-from repro.store import Record, Store
+from repro.show.words import other_data, seed_note
+from repro.store import Store
 from repro.store.files import write_file
 
 Draw = Callable[[Store, str], Figure]
@@ -77,67 +74,22 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
 }
 CAPTION_SIZE = 7.5
 MARGIN = 0.06  # inches left and right of the caption
-NOT_RUN = "not run"
 
 
-@dataclass(frozen=True, eq=False)
-class Seeds:
-    """All records of one cell, by seed; `other`: of another configuration than the profile's."""
-
-    cell: Cell
-    done: tuple[Record, ...]
-    diverged: tuple[Record, ...]
-    other: tuple[Record, ...]
-
-    @property
-    def state(self) -> str:
-        """Empty where there is something to draw, else why there is not."""
-        if self.done:
-            return ""
-        if self.diverged:
-            return f"diverged at epoch {self.diverged[0].final['diverged_at']}"
-        return "other configuration" if self.other else NOT_RUN
-
-    @property
-    def label(self) -> str:
-        """The variant's name, followed by the reason where nothing can be drawn."""
-        name = label_of(self.cell)
-        return f"{name} ({self.state})" if self.state else name
-
-    @property
-    def colour(self) -> str:
-        return COLOURS[self.cell.variant]
+def colour(e: Evidence) -> str:
+    """Of its variant, in every figure."""
+    return COLOURS[e.cell.variant]
 
 
-def first_seed(seeds: Iterable[Seeds]) -> str:
+def first_seed(found: Iterable[Evidence]) -> str:
     """A sentence for figures that show single Runs although there are more."""
-    return " Shown: the lowest seed." if any(len(s.done) > 1 for s in seeds) else ""
+    return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
 
 
-def gather(store: Store, profile: str, experiment: str) -> list[Seeds]:
-    """The records of an experiment's cells, in grid order. Raises UsageError, RecordError."""
-    p = profile_named(profile)
-    found: dict[Cell, list[Record]] = {cell: [] for cell in EXPERIMENTS[experiment]}
-    for record in sorted(store.records(profile), key=lambda r: r.run.seed):
-        if (cell := cell_of(record.run)) in found:
-            found[cell].append(record)
-    return [sort_out(cell, records, p) for cell, records in found.items()]
-
-
-def sort_out(cell: Cell, records: list[Record], p: Profile) -> Seeds:
-    mine = [r for r in records if r.run == run_of(cell, p, r.run.seed)]
-    return Seeds(
-        cell,
-        done=tuple(r for r in mine if not r.diverged),
-        diverged=tuple(r for r in mine if r.diverged),
-        other=tuple(r for r in records if r not in mine),
-    )
-
-
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Over seeds; the standard deviation of a single one is NaN."""
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return float(np.mean(values)), sd
+def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:
+    """What answers an experiment's cells, in grid order. Raises UsageError, RecordError."""
+    found = books(store, profile_named(profile).name)
+    return [found.of(cell) for cell in EXPERIMENTS[experiment]]
 
 
 def journal(draw: Draw) -> Draw:
@@ -170,13 +122,13 @@ def write_in(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED)
 
 
-def add_caption(fig: Figure, text: str, profile: str, seeds: Iterable[Seeds]) -> None:
+def add_caption(fig: Figure, text: str, profile: str, found: Iterable[Evidence]) -> None:
     """Add room below the panels for what is shown, profile, seeds and divergence."""
-    p, seeds = profile_named(profile), list(seeds)
+    p, found = profile_named(profile), list(found)
     protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
     number, _, rest = text.partition(". ")
-    summary = p.ladder.summary if any(s.cell.labels for s in seeds) else p.summary
-    rest += f"{data_note(seeds)} Profile {p.name} ({summary}). {seed_note(seeds)}"
+    summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
+    rest += f"{other_data(found)} Profile {p.name} ({summary}). {seed_note(found)}"
     whole = f"{number}{protocol}. {rest}"
     width, height = fig.get_size_inches()
     fig.set_label(whole)
@@ -210,32 +162,6 @@ def wrapped(text: str, inches: float) -> list[str]:
         else:
             lines[-1] = longer
     return lines
-
-
-def data_note(seeds: Iterable[Seeds]) -> str:
-    """A sentence for Runs on another version of a data set than the paper's."""
-    found = {(s.cell.data, data_version(r)) for s in seeds for r in s.done}
-    other = sorted(f"{version} {name.upper()}" for name, version in found if version != PUBLISHED)
-    return f" Trained on {', '.join(other)}: other data than the paper's." if other else ""
-
-
-def seed_note(seeds: list[Seeds]) -> str:
-    """How many seeds were drawn, and which Runs diverged."""
-    counts = sorted({len(s.done) for s in seeds if s.done})
-    if not counts:
-        note = "No finished Run."
-    elif counts == [1]:
-        note = "1 seed."
-    elif len(counts) == 1:
-        note = f"{counts[0]} seeds."
-    else:
-        note = f"{counts[0]} to {counts[-1]} seeds."
-    for s in seeds:
-        for r in s.diverged:
-            note += f" {r.run.id} diverged at epoch {r.final['diverged_at']}."
-        for r in s.other:
-            note += f" {r.run.id} is of another configuration and not shown."
-    return note
 
 
 def as_math(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from repro.judge.measures import precision
+from repro.judge.measures import numbers, precision
 from repro.show.report.content import Page
 from repro.show.report.ledger import LEGEND
 from repro.store import Record
@@ -24,31 +24,37 @@ MINUS = r"(?<![\w-])-(?=\d)|(?<= )-(?= )"  # before a number, or between two
 NUMBER = r"[-+]?[\d,]*\.?\d+"
 
 TONES = {  # how a verdict or state is coloured; its word is always written too
-    "good": ("reproduced", "better", "holds", "done"),
-    "fair": ("one seed", "running"),
-    "bad": ("short", "fails", "failed", "diverged"),
+    "good": ("reproduced", "holds", "done"),
+    "fair": ("one seed", "undecided", "running"),
+    "bad": ("different", "fails", "failed", "diverged"),
     "reduced": ("reduced protocol", "other data", "other configuration"),
     "none": ("not run", "missing", "data missing"),
     "quoted": ("quoted",),
 }
 TONE_OF = {verdict: tone for tone, verdicts in TONES.items() for verdict in verdicts}
 VERDICTS = {
-    "reproduced": "within tolerance of the published value, mean of at least three seeds",
-    "one seed": "within tolerance, with fewer than three seeds",
-    "better": "beyond tolerance on the good side",
-    "short": "beyond tolerance on the bad side, or diverged for every seed",
-    "holds": "a claim whose predicate is met by Runs of the published protocol",
-    "fails": "a claim whose predicate is not met by them",
+    "reproduced": "equivalent to the published value: the 90% interval of the difference, of at least"
+    " three seeds, lies within the margin (two one-sided tests at 5%)",
+    "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
+    " said beside it, and a better bound asks for a cause as much as a worse one",
+    "undecided": "that interval reaches into the margin and beyond it: more seeds would decide",
+    "one seed": "fewer than three seeds, or no spread over trainings is known: not judged",
+    "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
+    "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
     "reduced protocol": "trained or scored with less than the published protocol: shows that the"
     " path works, reproduces nothing",
     "other data": "another grey scale, or another version of the data, than the target's",
+    "other configuration": "the records of that name are not the profile's Runs: not counted",
     "quoted": "the paper took the number from another paper",
     "not run": "no record answers it",
 }
-METRICS = {  # of final.json: heading, digits
+METRICS = {  # as `numbers` names them: heading, digits
     "L1_train": ("L_1 train", 2),
     "L1_test": ("L_1 test", 2),
-    "LK_test": ("L_K test", 2),
+    "LK_whole": ("L_K test, whole set", 2),
+    "LK_whole_error": ("± (regression)", 2),
+    "L1_beside_LK": ("L_1, images of L_K", 2),
+    "LK_test": ("L_K", 2),
     "K": ("K", 0),
     "LK_se": ("s.e. (images)", 2),
     "LK_mc_error": ("MC error", 3),
@@ -121,7 +127,7 @@ def _environment() -> Environment:
         number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
         numeric=numeric, breakable=breakable, duration=duration, moment=moment,
     )  # fmt: skip
-    env.globals.update(metrics=metrics, versions=versions, precision=precision)
+    env.globals.update(metrics=metrics, versions=versions, precision=precision, numbers=numbers)
     return env
 
 
@@ -197,7 +203,7 @@ def moment(stamp: object) -> str:
 
 def metrics(records: Iterable[Record]) -> dict[str, tuple[str, int]]:
     """The metrics that any of these records holds."""
-    held = {name for r in records for name, value in r.final.items() if value is not None}
+    held = {name for r in records for name, value in numbers(r).items() if value is not None}
     return {name: shown for name, shown in METRICS.items() if name in held}
 
 

@@ -1,0 +1,45 @@
+"""What a choice changes, beside what training again would change. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repro.judge.estimate import LEVEL, Estimate
+from repro.judge.evidence import Books, images_error
+from repro.plan.experiments.grid import Cell
+
+UNKNOWN = "one training: noise unknown"
+INSIDE = "inside the noise"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of one metric, nats per example; `by` has the error of training both again."""
+
+    by: Estimate
+    over_images: float  # standard error over images alone
+    outcome: str  # inside the noise, higher, lower, or that the noise is not known
+
+    @property
+    def error(self) -> float:
+        return self.by.error if self.by.known else self.over_images
+
+
+def changes(found: Books, default: Cell, others: Sequence[Cell], name: str) -> dict[Cell, Change]:
+    """Of every cell that has run, if the default has: corrected for their number (Bonferroni)."""
+    base = found.of(default)
+    ran = [c for c in others if found.of(c).trainings] if base.trainings else []
+    return {c: _change(found, c, default, name, LEVEL / (2 * len(ran))) for c in ran}
+
+
+def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) -> Change:
+    by = found.difference(cell, default, name)
+    ours, base = found.of(cell), found.of(default)
+    common = [s for s in ours.by_seed if s in base.by_seed]
+    images = images_error(ours.only(common).done, base.only(common).done, name) if common else 0.0
+    low, high = by.interval(level)
+    if not by.known:
+        return Change(by, images, UNKNOWN)
+    outcome = "higher" if low > 0 else "lower" if high < 0 else INSIDE
+    return Change(by, images, outcome)

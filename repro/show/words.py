@@ -1,0 +1,44 @@
+"""What tables and figures say in words of the records that they show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from repro.judge.evidence import Evidence, named
+from repro.judge.measures import precision
+from repro.plan.profiles import Profile
+
+
+def protocol(p: Profile) -> str:
+    """What a title says of a profile that is not the published protocol."""
+    return "" if p.published_protocol else " (reduced protocol, not a reproduction)"
+
+
+def seed_note(found: Sequence[Evidence]) -> str:
+    """How many seeds count; which Runs diverged, are replicates or of another configuration."""
+    counts = sorted({e.seeds for e in found if e.seeds})
+    if not counts:
+        note = "No finished Run."
+    elif len(counts) == 1:
+        note = f"{counts[0]} seed{'s' if counts[0] > 1 else ''}."
+    else:
+        note = f"{counts[0]} to {counts[-1]} seeds."
+    return note + named(found)
+
+
+def other_data(found: Iterable[Evidence]) -> str:
+    """A sentence for Runs on another version of a data set than the paper's."""
+    versions = {(e.cell.data, e.other_version) for e in found if e.other_version}
+    other = ", ".join(sorted(f"{version} {name.upper()}" for name, version in versions))
+    return f" Ours is on {other}: other data than the paper's." if other else ""
+
+
+def rounding(found: Iterable[Evidence]) -> str:
+    """A sentence for Runs whose matrix products were not in float32."""
+    trainings = {r.run.id: precision(r) for e in found for r in e.trainings}
+    counts = Counter(trainings.values())
+    total, plain = counts.total(), counts.pop("float32", 0)
+    said = [f"{rounded} in {n} of {total} Runs" for rounded, n in sorted(counts.items())]
+    rest = ", else in float32" if plain else ""
+    return f" Matrix products: {', '.join(said)}{rest}." if said else ""
