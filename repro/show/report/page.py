@@ -33,8 +33,8 @@ TONES = {  # how a verdict or state is coloured; its word is always written too
 }
 TONE_OF = {verdict: tone for tone, verdicts in TONES.items() for verdict in verdicts}
 VERDICTS = {
-    "reproduced": "equivalent to the published value: the 90% interval of the difference, of at least"
-    " three seeds, lies within the margin (two one-sided tests at 5%)",
+    "reproduced": "equivalent to the published value: the 90% interval of the difference, of three"
+    " seeds or more, lies within the margin (two one-sided tests at 5%)",
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
     "undecided": "that interval reaches into the margin and beyond it: more seeds would decide",

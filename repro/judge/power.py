@@ -1,0 +1,103 @@
+"""Which differences a number of seeds can tell apart: by simulation of the tests that judge.
+
+A store's own spread over trainings where it is known, else an assumed one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from repro.judge.estimate import LEVEL
+from repro.judge.targets.target import (
+    BINARISATION_NATS,
+    ENOUGH_SEEDS,
+    LADDER_POINTS,
+    LADDER_SEEDS,
+    MNIST_NATS,
+)
+
+SEEDS = (1, 3, 5, 10)
+DRAWS = 20_000
+USUAL = 0.8  # a difference is told apart if so many of such replications find it
+STEPS = 400  # of the search for it, up to five margins
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is replicated: spread over trainings, margin, and the errors that seeds do not lower."""
+
+    name: str
+    unit: str
+    sd: float
+    margin: float
+    fixed: float  # standard deviation
+    fixed_df: float = math.inf
+
+
+@dataclass(frozen=True)
+class Power:
+    """Of a number of seeds; None where no test can be made.
+
+    passes: share of perfect replications that come out as reproduced. different: the smallest
+    difference from a published number that is called different. apart: the smallest difference of
+    two models of ours that is; both in USUAL of all replications.
+    """
+
+    seeds: int
+    passes: float | None
+    different: float | None
+    apart: float
+
+
+def bounds(sd: float) -> Setting:
+    """Of a bound on a binarised test set."""
+    return Setting("bound", "nats", sd, MNIST_NATS, math.sqrt(2) * BINARISATION_NATS)
+
+
+def ladder(sd: float) -> Setting:
+    """Of a Ladder network's test error, against a published mean over as many seeds."""
+    fixed = sd / math.sqrt(LADDER_SEEDS)
+    return Setting("test error", "points", sd, LADDER_POINTS, fixed, LADDER_SEEDS - 1)
+
+
+def power(s: Setting, seeds: int, floor_df: float) -> Power:
+    """By simulation. floor_df: degrees of freedom of the spread that one or two seeds borrow."""
+    rng = np.random.default_rng([seeds, 0])
+    own = seeds >= ENOUGH_SEEDS
+    df = seeds - 1 if own else floor_df
+    var = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds
+    apart = _smallest(s, rng.normal(0, s.sd * math.sqrt(2 / seeds), DRAWS), 2 * var, 2 * df, 0.0)
+    if not own:
+        return Power(seeds, None, None, apart)
+    mean = rng.normal(0, math.hypot(s.sd / math.sqrt(seeds), s.fixed), DRAWS)
+    half = _half(var + s.fixed**2, _welch(var, df, s.fixed**2, s.fixed_df))
+    passes = float(np.mean(np.abs(mean) + half <= s.margin))
+    beyond = _search(s, lambda d: float(np.mean(mean + d - half > s.margin)))
+    return Power(seeds, passes, beyond, apart)
+
+
+def _welch(a: np.ndarray, df: float, b: float, b_df: float) -> np.ndarray:
+    return np.asarray((a + b) ** 2 / (a * a / df + b * b / b_df))
+
+
+def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
+    """Half the width of the interval that leaves LEVEL on each side."""
+    return np.asarray(stdtrit(np.minimum(df, 1e9), 1 - LEVEL) * np.sqrt(var))
+
+
+def _smallest(s: Setting, mean: np.ndarray, var: np.ndarray, df: float, beyond: float) -> float:
+    half = _half(var, df)
+    return _search(s, lambda d: float(np.mean(mean + d - half > beyond)))
+
+
+def _search(s: Setting, found: Callable[[float], float]) -> float:
+    """The smallest difference that is found in USUAL of all replications."""
+    for d in np.linspace(0, 5 * s.margin, STEPS + 1):
+        if found(float(d)) >= USUAL:
+            return float(d)
+    return math.inf

@@ -1,0 +1,73 @@
+"""How far trainings of one configuration lie apart, by rounding alone and by seed. No torch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from scipy.special import chdtri
+
+from repro.judge.evidence import Books, books
+from repro.judge.measures import metric
+from repro.plan.experiments import ladder
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.profiles import profile, run_of
+from repro.store import Record, Store
+
+STUDIED = tuple(Cell("mnist", variant, MAX_DEPTH) for variant in ("lvae_bn_wu", "lvae_wu"))
+ASSUMED = {"bound": 0.2, "test error": 0.37}  # nats; points, as Rasmus et al. give it
+ASSUMED_DF = 2
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviation of one number over `n` trainings, with its 95% interval."""
+
+    n: int
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """A spread to reckon with, and where it comes from."""
+
+    sd: float
+    df: float
+    source: str
+
+
+def of(values: list[float]) -> Spread | None:
+    """None of fewer than two; the interval is that of normal values."""
+    n = len(values)
+    if n < 2:
+        return None
+    mean = math.fsum(values) / n
+    squares = math.fsum((v - mean) ** 2 for v in values)
+    low, high = (math.sqrt(squares / float(chdtri(n - 1, q))) for q in (0.025, 0.975))
+    return Spread(n, math.sqrt(squares / (n - 1)), low, high)
+
+
+def by_rounding(found: Books, cell: Cell, name: str) -> tuple[list[Record], Spread | None]:
+    """Over the replicates of that seed of a cell which has most of them."""
+    replicates = max(found.of(cell).by_seed.values(), key=len, default=[])
+    return replicates, of([metric(r, name) for r in replicates])
+
+
+def by_seed(found: Books, cell: Cell, name: str) -> tuple[int, Spread | None]:
+    """Over seeds, each the mean of its replicates."""
+    e = found.of(cell)
+    return e.seeds, of([float(v) for v in e.values(functools.partial(metric, name=name))])
+
+
+def known(store: Store, profile_name: str, quantity: str) -> Known:
+    """Of `bound` (L_1 of MNIST's 5-layer LVAE) or `test error` (Ladder network, 100 labels)."""
+    found, p = books(store, profile_name), profile(profile_name)
+    cell = STUDIED[0] if quantity == "bound" else ladder.cell("full")
+    name = "L1_test" if quantity == "bound" else "error_percent"
+    var, df = found.spread(run_of(cell, p), functools.partial(metric, name=name))
+    if not df:
+        return Known(ASSUMED[quantity], ASSUMED_DF, "assumed, as none is known here")
+    return Known(math.sqrt(var), df, f"of this profile's Runs, {df:.0f} degrees of freedom")
