@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
@@ -38,11 +39,17 @@ def build(store: Store, profile_name: str) -> Table:
 
 def row(s: Setting, found: Power) -> tuple[str, ...]:
     passes = "–" if found.passes is None else f"{found.passes:.0%}"
-    different = "–" if found.different is None else f"{found.different:.2f} {s.unit}"
+    different = "–" if found.different is None else amount(s, found.different)
     return (
         *(s.name, str(found.seeds), f"{s.sd:.2f} {s.unit}", f"{s.margin:.2f} {s.unit}"),
-        *(passes, different, f"{found.apart:.2f} {s.unit}"),
+        *(passes, different, amount(s, found.apart)),
     )
+
+
+def amount(s: Setting, difference: float) -> str:
+    """The search for it ends at five margins."""
+    known = math.isfinite(difference)
+    return f"{difference:.2f} {s.unit}" if known else f"> {5 * s.margin:g} {s.unit}"
 
 
 if __name__ == "__main__":

@@ -93,11 +93,11 @@ class Evidence:
         """What a reader must know of the records, in the same words everywhere."""
         said = [f"{why}, not counted: {r.run.id}" for r, why in self.left_out]
         said += [
-            f"{r.run.id} diverged at epoch {r.final['diverged_at']}, not counted"
+            f"diverged at epoch {r.final['diverged_at']}, not counted: {r.run.id}"
             for r in self.diverged
         ]
         said += [
-            f"{' and '.join(r.run.id for r in of)} are replicates of one Run: their mean counts"
+            f"replicates of one Run, whose mean counts: {', '.join(r.run.id for r in of)}"
             for of in self.by_seed.values()
             if len(of) > 1
         ]
@@ -195,14 +195,16 @@ class Books:
     def spread(self, run: Run, read: Read) -> tuple[float, float]:
         """Variance of one training's value by seed and rounding, and its degrees of freedom.
 
-        From the trainings of that Run where there are three or more, else from every group of
-        trainings of that kind of model, at that depth or deeper; (0, 0) where nothing is known.
+        From the trainings of that Run where there are three or more, else of models with batch
+        norm like it, or without, at that depth or deeper; else of any at that depth or deeper.
+        (0, 0) where nothing is known.
         """
         own = run.with_seed(1).hash
-        like = [g for g in self.repeated if _stands_for(g[0].run, run)]
-        enough = [g for g in like if len(g) > 2 and g[0].run.with_seed(1).hash == own]
+        deep = [g for g in self.repeated if _as_deep(g[0].run, run)]
+        enough = [g for g in deep if len(g) > 2 and g[0].run.with_seed(1).hash == own]
+        alike = [g for g in deep if _normalised(g[0].run) == _normalised(run)]
         values = []
-        for group in enough or like:
+        for group in enough or alike or deep:
             with contextlib.suppress(RecordError):  # of records older than the number
                 values.append([float(read(r)) for r in group])
         df = sum(len(v) - 1 for v in values)
@@ -238,11 +240,15 @@ class Books:
         return d.plus(images_error(ours.done, other.done, name) ** 2)
 
 
-def _stands_for(repeated: Run, run: Run) -> bool:
-    """Whether the spread of some trainings may stand for that of another Run's."""
+def _as_deep(repeated: Run, run: Run) -> bool:
+    """Whether some trainings are of that data set and kind of model, and as deep or deeper."""
     if (repeated.data.name, repeated.data.labels) != (run.data.name, run.data.labels):
         return False
     return repeated.model.depth >= run.model.depth
+
+
+def _normalised(run: Run) -> bool:
+    return bool(run.data.labels) or run.hierarchy.batch_norm
 
 
 def books(store: Store, profile: str) -> Books:

@@ -70,4 +70,4 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     var, df = found.spread(run_of(cell, p), functools.partial(metric, name=name))
     if not df:
         return Known(ASSUMED[quantity], ASSUMED_DF, "assumed, as none is known here")
-    return Known(math.sqrt(var), df, f"of this profile's Runs, {df:.0f} degrees of freedom")
+    return Known(math.sqrt(var), df, f"of this profile's Runs (degrees of freedom: {df:.0f})")
