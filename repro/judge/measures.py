@@ -7,6 +7,7 @@ that does not hold what it should.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,25 @@ def whole_set(record: Record) -> tuple[float, float] | None:
     slope, at = np.polyfit(x, y, 1)
     var = float(np.sum((y - slope * x - at) ** 2)) / (n - 2)
     return float(at + slope * every.mean()), math.sqrt(var / n * (1 - n / N))
+
+
+@dataclass(frozen=True)
+class CurveOfK:
+    """Mean L_k over the images of L_K at some k, and the last one without its bias."""
+
+    k: list[int]
+    bound: list[float]
+    corrected: float | None  # by the jackknife; no bound
+
+
+def curve_of_k(record: Record) -> CurveOfK | None:
+    """None of a record that is older than the curve, or of a single sample."""
+    raw = record.final.get("LK_curve")
+    if not isinstance(raw, dict) or not {"k", "bound"} <= set(raw) or len(raw["k"]) < 2:
+        return None
+    if not all(map(math.isfinite, raw["bound"])):
+        return None
+    return CurveOfK(raw["k"], raw["bound"], record.final.get("LK_corrected"))
 
 
 def numbers(record: Record) -> dict[str, Any]:

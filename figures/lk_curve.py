@@ -1,0 +1,69 @@
+"""L_k against k: how far the bound still rises, and what it would reach without bias."""
+
+from __future__ import annotations
+
+import sys
+
+from repro.show.style import (
+    MARKERS,
+    PANEL,
+    add_caption,
+    colour,
+    first_seed,
+    gather,
+    journal,
+    main,
+    say,
+)
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.judge.evidence import Evidence
+from repro.judge.measures import curve_of_k
+from repro.plan.experiments import label_of
+from repro.store import Store
+
+EXPERIMENT = "figure5"  # the four 5-layer models
+NOT_MEASURED = "not measured: `repro evaluate` scores a Run of runs/ again"
+
+
+@journal
+def draw(store: Store, profile: str) -> Figure:
+    """One panel. Raises UsageError, RecordError."""
+    cells = gather(store, profile, EXPERIMENT)
+    fig = Figure(figsize=(PANEL, 2.9))
+    ax = fig.add_subplot()
+    measured = [e for e in cells if e.done and curve_of_k(e.done[0])]
+    for e in measured:
+        curve(ax, e)
+    if measured:
+        ax.set_xscale("log")
+        ax.set_xlabel("importance samples, k")
+        ax.set_ylabel(r"$\mathcal{L}_k$ (nats per example)")
+        ax.legend(loc="lower right")
+    else:
+        say(ax, NOT_MEASURED)
+    absent = [label_of(e.cell) for e in cells if e.done and e not in measured]
+    text = (
+        "L_k of the 5-layer models against the number k of importance samples, from one pass, on"
+        " the images of L_K. Dashes: the value that the jackknife corrects for the bias of the"
+        " last k; it is no bound. Weights are heavy-tailed, so even that may be too low."
+        + (f" Not measured: {', '.join(absent)}." if absent else "")
+        + first_seed(measured)
+    )
+    add_caption(fig, f"Curve of L_k. {text}", profile, cells)
+    return fig
+
+
+def curve(ax: Axes, e: Evidence) -> None:
+    found = curve_of_k(e.done[0])
+    assert found is not None, "chosen because it is there"
+    look = {"color": colour(e), "gid": e.cell.variant}
+    ax.plot(found.k, found.bound, marker=MARKERS[e.cell.variant], label=label_of(e.cell), **look)
+    if found.corrected is not None:
+        ax.axhline(found.corrected, linestyle="--", linewidth=0.8, color=colour(e))
+
+
+if __name__ == "__main__":
+    sys.exit(main(draw, __file__))
