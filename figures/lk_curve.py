@@ -24,14 +24,13 @@ from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
 from repro.store import Store
 
-EXPERIMENT = "figure5"  # the four 5-layer models
 NOT_MEASURED = "not measured: `repro evaluate` scores a Run of runs/ again"
 
 
 @journal
 def draw(store: Store, profile: str) -> Figure:
     """One panel. Raises UsageError, RecordError."""
-    cells = gather(store, profile, EXPERIMENT)
+    cells = gather(store, profile, "lk_curve")
     fig = Figure(figsize=(PANEL, 2.9))
     ax = fig.add_subplot()
     measured = [e for e in cells if e.done and curve_of_k(e.done[0])]

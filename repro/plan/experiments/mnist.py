@@ -17,5 +17,6 @@ EXPERIMENTS: dict[str, list[Cell]] = {
     "figure6": [Cell("mnist", v, MAX_DEPTH) for v in ("vae", "lvae_bn_wu")],
     "figure7": [*grid("mnist"), *column("mnist", "lvae_wu")],
     "figure9": [Cell("mnist", "lvae_bn_wu", MAX_DEPTH)],
+    "lk_curve": DEEPEST,
     "mnist": grid("mnist"),
 }
