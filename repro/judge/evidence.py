@@ -29,6 +29,7 @@ NOT_RUN = "not run"
 OTHER_DATA = "other data"
 OTHER_CONFIGURATION = "other configuration"
 Read = Callable[[Record], float]
+Like = Callable[[Record], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,17 +182,18 @@ class Books:
                 groups.setdefault(r.run.with_seed(1).hash, []).append(r)
         return [group for group in groups.values() if len(group) > 1]
 
-    def training_spread(self, e: Evidence, read: Read) -> Estimate:
+    def training_spread(self, e: Evidence, read: Read, like: Like = lambda r: True) -> Estimate:
         """A cell's mean of a quantity, with the error that training again would make of it.
 
         From the trainings of the cell itself where there are three or more, else from every group
-        of the profile's trainings that differ in seed and rounding alone.
+        of the profile's trainings that differ in seed and rounding alone, each one `like` it.
         """
         own = e.estimate(read)
         if len(e.trainings) > 2 and own.known:
             return own
-        like = [g for g in self.repeated if _kind(g[0].run) == _kind(e.trainings[0].run)]
-        values = [[read(r) for r in group] for group in like]
+        kind = _kind(e.trainings[0].run)
+        pool = [g for g in self.repeated if _kind(g[0].run) == kind and all(map(like, g))]
+        values = [[read(r) for r in group] for group in pool]
         df = sum(len(v) - 1 for v in values)
         if not df:
             return own
