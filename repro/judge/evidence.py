@@ -31,6 +31,7 @@ NOT_RUN = "not run"
 OTHER_DATA = "other data"
 OTHER_CONFIGURATION = "other configuration"
 Read = Callable[[Record], float]
+Like = Callable[[Record], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,15 +193,15 @@ class Books:
                 groups.setdefault(r.run.with_seed(1).hash, []).append(r)
         return [group for group in groups.values() if len(group) > 1]
 
-    def spread(self, run: Run, read: Read) -> tuple[float, float]:
+    def spread(self, run: Run, read: Read, like: Like = lambda r: True) -> tuple[float, float]:
         """Variance of one training's value by seed and rounding, and its degrees of freedom.
 
         From the trainings of that Run where there are three or more, else of models with batch
         norm like it, or without, at that depth or deeper; else of any at that depth or deeper.
-        (0, 0) where nothing is known.
+        Each training must be `like` it. (0, 0) where nothing is known.
         """
         own = run.with_seed(1).hash
-        deep = [g for g in self.repeated if _as_deep(g[0].run, run)]
+        deep = [g for g in self.repeated if _as_deep(g[0].run, run) and all(map(like, g))]
         enough = [g for g in deep if len(g) > 2 and g[0].run.with_seed(1).hash == own]
         alike = [g for g in deep if _normalised(g[0].run) == _normalised(run)]
         values = []
@@ -212,12 +213,12 @@ class Books:
             return 0.0, 0.0
         return sum(statistics.variance(v) * (len(v) - 1) for v in values) / df, df
 
-    def training_spread(self, e: Evidence, read: Read) -> Estimate:
+    def training_spread(self, e: Evidence, read: Read, like: Like = lambda r: True) -> Estimate:
         """A cell's mean of a quantity, with the error that training again would make of it."""
         own = e.estimate(read)
         if e.seeds > 2:
             return own
-        var, df = self.spread(e.trainings[0].run, read)
+        var, df = self.spread(e.trainings[0].run, read, like)
         return Estimate(own.mean, var / e.seeds, df) if df else own
 
     def difference(self, a: Cell, b: Cell, name: str) -> Estimate:

@@ -14,10 +14,13 @@ import numpy as np
 
 from repro.errors import RecordError
 from repro.judge.targets.target import ACTIVE_NATS, COLLAPSED_NATS
+from repro.plan.layers import layers
+from repro.plan.run import Run
 from repro.store import Record
 from repro.store.sealed import FINAL, RESTORE
 
 PUBLISHED = "published"  # the version of a data set that the paper used
+PIXELS = 28 * 28  # of MNIST and OMNIGLOT
 PCA_STEPS = 511  # projections are saved in this many steps between their low and high
 
 
@@ -53,12 +56,19 @@ def array(record: Record, file: str, name: str) -> Any:
     return arrays[name]
 
 
+def of_layers(record: Record, name: str) -> Any:
+    """[L]: one finite number a layer of final.json."""
+    values = record.final.get(name)
+    if not isinstance(values, list) or len(values) != record.run.model.depth:
+        raise _damaged(record, FINAL, f"{name} is {values!r}, not one number a layer")
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        raise _damaged(record, FINAL, f"{name} is {values!r}, not finite numbers")
+    return np.array(values, dtype=float)
+
+
 def kl_layers(record: Record) -> Any:
     """[L]: KL term of each layer on the test set."""
-    values = record.final.get("kl_layers")
-    if not isinstance(values, list) or len(values) != record.run.model.depth:
-        raise _damaged(record, FINAL, f"kl_layers is {values!r}, not one number a layer")
-    return np.array(values, dtype=float)
+    return of_layers(record, "kl_layers")
 
 
 def active_layers(record: Record) -> int:
@@ -66,18 +76,20 @@ def active_layers(record: Record) -> int:
     return int(np.sum(kl_layers(record) >= COLLAPSED_NATS))
 
 
-def active_shares(record: Record) -> Any:
-    """[2]: share of all units that is active, at most during warm-up and in the end."""
+def active_at(record: Record, epoch: int | None = None) -> Any:
+    """[ΣZ]: whether each unit is active at the evaluated epoch next to one; None: the last."""
     epochs = array(record, "kl_units", "epochs")
-    active = np.mean(array(record, "kl_units", "test") > ACTIVE_NATS, axis=1)
-    warming = active[epochs <= record.run.schedule.warmup_epochs]
-    return np.array([max(warming, default=0.0), active[np.argmax(epochs)]])
+    if not len(epochs):
+        raise _damaged(record, "kl_units.npz", "holds no evaluated epoch")
+    at = np.argmax(epochs) if epoch is None else np.argmin(np.abs(epochs - epoch))
+    return array(record, "kl_units", "test")[at] > ACTIVE_NATS
 
 
-def gap_of_bounds(record: Record) -> float:
-    """L_K - L_1 over the images that L_K covers: the first ones of the test set."""
-    lk, l1 = array(record, "per_image", "LK"), array(record, "per_image", "L1")
-    return float(np.mean(lk, dtype=float) - np.mean(l1[: len(lk)], dtype=float))
+def gap_of_bounds(record: Record) -> Any:
+    """[N]: L_K - L_1 of each image that L_K covers, L_1 from the same draws where it was saved."""
+    arrays = record.arrays("per_image")
+    lk = array(record, "per_image", "LK").astype(float)
+    return lk - arrays.get("L1_of_LK", array(record, "per_image", "L1"))[: len(lk)]
 
 
 def l1_beside_lk(record: Record) -> float | None:
@@ -150,36 +162,42 @@ def _both(record: Record) -> tuple[Any, Any] | None:
     return (L1, LK) if usable else None
 
 
-def over_fitting(record: Record) -> Any:
-    """[2]: widest train - test gap once beta is full, and fall of the test bound from its best."""
-    curve = record.curve().dropna(subset=["L1_train", "L1_test"])
+def train_test_gap(record: Record) -> float:
+    """L_1 of the training images less that of the test images."""
+    return metric(record, "L1_train") - metric(record, "L1_test")
+
+
+def rise_since(share: float, record: Record) -> float:
+    """How far L_1 of the test images rises to the end, from that share of the epochs on.
+
+    From the evaluated epoch with beta = 1 that is nearest.
+    """
+    curve = record.curve().dropna(subset=["L1_test"])
     rows = curve[curve["beta"] == curve["beta"].max()]
     if rows.empty:
         raise _damaged(record, "curve.csv", "holds no evaluated epoch")
-    gap = (rows["L1_train"] - rows["L1_test"]).max()
-    return np.array([gap, rows["L1_test"].max() - rows["L1_test"].iloc[-1]])
+    at = (rows["epoch"] - share * record.run.schedule.epochs).abs().idxmin()
+    return float(rows["L1_test"].iloc[-1] - rows["L1_test"][at])
+
+
+def parameters(run: Run) -> int:
+    """How many numbers are trained: matrices, shifts, and scales of batch norm."""
+    model = run.hierarchy
+    return sum(
+        d.weights + d.fan_out * (1 + (d.norm and model.batch_norm)) for d in layers(model, PIXELS)
+    )
+
+
+def shares_of_kl(record: Record) -> Any:
+    """[L]: share of each layer in the KL; negative terms count as 0."""
+    kl = np.maximum(kl_layers(record), 0.0)
+    return kl / max(kl.sum(), COLLAPSED_NATS)
 
 
 def effective_layers(share: Any) -> float:
     """exp(entropy) of shares [L]: 1 when one layer holds all, L when all hold the same."""
     positive = share[share > 0]
     return float(np.exp(-np.sum(positive * np.log(positive))))
-
-
-def between_class_share(points: Any, labels: Any) -> float:
-    """Share of the variance of points [N, 2] that lies between the means of their classes [N]."""
-    centred = points - points.mean(axis=0)
-    total = float(np.sum(centred**2))
-    classes = [centred[labels == c] for c in np.unique(labels)]
-    between = sum(len(c) * float(np.sum(c.mean(axis=0) ** 2)) for c in classes)
-    return between / total if total else 0.0
-
-
-def class_shares(record: Record) -> Any:
-    """[L]: between-class share of each layer's two principal components."""
-    labels = array(record, "pca", "labels")
-    layers = range(1, record.run.model.depth + 1)
-    return np.array([between_class_share(projections(record, i), labels) for i in layers])
 
 
 def projections(record: Record, layer: int) -> Any:

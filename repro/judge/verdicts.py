@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence
@@ -28,6 +31,7 @@ REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED = "reproduced", "different", "undecid
 REDUCED, QUOTED = "reduced protocol", "quoted"
 JUDGED = (REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED)
 SILENT = (NOT_RUN, QUOTED)
+BOUND = "LK_test"  # depends on how many samples it was measured with
 BETTER, WORSE = "better", "worse"
 
 
@@ -167,27 +171,65 @@ def _mc_error(target: Target, e: Evidence) -> float | None:
 
 
 def claim_result(claim: Claim, books: Books) -> ClaimResult:
-    """The verdict on a claim, once every cell it speaks of has a finished Run."""
-    found = [books.of(c) for c in claim.cells]
-    notes = list(dict.fromkeys(note for e in found for note in e.notes))
-    if missing := [e for e in found if not e.trainings]:
-        return ClaimResult(claim, NOT_RUN, "; ".join((_missing(missing, len(found)), *notes)))
+    """The verdict on a claim, once every cell it needs has a finished Run."""
+    every = [books.of(c) for c in claim.cells]
+    notes = list(dict.fromkeys(note for e in every for note in e.notes))
+    needed = [books.of(c) for c in claim.needed]
+    if missing := [e for e in needed if not e.trainings]:
+        return ClaimResult(claim, NOT_RUN, "; ".join((_missing(missing, len(needed)), *notes)))
+    found = [e for e in every if e.trainings]
     records = [r for e in found for r in e.trainings]
-    if lacking := [r.run.id for r in records if not set(claim.files) <= r.files]:
-        return ClaimResult(claim, NOT_RUN, f"no {', '.join(claim.files)} in {', '.join(lacking)}")
+    if lacking := _lacking(claim, records):
+        return ClaimResult(claim, NOT_RUN, lacking)
     versions = sorted({e.other_version for e in found} - {""})
     notes += [f"on {v} data, not the published set" for v in versions]
-    contrasts, text = claim.test(books)
+    with np.errstate(invalid="ignore"):
+        contrasts, text = claim.test(books)
+    if broken := [c.name for c in contrasts if not math.isfinite(c.margin.mean + c.margin.var)]:
+        return ClaimResult(claim, NOT_RUN, f"no finite number: {broken[0]}")
     seeds = min(e.seeds for e in found)
     outcome = all_positive([c.margin for c in contrasts])
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))
     verdict = outcome
-    if not all(e.protocol for e in found):
+    if not all(e.protocol for e in found) or _scored_otherwise(claim, books, records):
         words = {"holds": "met", "fails": "not met"}
         evidence = f"{words.get(outcome, outcome)} at this budget: {evidence}"
         verdict = REDUCED
     return ClaimResult(claim, verdict, evidence, seeds, tuple(contrasts))
+
+
+def _lacking(claim: Claim, records: Sequence[Record]) -> str:
+    """What records do not hold that a claim reads; empty where all is there."""
+    if without := [r.run.id for r in records if not set(claim.files) <= r.files]:
+        return f"no {', '.join(claim.files)} in {', '.join(without)}"
+    for name in claim.metrics:
+        if without := [r.run.id for r in records if not _finite(r.final.get(name))]:
+            return f"no finite {name} in {', '.join(without)}: `repro evaluate` measures it"
+    scorings = {_scoring(r): r.run.id for r in records} if BOUND in claim.metrics else {}
+    if len(scorings) > 1:
+        unlike = (f"L_{k} on {images} images in {run}" for (k, images), run in scorings.items())
+        return f"bounds that cannot be compared: {', '.join(unlike)}"
+    if any(k == 1 for k, _ in scorings):
+        return "L_K of K = 1 is no more than L_1"
+    return ""
+
+
+def _finite(value: Any) -> bool:
+    """Whether it is a finite number, or a list of them."""
+    values = value if isinstance(value, list) and value else [value]
+    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+
+
+def _scoring(record: Record) -> tuple[Any, Any]:
+    return record.final.get("K"), record.final.get("LK_images")
+
+
+def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> bool:
+    """Whether L_K of a published-protocol Run is of another K than published."""
+    if BOUND not in claim.metrics or books.p is None or not books.p.published_protocol:
+        return False
+    return any(r.final.get("K") != r.run.evaluation.importance_samples for r in records)
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
-from repro.judge.estimate import Estimate
-from repro.judge.evidence import Books
-from repro.judge.measures import metric
+import numpy as np
+
+from repro.judge.estimate import Estimate, of_seeds
+from repro.judge.evidence import Books, images_error, same_images
+from repro.judge.measures import array, metric
+from repro.judge.targets.target import BINARISATION_NATS
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
 from repro.store import Record
@@ -24,6 +27,7 @@ VAE, VAE_BN, VAE_BN_WU, LVAE = DEEPEST
 VAES = (VAE, VAE_BN, VAE_BN_WU)
 WARMED = tuple(c for c in DEEPEST if VARIANTS[c.variant].warmup)
 
+OfImages = Callable[[Record], Any]  # [N], one number an image
 Judgement = tuple[Sequence["Contrast"], str]
 
 
@@ -50,9 +54,10 @@ class Contrast:
 class Claim:
     """A published statement (`text`) and the test of it, in words and as a function.
 
-    `test` is given the records of a profile, sorted by cell, every one of `cells` with a finished
-    Run; it answers with the contrasts that must all be positive, and with the numbers in words.
-    `files` are the arrays it reads.
+    `test` is given the records of a profile, sorted by cell, every one of `required` (by default
+    all of `cells`) with a finished Run; it answers with the contrasts that must all be positive,
+    and with the numbers in words. `files` are the arrays it reads, `metrics` what it reads of
+    final.json: every record must hold them, and of `LK_test` one K and as many images.
     """
 
     id: str
@@ -62,6 +67,13 @@ class Claim:
     cells: tuple[Cell, ...]
     test: Callable[[Books], Judgement]
     files: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    required: tuple[Cell, ...] | None = None
+
+    @property
+    def needed(self) -> tuple[Cell, ...]:
+        """Cells without which nothing can be said; the others count where they ran."""
+        return self.cells if self.required is None else self.required
 
 
 def at_least(name: str, quantity: Estimate, threshold: float) -> Contrast:
@@ -73,8 +85,119 @@ def at_most(name: str, quantity: Estimate, threshold: float) -> Contrast:
 
 
 def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estimate:
-    """A number of a cell's Runs, with the error that training again would make of it."""
-    return found.training_spread(found.of(cell), read)
+    """A number of a cell's Runs, with the error that training again would make of it.
+
+    Where the cell has too few of them, from trainings of its family and depth.
+    """
+    e = found.of(cell)
+    first = e.trainings[0]
+    kind = first.run.model.family, first.run.model.depth
+    return found.training_spread(
+        e, read, lambda r: (r.run.model.family, r.run.model.depth) == kind and _holds(r, first)
+    )
+
+
+def _holds(record: Record, other: Record) -> bool:
+    """Whether whatever is read of the other can be read of a record."""
+    return record.files >= other.files and record.final.keys() >= other.final.keys()
+
+
+def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -> Estimate:
+    """A weighted sum over cells of a mean over images.
+
+    Errors of training, and over images: of the weighted sum where all cells have the same images.
+    """
+    total = Estimate(0.0)
+    for cell, weight in weights.items():
+        part = _over_training(found, cell, of_images)
+        total = Estimate(total.mean + weight * part.mean, total.var, total.df)
+        total = total.plus(weight**2 * part.var, part.df)
+    firsts = [found.of(c).done[0] for c in weights]
+    values = [w * of_images(r) for w, r in zip(weights.values(), firsts, strict=True)]
+    alike = all(same_images(a, b) for a, b in combinations(firsts, 2))
+    if alike and len({len(v) for v in values}) == 1:
+        values = [np.sum(values, axis=0)]
+    return total.plus(math.fsum(_error(v) ** 2 for v in values))
+
+
+def _over_training(found: Books, cell: Cell, of_images: OfImages) -> Estimate:
+    """Of a mean over images, with the error of training alone."""
+    e = found.of(cell)
+    return found.training_spread(
+        e, lambda r: _over_images(of_images(r)), lambda r: _holds(r, e.trainings[0])
+    )
+
+
+def _over_images(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _error(values: Any) -> float:
+    """Of a mean over images; of one image it is not known."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def per_image_l1(found: Books, cells: Sequence[Cell]) -> tuple[OfImages, str]:
+    """L_1 of each image, and how it was measured: from all draws of L_K where every record has
+    that, as its Monte-Carlo error is the smaller by sqrt(K), else from one draw.
+    """
+    records = [r for c in cells for r in found.of(c).trainings]
+    sharp = all(r.final.get("L1_of_LK") is not None for r in records)
+    name = "L1_of_LK" if sharp else "L1"
+    how = "from the draws of L_K" if sharp else "from one draw an image"
+
+    def read(record: Record) -> Any:
+        return array(record, "per_image", name).astype(float)
+
+    return read, how
+
+
+def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
+    """Of Runs over those of the same seeds, which they start from or share their start with.
+
+    Where no seed is shared, the difference of the two means.
+    """
+    ours, base = found.of(cell).by_seed, found.of(start).by_seed
+    common = [s for s in ours if s in base]
+    if not common:
+        return found.difference(cell, start, name)
+    gains = [_mean(ours[s], name) - _mean(base[s], name) for s in common]
+    error = images_error([ours[common[0]][0]], [base[common[0]][0]], name)
+    return of_seeds(gains).plus(error**2)
+
+
+def _mean(records: Sequence[Record], name: str) -> float:
+    return math.fsum(metric(r, name) for r in records) / len(records)
+
+
+def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
+    """L_K less a printed bound of the same test set in another draw of its binary images."""
+    e = found.of(cell)
+    ours = found.training_spread(e, lambda r: metric(r, "LK_test"))
+    return (ours - printed).plus(e.mc_error**2).plus(2 * BINARISATION_NATS**2)
+
+
+def that_ran(found: Books, cells: Sequence[Cell]) -> list[Cell]:
+    """Those with a finished Run that counts."""
+    return [c for c in cells if found.of(c).trainings]
+
+
+def above_each(
+    found: Books, cell: Cell, others: Sequence[Cell], name: str, least: float = 0.0
+) -> tuple[list[Contrast], str]:
+    """That a cell's bound lies above that of every other cell that ran; and how many did."""
+    ran = that_ran(found, others)
+    contrasts = [
+        at_least(f"{named(cell)} above {named(c)}", found.difference(cell, c, name), least)
+        for c in ran
+    ]
+    values = dict(zip(ran, bounds(found, ran, name), strict=True))
+    best = max(values, key=lambda c: values[c])
+    own = bounds(found, [cell], name)[0]
+    words = (
+        f"{named(cell)} {own:.2f}, best of {len(ran)} of {len(others)} others {values[best]:.2f}"
+    )
+    return contrasts, f"{words} ({named(best)})"
 
 
 def bounds(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[float]:
@@ -89,10 +212,11 @@ def in_row(values: Any, digits: int = 2) -> str:
 def rises(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[Contrast]:
     """That each cell improves on the one before."""
     return [
-        at_least(f"{_name(b)} above {_name(a)}", found.difference(b, a, name), IMPROVES_NATS)
+        at_least(f"{named(b)} above {named(a)}", found.difference(b, a, name), IMPROVES_NATS)
         for a, b in pairwise(cells)
     ]
 
 
-def _name(cell: Cell) -> str:
+def named(cell: Cell) -> str:
+    """A cell in words."""
     return f"{label_of(cell)} of depth {cell.depth}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,120 +13,188 @@ from repro.judge.claims.claim import (
     LVAE,
     VAE,
     VAES,
-    WARMED,
     Claim,
+    Contrast,
     Judgement,
-    Lookup,
+    at_least,
+    at_most,
     in_row,
-    mean_of,
+    quantity,
 )
-from repro.judge.targets.target import ACTIVE_NATS, COLLAPSED_NATS, PAPER
+from repro.judge.estimate import Estimate
+from repro.judge.evidence import Books
+from repro.judge.targets.target import COLLAPSED_NATS, PAPER
 from repro.plan.experiments import label_of
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.store import Record
 
 ABOUT_ONE = (0.5, 1.5)  # layers that one measure activates
-MANY_ACTIVE = 0.8  # share of all units that warm-up begins with
-PRUNED = 0.1  # share of all units that it then gives up
 LOWEST = 2  # "the lowest layers"
 MOST_KL = 0.8  # share of the KL in them that is "most"
 SPREAD_LAYERS = 0.5  # by how many effective layers, exp(entropy), the LVAE's KL is wider spread
-CLUSTER_MARGIN = 0.02  # lead in the between-class share of variance
+CLUSTER_POINTS = 0.1  # accuracy by which the LVAE's top layer tells classes better than the VAE's
+LAYERS = range(MAX_DEPTH)
 
 
-def _collapsed_above_second(found: Lookup) -> Judgement:
-    kl = mean_of(found(VAE), measures.kl_layers)
-    return bool(max(kl[2:]) < COLLAPSED_NATS), f"KL of z_1 to z_5: {in_row(kl)}"
+def _layer(found: Books, cell: Cell, name: str, i: int) -> Estimate:
+    """A quantity of layer i + 1."""
+    return quantity(found, cell, lambda r: float(measures.of_layers(r, name)[i]))
 
 
-def _each_activates_one(found: Lookup) -> Judgement:
-    counts = [float(mean_of(found(c), measures.active_layers)) for c in VAES]
-    low, high = ABOUT_ONE
-    evidence = (f"{label_of(c)} {n:g}" for c, n in zip(VAES, counts, strict=True))
-    holds = all(low <= b - a <= high for a, b in pairwise(counts))
-    return holds, "active layers: " + ", ".join(evidence)
+def _mean(found: Books, cell: Cell, name: str) -> Any:
+    return found.of(cell).mean(lambda r: measures.of_layers(r, name))
 
 
-def _uses_all_layers(found: Lookup) -> Judgement:
-    kl = mean_of(found(LVAE), measures.kl_layers)
-    return bool(min(kl) >= COLLAPSED_NATS), f"KL of z_1 to z_5: {in_row(kl)}"
+def _kl_words(found: Books, cell: Cell) -> str:
+    return f"KL of z_1 to z_5: {in_row(_mean(found, cell, 'kl_layers'))}"
 
 
-def _warmup_prunes(found: Lookup) -> Judgement:
-    shares = {c: mean_of(found(c), measures.active_shares) for c in WARMED}
-    holds = all(a >= MANY_ACTIVE and a - b >= PRUNED for a, b in shares.values())
-    evidence = (f"{label_of(c)} {a:.0%} and {b:.0%}" for c, (a, b) in shares.items())
-    return holds, "active units in warm-up and at the end: " + ", ".join(evidence)
+def _collapsed_above_second(found: Books) -> Judgement:
+    contrasts = [
+        at_most(f"KL of z_{i + 1}", _layer(found, VAE, "kl_layers", i), COLLAPSED_NATS)
+        for i in LAYERS[2:]
+    ]
+    return contrasts, _kl_words(found, VAE)
 
 
-def _kl_low_or_spread(found: Lookup) -> Judgement:
-    kl = {c: np.maximum(mean_of(found(c), measures.kl_layers), 0.0) for c in DEEPEST}
-    share = {c: v / max(v.sum(), COLLAPSED_NATS) for c, v in kl.items()}
-    low = {c: float(v[:LOWEST].sum()) for c, v in share.items()}
-    spread = {c: measures.effective_layers(v) for c, v in share.items()}
-    wider = spread[LVAE] - max(spread[c] for c in VAES) >= SPREAD_LAYERS
-    evidence = (f"{label_of(c)} {low[c]:.0%} ({spread[c]:.1f})" for c in DEEPEST)
-    holds = min(low[c] for c in VAES) >= MOST_KL and wider
-    return holds, "share of z_1 and z_2 (effective layers): " + ", ".join(evidence)
+def _uses_all_layers(found: Books) -> Judgement:
+    contrasts = [
+        at_least(f"KL of z_{i + 1}", _layer(found, LVAE, "kl_layers", i), COLLAPSED_NATS)
+        for i in LAYERS
+    ]
+    return contrasts, _kl_words(found, LVAE)
 
 
-def _clusters_at_the_top(found: Lookup) -> Judgement:
-    vae, lvae = (mean_of(found(c), measures.class_shares) for c in (VAE, LVAE))
-    lead = lvae[-1] - max(*lvae[:-1], *vae)
-    return bool(lead >= CLUSTER_MARGIN), f"z_1 to z_5: LVAE {in_row(lvae)}; VAE {in_row(vae)}"
+def _each_activates_one(found: Books) -> Judgement:
+    counts = {c: quantity(found, c, measures.active_layers) for c in VAES}
+    contrasts: list[Contrast] = []
+    for a, b in pairwise(VAES):
+        name, more = f"layers of {label_of(b)} over {label_of(a)}", counts[b] - counts[a]
+        contrasts += [at_least(name, more, ABOUT_ONE[0]), at_most(name, more, ABOUT_ONE[1])]
+    words = (f"{label_of(c)} {n.mean:.3g}" for c, n in counts.items())
+    return contrasts, "active layers: " + ", ".join(words)
 
 
+def _low(record: Record) -> float:
+    return float(measures.shares_of_kl(record)[:LOWEST].sum())
+
+
+def _spread(record: Record) -> float:
+    return measures.effective_layers(measures.shares_of_kl(record))
+
+
+def _kl_low_or_spread(found: Books) -> Judgement:
+    spread = {c: quantity(found, c, _spread) for c in DEEPEST}
+    low = {c: quantity(found, c, _low) for c in DEEPEST}
+    contrasts = [at_least(f"z_1 and z_2 of {label_of(c)}", low[c], MOST_KL) for c in VAES]
+    contrasts += [
+        at_least(f"LVAE wider than {label_of(c)}", spread[LVAE] - spread[c], SPREAD_LAYERS)
+        for c in VAES
+    ]
+    words = (f"{label_of(c)} {low[c].mean:.0%} ({spread[c].mean:.1f})" for c in DEEPEST)
+    return contrasts, "share of z_1 and z_2 (effective layers): " + ", ".join(words)
+
+
+def _most_active_in_each(found: Books) -> Judgement:
+    contrasts = [
+        at_least(
+            f"units of z_{i + 1}, LVAE over {label_of(c)}",
+            _layer(found, LVAE, "active_units", i) - _layer(found, c, "active_units", i),
+            0.0,
+        )
+        for c in VAES
+        for i in LAYERS
+    ]
+    words = (f"{label_of(c)} {in_row(_mean(found, c, 'active_units'), 0)}" for c in DEEPEST)
+    return contrasts, f"active units of z_1 to z_5: {', '.join(words)}"
+
+
+def _clusters_at_the_top(found: Books) -> Judgement:
+    top = MAX_DEPTH - 1
+    lead = _layer(found, LVAE, "probe", top) - _layer(found, VAE, "probe", top)
+    words = (f"{label_of(c)} {in_row(_mean(found, c, 'probe'))}" for c in (VAE, LVAE))
+    contrast = at_least("accuracy on z_5, LVAE over VAE", lead, CLUSTER_POINTS)
+    return [contrast], f"accuracy of the probe of z_1 to z_5: {', '.join(words)}"
+
+
+def _clustering_grows(found: Books) -> Judgement:
+    def rise(i: int) -> Estimate:
+        def read(record: Record) -> float:
+            return float(np.diff(measures.of_layers(record, "class_share"))[i])
+
+        return quantity(found, LVAE, read)
+
+    contrasts = [at_least(f"z_{i + 2} over z_{i + 1}", rise(i), 0.0) for i in LAYERS[:-1]]
+    return contrasts, f"class share of z_1 to z_5: {in_row(_mean(found, LVAE, 'class_share'))}"
+
+
+OF_COLLAPSE = f"{PAPER}, section 3.2, Fig. 6"
 CLAIMS = (
     Claim(
         "mnist/vae_collapsed_above_second_layer",
         "The vanilla VAE's layers above the second are collapsed",
-        f"{PAPER}, Figs. 4 and 5",
-        f"five layers: KL of z_3, z_4 and z_5 below {COLLAPSED_NATS} nats each",
+        OF_COLLAPSE,
+        f"five layers: KL of z_3, z_4 and z_5 at most {COLLAPSED_NATS} nats each",
         (VAE,),
         _collapsed_above_second,
+        metrics=("kl_layers",),
     ),
     Claim(
         "mnist/bn_and_wu_activate_one_layer_each",
         "Batch norm and warm-up each activate about one more layer",
-        f"{PAPER}, Figs. 4 and 5",
+        OF_COLLAPSE,
         f"five layers: layers with KL of at least {COLLAPSED_NATS} nats; VAE to VAE+BN to"
         f" VAE+BN+WU adds {ABOUT_ONE[0]} to {ABOUT_ONE[1]} each",
         VAES,
         _each_activates_one,
+        metrics=("kl_layers",),
     ),
     Claim(
         "mnist/lvae_uses_all_layers",
         "The LVAE uses all five layers",
-        f"{PAPER}, Figs. 4 and 5",
+        OF_COLLAPSE,
         f"KL of each layer at least {COLLAPSED_NATS} nats",
         (LVAE,),
         _uses_all_layers,
-    ),
-    Claim(
-        "mnist/warmup_starts_active_then_prunes",
-        "With warm-up many units are active in the beginning and are pruned later",
-        f"{PAPER}, Fig. 4",
-        f"five layers: at least {MANY_ACTIVE:.0%} of the units above {ACTIVE_NATS} nats during"
-        f" warm-up, and at least {PRUNED:.0%} of all units fewer in the end",
-        WARMED,
-        _warmup_prunes,
-        ("kl_units.npz",),
+        metrics=("kl_layers",),
     ),
     Claim(
         "mnist/kl_low_in_vae_spread_in_lvae",
         "The VAE puts most of its KL in the lowest layers, the LVAE spreads it",
-        f"{PAPER}, Fig. 5",
+        f"{PAPER}, section 3.2, Fig. 5",
         f"five layers: z_1 and z_2 hold at least {MOST_KL:.0%} of each VAE's KL; the LVAE's is"
         f" spread over at least {SPREAD_LAYERS} effective layers (exp of the entropy) more",
         DEEPEST,
         _kl_low_or_spread,
+        metrics=("kl_layers",),
+    ),
+    Claim(
+        "mnist/lvae_most_active_in_each_layer",
+        "The LVAE has the most active units in each layer",
+        f"{PAPER}, section 3.2, Fig. 4",
+        "five layers: in every layer as many active units as each VAE, or more, in the end",
+        DEEPEST,
+        _most_active_in_each,
+        metrics=("active_units",),
     ),
     Claim(
         "mnist/classes_cluster_in_top_lvae_layer",
-        "Class clusters are clearest in the topmost layer of the LVAE",
-        f"{PAPER}, Fig. 6",
-        "between-class share of the variance of the two principal components: at least"
-        f" {CLUSTER_MARGIN} above every other layer of LVAE and VAE",
+        "Classes cluster clearly in the topmost layer of the LVAE, and not in that of the VAE",
+        OF_COLLAPSE,
+        "accuracy of a linear probe of all units of z_5 (`probe`, equal widths): at least"
+        f" {CLUSTER_POINTS} above the VAE's",
         (VAE, LVAE),
         _clusters_at_the_top,
-        ("pca.npz",),
+        metrics=("probe",),
+    ),
+    Claim(
+        "mnist/clustering_grows_with_the_layer",
+        "The LVAE's layers cluster progressively more according to class",
+        OF_COLLAPSE,
+        "share of the variance of all units of z_i that lies between classes, mean over"
+        " directions of unit variance (`class_share`): no less than in the layer below",
+        (LVAE,),
+        _clustering_grows,
+        metrics=("class_share",),
     ),
 )

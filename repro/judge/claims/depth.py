@@ -1,0 +1,142 @@
+"""Statements about bounds on MNIST against the number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from repro.judge.claims.claim import (
+    IMPROVES_NATS,
+    NO_GAIN_NATS,
+    Claim,
+    Contrast,
+    Judgement,
+    above_each,
+    at_least,
+    at_most,
+    bounds,
+    combined,
+    in_row,
+    named,
+    per_image_l1,
+    rises,
+)
+from repro.judge.evidence import Books
+from repro.judge.targets.bounds import VAES
+from repro.judge.targets.target import PAPER
+from repro.plan.experiments.grid import Cell, column
+
+VAE_BY_DEPTH, VAE_BN_WU_BY_DEPTH, LVAE_BY_DEPTH = (
+    tuple(column("mnist", v)) for v in ("vae", "vae_bn_wu", "lvae_bn_wu")
+)
+BEST_VAE = VAE_BN_WU_BY_DEPTH[2]  # -87.49 in the paper
+
+
+def by_depth(found: Books, cells: Sequence[Cell]) -> str:
+    """L_1 of one variant in words."""
+    return f"L_1 at depths {cells[0].depth} to {cells[-1].depth}: {in_row(bounds(found, cells))}"
+
+
+def _no_more(found: Books, cells: Sequence[Cell], than: Cell) -> list[Contrast]:
+    """That no cell gains over one."""
+    return [
+        at_most(
+            f"{named(c)} above {named(than)}", found.difference(c, than, "L1_test"), NO_GAIN_NATS
+        )
+        for c in cells
+    ]
+
+
+def _no_gain_beyond_one(found: Books) -> Judgement:
+    return _no_more(found, VAE_BY_DEPTH[1:], VAE_BY_DEPTH[0]), by_depth(found, VAE_BY_DEPTH)
+
+
+def _gains_up_to_three(found: Books) -> Judgement:
+    cells = VAE_BN_WU_BY_DEPTH
+    contrasts = [*rises(found, cells[:3]), *_no_more(found, cells[3:], cells[2])]
+    return contrasts, by_depth(found, cells)
+
+
+def _gains_every_layer(found: Books) -> Judgement:
+    of_images, how = per_image_l1(found, LVAE_BY_DEPTH)
+    contrasts = [
+        at_least(
+            f"{named(b)} above {named(a)}", combined(found, {b: 1, a: -1}, of_images), IMPROVES_NATS
+        )
+        for a, b in pairwise(LVAE_BY_DEPTH)
+    ]
+    return contrasts, f"{by_depth(found, LVAE_BY_DEPTH)} ({how})"
+
+
+def _gains_shrink(found: Books) -> Judgement:
+    cells = LVAE_BY_DEPTH
+    of_images, how = per_image_l1(found, cells)
+    gains = [combined(found, {b: 1, a: -1}, of_images).mean for a, b in pairwise(cells)]
+    contrasts = [
+        at_least(
+            f"gain of layer {b.depth} less that of layer {c.depth}",
+            combined(found, {b: 2, a: -1, c: -1}, of_images),
+            0.0,
+        )
+        for a, b, c in zip(cells, cells[1:], cells[2:], strict=False)
+    ]
+    return contrasts, f"gains of layers 3 to 5: {in_row(gains)} ({how})"
+
+
+def _best_at_three(found: Books) -> Judgement:
+    return above_each(found, BEST_VAE, [c for c in VAES if c != BEST_VAE], "L1_test")
+
+
+TEXT = f"{PAPER}, section 3.1, Fig. 3b"
+CLAIMS = (
+    Claim(
+        "mnist/vae_no_gain_beyond_one_layer",
+        "A VAE without batch norm and warm-up does not improve beyond one stochastic layer",
+        TEXT,
+        f"L_1 (test) at depths 2-5 is at most {NO_GAIN_NATS} nats above depth 1",
+        VAE_BY_DEPTH,
+        _no_gain_beyond_one,
+        metrics=("L1_test",),
+    ),
+    Claim(
+        "mnist/vae_bn_wu_gains_up_to_three_layers",
+        "With batch norm and warm-up a VAE improves up to three layers",
+        TEXT,
+        f"L_1 (test) rises by at least {IMPROVES_NATS} nats to depths 2 and 3, and by at most"
+        f" {NO_GAIN_NATS} beyond",
+        VAE_BN_WU_BY_DEPTH,
+        _gains_up_to_three,
+        metrics=("L1_test",),
+    ),
+    Claim(
+        "mnist/lvae_gains_with_every_layer",
+        "The LVAE improves with every additional layer",
+        TEXT,
+        f"L_1 (test) rises by at least {IMPROVES_NATS} nats with each layer, depths 2-5",
+        LVAE_BY_DEPTH,
+        _gains_every_layer,
+        ("per_image.npz",),
+        ("L1_test",),
+    ),
+    Claim(
+        "mnist/lvae_gains_shrink_with_depth",
+        "The LVAE's improvement becomes smaller with each additional layer",
+        TEXT,
+        "the rise of L_1 (test) from depth 2 to 3 is no less than from 3 to 4, and that no less"
+        " than from 4 to 5",
+        LVAE_BY_DEPTH,
+        _gains_shrink,
+        ("per_image.npz",),
+        ("L1_test",),
+    ),
+    Claim(
+        "mnist/best_vae_has_three_layers",
+        "The best VAE has batch norm, warm-up and three layers",
+        TEXT,
+        "L_1 (test) of VAE+BN+WU of depth 3 is no less than that of any other VAE that ran",
+        VAES,
+        _best_at_three,
+        metrics=("L1_test",),
+        required=VAE_BN_WU_BY_DEPTH,
+    ),
+)
