@@ -25,6 +25,7 @@ from repro.judge.evidence import (
 )
 from repro.judge.measures import metric
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
+from repro.plan.experiments.grid import Cell
 from repro.store import Record
 
 REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED = "reproduced", "different", "undecided", "one seed"
@@ -233,6 +234,11 @@ def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> 
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:
-    names = [f"{c.data}-{c.variant}-L{c.depth}" for c in (e.cell for e in missing)]
+    names = [_stem(e.cell) for e in missing]
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} of {of} Runs missing: {shown}"
+
+
+def _stem(c: Cell) -> str:
+    """What the ids of a cell's Runs begin with."""
+    return f"ladder-{c.variant}-{c.labels}" if c.labels else f"{c.data}-{c.variant}-L{c.depth}"
