@@ -248,6 +248,11 @@ def test_the_check_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 
+def test_every_target_is_answered_by_cells_of_some_experiment() -> None:
+    every = {c for cells in experiments.EXPERIMENTS.values() for c in cells}
+    assert {c for t in PUBLISHED for c in t.cells} <= every
+
+
 def test_every_ladder_target_is_answered_by_the_run_it_is_named_after() -> None:
     for name, target in TARGETS.items():
         if name.startswith("ladder/") and not target.quoted_from:
