@@ -18,7 +18,7 @@ from repro.store import Store
 
 
 def build(store: Store, profile_name: str) -> Table:
-    """One row per published number; errors in percent. Raises UsageError, RecordError."""
+    """One row per cell; errors in percent. Raises UsageError, RecordError."""
     p = profile(profile_name)
     cells = sorted(EXPERIMENTS["ladder"], key=lambda c: (c.labels, list(EVERY).index(c.variant)))
     of_store = books(store, p.name)
@@ -37,9 +37,10 @@ def caption(p: Profile, found: Mapping[Cell, Evidence]) -> str:
     )
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
-        " epoch. Published: mean and standard deviation (sd) over 10 seeds; a port's is one run."
-        " Source: numbers from memory were recalled, not read, and are weak targets; the Lasagne"
-        " port's is an error on validation images of another split, quoted and no target. Ours:"
+        " epoch. Published: mean over 10 seeds and standard deviation (sd) where it is known; a"
+        " port's is one run. Source: read in public text; where none was found, no number is shown"
+        " and there is no target. The Lasagne port's is an error on validation images of another"
+        " split, quoted and no target. Ours:"
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
         f" the file.{departures} s.e.: of one seed's error over test images."

@@ -7,14 +7,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from check_records import write
 from rich.console import Console
 
+from repro.judge import measures
 from repro.judge.check import Report, as_json, as_table, check, strict_failures, summary
-from repro.judge.claims import CLAIMS
-from repro.judge.claims.claim import LVAE, VAE
+from repro.judge.claims.claim import LVAE, VAE, Claim, Judgement, at_least, quantity
+from repro.judge.evidence import Books
 from repro.judge.targets import TARGETS
-from repro.judge.verdicts import TargetResult
+from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
 KEYS = ["id", "source", "paper", "ours", "sd"]
@@ -22,13 +24,28 @@ KEYS += ["seeds", "mc_error", "tolerance", "verdict", "runs"]
 
 
 def report_with_everything(root: Path) -> Report:
-    """A short target, a failing claim, a reproduced target and a diverged Run."""
+    """A number that is worse, a failing claim, a reproduced target and a diverged Run."""
     for seed in (1, 2, 3):
         write(
             root, LVAE, seed=seed, LK_test=-82.12, L1_test=-88.0, kl_layers=[9.0, 5.0, 2.0, 1.0, 0]
         )
     write(root, VAE, state="diverged", diverged_at=5, L1_test=None, LK_test=None, kl_layers=None)
     return check(Store(root), "paper")
+
+
+@pytest.fixture(autouse=True)
+def one_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that these records contradict: kl_layers[4] is 0."""
+
+    def test(found: Books) -> Judgement:
+        top = quantity(found, LVAE, lambda r: float(measures.kl_layers(r)[-1]))
+        return [at_least("KL of z_5", top, 0.1)], f"KL {top.mean:.1f}"
+
+    claim = Claim("any/uses_top", "text", "source", "KL of z_5 at least 0.1", (LVAE,), test)
+    monkeypatch.setattr(
+        "repro.judge.check.CLAIMS",
+        {claim.id: claim, "other": replace(claim, id="other", cells=(VAE,))},
+    )
 
 
 def test_the_json_has_the_keys_of_the_contract_first(tmp_path: Path) -> None:
@@ -38,12 +55,32 @@ def test_the_json_has_the_keys_of_the_contract_first(tmp_path: Path) -> None:
     assert all(
         list(c)[:5] == ["id", "text", "source", "verdict", "evidence"] for c in value["claims"]
     )
+    assert len(value["claims"]) == 2
+
+
+def test_the_json_says_why_a_number_is_different(tmp_path: Path) -> None:
+    value = as_json(report_with_everything(tmp_path))
+    of = {t["id"]: t for t in value["targets"]}
+    worse, same = of["text/L1_test/lvae5"], of["table1/lvae5"]
+    assert (worse["verdict"], worse["direction"], worse["tolerance"]) == ("different", "worse", 0.5)
+    assert worse["interval"][1] < -0.5
+    assert (same["verdict"], same["direction"]) == ("reproduced", None)
+    assert -0.5 < same["interval"][0] < 0 < same["interval"][1] < 0.5
+    assert of["text/L1_test/vae3"]["interval"] is None
+
+
+def test_the_json_says_by_how_much_a_claim_fails(tmp_path: Path) -> None:
+    failing, other = as_json(report_with_everything(tmp_path))["claims"]
+    assert (failing["verdict"], failing["seeds"]) == ("fails", 3)
+    (contrast,) = failing["contrasts"]
+    assert contrast == {"name": "KL of z_5", "margin": -0.1, "error": 0.0, "df": 2}
+    assert (other["verdict"], other["contrasts"]) == ("not run", [])
 
 
 def test_the_json_holds_every_target_and_claim(tmp_path: Path) -> None:
     value = as_json(check(Store(tmp_path), "paper"))
     assert {t["id"] for t in value["targets"]} == set(TARGETS)
-    assert {c["id"] for c in value["claims"]} == set(CLAIMS)
+    assert [c["id"] for c in value["claims"]] == ["any/uses_top", "other"]
 
 
 def test_the_json_is_strict(tmp_path: Path) -> None:
@@ -51,20 +88,48 @@ def test_the_json_is_strict(tmp_path: Path) -> None:
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 
-def test_the_json_shows_low_confidence(tmp_path: Path) -> None:
+def test_the_json_keeps_the_key_of_confidence(tmp_path: Path) -> None:
     value = as_json(check(Store(tmp_path), "paper"))
-    recalled = [t["id"] for t in value["targets"] if t["confidence"] == "from memory"]
-    assert len(recalled) == 9 + 15
+    assert [t["confidence"] for t in value["targets"]] == ["published"] * len(TARGETS)
 
 
 def test_the_json_names_diverged_runs(tmp_path: Path) -> None:
     assert as_json(report_with_everything(tmp_path))["diverged"] == ["mnist-vae-L5-s1"]
 
 
-def test_strict_failures_are_short_targets_and_failing_claims(tmp_path: Path) -> None:
+def test_strict_failures_are_worse_numbers_and_failing_claims(tmp_path: Path) -> None:
     lines = strict_failures(report_with_everything(tmp_path))
-    failing = ["text/L1_test/lvae5", "mnist/lvae_uses_all_layers"]
-    assert [line.split(":")[0] for line in lines] == failing
+    worse, claim = lines
+    assert worse.startswith(
+        "text/L1_test/lvae5: -88.00 ± 0.00 is worse than the published -85.23 ("
+    )
+    assert claim.startswith("any/uses_top: KL 0.0; least certain: KL of z_5, -0.10 ± 0 beyond its")
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((-82.1, -82.1, -82.1), "reproduced"),
+        ((-81.0, -82.0, -83.0), "undecided"),
+        ((-82.6, -82.6, -82.6), "undecided"),
+        ((-70.0, -70.0, -70.0), "different"),  # better
+        ((-99.0, -99.0), "one seed"),
+    ],
+)
+def test_nothing_but_a_worse_number_fails_strictly(
+    tmp_path: Path, values: tuple[float, ...], verdict: str
+) -> None:
+    for seed, value in enumerate(values, start=1):
+        write(tmp_path, LVAE, seed=seed, LK_test=value, L1_test=-85.23)
+    report = check(Store(tmp_path), "paper")
+    assert next(r for r in report.targets if r.target.id == "table1/lvae5").verdict == verdict
+    assert strict_failures(report) == []
+
+
+def test_a_cell_that_diverged_for_every_seed_fails_strictly(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, state="diverged", diverged_at=5, L1_test=None, LK_test=None)
+    lines = strict_failures(check(Store(tmp_path), "paper"))
+    assert "table1/lvae5: diverged is worse than the published -82.12" in lines
 
 
 def test_nothing_of_a_reduced_profile_fails_strictly(tmp_path: Path) -> None:
@@ -75,8 +140,8 @@ def test_nothing_of_a_reduced_profile_fails_strictly(tmp_path: Path) -> None:
 def test_the_summary_counts_every_verdict(tmp_path: Path) -> None:
     line = summary(report_with_everything(tmp_path))
     assert "2 reproduced" in line
-    assert "1 short" in line
-    assert "claims: 14 not run, 1 fails" in line
+    assert "1 different" in line
+    assert "claims: 1 not run, 1 fails" in line
 
 
 def test_the_summary_names_diverged_runs(tmp_path: Path) -> None:
@@ -92,7 +157,8 @@ def rendered(report: Report) -> str:
 def test_the_table_shows_what_was_run_and_leaves_the_rest_to_the_caption(tmp_path: Path) -> None:
     text = rendered(report_with_everything(tmp_path))
     assert "table1/lvae5 " in text
-    assert "mnist/lvae_uses_all_layers" in text
+    assert "any/uses_top" in text
+    assert "worse; ours - published: -2." in text
     assert "ladder/full/100" not in text
     assert "not run" in text
 
@@ -102,7 +168,11 @@ def test_the_table_of_a_reduced_profile_says_that_it_is_no_reproduction(tmp_path
     assert "not a reproduction" in rendered(check(Store(tmp_path), "quick"))
 
 
-def test_the_table_shows_low_confidence(tmp_path: Path) -> None:
-    recalled = TargetResult(TARGETS["ladder/gamma/100"], "short", ours=9.0, seeds=1)
-    report = replace(check(Store(tmp_path), "paper"), targets=(recalled,))
-    assert "3.06 (from memory)" in rendered(report)
+def test_the_table_shows_no_number_where_none_counts(tmp_path: Path) -> None:
+    run = run_of(LVAE, PROFILES["paper"])
+    write(tmp_path, LVAE, run=replace(run, optim=replace(run.optim, lr=2e-3)), LK_test=-82.12)
+    (line,) = [
+        n for n in rendered(check(Store(tmp_path), "paper")).split("\n") if "table1/lvae5 " in n
+    ]
+    assert "other configuration" in line
+    assert line.count("-82.12") == 1  # the published one

@@ -11,6 +11,7 @@ from check_records import write
 
 from repro.judge.claims.claim import LVAE, VAE
 from repro.judge.compare import SEED_SD_NATS, Comparison, Difference, compare, seed_sd
+from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 from repro.store.sealed import Arrays
@@ -124,25 +125,35 @@ def test_a_run_that_diverged_in_the_reference_is_skipped(tmp_path: Path) -> None
 
 
 def test_the_spread_over_seeds_of_the_reference_enters_the_error(tmp_path: Path) -> None:
-    records = [
+    for seed, value in ((1, -85.0), (2, -86.0), (3, -87.0)):
         write(tmp_path / "reference", LVAE, seed=seed, L1_test=value)
-        for seed, value in ((1, -85.0), (2, -86.0), (3, -87.0))
-    ]
     write(tmp_path / "ours", LVAE)
     spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + 2 * 1.0**2) / 3)
-    assert seed_sd(records, "L1_test", "paper") == pytest.approx(spread)
+    assert seed_sd(1.0, 2, "L1_test", "paper") == pytest.approx(spread)
+    assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * spread)
+
+
+def test_replicates_of_the_reference_enter_the_error_too(tmp_path: Path) -> None:
+    """Two trainings of one Run under two names, a nat apart."""
+    again = Cell("mnist", "lvae_bn_wu@again2", 5)
+    for cell, value in ((LVAE, -85.0), (again, -86.0)):
+        write(tmp_path / "reference", cell, L1_test=value)
+    write(tmp_path / "ours", LVAE)
+    spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + 0.5) / 2)
     assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * spread)
 
 
 def test_two_seeds_that_agree_do_not_make_the_spread_zero(tmp_path: Path) -> None:
-    records = [write(tmp_path, LVAE, seed=seed, L1_test=-85.0) for seed in (1, 2)]
+    for seed in (1, 2):
+        write(tmp_path / "reference", LVAE, seed=seed, L1_test=-85.0)
+    write(tmp_path / "ours", LVAE, L1_test=-85.0)
     expected = SEED_SD_NATS["paper"] / 2**0.5
-    assert seed_sd(records, "L1_test", "paper") == pytest.approx(expected)
+    assert seed_sd(0.0, 1, "L1_test", "paper") == pytest.approx(expected)
+    assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * expected)
 
 
-def test_shorter_training_is_given_a_wider_spread(tmp_path: Path) -> None:
-    record = write(tmp_path, LVAE)
-    spreads = [seed_sd([record], "L1_test", p) for p in ("paper", "reduced", "quick", "smoke")]
+def test_shorter_training_is_given_a_wider_spread() -> None:
+    spreads = [seed_sd(0.0, 0, "L1_test", p) for p in ("paper", "reduced", "quick", "smoke")]
     assert spreads == sorted(spreads)
     assert len(set(spreads)) == 4
 

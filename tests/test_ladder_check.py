@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import fixture_store
+import numpy as np
 import pytest
-from fixture_figures import style
+from scipy import stats
 
 from repro.cli import run as command
 from repro.cli.show import as_dict
 from repro.judge.check import check
 from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
+from repro.judge.evidence import books
 from repro.judge.verdicts import TargetResult
-from repro.plan.experiments import label_of
+from repro.plan.experiments import cells, label_of
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import profile, run_of
 from repro.plan.run import Run
@@ -46,14 +48,40 @@ def with_errors(root: Path, *errors: float) -> Store:
     [
         ((1.0, 1.1, 1.3), "reproduced"),
         ((1.2,), "one seed"),
-        ((1.5, 1.6, 1.7), "short"),
-        ((0.5, 0.6, 0.7), "better"),
+        ((9.9,), "one seed"),
+        ((1.2, 1.2), "one seed"),
+        ((1.3, 1.4, 1.5), "undecided"),
+        ((1.9, 2.0, 2.1), "different, worse"),
+        ((0.1, 0.15, 0.2), "different, better"),
     ],
 )
 def test_errors_are_judged_against_the_published_mean(
     tmp_path: Path, errors: tuple[float, ...], verdict: str
 ) -> None:
-    assert judged(with_errors(tmp_path, *errors)).verdict == verdict
+    found = judged(with_errors(tmp_path, *errors))
+    assert ", ".join(filter(None, (found.verdict, found.direction))) == verdict
+
+
+def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
+    """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two."""
+    found = judged(with_errors(tmp_path, 1.0, 1.1, 1.3))
+    ours = [1.0, 1.1, 1.3]
+    theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    assert found.interval == pytest.approx(tuple(welch.confidence_interval(0.90)))
+
+
+def test_a_published_mean_without_a_spread_adds_nothing(tmp_path: Path) -> None:
+    """The Gamma model with 1,000 labels: 1.53, no spread known."""
+    store, ours = Store(tmp_path), [1.5, 1.6, 1.7]
+    for seed, error in enumerate(ours, start=1):
+        run = run_of(cell("gamma", 1000), profile("paper"), seed)
+        fixture_store.write(store, "paper", run, error_percent=error, error_se=0.1)
+    found = judged(store, target="ladder/gamma/1000")
+    half = stats.t.ppf(0.95, 2) * np.std(ours, ddof=1) / 3**0.5
+    middle = 1.6 - 1.53
+    assert found.interval == pytest.approx((middle - half, middle + half))
+    assert found.verdict == "reproduced"
 
 
 def test_a_verdict_carries_mean_spread_and_seeds(tmp_path: Path) -> None:
@@ -73,11 +101,13 @@ def test_a_shorter_training_is_a_reduced_protocol(tmp_path: Path) -> None:
     assert judged(store, "reduced").verdict == "reduced protocol"
 
 
-def test_another_configuration_is_a_reduced_protocol(tmp_path: Path) -> None:
+def test_another_configuration_is_no_number(tmp_path: Path) -> None:
     store, run = Store(tmp_path), of()
     other = replace(run, optim=replace(run.optim, lr=0.001))
     fixture_store.write(store, "paper", other, error_percent=1.06)
-    assert judged(store).verdict == "reduced protocol"
+    found = judged(store)
+    assert (found.verdict, found.ours, found.seeds) == ("other configuration", None, 0)
+    assert found.note == f"other configuration, not counted: {ID}"
 
 
 def test_kzky_is_two_targets(tmp_path: Path) -> None:
@@ -139,7 +169,6 @@ def test_labels_of_cells_are_those_of_tables() -> None:
     assert label_of(cell("gamma")) == "Gamma model (top-level cost only)"
 
 
-def test_figures_of_hierarchies_do_not_count_ladder_networks(tmp_path: Path) -> None:
-    store = with_errors(tmp_path, 1.0)
-    found = style.gather(store, "paper", "figure5")
-    assert all(s.state == "not run" for s in found)
+def test_cells_of_hierarchies_do_not_count_ladder_networks(tmp_path: Path) -> None:
+    found = books(with_errors(tmp_path, 1.0), "paper")
+    assert {found.of(c).state for c in cells(["figure5"])} == {"not run"}

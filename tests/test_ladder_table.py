@@ -17,6 +17,7 @@ from repro.plan import profiles
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.ladder import EVERY, cell
 from repro.plan.run import Run
+from repro.show.ladder_rows import NO_SOURCE
 from repro.show.scripts import load as script
 from repro.store import Store
 from repro.store.places import ROOT
@@ -53,24 +54,36 @@ def three(store: Store) -> Store:
     return store
 
 
-def test_every_published_number_has_a_row(store: Store) -> None:
-    found = {(r[LABELS], float(r[PUBLISHED])) for r in build(store).rows}
+def test_every_published_number_has_a_row_and_so_has_every_cell_without_one(store: Store) -> None:
+    rows = build(store).rows
+    found = {(r[LABELS], float(r[PUBLISHED])) for r in rows if r[PUBLISHED]}
     cells = set(EXPERIMENTS["combinators"])
     targets = [
         t for n, t in TARGETS.items() if n.startswith("ladder/") and not cells & set(t.cells)
     ]
     assert found == {(f"{int(t.id.split('/')[2]):,}", t.paper) for t in targets}
-    assert len(build(store).rows) == len(targets) == 17
+    assert (len(targets), len(rows), len(EXPERIMENTS["ladder"])) == (12, 17, 17)
 
 
 def test_a_row_without_a_record_says_not_run(store: Store) -> None:
     assert {r[OURS] for r in build(store).rows} == {"not run"}
 
 
-def test_numbers_from_memory_say_so(store: Store) -> None:
-    recalled = {r[MODEL] for r in build(store).rows if r[SOURCE] == "from memory"}
-    assert "Ladder, full" not in recalled
-    assert len(recalled) == 3
+def test_a_number_that_no_public_text_prints_is_not_shown(store: Store) -> None:
+    unknown = {(r[LABELS], r[MODEL]) for r in build(store).rows if r[SOURCE] == NO_SOURCE}
+    bottom, gamma = "Ladder, bottom-level cost only", "Gamma model (top-level cost only)"
+    baseline = "supervised baseline"
+    assert unknown == {
+        *(("60,000", bottom), ("100", gamma), ("60,000", gamma)),
+        *(("100", baseline), ("1,000", baseline)),
+    }
+    empty = {r[PUBLISHED : SOURCE + 1] for r in build(store).rows if not r[PUBLISHED]}
+    assert empty == {("", "", NO_SOURCE)}
+
+
+def test_a_mean_without_a_known_spread_is_shown_alone(store: Store) -> None:
+    found = row(build(store), "1,000", "Gamma model (top-level cost only)")
+    assert found[PUBLISHED : SOURCE + 1] == ("1.53", "", "read")
 
 
 def test_an_error_of_validation_images_is_shown_as_quoted(store: Store) -> None:
@@ -124,14 +137,15 @@ def test_a_diverged_row_says_at_which_epoch(store: Store) -> None:
 def test_a_diverged_seed_is_named_beside_finished_ones(three: Store) -> None:
     fixture_store.diverge(three, "paper", run_of(seed=4), epoch=9)
     table = build(three)
-    assert "ladder-full-100-s4 diverged at epoch 9." in table.caption
+    assert "Diverged at epoch 9, not counted: ladder-full-100-s4." in table.caption
     assert row(table)[SEEDS] == "3"
 
 
 def test_a_record_of_another_configuration_is_not_shown(store: Store) -> None:
     run = run_of()
     fixture_store.write(store, "paper", replace(run, optim=replace(run.optim, lr=0.02)))
-    assert row(build(store))[OURS] == "not run"
+    assert row(build(store))[OURS] == "other configuration"
+    assert "Other configuration, not counted: ladder-full-100-s1." in build(store).caption
 
 
 def test_the_caption_counts_the_rows_that_were_run(three: Store) -> None:
@@ -182,5 +196,7 @@ def test_combinators_are_held_against_their_published_errors(tmp_path: Path) -> 
     table = script("tables", "combinators").build(Store(tmp_path), "paper")
     rows = {row[1]: row for row in table.rows}
     assert rows["AMLP [2, 2, 2]"][2:5] == ("1.00", "0.12", "read")  # 0.038 x sqrt(10)
-    assert rows["NoLateral"][2:5] == ("16.39", "1.83", "from memory")
-    assert len(rows) == len(EXPERIMENTS["combinators"])  # g4 has no published error, `full` has
+    assert rows["FirstRecons"][2:5] == ("1.69", "0.57", "read")
+    assert rows["NoLateral"][2:5] == ("", "", NO_SOURCE)
+    assert sum(row[4] == NO_SOURCE for row in table.rows) == len(rows) - 4
+    assert len(rows) == len(EXPERIMENTS["combinators"]) + 1  # the full model's comes first

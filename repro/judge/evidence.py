@@ -3,7 +3,7 @@
 Tables, figures, claims and the check only format what stands here. A record answers a cell if it
 is the Run that the profile asks for, whatever it is called: Runs of equal content under two names
 are replicates of one Run, and count by their mean. Of a profile that this version does not know,
-every record counts, as reduced.
+every record of the same data counts, as reduced.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ class Books:
 
     def _choose(self, cell: Cell) -> Evidence:
         own = self._cells.get(cell, [])
-        asked = own if self.p is None else self._asked(cell, self.p)
+        same_data = [r for r in own if self._why(r) != OTHER_DATA]
+        asked = same_data if self.p is None else self._asked(cell, self.p)
         left = [(r, self._why(r)) for r in own if r not in asked]
         published = [r for r in asked if data_version(r) == PUBLISHED]
         if published and len(published) < len(asked):
@@ -180,8 +181,7 @@ class Books:
 
     def _why(self, record: Record) -> str:
         """Why a record of a cell's name does not answer it."""
-        assert self.p is not None
-        run = run_of(cell_of(record.run), self.p, record.run.seed)
+        run = run_of(cell_of(record.run), self.p or PROFILES["paper"], record.run.seed)
         return OTHER_CONFIGURATION if record.run.data == run.data else OTHER_DATA
 
     @functools.cached_property

@@ -86,16 +86,22 @@ def target_result(target: Target, books: Books) -> TargetResult:
 
 def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     notes = "; ".join(e.notes)
+    base = books.of(target.gain_over) if target.gain_over and e.trainings else None
+    if base:
+        e = e.only(list(base.by_seed))
+        if not e.trainings:
+            return TargetResult(
+                target, NOT_RUN, note="no Run that it starts from, of the same seed"
+            )
     if not e.trainings and not (e.diverged and _is_protocol(e, books)):
         verdict = e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
         return TargetResult(target, verdict, note=notes)
     if not e.trainings:
         return TargetResult(target, DIFFERENT, direction=WORSE, note=notes)
-    estimate = _ours(target, e, books)
-    if estimate is None:
-        return TargetResult(target, NOT_RUN, note="no Run that it starts from, of the same seed")
-    scoring = sorted({s for r in e.trainings if (s := _other_scoring(target, r))})
-    difference = _beside_published(target, estimate, e)
+    estimate = _ours(target, e, base)
+    scored = (*e.trainings, *(base.only(list(e.by_seed)).trainings if base else ()))
+    scoring = sorted({s for r in scored if (s := _other_scoring(target, r))})
+    difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
     if e.other_version:
         verdict, direction = OTHER_DATA, ""
@@ -121,26 +127,24 @@ def _is_protocol(e: Evidence, books: Books) -> bool:
     return books.p is not None and books.p.published_protocol and bool(e.diverged)
 
 
-def _ours(target: Target, e: Evidence, books: Books) -> Estimate | None:
+def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
     """The metric over seeds; of a gain, seed by seed over the Run that each starts from."""
-    if target.gain_over is None:
+    if base is None:
         return e.estimate(lambda r: metric(r, target.metric))
-    base = books.of(target.gain_over)
-    common = [s for s in e.by_seed if s in base.by_seed]
-    if not common:
-        return None
-    start = {s: [metric(r, target.metric) for r in base.by_seed[s]] for s in common}
-    found = e.only(common).estimate(
+    start = {s: [metric(r, target.metric) for r in base.by_seed[s]] for s in e.by_seed}
+    return e.estimate(
         lambda r: metric(r, target.metric) - sum(start[r.run.seed]) / len(start[r.run.seed])
     )
-    paired = images_error(e.only(common).done, base.only(common).done, target.metric)
-    return found.plus(paired**2)
 
 
-def _beside_published(target: Target, ours: Estimate, e: Evidence) -> Estimate:
+def _beside_published(
+    target: Target, ours: Estimate, e: Evidence, base: Evidence | None
+) -> Estimate:
     """Ours - published with every error there is of it, in one."""
     mc = _mc_error(target, e) or 0.0
     d = (ours - target.paper).plus(mc**2)
+    if base is not None:
+        d = d.plus(images_error(e.done, base.only(list(e.by_seed)).done, target.metric) ** 2)
     if target.sd is not None:
         return d.plus(target.sd**2 / target.paper_seeds, max(target.paper_seeds - 1, 1))
     return d.plus(2 * BINARISATION_NATS**2) if target.binarised else d

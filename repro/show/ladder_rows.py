@@ -14,22 +14,22 @@ COLUMNS = (
     *("labels", "model", "published", "sd (published)", "source"),
     *("ours", "sd (ours)", "s.e. (images)", "seeds"),
 )
-# Confidence of a target, as this table says it.
-SOURCES = {"published": "read", "from memory": "from memory"}
-QUOTED = "quoted: validation"
+READ, QUOTED, NO_SOURCE = "read", "quoted: validation", "no public source found"
 
 
-def target_of(cell: Cell) -> Target:
-    return TARGETS[f"ladder/{cell.variant}/{cell.labels}"]
+def target_of(cell: Cell) -> Target | None:
+    """None where no public text prints the number."""
+    return TARGETS.get(f"ladder/{cell.variant}/{cell.labels}")
 
 
 def published(cell: Cell) -> tuple[str, ...]:
     """kzky's README gives "around 98%", so one digit of its error is all there is."""
-    target = target_of(cell)
+    of, target = (f"{cell.labels:,}", label_of(cell)), target_of(cell)
+    if target is None:
+        return (*of, "", "", NO_SOURCE)
     sd = "" if target.sd is None else f"{target.sd:.2f}"
     paper = f"{target.paper:.2f}" if sd else f"{target.paper:g}"
-    source = QUOTED if target.quoted_from else SOURCES[target.confidence]
-    return f"{cell.labels:,}", label_of(cell), paper, sd, source
+    return (*of, paper, sd, QUOTED if target.quoted_from else READ)
 
 
 def ours(e: Evidence) -> tuple[str, ...]:

@@ -1,13 +1,12 @@
 """What a published number is: its source, its margin, and what answers it. No torch.
 
 Bounds are in nats per example, higher is better; Ladder network errors in percent of the test
-set, lower is better. A number that was recalled and not read in its source says so.
+set, lower is better. Every number stands in public text, which its source or note names.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from repro.plan.experiments.grid import GREY_SCALES, Cell
 
@@ -47,7 +46,6 @@ class Target:
     higher_is_better: bool = True
     sd: float | None = None  # published standard deviation over `paper_seeds` seeds
     paper_seeds: int = 1
-    confidence: Literal["published", "from memory"] = "published"
     quoted_from: str | None = None
     K: int | None = None  # importance samples that L_K must have
     images: int | None = None  # test images that L_K must cover

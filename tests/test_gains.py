@@ -1,0 +1,75 @@
+"""Gains of fine-tuning: judged seed by seed over the Run that each starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from check_records import write
+
+from repro.judge.check import check
+from repro.judge.claims.claim import LVAE
+from repro.judge.verdicts import TargetResult
+from repro.plan.experiments import finetuning
+from repro.store import Store
+
+
+def target(root: Path, name: str) -> TargetResult:
+    return next(r for r in check(Store(root), "paper").targets if r.target.id == name)
+
+
+FINETUNED, GAIN = finetuning.cell("lvae_bn_wu_ft"), "table1/gain/ft"  # published: 0.28
+
+
+def finetuned(root: Path, *gains: float, **kwargs: Any) -> None:
+    """Three Runs of the LVAE that lie a nat apart, and some fine-tuned from them."""
+    starts = (-82.0, -83.0, -84.0)
+    for seed, value in enumerate(starts, start=1):
+        write(root, LVAE, seed=seed, LK_test=value)
+    for seed, gain in enumerate(gains, start=1):
+        write(root, FINETUNED, seed=seed, LK_test=starts[seed - 1] + gain, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ((0.27, 0.28, 0.30), "reproduced"),
+        ((0.27,), "one seed"),
+        ((0.0, 0.3, 0.6), "undecided"),
+        ((0.0, 0.01, -0.01), "different, worse"),
+        ((1.0, 1.01, 0.99), "different, better"),
+    ],
+)
+def test_a_gain_is_judged_against_the_very_run_it_starts_from(
+    tmp_path: Path, gains: tuple[float, ...], verdict: str
+) -> None:
+    finetuned(tmp_path, *gains)
+    result = target(tmp_path, GAIN)
+    assert ", ".join(filter(None, (result.verdict, result.direction))) == verdict
+    assert (result.ours, result.seeds) == (pytest.approx(np.mean(gains)), len(gains))
+    if len(gains) > 1:
+        assert result.sd == pytest.approx(np.std(gains, ddof=1))
+
+
+def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Path) -> None:
+    finetuned(tmp_path, 0.28, 0.28, 0.28)
+    write(tmp_path, FINETUNED, seed=4, LK_test=-70.0)
+    result = target(tmp_path, GAIN)
+    assert (result.seeds, result.ours) == (3, pytest.approx(0.28))
+    assert not any(name.endswith("s4") for name in result.runs)
+
+
+def test_a_gain_without_the_run_it_starts_from_is_not_run(tmp_path: Path) -> None:
+    write(tmp_path, FINETUNED)
+    result = target(tmp_path, GAIN)
+    assert (result.verdict, result.ours) == ("not run", None)
+    assert target(tmp_path, "table1/lvae5_finetuned").verdict == "one seed"
+
+
+def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_path: Path) -> None:
+    finetuned(tmp_path, 0.28, 0.28, 0.28)
+    write(tmp_path, LVAE, seed=2, LK_test=-83.0, K=500)
+    result = target(tmp_path, GAIN)
+    assert (result.verdict, result.note) == ("reduced protocol", "L_500 on 10000 images")
