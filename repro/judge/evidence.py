@@ -205,8 +205,12 @@ class Books:
         scored on the same.
         """
         read = functools.partial(metric, name=name)
+
+        def has(r: Record) -> bool:
+            return r.final.get(name) is not None
+
         ours, other = self.of(a), self.of(b)
-        d = self.training_spread(ours, read) - self.training_spread(other, read)
+        d = self.training_spread(ours, read, has) - self.training_spread(other, read, has)
         return d.plus(images_error(ours.done[0], other.done[0], name) ** 2)
 
 

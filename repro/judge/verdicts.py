@@ -235,6 +235,9 @@ def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> 
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:
-    names = [f"{c.data}-{c.variant}-L{c.depth}" for c in (e.cell for e in missing)]
+    names = [
+        f"ladder-{c.variant}-{c.labels}" if c.labels else f"{c.data}-{c.variant}-L{c.depth}"
+        for c in (e.cell for e in missing)
+    ]
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} of {of} Runs missing: {shown}"
