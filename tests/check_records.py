@@ -48,6 +48,8 @@ def write(
         "kl_layers": [5.0] * depth,
         "active_units": [4] * depth,
         "negative_units": [0] * depth,
+        "probe": [0.5] * depth,
+        "class_share": [0.1] * depth,
     }
     table = pd.DataFrame(
         {"epoch": [1, 2], "beta": [1.0, 1.0], "L1_train": [-95.0, -90.0], "L1_test": [-95.5, -90.5]}
@@ -59,23 +61,13 @@ def write(
 
 
 def arrays_of(run: Run) -> dict[str, Arrays]:
-    """The arrays of an unremarkable record."""
-    units = sum(run.model.latents)
+    """The arrays of an unremarkable record; none of a Ladder network."""
+    if run.data.labels:
+        return {}
+    units = sum(run.hierarchy.latents)
     per_image = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}
     kl_units = {"epochs": np.array([1, 2]), "test": np.ones((2, units))}
-    return {"per_image": per_image, "kl_units": kl_units, "pca": pca([0.1] * run.model.depth)}
-
-
-def pca(shares: list[float]) -> Arrays:
-    """Two classes of two points a layer, with the given between-class share of the variance."""
-    arrays: Arrays = {"labels": np.array([0, 0, 1, 1], dtype=np.uint8)}
-    for i, share in enumerate(shares, start=1):
-        apart, within = np.sqrt(share), np.sqrt(1 - share)
-        points = np.array([[-apart, -within], [-apart, within], [apart, -within], [apart, within]])
-        low, high = np.full(2, -1.0), np.full(2, 1.0)
-        arrays[f"z{i}"] = np.round((points - low) / (high - low) * 511).astype(np.uint16)
-        arrays[f"low{i}"], arrays[f"high{i}"] = low, high
-    return arrays
+    return {"per_image": per_image, "kl_units": kl_units}
 
 
 def curve(train: Sequence[float], test: Sequence[float], beta: Sequence[float]) -> dict[str, Any]:

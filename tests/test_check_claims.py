@@ -10,25 +10,32 @@ from check_records import claim, write
 
 from repro.judge.check import check
 from repro.judge.claims import CLAIMS
-from repro.judge.claims.claim import LVAE, VAE
+from repro.judge.claims.claim import LVAE, VAE_BN, VAE_BN_WU
 from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
-
-def test_a_claim_that_is_met_holds(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
-    assert claim(tmp_path).verdict == "holds"
+USED = [11.7, 6.2, 2.9, 1.7, 3.0]
 
 
-def test_a_claim_that_is_not_met_fails(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 0.0])
-    assert claim(tmp_path).verdict == "fails"
+@pytest.mark.parametrize(("top", "verdict"), [(3.0, "holds"), (0.0, "fails")])
+def test_a_claim_of_three_seeds_holds_or_fails(tmp_path: Path, top: float, verdict: str) -> None:
+    for seed in (1, 2, 3):
+        write(tmp_path, LVAE, seed=seed, kl_layers=[*USED[:4], top])
+    assert claim(tmp_path).verdict == verdict
+
+
+def test_a_claim_of_one_seed_says_so(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, kl_layers=USED)
+    assert claim(tmp_path).verdict == "one seed"
 
 
 def test_the_evidence_of_a_claim_holds_its_numbers_and_seeds(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=[11.7, 6.2, 2.9, 1.7, 3.0])
-    evidence = "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 3.00; seeds: 1"
-    assert claim(tmp_path).evidence == evidence
+    for seed, top in ((1, 0.3), (2, 0.4), (3, 0.5)):
+        write(tmp_path, LVAE, seed=seed, kl_layers=[*USED[:4], top])
+    assert claim(tmp_path).evidence == (
+        "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 0.40; least certain: KL of z_5, +0.30 ±"
+        " 0.058 beyond its threshold; seeds: 3"
+    )
 
 
 def test_every_claim_of_an_empty_store_is_not_run(tmp_path: Path) -> None:
@@ -47,29 +54,32 @@ def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> N
     write(tmp_path, LVAE, state="diverged", diverged_at=3, kl_layers=None)
     result = claim(tmp_path)
     assert result.verdict == "not run"
-    assert "diverged, not counted: mnist-lvae_bn_wu-L5-s1" in result.evidence
+    assert "mnist-lvae_bn_wu-L5-s1 diverged at epoch 3, not counted" in result.evidence
 
 
 def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:
-    for cell in (VAE, LVAE):
+    for cell in (VAE_BN, VAE_BN_WU):
         record = write(tmp_path, cell)
         Store(tmp_path).write("paper", record.run, record.env, record.final, record.curve(), {})
-    result = claim(tmp_path, "mnist/classes_cluster_in_top_lvae_layer")
+    result = claim(tmp_path, "mnist/warmup_leaves_more_units_active")
     assert result.verdict == "not run"
-    assert result.evidence.startswith("no pca.npz in mnist-vae-L5-s1")
+    assert result.evidence.startswith("no kl_units.npz in mnist-vae_bn-L5-s1")
 
 
 @pytest.mark.parametrize(("top", "met"), [(3.0, "met"), (0.0, "not met")])
 def test_a_claim_in_a_reduced_profile_is_reduced_protocol_and_says_whether_it_was_met(
     tmp_path: Path, top: float, met: str
 ) -> None:
-    write(tmp_path, LVAE, "quick", kl_layers=[11.7, 6.2, 2.9, 1.7, top])
+    for seed in (1, 2, 3):
+        write(tmp_path, LVAE, "quick", seed=seed, kl_layers=[11.7, 6.2, 2.9, 1.7, top])
     result = claim(tmp_path, profile="quick")
     assert result.verdict == "reduced protocol"
     assert result.evidence.startswith(f"{met} at this budget: KL of z_1")
 
 
-def test_a_claim_on_another_configuration_is_reduced_protocol(tmp_path: Path) -> None:
+def test_a_run_of_another_configuration_answers_no_claim(tmp_path: Path) -> None:
     run = run_of(LVAE, PROFILES["paper"])
     write(tmp_path, LVAE, run=replace(run, optim=replace(run.optim, lr=2e-3)))
-    assert claim(tmp_path).verdict == "reduced protocol"
+    result = claim(tmp_path)
+    assert result.verdict == "not run"
+    assert result.evidence.endswith("other configuration, not counted: mnist-lvae_bn_wu-L5-s1")

@@ -36,4 +36,4 @@ def test_a_layer_missing_from_kl_layers_is_refused(tmp_path: Path) -> None:
 def test_a_curve_without_evaluations_is_refused(tmp_path: Path) -> None:
     record = write(tmp_path, VAE, **curve([np.nan], [np.nan], [1.0]))
     with pytest.raises(RecordError, match=r"curve\.csv: holds no evaluated epoch"):
-        measures.over_fitting(record)
+        measures.rise_since(0.5, record)

@@ -17,8 +17,11 @@ from repro.plan.run import Run
 from repro.train.evaluate import bounds, importance_bound
 from repro.train.score import (
     ACTIVE,
+    RIDGE,
     EpochScore,
     Images,
+    class_share,
+    linear_probe,
     noise_of,
     principal_components,
     score_epoch,
@@ -226,6 +229,59 @@ def test_principal_components_do_not_depend_on_the_sign_of_the_solver() -> None:
     centred = z - z.mean(0)
     loading = torch.linalg.lstsq(centred, principal_components(z)).solution
     assert (loading.gather(0, loading.abs().argmax(0, keepdim=True)) > 0).all()
+
+
+def clusters(N: int = 301, Z: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of correlated units, [N, Z], of three classes that begin at 4: they are no indices."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(4, 7, N).astype(np.uint8)
+    centres, mixed = rng.standard_normal((10, Z)), rng.standard_normal((Z, Z))
+    return (2 * centres[labels] + rng.standard_normal((N, Z))) @ mixed, labels
+
+
+def test_the_probe_is_a_ridge_regression_to_one_hot_classes() -> None:
+    z, labels = clusters()
+    y = (labels[:, None] == np.unique(labels)).astype(float)
+    Z, Y = z[::2] - z[::2].mean(0), y[::2] - y[::2].mean(0)
+    W = np.linalg.inv(Z.T @ Z + RIDGE * np.eye(3)) @ Z.T @ Y
+    predicted = ((z[1::2] - z[::2].mean(0)) @ W + y[::2].mean(0)).argmax(1)
+    expected = float((np.unique(labels)[predicted] == labels[1::2]).mean())
+    assert 0.5 < expected < 1
+    assert linear_probe(torch.from_numpy(z), labels) == pytest.approx(expected)
+
+
+def test_the_class_share_is_the_mean_over_whitened_directions() -> None:
+    z, labels = clusters()
+    centred = z - z.mean(0)
+    values, axes = np.linalg.eigh(centred.T @ centred)
+    white = centred @ axes / np.sqrt(values)  # each direction has a sum of squares of 1
+    between = [np.sum(labels == c) * white[labels == c].mean(0) ** 2 for c in np.unique(labels)]
+    expected = float(np.sum(between, axis=0).mean())
+    assert 0.1 < expected < 0.9
+    assert class_share(torch.from_numpy(z), labels) == pytest.approx(expected, rel=1e-2)
+
+
+def test_classes_do_not_depend_on_the_axes_or_scale_of_a_layer() -> None:
+    z, labels = clusters()
+    turned = z @ np.random.default_rng(6).standard_normal((3, 3)) * 100 + 7
+    for of in (linear_probe, class_share):
+        a, b = (of(torch.from_numpy(x), labels) for x in (z, turned))
+        assert a == pytest.approx(b, rel=1e-2)
+
+
+@pytest.mark.parametrize("labels", [np.arange(41) // 2 % 10, np.zeros(41, np.uint8)])
+def test_a_layer_that_holds_nothing_tells_no_classes(labels: np.ndarray) -> None:
+    z = torch.full((41, 2), 3.0)
+    assert class_share(z, labels) == 0
+    assert linear_probe(z, labels) == pytest.approx(1 / len(np.unique(labels)), abs=0.05)
+
+
+def test_final_layers_are_probed_with_the_draws_that_are_projected() -> None:
+    run = small.run()
+    final, again = (score_final(run, small.images(), scored(run), (1, 19))[0] for _ in range(2))
+    assert (final["probe"], final["class_share"]) == (again["probe"], again["class_share"])
+    assert len(final["probe"]) == len(final["class_share"]) == 3
+    assert all(0 <= v <= 1 for v in (*final["probe"], *final["class_share"]))
 
 
 def test_standard_error_is_of_the_mean() -> None:

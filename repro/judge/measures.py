@@ -45,7 +45,8 @@ def metric(record: Record, name: str) -> float:
 def mc_error(record: Record) -> float:
     """Monte-Carlo error of L_K: by the jackknife, or of older records by the delta method."""
     better = "LK_jackknife_error"
-    return metric(record, better if better in record.final else "LK_mc_error")
+    known = record.final.get(better) is not None
+    return metric(record, better if known else "LK_mc_error")
 
 
 def array(record: Record, file: str, name: str) -> Any:
@@ -172,12 +173,13 @@ def rise_since(share: float, record: Record) -> float:
 
     From the evaluated epoch with beta = 1 that is nearest.
     """
-    curve = record.curve().dropna(subset=["L1_test"])
-    rows = curve[curve["beta"] == curve["beta"].max()]
-    if rows.empty:
+    columns = record.curve()[["epoch", "beta", "L1_test"]].to_numpy(float)
+    scored = columns[np.isfinite(columns[:, 2])]
+    if not len(scored):
         raise _damaged(record, "curve.csv", "holds no evaluated epoch")
-    at = (rows["epoch"] - share * record.run.schedule.epochs).abs().idxmin()
-    return float(rows["L1_test"].iloc[-1] - rows["L1_test"][at])
+    epoch, _, bound = scored[scored[:, 1] == scored[:, 1].max()].T
+    at = np.argmin(np.abs(epoch - share * record.run.schedule.epochs))
+    return float(bound[-1] - bound[at])
 
 
 def parameters(run: Run) -> int:

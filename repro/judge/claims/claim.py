@@ -99,7 +99,8 @@ def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estim
 
 def _holds(record: Record, other: Record) -> bool:
     """Whether whatever is read of the other can be read of a record."""
-    return record.files >= other.files and record.final.keys() >= other.final.keys()
+    said = {name for name, value in other.final.items() if value is not None}
+    return record.files >= other.files and all(record.final.get(n) is not None for n in said)
 
 
 def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -> Estimate:
