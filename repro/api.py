@@ -30,9 +30,12 @@ from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
 from repro.plan.run import Ladder, Run
 from repro.store import Record, open_store
+from repro.train import annealed as ais
+from repro.train.annealed import CHAINS, TEMPERATURES, Annealed, Sandwich
 from repro.train.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
 
-__all__ = ["Scores", "TrainedHierarchy", "TrainedLadder", "binarise", "load_model", "load_record"]
+__all__ = ["Annealed", "Sandwich", "Scores", "TrainedHierarchy", "TrainedLadder"]
+__all__ += ["binarise", "load_model", "load_record"]
 
 Floats = NDArray[np.float32]
 MOST = 2**31 - 1  # images, or samples
@@ -105,6 +108,30 @@ class TrainedHierarchy:
             L1 = bounds(self.net, x, noise, "test").L1[0]
             sums = importance_bound(self.net, x, noise, K)
         return Scores(_numpy(L1), _numpy(sums.LK[0].float()), K, sums.error())
+
+    def annealed(
+        self,
+        images: NDArray[Any],
+        chains: int = CHAINS,
+        temperatures: int = TEMPERATURES,
+        seed: int = 0,
+    ) -> Annealed:
+        """log p(x) of each image: in expectation a lower bound, hardly touched by q."""
+        S, noise = whole(chains, "{} chains", 1, MOST), self._noise(whole(seed, "seed {}"))
+        T = whole(temperatures, "{} temperatures", 1, MOST)
+        with _fitting():
+            x = self._input(images)
+            return ais.annealed(self.net, x, noise, ais.tuned_path(self.net, noise, T, S), S)
+
+    def sandwich(
+        self, n: int, chains: int = CHAINS, temperatures: int = TEMPERATURES, seed: int = 0
+    ) -> Sandwich:
+        """Bounds from both sides, in expectation, on log p(x) of n images that the model draws."""
+        S, noise = whole(chains, "{} chains", 1, MOST), self._noise(whole(seed, "seed {}"))
+        T = whole(temperatures, "{} temperatures", 1, MOST)
+        n = whole(n, "sandwich of {} images", 1, MOST)
+        with _fitting():
+            return ais.sandwich(self.net, noise, ais.tuned_path(self.net, noise, T, S), S, n)
 
     @property
     def _device(self) -> torch.device:

@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1",
             "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --binarise --samples 5000",
+            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --ais --out log_p.csv",
             "repro score digits.npy --run ladder-full-100-s1 --profile reduced --out classes.csv",
         )
     )(score)
@@ -51,6 +52,14 @@ def score(
     samples: Annotated[
         int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
     ] = 500,
+    ais: Annotated[
+        bool,
+        typer.Option("--ais", help="Also log p(x) by annealed importance sampling: minutes."),
+    ] = False,
+    chains: Annotated[int, typer.Option(min=1, metavar="S", help="Of --ais, for each image.")] = 16,
+    temperatures: Annotated[
+        int, typer.Option(min=1, metavar="T", help="Of --ais, from q(z|x) to p(z|x).")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
     draw: Annotated[
         bool, typer.Option("--binarise", help="Draw binary pixels from bytes 0 to 255.")
@@ -65,6 +74,8 @@ def score(
 ) -> None:
     """Score images of your own with a trained model: L_1 and L_K, or the classes they are given.
 
+    --ais adds an estimate of log p(x) that the quality of q(z|x) hardly enters.
+
     VAE, LVAE: pixels 0 and 1, or integers 0 to 255 with --binarise; of small NORB real values
     (byte + u) / 256. Ladder network: integers 0 to 255, or pixels from 0 to 1.
     """
@@ -77,10 +88,17 @@ def score(
             raise UsageError(
                 f"--binarise: {run} is a Ladder network, which takes bytes as they are"
             )
+        if ais:
+            raise UsageError(f"--ais: {run} is a Ladder network, which has no p(x): leave it out")
         each = classified(model, images)
         summary: dict[str, Any] = {"classes": np.bincount(each["class"], minlength=10).tolist()}
     else:
-        each, summary = scored(model, images, samples, seed, draw)
+        if draw:
+            images = _binary(model, images, seed)
+        each, summary = scored(model, images, samples, seed)
+        if ais:
+            more, found = annealed(model, images, chains, temperatures, seed)
+            each, summary = each.join(more), {**summary, **found}
     if out is not None:
         write_file(out, each.to_csv(index_label="image", float_format="%.7g").encode())
     head = {"run": run, "profile": p.name, "file": str(file), "images": len(images)}
@@ -100,9 +118,20 @@ def _told(summary: dict[str, Any]) -> list[str]:
         return [", ".join(counts)]
     error = summary["LK_mc_error"]
     LK = "one sample: no MC error" if error is None else f"MC error {error:.2g}"
-    return [
+    lines = [
         f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
         f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
+    ]
+    return lines + _told_of_chains(summary) if "AIS" in summary else lines
+
+
+def _told_of_chains(summary: dict[str, Any]) -> list[str]:
+    error = summary["AIS_mc_error"]
+    AIS = "one chain: no MC error" if error is None else f"MC error {error:.2g}"
+    return [
+        f"AIS   {summary['AIS']:.2f} nats per image, {_spread(summary['AIS_se'])}, {AIS}",
+        f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
+        f" {summary['AIS_accepted']:.0%} of proposals accepted",
     ]
 
 
@@ -119,21 +148,45 @@ def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
 
 
 def scored(
-    model: TrainedHierarchy, images: np.ndarray, samples: int, seed: int, draw: bool
+    model: TrainedHierarchy, images: np.ndarray, samples: int, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A row an image, L1 and LK, and their means with errors; nats per example."""
-    if draw:
-        images = _binary(model, images, seed)
     s = model.score(images, samples, seed)
-    if not (np.isfinite(s.L1).all() and np.isfinite(s.LK).all()):
-        raise UsageError(f"{model.run.id}: pixels so far from its data that a bound is infinite")
+    _refuse_infinite(model, s.L1, s.LK)
     mc_error = s.mc_error if samples > 1 else None
-    means: dict[str, Any] = {"K": samples, "LK_mc_error": mc_error}
-    for name, values in (("L1", s.L1.astype(float)), ("LK", s.LK.astype(float))):
-        n = len(values)
-        means[name] = float(values.mean())
-        means[f"{name}_se"] = float(values.std(ddof=1) / n**0.5) if n > 1 else None
+    means = {"K": samples, "LK_mc_error": mc_error, **_mean("L1", s.L1), **_mean("LK", s.LK)}
     return pd.DataFrame({"L1": s.L1, "LK": s.LK}), means
+
+
+def annealed(
+    model: TrainedHierarchy, images: np.ndarray, chains: int, temperatures: int, seed: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A row an image: log p(x) by AIS, its error and acceptance; and what came of all."""
+    a = model.annealed(images, chains, temperatures, seed)
+    _refuse_infinite(model, a.log_p)
+    each = {"AIS": a.log_p, "AIS_accepted": a.accepted}
+    if chains > 1:
+        each["AIS_mc_error"] = a.error
+    return pd.DataFrame(each), {
+        **_mean("AIS", a.log_p),
+        "AIS_mc_error": a.mc_error if chains > 1 else None,
+        "AIS_accepted": float(a.accepted.mean()),
+        "chains": chains,
+        "temperatures": temperatures,
+        "step_sizes": a.steps,
+    }
+
+
+def _refuse_infinite(model: TrainedHierarchy, *bounds: np.ndarray) -> None:
+    if not all(np.isfinite(values).all() for values in bounds):
+        raise UsageError(f"{model.run.id}: pixels so far from its data that a bound is infinite")
+
+
+def _mean(name: str, values: np.ndarray) -> dict[str, float | None]:
+    """The mean over images, and its standard error."""
+    n = len(values)
+    error = float(values.std(ddof=1, dtype=float) / n**0.5) if n > 1 else None
+    return {name: float(values.mean(dtype=float)), f"{name}_se": error}
 
 
 def _binary(model: TrainedHierarchy, images: np.ndarray, seed: int) -> np.ndarray:
