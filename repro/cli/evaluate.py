@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "repro evaluate --profile quick",
             "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
+            "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile reduced --ais 100",
         )
     )(evaluate)
 
@@ -42,6 +43,14 @@ def evaluate(
     threads: Threads = None,
     precision: PrecisionOption = None,
     rows: Rows = None,
+    ais: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Also log p(x) of the first N test images by annealed importance sampling.",
+        ),
+    ] = 0,
 ) -> None:
     """Score finished Runs of runs/ again from their saved final weights."""
     p = profile_to_train(profile)
@@ -61,5 +70,5 @@ def evaluate(
 
     asked = scoring_precision(precision)
     options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
-    evaluate(ids, store, p.name, options)
+    evaluate(ids, store, p.name, options, ais)
     say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

@@ -150,6 +150,9 @@ def numbers(record: Record) -> dict[str, Any]:
         found["L1_beside_LK"] = beside
     if whole is not None:
         found["LK_whole"], found["LK_whole_error"] = whole
+    if images := found.get("AIS_images"):
+        LK = array(record, "per_image", "LK")[:images]
+        found["LK_beside_AIS"] = float(LK.mean(dtype=float)) if len(LK) == images else None
     return found
 
 

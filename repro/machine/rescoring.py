@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.errors import RecordError
+from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
 from repro.machine.saved.recording import refuse_other_data, rescore
 from repro.machine.saved.weights import add_statistics, find_weights, load_weights
@@ -15,20 +15,26 @@ from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store
 from repro.store.locks import lock
+from repro.train.annealed_score import PREFIX, annealed_scores
 from repro.train.evaluate import Room
 from repro.train.score import Images
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Again, Compared, Score
 
 
-def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -> Outcome:
+def evaluate(
+    run_ids: list[str], store: Store, profile: str, options: Options, ais: int = 0
+) -> Outcome:
     """Score Runs again from their saved final weights, and put that beside their records.
 
+    ais: of so many test images log p(x) is estimated too; without, an earlier estimate is kept.
     The batch-norm statistics beside the weights are rewritten. Raises RecordError where the
     record or the weights are missing or of another Run.
     """
     work, outcome = Work(store, profile, options), Outcome()
     for run_id in run_ids:
+        if ais and store.record(profile, run_id).run.data.labels:
+            raise UsageError(f"--ais: {run_id} is a Ladder network, which has no p(x): name others")
         path = find_weights(store, store.record(profile, run_id))
         with lock(store.folder(profile), run_id):
             store.sweep(profile, run_id)
@@ -36,7 +42,9 @@ def evaluate(run_ids: list[str], store: Store, profile: str, options: Options) -
             images, source = _data(work, record)
             last = _score(work, path, images)
             env = {**environment(work.device), "precision": work.precision, "data": source}
-            rescore(store, record, last, images, env)
+            before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
+            more = annealed_scores(record.run, images, last, ais) if ais else before
+            rescore(store, record, last, images, env, more)
             add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
     return outcome

@@ -94,10 +94,20 @@ def record_lane(
     failure_path(folder, run).unlink(missing_ok=True)
 
 
-def rescore(store: Store, record: Record, last: Score, images: Images, env: dict[str, Any]) -> None:
-    """Put the final metrics of a Run, measured again, beside its record. env: where."""
+def rescore(
+    store: Store,
+    record: Record,
+    last: Score,
+    images: Images,
+    env: dict[str, Any],
+    more: dict[str, Any],
+) -> None:
+    """Put the final metrics of a Run, measured again, beside its record. env: where.
+
+    more: what was measured besides.
+    """
     measured, arrays = task_of(record.run).final(record.run, images, last)
-    store.add(record, _finished(env, images), measured, arrays)
+    store.add(record, _finished(env, images), {**measured, **more}, arrays)
 
 
 def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:

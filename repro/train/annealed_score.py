@@ -1,0 +1,37 @@
+"""log p(x) of the first test images by annealed importance sampling, for a record."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro.plan.run import Run
+from repro.train.annealed import CHAINS, TEMPERATURES, annealed, tuned_path
+from repro.train.score import EpochScore, Images, noise_of
+
+PREFIX = "AIS_"  # of what a record says of it
+
+
+@torch.no_grad()
+def annealed_scores(run: Run, images: Images, last: EpochScore, n: int) -> dict[str, Any]:
+    """Mean over the first n test images, nats per example, with its error over images and chains.
+
+    In expectation a lower bound on log p(x); of test images there is no upper one. None where a
+    number is not finite.
+    """
+    noise = noise_of(run, run.schedule.epochs, images.test.device)
+    x = images.test[:n].float().unsqueeze(0)
+    found = annealed(last.net, x, noise, tuned_path(last.net, noise, TEMPERATURES, CHAINS), CHAINS)
+    log_p = found.log_p.astype(float)
+    said = {
+        "test": float(log_p.mean()),
+        "se": float(log_p.std(ddof=1)) / math.sqrt(len(log_p)) if len(log_p) > 1 else math.nan,
+        "mc_error": float(found.mc_error),
+        "accepted": float(np.mean(found.accepted)),
+    }
+    known = {name: value if math.isfinite(value) else None for name, value in said.items()}
+    whole = {"images": len(log_p), "chains": CHAINS, "temperatures": TEMPERATURES}
+    return {f"{PREFIX}{name}": value for name, value in {**known, **whole}.items()}
