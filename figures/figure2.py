@@ -7,6 +7,7 @@ from typing import Any
 
 from repro.show.style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from repro.plan.profiles import profile as find_profile
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
-FEW = 12  # evaluated epochs that are marked one by one
+FEW = 12  # about so many evaluated epochs are marked
 
 
 @journal
@@ -33,15 +34,17 @@ def draw(store: Store, profile: str) -> Figure:
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"$\mathcal{L}_1$ (nats per example)")
     cut = crop(ax, list(shown.values()), schedule.warmup_epochs)
-    start = schedule.warmup_epochs if cut and schedule.epochs < FEW else 0
-    ax.set_xlim(start, schedule.epochs + 0.015 * (schedule.epochs - start))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    start = begin(ax, cut)
+    room = 0.015 * (schedule.epochs - start)
+    ax.set_xlim(start - room, schedule.epochs + room)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not shown:
         say(ax, NOT_RUN)
     legend(fig, cells)
     text = "Figure 2. Lower bound L_1 of the 5-layer models on training and test set, MNIST."
     if cut:
-        text += " The lowest values, from the first epochs, lie below the axis."
+        text += " The lowest values, from the first epochs, lie below the axis; it begins where the"
+        text += " first curve rises above its lower end."
     if any(len(s.done) > 1 for s in cells):
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)
@@ -58,8 +61,11 @@ def bounds(seeds: Seeds) -> pd.DataFrame:
 def curves(ax: Axes, seeds: Seeds, b: pd.DataFrame) -> None:
     for column, dashes in LINES.items():
         mean, sd = b[column, "mean"], b[column, "std"]
-        mark = MARKERS[seeds.cell.variant] if len(b) < FEW else ""
-        ax.plot(b.index, mean, dashes, color=seeds.colour, marker=mark, markersize=3, gid=column)
+        mark: dict[str, Any] = {
+            "marker": MARKERS[seeds.cell.variant],
+            "markevery": max(1, len(b) // FEW),
+        }
+        ax.plot(b.index, mean, dashes, color=seeds.colour, markersize=3, gid=column, **mark)
         if sd.notna().any():
             ax.fill_between(
                 b.index, mean - sd, mean + sd, color=seeds.colour, alpha=0.2, linewidth=0
@@ -80,8 +86,21 @@ def crop(ax: Axes, shown: list[pd.DataFrame], warmup: int) -> bool:
     return bool((whole.to_numpy() < low - margin).any())
 
 
+def begin(ax: Axes, cut: bool) -> float:
+    """The epoch at which the first curve rises into the panel; 0 where nothing was cut."""
+    if not cut:
+        return 0.0
+    low = ax.get_ylim()[0]
+    curves = [np.asarray(n.get_xydata(), dtype=float) for n in ax.lines]
+    rising = [(c, int(np.argmax(c[:, 1] >= low))) for c in curves if c[-1, 1] >= low]
+    return min(float(np.interp(low, *c[max(i - 1, 0) : i + 1, ::-1].T)) for c, i in rising)
+
+
 def legend(fig: Figure, cells: list[Seeds]) -> None:
-    handles = [Line2D([], [], color=s.colour, label=s.label) for s in cells]
+    handles = [
+        Line2D([], [], color=s.colour, marker=MARKERS[s.cell.variant], markersize=3, label=s.label)
+        for s in cells
+    ]
     for column, dashes in LINES.items():
         handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
     fig.legend(handles=handles, loc="outside upper center", ncols=2)

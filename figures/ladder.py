@@ -23,10 +23,13 @@ from repro.store import Record, Store
 
 COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
+ABOVE: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#666666"}
 VERTICALS = ("#0072b2", "#4d4d4d", "#d55e00")  # of u, ascending
 DASHES = dict(zip(VERTICALS, ("--", ":", "-"), strict=True))
 GAP = 0.07  # between two labels, as a share of the axis
-FEW = 12  # epochs that are marked one by one
+MARKERS = {"full": "o", "bottom": "D", "gamma": "^", "baseline": "s"}
+MARKS = 10  # about so many epochs of a curve are marked
+STUCK = 0.9  # a denoising cost that ends above this is near 1, that of each unit's mean
 
 
 @journal
@@ -39,7 +42,11 @@ def draw(store: Store, profile: str) -> Figure:
     upper = grid[0].subgridspec(1, 2)
     left, right = fig.add_subplot(upper[0]), fig.add_subplot(upper[1])
     errors(left, cells, epochs)
-    handles = [Line2D([], [], color=COLOURS[s.cell.variant], label=s.label) for s in cells]
+    looks = [{"color": COLOURS[s.cell.variant], "marker": MARKERS[s.cell.variant]} for s in cells]
+    handles = [
+        Line2D([], [], markersize=3, label=s.label, **look)
+        for s, look in zip(cells, looks, strict=True)
+    ]
     fig.legend(handles=handles, loc="outside upper center", ncols=2)
     full = next(s for s in cells if s.cell.variant == "full")
     costs(right, full, epochs)
@@ -50,6 +57,7 @@ def draw(store: Store, profile: str) -> Figure:
         " (c) full model, lowest seed: learned combinators, the estimate against z for u = -2"
         " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
     )
+    text += stuck(full)
     if any(len(s.done) > 1 for s in cells):
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)
@@ -75,7 +83,7 @@ def errors(ax: Axes, cells: list[Seeds], epochs: int) -> None:
         return
     for s in (s for s in cells if s.done):
         table: Any = by_epoch(s.done, ["error_percent"])["error_percent"]
-        band(ax, table, COLOURS[s.cell.variant], s.cell.variant)
+        band(ax, table, COLOURS[s.cell.variant], s.cell.variant, MARKERS[s.cell.variant])
     finish(ax, epochs, "(a) test error (%)")
 
 
@@ -92,9 +100,30 @@ def costs(ax: Axes, full: Seeds, epochs: int) -> None:
         band(ax, column, LAYERS[i], f"C_{i}")
         ends[i] = float(column["mean"].iloc[-1])
     finish(ax, epochs, "(b) denoising cost")
-    ax.set_xlim(0, epochs * 1.1)
+    run = full.done[0].run.ladder
     for i, y in apart(ends, ax.get_ylim()).items():
-        ax.text(epochs * 1.02, y, f"$C_{i}$", color=LAYERS[i], va="center")
+        ax.text(epochs * 1.03, y, f"$C_{i}$", color=LAYERS[i], va="center")
+        if i and ends[i] > STUCK:
+            said = f"layer {i}: {run.sizes[i]} units, weight {run.cost_weights[i]:g}"
+            ax.text(epochs, ends[i] * 1.06, said, gid="stuck", **ABOVE)
+
+
+def stuck(full: Seeds) -> str:
+    """Why a layer's cost may stay near 1, by the weights of its Run."""
+    if not full.done:
+        return ""
+    run = full.done[0].run.ladder
+    table = by_epoch(full.done, [f"C_{i}" for i in range(run.depth + 1)])
+    near = [i for i in range(1, run.depth + 1) if table[f"C_{i}", "mean"].iloc[-1] > STUCK]
+    if not near:
+        return ""
+    weights = run.cost_weights
+    named = ", ".join(f"C_{i} (weight {weights[i]:g})" for i in near)
+    below = " and ".join(f"{w:g}" for w in weights[: near[0]])
+    return (
+        f" {named} stays near 1, the cost of estimating each unit by its mean, probably as that"
+        f" layer's estimate serves those below it, whose costs weigh {below}."
+    )
 
 
 def apart(ends: dict[int, float], limits: tuple[float, float]) -> dict[int, float]:
@@ -108,10 +137,10 @@ def apart(ends: dict[int, float], limits: tuple[float, float]) -> dict[int, floa
     return heights
 
 
-def band(ax: Axes, table: Any, colour: str, gid: str) -> None:
+def band(ax: Axes, table: Any, colour: str, gid: str, mark: str = "") -> None:
     mean, sd = table["mean"], table["std"]
-    mark = "o" if len(table) < FEW else ""
-    ax.plot(table.index, mean, color=colour, marker=mark, markersize=3, gid=gid)
+    look: dict[str, Any] = {"marker": mark, "markevery": max(1, len(table) // MARKS)}
+    ax.plot(table.index, mean, color=colour, markersize=3, gid=gid, **look)
     if sd.notna().any():
         low = (mean - sd).clip(lower=mean / 10)  # the axis is logarithmic
         ax.fill_between(table.index, low, mean + sd, color=colour, alpha=0.2, linewidth=0)
@@ -125,7 +154,7 @@ def finish(ax: Axes, epochs: int, title: str) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("epoch")
     ax.set_xlim(0, epochs * 1.015)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def combinators(fig: Figure, place: SubplotSpec, full: Seeds) -> None:

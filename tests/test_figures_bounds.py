@@ -87,6 +87,21 @@ def test_figure2_says_that_the_warm_up_is_cut(quick_store: Store) -> None:
     assert "from the first epochs, lie below the axis" in caption(draw("figure2", quick_store))
 
 
+@pytest.mark.parametrize("profile", ["quick", "reduced"])
+def test_figure2_has_no_empty_part(profile: str, request: pytest.FixtureRequest) -> None:
+    """A curve is visible within the first tenth of the axis, and every one ends in the last."""
+    (ax,) = draw("figure2", request.getfixturevalue(f"{profile}_store"), profile).axes
+    (left, right), low = ax.get_xlim(), ax.get_ylim()[0]
+    x = np.linspace(left, left + 0.1 * (right - left))
+    assert any((np.interp(x, n.get_xdata(), n.get_ydata()) >= low).any() for n in ax.lines)
+    assert all(n.get_xdata()[-1] > right - 0.1 * (right - left) for n in ax.lines)
+
+
+def test_figure2_tells_variants_apart_without_colour(quick_store: Store) -> None:
+    (ax,) = draw("figure2", quick_store).axes
+    assert len({(n.get_marker(), n.get_linestyle()) for n in ax.lines}) == 8
+
+
 def test_figure2_band_is_one_standard_deviation(reduced_store: Store) -> None:
     (ax,) = draw("figure2", reduced_store, "reduced").axes
     drawn = line(ax, "L1_train", style.COLOURS["vae"])
@@ -307,6 +322,17 @@ def test_figure5_draws_the_mean_and_spread_of_seeds(reduced_store: Store) -> Non
 
 def test_figure5_has_no_whiskers_with_one_seed(quick_store: Store) -> None:
     assert {g.errorbar for g in bar_groups(draw("figure5", quick_store)).values()} == {None}
+
+
+def test_figure5_says_that_one_seed_has_no_error(quick_store: Store, reduced_store: Store) -> None:
+    assert "No whiskers: records hold no error" in caption(draw("figure5", quick_store))
+    assert "No whiskers" not in caption(draw("figure5", reduced_store, "reduced"))
+
+
+def test_figure5_gives_every_bar_its_number(quick_store: Store) -> None:
+    saved = [quick_store.record("quick", run_of(v).id).final["kl_layers"] for v in VARIANTS]
+    expected = [f"{abs(kl):.1f}" for layers in saved for kl in layers]
+    assert [t.get_text() for t in draw("figure5", quick_store).axes[0].texts] == expected
 
 
 def test_figure5_has_the_papers_axis(quick_store: Store) -> None:

@@ -63,6 +63,19 @@ def test_every_layer_has_a_curve_of_its_cost(drawn: Figure) -> None:
     assert [n.get_gid() for n in drawn.axes[1].lines] == [f"C_{i}" for i in range(7)]
 
 
+@pytest.mark.parametrize("cost", [0.95, 0.5])
+def test_a_cost_that_stays_near_one_is_named(tmp_path: Path, cost: float) -> None:
+    store = store_of(tmp_path, "full")
+    (record,) = store.records("paper")
+    arrays = {name: record.arrays(name) for name in ("combinators", "labels", "predictions")}
+    curve = record.curve().assign(C_2=cost)
+    store.write("paper", record.run, record.env, record.final, curve, arrays)
+    figure = ladder.draw(store, "paper")
+    said = [t.get_text() for t in figure.axes[1].texts if t.get_gid() == "stuck"]
+    assert said == (["layer 2: 500 units, weight 0.1"] if cost > 0.9 else [])
+    assert ("C_2 (weight 0.1) stays near 1" in caption(figure)) == (cost > 0.9)
+
+
 def test_every_layer_has_a_panel_of_its_combinator(drawn: Figure) -> None:
     panels = drawn.axes[2:]
     assert [ax.get_title() for ax in panels] == [f"layer {i}" for i in range(7)]

@@ -68,6 +68,7 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
     "ytick.major.width": 0.6,
     "xtick.major.size": 3,
     "ytick.major.size": 3,
+    "hatch.linewidth": 0.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 4.5,
     "figure.constrained_layout.use": True,
