@@ -7,18 +7,17 @@ from typing import Any
 
 from repro.show.style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from repro.plan.profiles import profile as find_profile
+from repro.show.gallery import over_epochs
+from repro.show.over_epochs import band, begin, by_epoch, crop
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
-FEW = 12  # about so many evaluated epochs are marked
+NEEDS = over_epochs("figure2")
 
 
 @journal
@@ -28,13 +27,15 @@ def draw(store: Store, profile: str) -> Figure:
     schedule = find_profile(profile).schedule
     fig = Figure(figsize=(PANEL, 3.1))
     ax = fig.add_subplot()
-    shown = {s: bounds(s) for s in cells if s.done}
-    for s, b in shown.items():
-        curves(ax, s, b)
+    shown = {s: by_epoch(s.done, list(LINES)) for s in cells if s.done}
+    for s, table in shown.items():
+        for column, dashes in LINES.items():
+            look = {"color": s.colour, "marker": MARKERS[s.cell.variant], "linestyle": dashes}
+            band(ax, table[column], column, **look)
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"$\mathcal{L}_1$ (nats per example)")
     cut = crop(ax, list(shown.values()), schedule.warmup_epochs)
-    start = begin(ax, cut)
+    start = begin(ax) if cut else 0.0
     room = 0.015 * (schedule.epochs - start)
     ax.set_xlim(start - room, schedule.epochs + room)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -49,51 +50,6 @@ def draw(store: Store, profile: str) -> Figure:
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)
     return fig
-
-
-def bounds(seeds: Seeds) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of both bounds, by evaluated epoch."""
-    curves = [r.curve()[["epoch", *LINES]].dropna() for r in seeds.done]
-    by_epoch: pd.DataFrame = pd.concat(curves).groupby("epoch").agg(["mean", "std"])
-    return by_epoch
-
-
-def curves(ax: Axes, seeds: Seeds, b: pd.DataFrame) -> None:
-    for column, dashes in LINES.items():
-        mean, sd = b[column, "mean"], b[column, "std"]
-        mark: dict[str, Any] = {
-            "marker": MARKERS[seeds.cell.variant],
-            "markevery": max(1, len(b) // FEW),
-        }
-        ax.plot(b.index, mean, dashes, color=seeds.colour, markersize=3, gid=column, **mark)
-        if sd.notna().any():
-            ax.fill_between(
-                b.index, mean - sd, mean + sd, color=seeds.colour, alpha=0.2, linewidth=0
-            )
-
-
-def crop(ax: Axes, shown: list[pd.DataFrame], warmup: int) -> bool:
-    """Leave out the warm-up, whose bounds (beta < 1) would flatten all else; True where it cut."""
-    if not shown:
-        return False
-    whole = pd.concat([b.xs("mean", axis=1, level=1) for b in shown])
-    late = whole[whole.index > warmup]
-    if late.empty:
-        return False
-    low, high = late.to_numpy().min(), whole.to_numpy().max()
-    margin = 0.05 * (high - low)
-    ax.set_ylim(low - margin, high + margin)
-    return bool((whole.to_numpy() < low - margin).any())
-
-
-def begin(ax: Axes, cut: bool) -> float:
-    """The epoch at which the first curve rises into the panel; 0 where nothing was cut."""
-    if not cut:
-        return 0.0
-    low = ax.get_ylim()[0]
-    curves = [np.asarray(n.get_xydata(), dtype=float) for n in ax.lines]
-    rising = [(c, int(np.argmax(c[:, 1] >= low))) for c in curves if c[-1, 1] >= low]
-    return min(float(np.interp(low, *c[max(i - 1, 0) : i + 1, ::-1].T)) for c, i in rising)
 
 
 def legend(fig: Figure, cells: list[Seeds]) -> None:

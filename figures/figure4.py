@@ -16,11 +16,13 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from repro.judge.measures import array
 from repro.judge.targets.target import ACTIVE_NATS
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.gallery import over_epochs
 from repro.store import Record, Store
 from repro.store.sealed import Arrays
 
 MAP = "viridis_r"
 TICK = "#d55e00"  # of evaluated epochs
+NEEDS = over_epochs("figure4")
 
 
 @journal

@@ -14,11 +14,13 @@ from matplotlib.patches import Patch
 
 from repro.judge.measures import kl_layers
 from repro.plan.experiments.grid import MAX_DEPTH
+from repro.show.gallery import Needs
 from repro.store import Store
 
 TOP = 25.0  # nats: the paper's axis
 WIDTH = 0.2
 HATCHES = {"vae": "", "vae_bn": "/////", "vae_bn_wu": "", "lvae_bn_wu": "....."}  # without colour
+NEEDS = Needs("figure5")
 
 
 @journal

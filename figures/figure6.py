@@ -15,6 +15,7 @@ from matplotlib.patches import Circle
 
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.gallery import Needs
 from repro.store import Store
 
 CLASSES = (
@@ -29,6 +30,7 @@ CLASSES = (
     "#33343a",
     "#63c7d8",
 )
+NEEDS = Needs("figure6")
 
 
 @journal

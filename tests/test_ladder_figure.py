@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from repro.store import Store
 
 VARIANTS = ("full", "bottom", "gamma", "baseline")
 ladder: Any = script("figures", "ladder")
+ladder_panels: Any = importlib.import_module("repro.show.ladder_panels")  # after style
 
 
 def store_of(root: Path, *variants: str, profile: str = "paper", seeds: int = 1) -> Store:
@@ -134,7 +136,7 @@ def test_nothing_is_cut_off_or_covers_the_caption(tmp_path: Path, profile: str) 
 
 
 def test_labels_of_curves_that_end_close_together_are_kept_apart() -> None:
-    heights = ladder.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
+    heights = ladder_panels.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
     assert heights[0] == pytest.approx(1.0)
-    assert heights[1] == pytest.approx(100**ladder.GAP)
+    assert heights[1] == pytest.approx(100**ladder_panels.GAP)
     assert heights[2] == pytest.approx(5.0)

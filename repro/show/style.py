@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,17 +268,6 @@ def picture(fig: Figure) -> PIL.Image.Image:
         canvas.draw()
     size = canvas.get_width_height()
     return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
-
-
-def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
-    """Every figure with its name. Raises UsageError, RecordError, MachineError."""
-    for name in scripts.names("figures"):
-        yield name, scripts.load("figures", name).draw(store, profile)
-
-
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Save every figure. Raises UsageError, RecordError, MachineError."""
-    return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
 
 
 def main(draw: Draw, script: str) -> int:
