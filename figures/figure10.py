@@ -9,7 +9,10 @@ from repro.show.style import journal, main
 
 from matplotlib.figure import Figure
 
+from repro.show.gallery import Needs
 from repro.store import Store
+
+NEEDS = Needs("figure10")
 
 
 @journal

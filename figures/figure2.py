@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from repro.show.style import MARKERS, NOT_RUN, PANEL, Seeds, add_caption, gather, journal, main, say
+from repro.show.style import MARKERS, PANEL, add_caption, colour, gather, journal, main, say
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.profiles import profile as find_profile
+from repro.show.gallery import over_epochs
+from repro.show.over_epochs import band, begin, by_epoch, crop
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
-FEW = 12  # evaluated epochs that are marked one by one
+NEEDS = over_epochs("figure2")
 
 
 @journal
@@ -27,61 +28,36 @@ def draw(store: Store, profile: str) -> Figure:
     schedule = find_profile(profile).schedule
     fig = Figure(figsize=(PANEL, 3.1))
     ax = fig.add_subplot()
-    shown = {s: bounds(s) for s in cells if s.done}
-    for s, b in shown.items():
-        curves(ax, s, b)
+    shown = {s: by_epoch(s.done, list(LINES)) for s in cells if s.done}
+    for s, table in shown.items():
+        for column, dashes in LINES.items():
+            look = {"color": colour(s), "marker": MARKERS[s.cell.variant], "linestyle": dashes}
+            band(ax, table[column], column, **look)
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"$\mathcal{L}_1$ (nats per example)")
     cut = crop(ax, list(shown.values()), schedule.warmup_epochs)
-    start = schedule.warmup_epochs if cut and schedule.epochs < FEW else 0
-    ax.set_xlim(start, schedule.epochs + 0.015 * (schedule.epochs - start))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    start = begin(ax) if cut else 0.0
+    room = 0.015 * (schedule.epochs - start)
+    ax.set_xlim(start - room, schedule.epochs + room)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not shown:
         say(ax, NOT_RUN)
     legend(fig, cells)
     text = "Figure 2. Lower bound L_1 of the 5-layer models on training and test set, MNIST."
     if cut:
-        text += " The lowest values, from the first epochs, lie below the axis."
+        text += " The lowest values, from the first epochs, lie below the axis; it begins where the"
+        text += " first curve rises above its lower end."
     if any(len(s.done) > 1 for s in cells):
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)
     return fig
 
 
-def bounds(seeds: Seeds) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of both bounds, by evaluated epoch."""
-    curves = [r.curve()[["epoch", *LINES]].dropna() for r in seeds.done]
-    by_epoch: pd.DataFrame = pd.concat(curves).groupby("epoch").agg(["mean", "std"])
-    return by_epoch
-
-
-def curves(ax: Axes, seeds: Seeds, b: pd.DataFrame) -> None:
-    for column, dashes in LINES.items():
-        mean, sd = b[column, "mean"], b[column, "std"]
-        mark = MARKERS[seeds.cell.variant] if len(b) < FEW else ""
-        ax.plot(b.index, mean, dashes, color=seeds.colour, marker=mark, markersize=3, gid=column)
-        if sd.notna().any():
-            ax.fill_between(
-                b.index, mean - sd, mean + sd, color=seeds.colour, alpha=0.2, linewidth=0
-            )
-
-
-def crop(ax: Axes, shown: list[pd.DataFrame], warmup: int) -> bool:
-    """Leave out the warm-up, whose bounds (beta < 1) would flatten all else; True where it cut."""
-    if not shown:
-        return False
-    whole = pd.concat([b.xs("mean", axis=1, level=1) for b in shown])
-    late = whole[whole.index > warmup]
-    if late.empty:
-        return False
-    low, high = late.to_numpy().min(), whole.to_numpy().max()
-    margin = 0.05 * (high - low)
-    ax.set_ylim(low - margin, high + margin)
-    return bool((whole.to_numpy() < low - margin).any())
-
-
-def legend(fig: Figure, cells: list[Seeds]) -> None:
-    handles = [Line2D([], [], color=s.colour, label=s.label) for s in cells]
+def legend(fig: Figure, cells: list[Evidence]) -> None:
+    handles = [
+        Line2D([], [], color=colour(s), marker=MARKERS[s.cell.variant], markersize=3, label=s.label)
+        for s in cells
+    ]
     for column, dashes in LINES.items():
         handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
     fig.legend(handles=handles, loc="outside upper center", ncols=2)

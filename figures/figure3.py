@@ -9,7 +9,10 @@ from repro.show.style import journal, main
 
 from matplotlib.figure import Figure
 
+from repro.show.gallery import by_depth
 from repro.store import Store
+
+NEEDS = by_depth("figure3")
 
 
 @journal

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+from repro.show.style import PAGE, add_caption, first_seed, gather, journal, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.judge.targets.target import ACTIVE_NATS
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.gallery import over_epochs
 from repro.store import Record, Store
 from repro.store.sealed import Arrays
 
 MAP = "viridis_r"
+TICK = "#d55e00"  # of evaluated epochs
+NEEDS = over_epochs("figure4")
 
 
 @journal
@@ -48,7 +52,8 @@ def draw(store: Store, profile: str) -> Figure:
     text = (
         "Figure 4. KL of every latent unit of the 5-layer models, mean over the MNIST test set;"
         " units grouped by layer (1 is nearest the data) and sorted by their last value. White:"
-        f" inactive, at most {ACTIVE_NATS:g} nats." + negatives(units) + first_seed(cells)
+        f" inactive, at most {ACTIVE_NATS:g} nats. Orange ticks: the evaluated epochs; each colour"
+        " reaches half-way to the next." + negatives(units) + first_seed(cells)
     )
     add_caption(fig, text, profile, cells)
     return fig
@@ -67,7 +72,10 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     ax.hlines(tops[:-1], 0, 1, transform=ax.get_yaxis_transform(), color="#888888", linewidth=0.5)
     ax.set_yticks(tops - sizes / 2, [f"$z_{i}$" for i in range(1, len(sizes) + 1)])
     ax.tick_params(axis="y", length=0)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.remove_overlapping_locs = False  # an evaluated epoch may have a number as well
+    ax.xaxis.set_minor_locator(FixedLocator(units["epochs"].tolist()))
+    ax.tick_params(axis="x", which="minor", length=5, width=0.8, color=TICK)
 
 
 def read(record: Record) -> Arrays:
@@ -83,7 +91,7 @@ def edges(epochs: np.ndarray) -> np.ndarray:
     return np.array([2 * epochs[0] - middle[0], *middle, 2 * epochs[-1] - middle[-1]])
 
 
-def negatives(units: dict[Seeds, Arrays]) -> str:
+def negatives(units: dict[Evidence, Arrays]) -> str:
     """How many cells are negative estimates; they are drawn white as well."""
     counts = {s: int((u["test"] < 0).sum()) for s, u in units.items()}
     found = [f"{s.label} {n} of {units[s]['test'].size}" for s, n in counts.items() if n]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from repro.show.style import PANEL, Seeds, add_caption, gather, journal, main, mean_and_sd
+from repro.show.style import PANEL, add_caption, colour, gather, journal, main
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from repro.judge.evidence import Evidence
 from repro.judge.measures import kl_layers
 from repro.plan.experiments.grid import MAX_DEPTH
+from repro.show.gallery import Needs
 from repro.store import Store
 
 TOP = 25.0  # nats: the paper's axis
 WIDTH = 0.2
+HATCHES = {"vae": "", "vae_bn": "/////", "vae_bn_wu": "", "lvae_bn_wu": "....."}  # without colour
+NEEDS = Needs("figure5")
 
 
 @journal
@@ -34,34 +39,46 @@ def draw(store: Store, profile: str) -> Figure:
     ax.set_ylabel(r"KL of layer $i$ (nats per example)")
     ax.set_xlim(0.5, MAX_DEPTH + 0.5)
     ax.set_ylim(0, max(TOP, ax.dataLim.y1 * 1.05))
-    ax.legend(handles=[Patch(color=s.colour, label=s.label) for s in cells], loc="upper right")
+    ax.legend(handles=[Patch(label=s.label, **look(s)) for s in cells], loc="upper right")
     text = (
         "Figure 5. Contribution of each layer to the KL term, mean over the MNIST test set;"
         " layer 1 is nearest the data." + negatives(cells)
     )
     if any(len(s.done) > 1 for s in cells):
         text += " Whiskers: one standard deviation over seeds."
+    else:
+        text += " No whiskers: records hold no error of their KL terms, and one seed has no spread."
     add_caption(fig, text, profile, cells)
     return fig
 
 
-def bars(ax: Axes, seeds: Seeds, offset: float) -> None:
+def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
     """One variant's bars, none without a record."""
-    values = [kl_layers(r) for r in seeds.done]
-    stats = [mean_and_sd(v) for v in zip(*values, strict=True)]
-    sd = [s for _, s in stats]
-    ax.bar(
-        np.arange(1, len(stats) + 1) + offset,
-        [m for m, _ in stats],
-        WIDTH * 0.92,
-        yerr=sd if len(values) > 1 else None,
-        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
-        color=seeds.colour,
-        label=seeds.cell.variant,
+    means = list(seeds.mean(kl_layers)) if seeds.done else []
+    sd = (
+        np.std(seeds.values(kl_layers), axis=0, ddof=1) if seeds.seeds > 1 else [np.nan] * MAX_DEPTH
     )
+    x = np.arange(1, len(means) + 1) + offset
+    ax.bar(
+        x,
+        means,
+        WIDTH * 0.92,
+        yerr=sd if seeds.seeds > 1 else None,
+        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
+        label=seeds.cell.variant,
+        **look(seeds),
+    )
+    for at, mean, spread in zip(x, means, sd, strict=False):
+        top = max(0.0, mean + (0.0 if np.isnan(spread) else spread))
+        ax.text(at, top + 0.1, f"{abs(mean):.1f}", ha="center", va="bottom", fontsize=5.5)
 
 
-def negatives(cells: list[Seeds]) -> str:
+def look(seeds: Evidence) -> dict[str, Any]:
+    hatch = HATCHES[seeds.cell.variant]
+    return {"facecolor": colour(seeds), "edgecolor": "white", "linewidth": 0, "hatch": hatch}
+
+
+def negatives(cells: list[Evidence]) -> str:
     found = sum(v < 0 for s in cells for r in s.done for v in kl_layers(r))
     return f" Estimates below zero, not visible: {found}." if found else ""
 

@@ -1,18 +1,22 @@
-"""Figure 6: two principal components of samples z_i ~ q, layer by layer, VAE and LVAE."""
+"""Figure 6: two principal components of samples z_i ~ q, layer by layer, four variants."""
 
 from __future__ import annotations
 
 import sys
 
-from repro.show.style import PAGE, Seeds, add_caption, first_seed, gather, journal, main, say
+from repro.show.style import PAGE, add_caption, first_seed, gather, journal, main, write_in
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 
+from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.gallery import Needs
 from repro.store import Store
 
 CLASSES = (
@@ -27,6 +31,7 @@ CLASSES = (
     "#33343a",
     "#63c7d8",
 )
+NEEDS = Needs("figure6")
 
 
 @journal
@@ -34,29 +39,44 @@ def draw(store: Store, profile: str) -> Figure:
     """One row per model, one panel per layer. Raises UsageError, RecordError."""
     cells = gather(store, profile, "figure6")
     depth = max(s.cell.depth for s in cells)
-    fig = Figure(figsize=(PAGE, 3.22))
-    axes = fig.subplots(len(cells), depth)
+    fig = Figure(figsize=(PAGE, 5.75))
+    axes = fig.subplots(len(cells), depth, sharex="col", sharey="col")
+    for ax in axes.flat:
+        ax.tick_params(labelsize=7, length=2, labelleft=False)
     for row, s in zip(axes, cells, strict=True):
         row[0].set_ylabel(f"{VARIANTS[s.cell.variant].label}\nPC 2")
         for i, ax in enumerate(row, start=1):
             panel(ax, i, s)
     for i, ax in enumerate(axes[0], start=1):
         ax.set_title(f"$z_{i}$")
+        limit = farthest(cells, i)
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+        ax.locator_params(nbins=4, steps=[1, 2, 5, 10])
     for ax in axes[-1]:
         ax.set_xlabel("PC 1")
     legend(fig)
     text = (
         "Figure 6. Samples of each layer's approximate posterior, one per MNIST test image,"
-        " projected on the layer's first two principal components (PC). Each panel has its own"
-        " scale." + first_seed(cells)
+        " projected on the layer's first two principal components (PC), from their mean. Panels of"
+        " a layer share one scale, the same on both axes. Circles: one (solid) and two (dashed)"
+        " standard deviations of N(0, I), the prior of z_5; a lower layer's prior depends on the"
+        " layer above, and its circles compare scales only." + first_seed(cells)
     )
     add_caption(fig, text, profile, cells)
     return fig
 
 
-def panel(ax: Axes, i: int, seeds: Seeds) -> None:
+def farthest(cells: list[Evidence], i: int) -> float:
+    """How far the axes of a layer reach from the middle: no point lies outside."""
+    shown = [np.abs(projections(s.done[0], i)).max() for s in cells if s.done]
+    return 1.04 * float(max(shown, default=3.0))
+
+
+def panel(ax: Axes, i: int, seeds: Evidence) -> None:
+    ax.spines[:].set_visible(True)
+    ax.set_box_aspect(1)
     if not seeds.done:
-        return say(ax, seeds.state)
+        return write_in(ax, seeds.state)
     z = projections(seeds.done[0], i)
     ax.scatter(
         z[:, 0],
@@ -65,15 +85,14 @@ def panel(ax: Axes, i: int, seeds: Seeds) -> None:
         cmap=ListedColormap(CLASSES),
         vmin=-0.5,
         vmax=9.5,
-        s=1.6 if len(z) > 2000 else 4,
+        s=1 if len(z) > 2000 else 4,
         alpha=0.8,
         linewidths=0,
         rasterized=True,
     )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(True)
-    ax.set_box_aspect(1)
+    for radius, dashes in ((1, "-"), (2, "--")):
+        look = {"fill": False, "linewidth": 0.7, "linestyle": dashes, "gid": f"{radius} sd"}
+        ax.add_patch(Circle((0, 0), radius, **look))
     return None
 
 

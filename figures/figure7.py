@@ -10,6 +10,7 @@ from repro.show.style import journal, main
 
 from matplotlib.figure import Figure
 
+from repro.show.gallery import by_depth
 from repro.store import Store
 
 FIGURE = replace(
@@ -18,6 +19,7 @@ FIGURE = replace(
     text="Figure 7. Bounds against depth, MNIST, higher is better, with the LVAE without batch"
     " norm; whether the paper warmed it up is not said, here it is.",
 )
+NEEDS = by_depth("figure7")
 
 
 @journal

@@ -10,6 +10,7 @@ from repro.show.style import journal, main
 from matplotlib.figure import Figure
 
 from repro.judge.targets import TARGETS
+from repro.show.gallery import by_depth
 from repro.store import Store
 
 FIGURE = ByDepth(
@@ -18,6 +19,7 @@ FIGURE = ByDepth(
     where="values of the paper's Table 2",
     published={"LK_test": tuple(name for name in TARGETS if name.startswith("table2/omniglot/"))},
 )
+NEEDS = by_depth("figure8")
 
 
 @journal

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from repro.show.style import NOT_RUN, PAGE, Seeds, add_caption, gather, journal, main, say
+from repro.show.style import PAGE, add_caption, gather, journal, main
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from repro.judge.measures import array
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
-from repro.store import Record, Store
+from repro.show.gallery import over_epochs
+from repro.show.ladder_panels import COLOURS, combinators, costs, errors, look, stuck
+from repro.store import Store
 
-COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
-LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
-VERTICALS = ("#0072b2", "#4d4d4d", "#d55e00")  # of u, ascending
-DASHES = dict(zip(VERTICALS, ("--", ":", "-"), strict=True))
-GAP = 0.07  # between two labels, as a share of the axis
-FEW = 12  # epochs that are marked one by one
+NEEDS = over_epochs("ladder_100", tuple(COLOURS))
 
 
 @journal
@@ -39,7 +29,7 @@ def draw(store: Store, profile: str) -> Figure:
     upper = grid[0].subgridspec(1, 2)
     left, right = fig.add_subplot(upper[0]), fig.add_subplot(upper[1])
     errors(left, cells, epochs)
-    handles = [Line2D([], [], color=COLOURS[s.cell.variant], label=s.label) for s in cells]
+    handles = [Line2D([], [], markersize=3, label=s.label, **look(s.cell.variant)) for s in cells]
     fig.legend(handles=handles, loc="outside upper center", ncols=2)
     full = next(s for s in cells if s.cell.variant == "full")
     costs(right, full, epochs)
@@ -50,6 +40,7 @@ def draw(store: Store, profile: str) -> Figure:
         " (c) full model, lowest seed: learned combinators, the estimate against z for u = -2"
         " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
     )
+    text += stuck(full)
     if any(len(s.done) > 1 for s in cells):
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)
@@ -59,94 +50,6 @@ def draw(store: Store, profile: str) -> Figure:
 def run_length(profile: str) -> int:
     """Epochs of the profile's Runs."""
     return run_of(EXPERIMENTS["ladder_100"][0], find_profile(profile)).schedule.epochs
-
-
-def by_epoch(records: tuple[Record, ...], columns: list[str]) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of some columns, by scored epoch."""
-    curves = [r.curve()[["epoch", *columns]].dropna() for r in records]
-    table: pd.DataFrame = pd.concat(curves).groupby("epoch").agg(["mean", "std"])
-    return table
-
-
-def errors(ax: Axes, cells: list[Seeds], epochs: int) -> None:
-    if not any(s.done for s in cells):
-        ax.set_title("(a) test error (%)")
-        say(ax, NOT_RUN)
-        return
-    for s in (s for s in cells if s.done):
-        table: Any = by_epoch(s.done, ["error_percent"])["error_percent"]
-        band(ax, table, COLOURS[s.cell.variant], s.cell.variant)
-    finish(ax, epochs, "(a) test error (%)")
-
-
-def costs(ax: Axes, full: Seeds, epochs: int) -> None:
-    if not full.done:
-        ax.set_title("(b) denoising cost")
-        say(ax, full.state)
-        return
-    layers = range(full.done[0].run.model.depth + 1)
-    table = by_epoch(full.done, [f"C_{i}" for i in layers])
-    ends = {}
-    for i in layers:
-        column: Any = table[f"C_{i}"]
-        band(ax, column, LAYERS[i], f"C_{i}")
-        ends[i] = float(column["mean"].iloc[-1])
-    finish(ax, epochs, "(b) denoising cost")
-    ax.set_xlim(0, epochs * 1.1)
-    for i, y in apart(ends, ax.get_ylim()).items():
-        ax.text(epochs * 1.02, y, f"$C_{i}$", color=LAYERS[i], va="center")
-
-
-def apart(ends: dict[int, float], limits: tuple[float, float]) -> dict[int, float]:
-    """Heights of labels on a logarithmic axis, so that none covers the one below."""
-    gap = GAP * np.log(limits[1] / limits[0])
-    heights: dict[int, float] = {}
-    lowest = -np.inf
-    for i in sorted(ends, key=lambda i: ends[i]):
-        lowest = max(float(np.log(ends[i])), lowest + gap)
-        heights[i] = float(np.exp(lowest))
-    return heights
-
-
-def band(ax: Axes, table: Any, colour: str, gid: str) -> None:
-    mean, sd = table["mean"], table["std"]
-    mark = "o" if len(table) < FEW else ""
-    ax.plot(table.index, mean, color=colour, marker=mark, markersize=3, gid=gid)
-    if sd.notna().any():
-        low = (mean - sd).clip(lower=mean / 10)  # the axis is logarithmic
-        ax.fill_between(table.index, low, mean + sd, color=colour, alpha=0.2, linewidth=0)
-
-
-def finish(ax: Axes, epochs: int, title: str) -> None:
-    ax.set_title(title)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("epoch")
-    ax.set_xlim(0, epochs * 1.015)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def combinators(fig: Figure, place: SubplotSpec, full: Seeds) -> None:
-    if not full.done:
-        ax = fig.add_subplot(place)
-        ax.set_title("(c) learned combinators")
-        say(ax, full.state)
-        return
-    record = full.done[0]
-    layers = record.run.ladder.estimated
-    axes: Any = place.subgridspec(1, len(layers)).subplots()
-    for i, ax in zip(layers, axes, strict=True):
-        z, g = (array(record, "combinators", f"{name}{i}") for name in ("z", "g"))
-        for colour, curve in zip(VERTICALS, g, strict=True):
-            low, middle, high = np.moveaxis(curve, 1, 0)
-            ax.plot(z, middle, DASHES[colour], color=colour, linewidth=1)
-            ax.fill_between(z, low, high, color=colour, alpha=0.2, linewidth=0)
-        ax.set_title(f"layer {i}", fontsize=8)
-        ax.tick_params(labelsize=6)
-        ax.set_xlabel(r"$\tilde z$", labelpad=0)
-    axes[0].set_ylabel(r"(c)  $\hat z = g(\tilde z, u)$")
 
 
 if __name__ == "__main__":

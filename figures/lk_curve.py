@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from repro.show.style import (
     MARKERS,
@@ -58,8 +59,9 @@ def draw(store: Store, profile: str) -> Figure:
 def curve(ax: Axes, e: Evidence) -> None:
     found = curve_of_k(e.done[0])
     assert found is not None, "chosen because it is there"
-    look = {"color": colour(e), "gid": e.cell.variant}
-    ax.plot(found.k, found.bound, marker=MARKERS[e.cell.variant], label=label_of(e.cell), **look)
+    variant = e.cell.variant
+    look: dict[str, Any] = {"color": colour(e), "marker": MARKERS[variant], "gid": variant}
+    ax.plot(found.k, found.bound, label=label_of(e.cell), **look)
     if found.corrected is not None:
         ax.axhline(found.corrected, linestyle="--", linewidth=0.8, color=colour(e))
 

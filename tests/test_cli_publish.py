@@ -14,7 +14,7 @@ from repro import store as stores
 from repro.cli import publish as publishing
 from repro.cli import run
 from repro.plan.profiles import chosen, runs
-from repro.show import layout, results, style
+from repro.show import gallery, layout, results
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -25,7 +25,7 @@ def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "README.md"
     path.write_text(f"# Top\n{publishing.BEGIN}\nold\n{publishing.END}\nEnd\n", encoding="utf-8")
     monkeypatch.setattr(publishing, "ROOT", tmp_path)
-    for shared in (layout, style):
+    for shared in (layout, gallery):
         monkeypatch.setattr(shared, "render_all", lambda *_: [])
     return path
 
@@ -50,7 +50,7 @@ def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, rea
 
 def test_publish_redraws_tables_and_figures_in_results(full, readme, monkeypatch):
     drawn = []
-    for shared in (layout, style):
+    for shared in (layout, gallery):
         monkeypatch.setattr(shared, "render_all", lambda *asked: drawn.append(asked) or [])
     assert run(["publish", "--profile", "quick"]) == 0
     assert [place.name for *_, place in drawn] == ["tables", "figures"]
@@ -76,11 +76,12 @@ def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
 
 
 def test_a_page_has_table_2_and_figures_of_omniglot_where_there_are_runs(full):
-    assert "figure8.png" not in results.page(full, QUICK)
+    assert "figure10.png" not in results.page(full, QUICK)
     fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot"]))
     page = results.page(full, QUICK)
-    assert all(part in page for part in ("**Table 2", "figure8.png", "figure10.png"))
+    assert all(part in page for part in ("**Table 2", "figure10.png"))
     assert "figure7.png" not in page
+    assert "figure8.png" not in page  # one depth is no curve
 
 
 def test_publish_keeps_the_rest_of_the_readme(full, readme):

@@ -34,7 +34,7 @@ from matplotlib.text import Text
 
 from repro.errors import UsageError
 from repro.plan.experiments.grid import VARIANTS
-from repro.show import scripts
+from repro.show import gallery, scripts
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -159,11 +159,14 @@ def test_a_saved_pdf_holds_no_date(quick_store: Store, tmp_path: Path) -> None:
     assert b"CreationDate" not in content
 
 
-def test_render_all_draws_every_script_in_seconds(quick_store: Store, tmp_path: Path) -> None:
+def test_render_all_draws_in_seconds_what_there_is_enough_for(
+    quick_store: Store, tmp_path: Path
+) -> None:
     start = time.process_time()
-    written = style.render_all(quick_store, "quick", tmp_path)
+    written = gallery.render_all(quick_store, "quick", tmp_path)
     assert time.process_time() - start < 20
-    expected = [f"{name}{suffix}" for name in (*NAMES, "ladder") for suffix in (".png", ".pdf")]
+    kept = [name for name in NAMES if name not in ("figure3", "figure7", "figure8")]  # one depth
+    expected = [f"{name}{suffix}" for name in kept for suffix in (".png", ".pdf")]
     assert [p.name for p in written] == expected
 
 
@@ -196,9 +199,9 @@ def test_a_script_ends_with_one_line_and_the_exit_code(
 
 def test_rendering_never_loads_torch(quick_store: Store, tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; sys.path[:0] = sys.argv[1:2]; from repro.show import style; from"
-        " repro.store import Store; style.render_all(Store(pathlib.Path(sys.argv[2])), 'quick',"
-        " pathlib.Path(sys.argv[3])); print('torch' in sys.modules)"
+        "import sys, pathlib; sys.path[:0] = sys.argv[1:2]; from repro.show import gallery;"
+        " from repro.store import Store; gallery.render_all(Store(pathlib.Path(sys.argv[2])),"
+        " 'quick', pathlib.Path(sys.argv[3])); print('torch' in sys.modules)"
     )
     folders = (str(ROOT), str(quick_store.root), str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True)

@@ -87,6 +87,21 @@ def test_figure2_says_that_the_warm_up_is_cut(quick_store: Store) -> None:
     assert "from the first epochs, lie below the axis" in caption(draw("figure2", quick_store))
 
 
+@pytest.mark.parametrize("profile", ["quick", "reduced"])
+def test_figure2_has_no_empty_part(profile: str, request: pytest.FixtureRequest) -> None:
+    """A curve is visible within the first tenth of the axis, and every one ends in the last."""
+    (ax,) = draw("figure2", request.getfixturevalue(f"{profile}_store"), profile).axes
+    (left, right), low = ax.get_xlim(), ax.get_ylim()[0]
+    x = np.linspace(left, left + 0.1 * (right - left))
+    assert any((np.interp(x, n.get_xdata(), n.get_ydata()) >= low).any() for n in ax.lines)
+    assert all(n.get_xdata()[-1] > right - 0.1 * (right - left) for n in ax.lines)
+
+
+def test_figure2_tells_variants_apart_without_colour(quick_store: Store) -> None:
+    (ax,) = draw("figure2", quick_store).axes
+    assert len({(n.get_marker(), n.get_linestyle()) for n in ax.lines}) == 8
+
+
 def test_figure2_band_is_one_standard_deviation(reduced_store: Store) -> None:
     (ax,) = draw("figure2", reduced_store, "reduced").axes
     drawn = line(ax, "L1_train", style.COLOURS["vae"])
@@ -122,31 +137,87 @@ def test_figure3_draws_the_mean_of_the_saved_bounds(
         assert np.isnan(drawn[: 5 - len(means)]).all()
 
 
-def test_figure3_has_three_labelled_panels(reduced_store: Store) -> None:
-    axes = draw("figure3", reduced_store, "reduced").axes
-    assert [a.get_title() for a in axes] == ["(a) training set", "(b) test set", "(c) test set"]
-    assert [a.get_ylabel() for a in axes] == [
-        r"$\mathcal{L}_1$ (nats per example)",
-        r"$\mathcal{L}_1$ (nats per example)",
-        r"$\mathcal{L}_{500}$ (nats per example)",
-    ]
-    assert {a.get_xlabel() for a in axes} == {"number of layers"}
+def test_figure3_has_three_titles_that_differ(reduced_store: Store) -> None:
+    figure = draw("figure3", reduced_store, "reduced")
+    assert {a.get_title() for a in figure.axes} - {""} == {
+        r"(a) training set, $\mathcal{L}_1$",
+        r"(b) test set, $\mathcal{L}_1$",
+        r"(c) test set, $\mathcal{L}_{500}$",
+    }
+    assert {a.get_xlabel() for a in figure.axes[:3]} == {"number of layers"}
+    assert figure.get_supylabel() == "bound (nats per example)"
+
+
+PUBLISHED = [
+    (1, "text/L1_test/lvae5", 5),
+    (1, "text/L1_test/vae3", 3),
+    (2, "text/L5000_test/lvae5", 5),
+]
+
+
+@pytest.mark.parametrize("far", [0.0, -20.0])
+@pytest.mark.parametrize(("panel", "target", "depth"), PUBLISHED)
+def test_published_values_are_lines_before_the_curves(
+    tmp_path: Path, panel: int, target: str, depth: int, far: float
+) -> None:
+    """Whether ours lie around the published value or far below it, where it gets a strip."""
+    name = ("L1_train", "L1_test", "LK_test")[panel]
+    value = TARGETS[target].paper
+    store = Store(tmp_path)
+    for d in (2, 5):
+        fixture_store.write(
+            store, "reduced", run_of("vae", d, "reduced"), **{name: value + far - 0.1 * d}
+        )
+    figure = draw("figure3", store, "reduced")
+    (ax,) = [a for a in figure.axes if any(n.get_gid() == target for n in a.lines)]
+    shown = line(ax, target)
+    assert (ax in figure.axes[:3]) == (far == 0)
+    assert set(shown.get_ydata()) == {value}
+    assert np.mean(shown.get_xdata()) == pytest.approx(depth, abs=0.4)
+    assert ax.get_ylim()[0] < value < ax.get_ylim()[1]
+    assert all(shown.zorder > n.zorder for n in ax.lines if n.get_gid() in VARIANTS)
+
+
+def test_the_published_best_vae_is_a_line_across_with_its_name(reduced_store: Store) -> None:
+    figure = draw("figure3", reduced_store, "reduced")
+    (ax,) = [a for a in figure.axes if any("best VAE" in t.get_text() for t in a.texts)]
+    assert list(line(ax, "text/L5000_test/vae_best").get_ydata()) == [-82.74, -82.74]
 
 
 @pytest.mark.parametrize(
-    ("panel", "target", "depth"),
-    [
-        (1, "text/L1_test/lvae5", 5),
-        (1, "text/L1_test/vae3", 3),
-        (2, "text/L5000_test/lvae5", 5),
+    ("values", "cut"),
+    [  # of VAEs of depth 1 to 5
+        ((-97.0, -94.3, -92.5, -92.2, -92.0), {-97.0}),  # the shallowest lies below all others
+        ((-92.3, -93.0, -92.5, -92.2, -92.0), set()),
+        ((-92.3, -92.1, -120.0, -92.2, -92.0), {-120.0}),  # an outlier
+        ((-97.0, -92.1, -120.0, -92.2, -92.0), {-97.0, -120.0}),
+        ((-92.0,) * 5, set()),
+        ((-92.0,), set()),
     ],
 )
-def test_figure3_shows_published_values_as_open_markers(
-    empty_store: Store, panel: int, target: str, depth: int
+def test_a_cut_axis_shows_what_it_cuts_by_its_value(
+    tmp_path: Path, values: tuple[float, ...], cut: set[float]
 ) -> None:
-    drawn = line(draw("figure3", empty_store).axes[panel], target)
-    assert drawn.get_xydata().tolist() == [[depth, TARGETS[target].paper]]
-    assert drawn.get_markerfacecolor() == "white"
+    store = Store(tmp_path)
+    for depth, value in enumerate(values, start=1):
+        fixture_store.write(store, "reduced", run_of("vae", depth, "reduced"), L1_train=value)
+    figure = draw("figure3", store, "reduced")
+    ax = figure.axes[0]
+    said = {t.get_text() for t in ax.texts if t.get_gid() == "below"}
+    assert said == {f"↓ −{-v:.2f}" for v in cut}
+    zone = [p.get_extents().y1 for p in ax.patches if p.get_gid() == "zone"]
+    visible = zone[0] if zone else ax.get_window_extent().y0
+    heights = {v: ax.transData.transform((1, v))[1] for v in values}
+    assert all((h > visible) == (v not in cut) for v, h in heights.items())
+    assert ("The axes are cut" in caption(figure)) == bool(cut)
+
+
+def test_curves_of_one_depth_stand_side_by_side(reduced_store: Store) -> None:
+    ax = draw("figure7", reduced_store, "reduced").axes[0]
+    places = [float(np.asarray(n.get_xdata())[1]) for n in ax.lines if n.get_gid() in style.COLOURS]
+    assert len(places) == 5
+    assert np.diff(sorted(places)).min() > 0.1
+    assert np.abs(np.array(places) - 2).max() < 0.4
 
 
 def test_figure3_says_when_k_differs_from_the_papers(quick_store: Store) -> None:
@@ -167,9 +238,50 @@ def test_figure3_leaves_a_gap_at_a_missing_depth(tmp_path: Path) -> None:
     assert np.isnan(drawn).tolist() == [False, False, True, False, True]
 
 
-@pytest.mark.parametrize("panel", range(3))
-def test_figure3_has_a_band_for_each_variant_with_seeds(reduced_store: Store, panel: int) -> None:
-    assert len(bands(draw("figure3", reduced_store, "reduced").axes[panel])) == 4
+def whiskers(figure: Figure, panel: int) -> dict[str, np.ndarray]:
+    """Half the length of each error bar of a panel, by what it is of."""
+    bars = [c for c in figure.axes[panel].containers if isinstance(c, ErrorbarContainer)]
+    ends = {str(c.get_label()): np.array(c.lines[2][0].get_segments())[:, :, 1] for c in bars}
+    return {name: np.diff(e, axis=1)[:, 0] / 2 for name, e in ends.items()}
+
+
+@pytest.mark.parametrize(("panel", "metric"), list(enumerate(["L1_train", "L1_test", "LK_test"])))
+def test_whiskers_are_the_spread_over_seeds(reduced_store: Store, panel: int, metric: str) -> None:
+    figure = draw("figure3", reduced_store, "reduced")
+    bars = whiskers(figure, panel)
+    assert {f"error {v}" for v in VARIANTS} == set(bars) - {"error over images"}
+    found = [
+        fixture_store.seeds(reduced_store, "reduced", run_of("vae", d, "reduced"))
+        for d in range(1, 6)
+    ]
+    spread = [np.std([r.final[metric] for r in rs], ddof=1) for rs in found]
+    np.testing.assert_allclose(bars["error vae"], spread, atol=1e-9)
+    assert "Whiskers: one standard deviation over seeds." in caption(figure)
+
+
+def test_of_one_seed_whiskers_are_the_monte_carlo_error_of_l_k(quick_store: Store) -> None:
+    figure = draw("figure3", quick_store)
+    assert [set(whiskers(figure, i)) - {"error over images"} for i in (0, 1)] == [set(), set()]
+    np.testing.assert_allclose(whiskers(figure, 2)["error vae"], [0.02])
+    assert "Whiskers in (c), mostly smaller than the markers" in caption(figure)
+
+
+@pytest.mark.parametrize(("panel", "name"), [(1, "L1_se"), (2, "LK_se")])
+def test_the_error_over_images_is_said_beside_the_curves(
+    quick_store: Store, panel: int, name: str
+) -> None:
+    ax = draw("figure3", quick_store).axes[panel]
+    largest = max(quick_store.record("quick", run_of(v).id).final[name] for v in VARIANTS)
+    (said,) = [t.get_text() for t in ax.texts if t.get_gid() == "error over images"]
+    assert said == f"images ±{largest:.2f}"
+
+
+def test_errors_that_a_record_lacks_are_left_out(empty_store: Store) -> None:
+    nothing = {"L1_se": None, "LK_se": None, "LK_mc_error": None}
+    fixture_store.write(empty_store, "quick", run_of("vae"), **nothing)
+    figure = draw("figure3", empty_store)
+    assert [whiskers(figure, panel) for panel in range(3)] == [{}, {}, {}]
+    assert "Grey bars" not in caption(figure)
 
 
 def test_figure3_refuses_a_record_without_its_bound(empty_store: Store) -> None:
@@ -210,6 +322,17 @@ def test_figure5_draws_the_mean_and_spread_of_seeds(reduced_store: Store) -> Non
 
 def test_figure5_has_no_whiskers_with_one_seed(quick_store: Store) -> None:
     assert {g.errorbar for g in bar_groups(draw("figure5", quick_store)).values()} == {None}
+
+
+def test_figure5_says_that_one_seed_has_no_error(quick_store: Store, reduced_store: Store) -> None:
+    assert "No whiskers: records hold no error" in caption(draw("figure5", quick_store))
+    assert "No whiskers" not in caption(draw("figure5", reduced_store, "reduced"))
+
+
+def test_figure5_gives_every_bar_its_number(quick_store: Store) -> None:
+    saved = [quick_store.record("quick", run_of(v).id).final["kl_layers"] for v in VARIANTS]
+    expected = [f"{abs(kl):.1f}" for layers in saved for kl in layers]
+    assert [t.get_text() for t in draw("figure5", quick_store).axes[0].texts] == expected
 
 
 def test_figure5_has_the_papers_axis(quick_store: Store) -> None:

@@ -66,6 +66,11 @@ def test_figure4_cells_lie_around_their_epochs(reduced_store: Store) -> None:
     assert edges.tolist() == [0.5, 1.5, 3.5, 7.5, 15, 25, 35, 45]
 
 
+def test_figure4_marks_the_evaluated_epochs(reduced_store: Store) -> None:
+    for ax in draw("figure4", reduced_store, "reduced").axes[:4]:
+        assert list(ax.xaxis.get_minorticklocs()) == [1, 2, 5, 10, 20, 30, 40]
+
+
 def test_figure4_labels_layers_at_their_middle(quick_store: Store) -> None:
     ax = draw("figure4", quick_store).axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == [f"$z_{i}$" for i in range(1, 6)]
@@ -104,7 +109,7 @@ def test_figure4_says_which_seed_it_shows(reduced_store: Store) -> None:
 # Figure 6
 
 
-@pytest.mark.parametrize(("row", "variant"), list(enumerate(["vae", "lvae_bn_wu"])))
+@pytest.mark.parametrize(("row", "variant"), list(enumerate(VARIANTS)))
 def test_figure6_draws_the_saved_projections(quick_store: Store, row: int, variant: str) -> None:
     axes = draw("figure6", quick_store).axes
     record = quick_store.record("quick", run_of(variant).id)
@@ -122,7 +127,22 @@ def test_figure6_points_are_rasterised(quick_store: Store) -> None:
 def test_figure6_has_a_row_per_model_and_a_column_per_layer(quick_store: Store) -> None:
     axes = draw("figure6", quick_store).axes
     assert [a.get_title() for a in axes[:5]] == [f"$z_{i}$" for i in range(1, 6)]
-    assert [axes[i].get_ylabel() for i in (0, 5)] == ["VAE\nPC 2", "LVAE+BN+WU\nPC 2"]
+    assert [axes[i].get_ylabel() for i in (0, 5, 10, 15)] == [f"{label}\nPC 2" for label in LABELS]
+
+
+def test_figure6_has_one_scale_a_layer_and_no_point_outside(quick_store: Store) -> None:
+    axes = draw("figure6", quick_store).axes
+    for i in range(5):
+        column = axes[i::5]
+        (limits,) = {(*a.get_xlim(), *a.get_ylim()) for a in column}
+        assert limits[:2] == limits[2:] == (-limits[1], limits[1])
+        assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
+
+
+def test_figure6_has_two_circles_in_each_panel(quick_store: Store) -> None:
+    for ax in draw("figure6", quick_store).axes:
+        circles = {p.get_gid(): p.get_radius() for p in ax.patches}
+        assert circles == {"1 sd": 1, "2 sd": 2}
 
 
 def test_figure6_legend_holds_the_ten_digits(quick_store: Store) -> None:
@@ -131,7 +151,7 @@ def test_figure6_legend_holds_the_ten_digits(quick_store: Store) -> None:
 
 def test_figure6_marks_a_missing_row(tmp_path: Path) -> None:
     figure = draw("figure6", fixture_store.build(tmp_path, runs=[run_of("vae")]))
-    assert [t.get_text() for a in figure.axes[5:] for t in a.texts] == ["not run"] * 5
+    assert [t.get_text() for a in figure.axes[5:] for t in a.texts] == ["not run"] * 15
 
 
 # Figure 9

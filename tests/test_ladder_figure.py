@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from repro.store import Store
 
 VARIANTS = ("full", "bottom", "gamma", "baseline")
 ladder: Any = script("figures", "ladder")
+ladder_panels: Any = importlib.import_module("repro.show.ladder_panels")  # after style
 
 
 def store_of(root: Path, *variants: str, profile: str = "paper", seeds: int = 1) -> Store:
@@ -61,6 +63,19 @@ def test_one_seed_has_no_band(tmp_path: Path) -> None:
 
 def test_every_layer_has_a_curve_of_its_cost(drawn: Figure) -> None:
     assert [n.get_gid() for n in drawn.axes[1].lines] == [f"C_{i}" for i in range(7)]
+
+
+@pytest.mark.parametrize("cost", [0.95, 0.5])
+def test_a_cost_that_stays_near_one_is_named(tmp_path: Path, cost: float) -> None:
+    store = store_of(tmp_path, "full")
+    (record,) = store.records("paper")
+    arrays = {name: record.arrays(name) for name in ("combinators", "labels", "predictions")}
+    curve = record.curve().assign(C_2=cost)
+    store.write("paper", record.run, record.env, record.final, curve, arrays)
+    figure = ladder.draw(store, "paper")
+    said = [t.get_text() for t in figure.axes[1].texts if t.get_gid() == "stuck"]
+    assert said == (["layer 2: 500 units, weight 0.1"] if cost > 0.9 else [])
+    assert ("C_2 (weight 0.1) stays near 1" in caption(figure)) == (cost > 0.9)
 
 
 def test_every_layer_has_a_panel_of_its_combinator(drawn: Figure) -> None:
@@ -121,7 +136,7 @@ def test_nothing_is_cut_off_or_covers_the_caption(tmp_path: Path, profile: str) 
 
 
 def test_labels_of_curves_that_end_close_together_are_kept_apart() -> None:
-    heights = ladder.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
+    heights = ladder_panels.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
     assert heights[0] == pytest.approx(1.0)
-    assert heights[1] == pytest.approx(100**ladder.GAP)
+    assert heights[1] == pytest.approx(100**ladder_panels.GAP)
     assert heights[2] == pytest.approx(5.0)

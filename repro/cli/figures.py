@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.shared.terminal import say_written
+from repro.cli.shared.terminal import say, say_written
+from repro.errors import NothingError
 from repro.store import Snapshot
 
 
@@ -16,10 +17,19 @@ def register(app: typer.Typer) -> None:
 
 
 def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
-    """Draw every figure from saved records: PNG and PDF."""
-    from repro.show.style import render_all  # matplotlib takes half a second
+    """Draw every figure that saved records are enough for: PNG and PDF."""
+    from repro.show import gallery  # matplotlib takes half a second
 
     found, p = to_read(store, profile)
     found.some_records(p.name)
-    place = out or found.folder(p.name, "figures")
-    say_written(render_all(Snapshot(found.root), p.name, place), p, found)
+    records, place = Snapshot(found.root), out or found.folder(p.name, "figures")
+    files = gallery.render_all(records, p.name, place)
+    without = gallery.in_words(gallery.left_out(records, p.name))
+    if not files:
+        raise NothingError(
+            f"nothing to draw: {found.folder(p.name)} holds too little for any figure: {without}:"
+            f" `repro train --profile {p.name}` first"
+        )
+    say_written(files, p, found)
+    if without:
+        say(f"not drawn: {without}")

@@ -64,11 +64,13 @@ def publish(
 
 def draw(target: Store, p: Profile) -> None:
     """Tables and figures of a profile, and the pages that show the fullest one."""
-    from repro.show import layout, style
+    from repro.show import gallery, layout
 
-    for folder, render_all in (("tables", layout.render_all), ("figures", style.render_all)):
+    for folder, render_all in (("tables", layout.render_all), ("figures", gallery.render_all)):
         place = target.folder(p.name, folder)
         say(f"{len(render_all(Snapshot(target.root), p.name, place))} files in {place}")
+    if without := gallery.left_out(Snapshot(target.root), p.name):
+        say(f"figures not drawn: {gallery.in_words(without)}")
     for path, text in pages(target).items():
         write_file(path, text.encode())
         say(f"{path}: results up to date")

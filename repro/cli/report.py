@@ -126,11 +126,11 @@ def sheets(store: Store, p: Profile, source: Source) -> tuple[Sheet, ...]:
 
 def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     """Every figure that `repro figures` draws."""
-    from repro.show import style
+    from repro.show import gallery
 
     return tuple(
         Figure(name, title(name), image_of(fig), source.drawn("figures", name))
-        for name, fig in style.drawn(store, p.name)
+        for name, fig in gallery.drawn(store, p.name)
     )
 
 

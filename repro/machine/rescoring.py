@@ -13,11 +13,12 @@ from repro.machine.saved.weights import add_statistics, find_weights, load_weigh
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Record, Store
 from repro.store.locks import lock
 from repro.train.annealed_score import PREFIX, annealed_scores
 from repro.train.evaluate import Room
-from repro.train.score import Images
+from repro.train.score import EpochScore, Images
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Again, Compared, Score
 
@@ -43,7 +44,7 @@ def evaluate(
             last = _score(work, path, images)
             env = {**environment(work.device), "precision": work.precision, "data": source}
             before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
-            more = annealed_scores(record.run, images, last, ais) if ais else before
+            more = _annealed(record.run, images, last, ais) if ais else before
             rescore(store, record, last, images, env, more)
             add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
@@ -85,3 +86,8 @@ def _score(work: Work, path: Path, images: Images) -> Score:
     run, params = load_weights(path)
     own = {n: p.to(work.device) for n, p in params.items()}
     return task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
+
+
+def _annealed(run: Run, images: Images, last: Score, n: int) -> dict[str, Any]:
+    assert isinstance(last, EpochScore), f"{run.id} has no p(x)"
+    return annealed_scores(run, images, last.net, n)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from repro.show.style import (
-    COLOURS,
-    MARKERS,
-    NOT_RUN,
-    PAGE,
-    Seeds,
-    add_caption,
-    gather,
-    mean_and_sd,
-    write_in,
-)
+from repro.show.style import COLOURS, MARKERS, PAGE, add_caption, gather, write_in
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
+from repro.errors import RecordError
+from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.measures import mc_error
 from repro.judge.measures import metric as read
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
-from repro.store import Store
+from repro.show.depth_panel import (
+    GREY,
+    LIMITS,
+    NAMED,
+    Curve,
+    Low,
+    Window,
+    draw_below,
+    draw_curve,
+    draw_image_error,
+    draw_published,
+    offsets,
+    tear,
+    window,
+)
+from repro.store import Record, Store
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
+OVER_IMAGES = {"L1_test": "L1_se", "LK_test": "LK_se"}  # of the training set none is saved
+HEIGHT = 3.3
+STRIP = (1, 4)  # heights: what was published above the axis, and the axis
+STRIP_MARGIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,74 +61,170 @@ def bounds_by_depth(figure: ByDepth, store: Store, profile: str) -> Figure:
     """One curve a variant in each panel. Raises UsageError, RecordError."""
     cells = gather(store, profile, figure.experiment)
     k = find_profile(profile).evaluation.importance_samples
-    names = [r"$\mathcal{L}_1$", r"$\mathcal{L}_1$", rf"$\mathcal{{L}}_{{{k}}}$"]
-    fig = Figure(figsize=(PAGE, 2.75))
-    axes = fig.subplots(1, len(PANELS))
-    for ax, (metric, title), name in zip(axes, PANELS.items(), names, strict=True):
-        panel(ax, cells, metric, figure.published.get(metric, ()))
-        ax.set_title(title)
-        ax.set_ylabel(f"{name} (nats per example)")
+    names = (r"$\mathcal{L}_1$", r"$\mathcal{L}_1$", rf"$\mathcal{{L}}_{{{k}}}$")
+    fig = Figure(figsize=(PAGE, HEIGHT))
+    grid: Any = fig.add_gridspec(1, len(PANELS))
+    panels = [
+        Panel(metric, cells, [TARGETS[name] for name in figure.published.get(metric, ())])
+        for metric in PANELS
+    ]
+    rooms = [panel.room(place) for panel, place in zip(panels, grid, strict=True)]
+    axes = [fig.add_subplot(room[-1]) for room in rooms]
+    strips = [fig.add_subplot(room[0]) if len(room) > 1 else None for room in rooms]
+    for panel, ax, strip in zip(panels, axes, strips, strict=True):
+        panel.draw(ax, strip)
+    for ax, strip, title, name in zip(axes, strips, PANELS.values(), names, strict=True):
+        (strip or ax).set_title(f"{title}, {name}")
+    fig.supylabel("bound (nats per example)", fontsize=9)
     legend(fig, cells, bool(figure.published))
-    add_caption(fig, caption(figure, cells, k), profile, cells)
+    add_caption(fig, caption(figure, panels, cells, k), profile, cells)
+    engine = fig.get_layout_engine()
+    assert engine is not None, "the common look sets constrained layout"
+    engine.set(h_pad=0.025, hspace=0)  # type: ignore[call-arg]
     return fig
 
 
-def variants(cells: list[Seeds]) -> list[str]:
+class Panel:
+    """One bound of all variants: what is drawn of it, and where its axis is cut."""
+
+    def __init__(self, metric: str, cells: list[Evidence], targets: list[Target]) -> None:
+        self.done = [s for s in cells if s.done]
+        self.variants = variants(cells)
+        self.curves = [curve(v, self.done, metric) for v in variants(self.done)]
+        self.window = window(self.curves, [t.paper for t in targets])
+        self.named = len(targets) <= NAMED
+        self.over = [t for t in targets if t.paper > self.window.high]
+        self.inside = [t for t in targets if self.window.low <= t.paper <= self.window.high]
+        self.low = below(self.curves, targets, self.window)
+        name = OVER_IMAGES.get(metric)
+        found = [known(r, name) for s in self.done for r in s.done if name]
+        self.image_error = max((e for e in found if not math.isnan(e)), default=math.nan)
+
+    def room(self, place: SubplotSpec) -> list[SubplotSpec]:
+        """Of the strip, where there is one, and of the axis."""
+        parts: Any = place.subgridspec(2, 1, height_ratios=STRIP)
+        return [*parts] if self.over else [place]
+
+    def draw(self, ax: Axes, strip: Axes | None) -> None:
+        self.axis(ax)
+        if strip is not None:
+            self.strip(strip)
+            tear(strip, 0)
+            tear(ax, 1)
+
+    def axis(self, ax: Axes) -> None:
+        beside = offsets(self.variants)
+        for c in self.curves:
+            draw_curve(ax, c, beside[c.variant])
+        for target in self.inside:
+            draw_published(ax, target, beside, self.named)
+        if not math.isnan(self.image_error):
+            draw_image_error(ax, self.image_error, self.window)
+        across(ax)
+        draw_below(ax, self.low, self.window)
+        ax.set_xlabel("number of layers")
+        if not self.curves:
+            write_in(ax, NOT_RUN)
+        if not ax.lines:
+            ax.set_yticks([])
+
+    def strip(self, ax: Axes) -> None:
+        for target in self.over:
+            draw_published(ax, target, offsets(self.variants), self.named)
+        shown = Window.around([t.paper for t in self.over], STRIP_MARGIN)
+        ax.set_ylim(shown.low, shown.high)
+        across(ax)
+        ax.locator_params(axis="y", nbins=2)
+        ax.tick_params(axis="x", bottom=False, labelbottom=False)
+        ax.spines["bottom"].set_visible(False)
+        ax.set_facecolor(GREY)
+
+
+def across(ax: Axes) -> None:
+    ax.set_xticks(range(1, MAX_DEPTH + 1))
+    ax.set_xlim(*LIMITS)
+    ax.locator_params(axis="y", nbins=6)
+
+
+def variants(cells: list[Evidence]) -> list[str]:
     """Those of a figure, in grid order."""
     return list(dict.fromkeys(s.cell.variant for s in cells))
 
 
-def panel(ax: Axes, cells: list[Seeds], metric: str, targets: tuple[str, ...]) -> None:
-    for variant in variants(cells):
-        curve(ax, [s for s in cells if s.cell.variant == variant and s.done], metric)
-    for target in (TARGETS[name] for name in targets):
-        published(ax, target)
-    ax.set_xticks(range(1, MAX_DEPTH + 1))
-    ax.set_xlim(0.7, MAX_DEPTH + 0.3)
-    ax.set_xlabel("number of layers")
-    ax.locator_params(axis="y", nbins=6)
-    if not any(s.done for s in cells):
-        write_in(ax, NOT_RUN)
-    if not ax.lines:
-        ax.set_yticks([])
+def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
+    """Means over seeds; errors: their spread, or of one seed the Monte-Carlo error of L_K."""
+    mean, error = {}, {}
+    for s in (s for s in done if s.cell.variant == variant):
+        depth = s.cell.depth
+        value = functools.partial(read, name=metric)
+        mean[depth], sd = float(s.mean(value)), s.sd(value)
+        error[depth] = math.nan if sd is None else sd
+        if s.seeds == 1 and metric == "LK_test":
+            error[depth] = sampling(s.done[0])
+    return Curve(variant, mean, error)
 
 
-def curve(ax: Axes, seeds: list[Seeds], metric: str) -> None:
-    """One variant's means; gaps stay where a depth has no finished Run."""
-    if not seeds:
-        return
-    variant = seeds[0].cell.variant
-    stats = {s.cell.depth: mean_and_sd([read(r, metric) for r in s.done]) for s in seeds}
-    gap = (float("nan"), float("nan"))
-    depths = range(1, MAX_DEPTH + 1)
-    mean = [stats.get(d, gap)[0] for d in depths]
-    sd = [stats.get(d, gap)[1] for d in depths]
-    colour = COLOURS[variant]
-    ax.plot(depths, mean, color=colour, marker=MARKERS[variant], gid=variant)
-    if not all(map(math.isnan, sd)):
-        low = [m - d for m, d in zip(mean, sd, strict=True)]
-        high = [m + d for m, d in zip(mean, sd, strict=True)]
-        ax.fill_between(depths, low, high, color=colour, alpha=0.2, linewidth=0)
+def sampling(record: Record) -> float:
+    """Monte-Carlo error of L_K; NaN where a record holds none."""
+    try:
+        return mc_error(record)
+    except RecordError:
+        return math.nan
 
 
-def published(ax: Axes, target: Target) -> None:
-    """An open marker where the paper's value lies."""
-    for cell in target.cells:
-        look: dict[str, Any] = {"marker": MARKERS[cell.variant], "color": COLOURS[cell.variant]}
-        ax.plot(cell.depth, target.paper, markerfacecolor="white", zorder=1, gid=target.id, **look)
+def known(record: Record, name: str) -> float:
+    """An error of final.json; NaN where a record holds none."""
+    try:
+        return read(record, name)
+    except RecordError:
+        return math.nan
 
 
-def caption(figure: ByDepth, cells: list[Seeds], k: int) -> str:
+def below(curves: list[Curve], targets: list[Target], shown: Window) -> dict[int, list[Low]]:
+    """By depth, what the axis does not reach down to: ours and published."""
+    found = [(d, Low(m, c.variant, "below")) for c in curves for d, m in c.mean.items()]
+    for t in targets:
+        cell, note = t.cells[-1], " published" if t.cell else " best VAE"
+        found.append((cell.depth, Low(t.paper, cell.variant, t.id, note)))
+    low: dict[int, list[Low]] = {}
+    for depth, mark in found:
+        if mark.value < shown.low:
+            low.setdefault(depth, []).append(mark)
+    return low
+
+
+def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], k: int) -> str:
     text = f"{figure.text}{missing(cells)}"
+    if any(p.low for p in panels):
+        text += " The axes are cut: ↓ marks values that lie below."
     if figure.published:
-        text += f" Open markers: {figure.where}"
-        text += f" (in (c) L_{K_TEST}, ours L_{k})." if k != K_TEST else "."
-    if any(len(s.done) > 1 for s in cells):
-        text += " Bands: mean ± one standard deviation over seeds."
+        text += f" Short lines, in the legend's order from left to right: {figure.where}"
+        text += f" (in (c) L_{K_TEST}, ours L_{k})" if k != K_TEST else ""
+        text += "; those above the axis, on a grey strip." if any(p.over for p in panels) else "."
+    return text + errors(panels, cells)
+
+
+def errors(panels: list[Panel], cells: list[Evidence]) -> str:
+    """What the bars show, and what they do not."""
+    text = ""
+    if any(not math.isnan(p.image_error) for p in panels):
+        text = (
+            " Grey bars: largest standard error over test images, which all models share, being"
+            " scored on the same images."
+        )
+    counts = {min(len(s.done), 2) for s in cells if s.done}
+    if 2 in counts:
+        text += " Whiskers: one standard deviation over seeds"
+        text += "; of one seed, in (c), the Monte-Carlo error." if 1 in counts else "."
+    elif counts:
+        text += (
+            " Whiskers in (c), mostly smaller than the markers: Monte-Carlo error. Neither holds"
+            " the spread over seeds."
+        )
     return text
 
 
-def missing(cells: list[Seeds]) -> str:
+def missing(cells: list[Evidence]) -> str:
     """The depths of each variant that were not run; divergence is named elsewhere."""
     absent: dict[str, list[str]] = {}
     for variant in variants(cells):
@@ -126,7 +236,7 @@ def missing(cells: list[Seeds]) -> str:
     return f" Not run: {'; '.join(parts)}." if parts else ""
 
 
-def legend(fig: Figure, cells: list[Seeds], with_published: bool) -> None:
+def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
     handles = []
     for variant in variants(cells):
         mine = [s for s in cells if s.cell.variant == variant]
@@ -135,8 +245,7 @@ def legend(fig: Figure, cells: list[Seeds], with_published: bool) -> None:
         look: dict[str, Any] = {"color": COLOURS[variant], "marker": MARKERS[variant]}
         handles.append(Line2D([], [], label=label if none else name, **look))
     if with_published:
-        look = {"color": "black", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
-        handles.append(Line2D([], [], label="published", **look))
+        handles.append(Line2D([], [], label="published", color="black", linewidth=1.8))
     fig.legend(handles=handles, loc="outside upper center", ncols=3)
 
 
@@ -145,6 +254,6 @@ FIGURE3 = ByDepth(
     "Figure 3. Bounds against depth, MNIST, higher is better.",
     published={
         "L1_test": ("text/L1_test/lvae5", "text/L1_test/vae3"),
-        "LK_test": ("text/L5000_test/lvae5",),
+        "LK_test": ("text/L5000_test/lvae5", "text/L5000_test/vae_best"),
     },
 )

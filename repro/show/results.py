@@ -31,7 +31,10 @@ def page(store: Store, p: Profile | None) -> str:
     """All of a profile's results, for `results/README.md`. Raises RecordError, MachineError."""
     if p is None:
         return f"{HEAD}\n\n{NONE}\n"
+    from repro.show import gallery  # matplotlib takes half a second
+
     records, found = store.records(p.name), books(store, p.name)
+    without = gallery.left_out(store, p.name)
     hierarchies = [r for r in records if not r.run.data.labels]
     ladders = [r for r in records if r.run.data.labels]
     built = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
@@ -44,7 +47,7 @@ def page(store: Store, p: Profile | None) -> str:
         HEAD,
         _headline(records, p),
         *(t.markdown().strip() for t in tables),
-        *(_drawn(f, p) for f in shown("figures", records)),
+        *(_drawn(f, p) for f in shown("figures", records) if f not in without),
     ]) + "\n"  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
     "ytick.major.width": 0.6,
     "xtick.major.size": 3,
     "ytick.major.size": 3,
+    "hatch.linewidth": 0.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 4.5,
     "figure.constrained_layout.use": True,
@@ -193,17 +194,6 @@ def picture(fig: Figure) -> PIL.Image.Image:
         canvas.draw()
     size = canvas.get_width_height()
     return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
-
-
-def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
-    """Every figure with its name. Raises UsageError, RecordError, MachineError."""
-    for name in scripts.names("figures"):
-        yield name, scripts.load("figures", name).draw(store, profile)
-
-
-def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Save every figure. Raises UsageError, RecordError, MachineError."""
-    return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
 
 
 def main(draw: Draw, script: str) -> int:

@@ -6,25 +6,24 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
+from repro.model.layers import Net
 from repro.plan.run import Run
 from repro.train.annealed import CHAINS, TEMPERATURES, annealed, tuned_path
-from repro.train.score import EpochScore, Images, noise_of
+from repro.train.score import Images, noise_of
 
 PREFIX = "AIS_"  # of what a record says of it
 
 
-@torch.no_grad()
-def annealed_scores(run: Run, images: Images, last: EpochScore, n: int) -> dict[str, Any]:
+def annealed_scores(run: Run, images: Images, net: Net, n: int) -> dict[str, Any]:
     """Mean over the first n test images, nats per example, with its error over images and chains.
 
-    In expectation a lower bound on log p(x); of test images there is no upper one. None where a
-    number is not finite.
+    net: folded. In expectation a lower bound on log p(x); of test images there is no upper one.
+    None where a number is not finite.
     """
     noise = noise_of(run, run.schedule.epochs, images.test.device)
     x = images.test[:n].float().unsqueeze(0)
-    found = annealed(last.net, x, noise, tuned_path(last.net, noise, TEMPERATURES, CHAINS), CHAINS)
+    found = annealed(net, x, noise, tuned_path(net, noise, TEMPERATURES, CHAINS), CHAINS)
     log_p = found.log_p.astype(float)
     said = {
         "test": float(log_p.mean()),

@@ -1,0 +1,101 @@
+"""All figures of a profile: which of them hold enough to be drawn, decided here alone.
+
+Each script says what it needs as `NEEDS`; one without it is always drawn. A script that is run on
+its own draws whatever there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.show.style import gather, save
+
+from matplotlib.figure import Figure
+
+from repro.show import scripts
+from repro.store import Store
+from repro.store.files import disk_errors
+
+SUFFIXES = (".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a figure must hold of an experiment's cells, or of those of some variants alone."""
+
+    experiment: str
+    depths: int = 1  # with a finished Run, of one variant
+    epochs: int = 1  # evaluated, of one Run
+    variants: tuple[str, ...] = ()
+
+    def lacking(self, store: Store, profile: str) -> str:
+        """Why there is too little to draw; empty where there is enough.
+
+        Raises UsageError, RecordError.
+        """
+        done = [
+            s
+            for s in gather(store, profile, self.experiment)
+            if s.done and s.cell.variant in (self.variants or (s.cell.variant,))
+        ]
+        if not done:
+            return "no finished Run"
+        depths: dict[str, set[int]] = {}
+        for s in done:
+            depths.setdefault(s.cell.variant, set()).add(s.cell.depth)
+        if (most := max(map(len, depths.values()))) < self.depths:
+            return f"depths of a variant: {most}, needed: {self.depths}"
+        if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:
+            return f"evaluated epochs: {most}, needed: {self.epochs}"
+        return ""
+
+
+def by_depth(experiment: str) -> Needs:
+    """Of curves against the number of layers: one point is none."""
+    return Needs(experiment, depths=2)
+
+
+def over_epochs(experiment: str, variants: tuple[str, ...] = ()) -> Needs:
+    """Of curves over training: two points are a straight line, whatever was trained."""
+    return Needs(experiment, epochs=3, variants=variants)
+
+
+def left_out(store: Store, profile: str) -> dict[str, str]:
+    """Figures that hold too little to be drawn, and why. Raises UsageError, RecordError."""
+    reasons = {}
+    for name in scripts.names("figures"):
+        needs = getattr(scripts.load("figures", name), "NEEDS", None)
+        if needs is not None and (why := needs.lacking(store, profile)):
+            reasons[name] = why
+    return reasons
+
+
+def in_words(reasons: dict[str, str]) -> str:
+    """One line on what was left out, figures of one reason together."""
+    of = {why: [n for n, w in reasons.items() if w == why] for why in reasons.values()}
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in of.items())
+
+
+def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
+    """Every figure that holds enough, with its name.
+
+    Raises UsageError, RecordError, MachineError.
+    """
+    without = left_out(store, profile)
+    for name in scripts.names("figures"):
+        if name not in without:
+            yield name, scripts.load("figures", name).draw(store, profile)
+
+
+def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
+    """Save every figure that holds enough, and remove what is there of the others.
+
+    Raises UsageError, RecordError, MachineError.
+    """
+    for name in left_out(store, profile):
+        for path in (out_dir / f"{name}{suffix}" for suffix in SUFFIXES):
+            with disk_errors(path, "remove"):
+                path.unlink(missing_ok=True)
+    return [path for name, fig in drawn(store, profile) for path in save(fig, out_dir / name)]
