@@ -179,8 +179,8 @@ test_all() {
     step 'pytest' "$python" -m pytest "$@"
   else
     # Two processes of one thread each: most tests are Python, which threads do not quicken.
-    export OMP_NUM_THREADS=1
-    step 'pytest' "$python" -m pytest -n 2 --dist loadfile --durations 10
+    export OMP_NUM_THREADS=1 TORCHINDUCTOR_COMPILE_THREADS=1
+    step 'pytest' "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
   fi
   printf '\n== summary\n%s' "$summary"
   return "$failed"

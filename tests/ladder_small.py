@@ -37,27 +37,36 @@ def baseline(**fields: Any) -> Ladder:
     return model(decoder="none", cost_weights=(0.0,) * 4, **fields)
 
 
+def shallow(**fields: Any) -> Ladder:
+    """One hidden layer: as little as there is to compile."""
+    few = {"sizes": (19, 7, 5), "noise": (0.3, 0.2, 0.5), "cost_weights": (3.0, 2.0, 0.5)}
+    return model(**{**few, **fields})
+
+
+KZKY: dict[str, Any] = {"cost_rows": "both", "top_input": "logits"}
+AMLP = {"combinator": "amlp", "combinator_hidden": (2, 2), "combinator_init": "random"}
+PARMESAN = {
+    **{"combinator": "sig", "combinator_init": "lateral", "leaky_slope": 0.01},
+    **{"gammas": "all", "affine": "scale_first", "vertical_affine": True},
+    **{"joined": True, "estimate_scale": "noisy"},
+}
+LASAGNE = {"gammas": "none", "joined": True, "passed_down": "normalised"}
+
 # As they are trained, beside small sizes.
 VARIANTS = [
     pytest.param(model(), id="full"),
-    pytest.param(model(cost_rows="both", top_input="logits"), id="kzky"),
+    pytest.param(model(**KZKY), id="kzky"),
     pytest.param(top_only(), id="gamma"),
     pytest.param(baseline(), id="baseline"),
-    pytest.param(
-        model(combinator="amlp", combinator_hidden=(2, 2), combinator_init="random"),
-        id="amlp",
-    ),
-    pytest.param(
-        model(
-            **{"combinator": "sig", "combinator_init": "lateral", "leaky_slope": 0.01},
-            **{"gammas": "all", "affine": "scale_first", "vertical_affine": True},
-            **{"joined": True, "estimate_scale": "noisy"},
-        ),
-        id="parmesan",
-    ),
-    pytest.param(
-        model(combinator="sig", gammas="none", joined=True, passed_down="normalised"), id="lasagne"
-    ),
+    pytest.param(model(**AMLP), id="amlp"),
+    pytest.param(model(**PARMESAN), id="parmesan"),
+    pytest.param(model(combinator="sig", **LASAGNE), id="lasagne"),
+]
+COMPILED = [  # between them, all that those are made of
+    pytest.param(shallow(**KZKY), id="kzky"),
+    pytest.param(shallow(**PARMESAN), id="parmesan"),
+    pytest.param(shallow(**AMLP, **LASAGNE), id="amlp-lasagne"),
+    pytest.param(shallow(decoder="none", cost_weights=(0.0,) * 3), id="baseline"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -54,6 +55,7 @@ LVAES, RAGGED = Arm("lvae", "eager", (3, 3)), Arm("ragged", "eager", (3, 3, 2))
 LADDERS = Arm("ladder", "eager", (3, 3), "ladder")
 GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
 CAPTURED = Arm("captured", "captured", (3, 3))
+COMPILED = Arm("compiled", "compiled", (1,))
 WHOLE = Arm("L_5000", "eager", (3,), scoring=True)
 RATES = {
     *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
@@ -328,10 +330,15 @@ def test_contestants_take_turns() -> None:
 
 
 @named("arm", [
-    Arm(SINGLE, "plain", (3,)), RAGGED, GRID, LADDERS, replace(LADDERS, engine="plain"), CAPTURED
+    Arm(SINGLE, "plain", (3,)), RAGGED, GRID, LADDERS, replace(LADDERS, engine="plain"), CAPTURED,
+    COMPILED,
 ], **each)  # fmt: skip
-def test_every_operation_has_its_numbers(arm: Arm, limits: Limits) -> None:
+def test_every_operation_has_its_numbers(
+    arm: Arm, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arm = arm.single(3) if arm.engine == "plain" else arm
+    traced = functools.partial(torch.compile, backend="eager")  # generates no code
+    monkeypatch.setattr(torch, "compile", traced)
     entry, count = measure(arm, TINY, CPU), roofline.counts(stacks_of(arm, TINY), TINY)
     training = {*RATES, "model_steps_per_s"} - ({"ratio_to_single"} if arm is GRID else set())
     expected = dict.fromkeys((FORWARD, BOTH, STEP), training)
@@ -339,6 +346,7 @@ def test_every_operation_has_its_numbers(arm: Arm, limits: Limits) -> None:
         expected[SCORE] = {*RATES, "share_of_matmul_rate"}
     assert {name: set(o) for name, o in entry["operations"].items()} == expected
     assert set(entry["matmul"]) == set(expected)
+    assert (entry["compile_seconds"] > 0) == (arm is COMPILED)
     assert all(v > 0 for o in entry["operations"].values() for k, v in o.items() if k != "spread")
     if arm.engine == "plain":
         assert {o["ratio_to_single"] for o in entry["operations"].values()} == {1.0}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,22 +177,6 @@ def test_an_arm_that_broke_exits_3_with_its_reason(
     measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
     assert run(["bench"]) == 3
     assert "eager K=8 failed: MemoryError" in capsys.readouterr().err
-
-
-# The whole way
-
-
-@pytest.mark.slow
-def test_a_quick_benchmark_measures_the_arms_it_is_asked_for() -> None:
-    arms = "eager single,eager K=4,compiled K=1"
-    command = [sys.executable, "-m", "repro.cli", "bench", "--quick", "--json", "--arms", arms]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    bench = json.loads(done.stdout)
-    found = {e["arm"]: e for e in bench["arms"]}
-    assert set(arms.split(",")) <= set(found)
-    assert found["compiled K=1"]["compile_seconds"] > 1
-    assert set(found["eager K=4"]["operations"]) == {"forward", "forward+backward", "step", "L_K"}
 
 
 def test_formula_and_counts_are_printed_with_the_share_of_the_roofline(

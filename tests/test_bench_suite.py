@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +15,8 @@ import torch
 from test_bench import CPU, LVAES, TINY
 
 from repro.bench import suite
-from repro.bench.arms import SINGLE, Arm, arms, known_arms
+from repro.bench.arms import BOTH, FORWARD, SCORE, SINGLE, STEP, Arm, arms, known_arms
+from repro.cli import run
 
 FAKE = """
 import ast, json, pathlib, sys, time
@@ -78,24 +82,34 @@ def test_what_is_interrupted_leaves_no_process(started: list[Any]) -> None:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    """Three arms, each in a process of its own; the second breaks."""
-    single, broken = Arm(SINGLE, "plain", (3,)), Arm("shallow first", "eager", (2, 3))
-    told: list[str] = []
-    found = suite.bench([single, broken, LVAES], TINY, 1, lambda arm: told.append(arm.name))
-    return {**found, "told": told}
+    """What `repro bench` prints of three arms, each in a process of its own; the second breaks."""
+    chosen = [Arm(SINGLE, "plain", (3,)), Arm("shallow first", "eager", (2, 3)), LVAES]
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.bench.arms.QUICK", TINY)
+        for named in ("known_arms", "quick_arms"):
+            patch.setattr(f"repro.bench.arms.{named}", lambda *_: chosen)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            names = ",".join(arm.name for arm in chosen)
+            code = run(["bench", "--quick", "--json", "--threads", "1", "--arms", names])
+    assert code == 3, err.getvalue()
+    return {**json.loads(out.getvalue()), "told": err.getvalue().splitlines()}
 
 
 def test_a_benchmark_says_where_and_when_it_was_made(result: dict[str, Any]) -> None:
     assert (result["threads"], result["torch"]) == (1, str(torch.__version__))
     assert result["device"]
     assert datetime.fromisoformat(result["date"]).tzinfo is not None
-    assert result["told"] == [SINGLE, "shallow first", "lvae"]
+    measuring = [f"measuring {SINGLE}", "measuring shallow first", "measuring lvae"]
+    told = [f"{line} ({n} of 3)" for n, line in enumerate(measuring, start=1)]
+    assert result["told"][:3] == told
 
 
 def test_an_arm_that_breaks_does_not_lose_the_others(result: dict[str, Any]) -> None:
-    found = {entry["arm"]: entry for entry in result["arms"]}
-    assert "UsageError: lanes of a stack must be sorted" in found["shallow first"]["failed"]
-    assert "operations" in found["lvae"]
+    single, broken, lvae, cuda = result["arms"]
+    assert "UsageError: lanes of a stack must be sorted" in broken["failed"]
+    assert set(single["operations"]) == {FORWARD, BOTH, STEP, SCORE} == set(lvae["operations"])
+    assert cuda == {"arm": "cuda", "absent": "no CUDA device"}
     assert set(result["matmul"]) == {SINGLE, "lvae"}
     assert all(m["step"]["flop_per_s"] > 0 for m in result["matmul"].values())
 

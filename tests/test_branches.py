@@ -136,18 +136,8 @@ def test_groups_are_neighbours_that_may_go_together() -> None:
 # Training
 
 
-def test_a_record_says_how_many_stacks_took_turns(store: Store) -> None:
-    train(APART, store, PROFILE, TURNS)
-    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {2}
-
-
-def test_a_record_of_a_stack_alone_says_so(store: Store) -> None:
-    train(APART, store, PROFILE, Options(engine="captured", threads=1))
-    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {1}
-
-
 def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     turns: list[str] = []
     hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
@@ -155,8 +145,11 @@ def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
     assert {turns[0], turns[-1]} == {"lvae", "vae"}
     changes = sum(a != b for a, b in pairwise(turns))
     assert changes == 2 * EPOCHS * BLOCKS - 1
+    lines = capsys.readouterr().err.splitlines()
     for run in APART:
         assert_same(store, whole, run)
+        assert store.record(PROFILE, run.id).env["stacks_at_once"] == 2
+        assert any(line.startswith(f"  {run.id}: 1/{EPOCHS} epochs") for line in lines)
 
 
 def test_one_after_the_other_is_the_rule_on_a_cpu(
@@ -166,6 +159,7 @@ def test_one_after_the_other_is_the_rule_on_a_cpu(
     hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
     train(APART, store, PROFILE, Options(engine="captured", threads=1))
     assert sum(a != b for a, b in pairwise(turns)) == 1
+    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {1}
 
 
 def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers(
@@ -243,15 +237,6 @@ def test_a_run_that_another_process_has_stops_all_and_saves_what_has_begun(store
     with lock(store.folder(PROFILE), APART[1].id), refused(MachineError, APART[1].id):
         train(APART, store, PROFILE, TURNS)
     assert len(checkpoints(store)) == 1
-
-
-def test_lines_of_stacks_side_by_side_name_their_stack(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(APART, store, PROFILE, TURNS)
-    lines = capsys.readouterr().err.splitlines()
-    for run in APART:
-        assert any(line.startswith(f"  {run.id}: 1/{EPOCHS} epochs") for line in lines)
 
 
 # Which go together

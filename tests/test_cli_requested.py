@@ -57,14 +57,6 @@ def test_fine_tuning_trains_its_start_and_goes_on_from_there(
     }
 
 
-def test_a_start_that_is_done_is_not_trained_again(local: Store, data_dir: Path) -> None:
-    assert train("table1", data_dir) == 0
-    finished = local.record("smoke", START).env["finished"]
-    assert train("finetuning", data_dir) == 0
-    assert local.record("smoke", START).env["finished"] == finished
-    assert len(local.records("smoke")) == 1 + len(TUNED)
-
-
 def test_both_iwae_rows_are_trained_and_stand_beside_the_quoted_values(
     local: Store, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from fixture_checkout import copy_checkout
 from fixture_disk import read_only
 
 from repro.plan.profiles import profile, runs
+from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,7 @@ def test_the_end_shows_this_run_beside_the_reference(checkout):
     fixture_store.build(checkout / "results", "quick")
     fixture_store.build(checkout / "runs", "quick")
     code = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
+    code += 'repro() { case $1 in check) "$python" -m repro.cli "$@" ;; esac; };'
     done = subprocess.run(
         ["bash", "-c", f"{code} draw_and_check runs runs/quick runs/report.html"],
         cwd=checkout, capture_output=True, text=True, check=False,
@@ -272,15 +274,20 @@ def test_help_has_examples(checkout):
     assert "examples:" in done.stdout
 
 
-def test_a_failing_check_fails_the_test_command(checkout):
+def test_a_failing_check_fails_the_test_command_which_ends_with_a_summary(tmp_path):
+    """In as little of the checkout as there is to check."""
+    checkout = tmp_path / "checkout"
+    for name in ("repro", "tables", "figures", "tests"):
+        (checkout / name).mkdir(parents=True)
+    for name in ("run_all.sh", "pyproject.toml", "repro/needed.py", "repro/errors.py"):
+        shutil.copy2(ROOT / name, checkout / name)
+    for name in ("repro/__init__.py", "tables/table1.py", "figures/figure2.py"):
+        (checkout / name).touch()
     (checkout / "repro" / "wrong.py").write_text("import os\n")
-    done = run_all(checkout, "test", "--version")
-    assert done.returncode == 1
-    assert "ruff check           FAILED" in done.stdout
-
-
-def test_the_test_command_ends_with_the_summary(checkout):
-    (checkout / "tests").mkdir()
     (checkout / "tests" / "test_one.py").write_text("def test_one():\n    assert 1 + 1 == 2\n")
     done = run_all(checkout, "test", "-k", "one")
-    assert last_line(done.stdout).startswith("pytest               passed: 1 passed")
+    assert done.returncode == 1
+    failed, *passed = done.stdout.strip().splitlines()[-4:]
+    assert failed.startswith("ruff check           FAILED")
+    assert passed[-1].startswith("pytest               passed: 1 passed")
+    assert all(" passed: " in line for line in passed), done.stdout

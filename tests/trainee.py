@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import small
 
@@ -67,6 +67,24 @@ def die_at(event: int) -> None:
     setattr(training, "step_function", lambda *a: ticking(make(*a)))  # noqa: B010
 
 
+def end_with(work: Callable[[], object]) -> NoReturn:
+    """The end of a forked process."""
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def train_all(store: Store, *event: int) -> None:
+    """As its own process does, on images that are not MNIST's."""
+    setattr(data, "load", small.raw)  # noqa: B010
+    for number in event:
+        die_at(number)
+    train(RUNS, store, PROFILE, OPTIONS)
+
+
 def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | None:
     """Train in a forked process that is killed at a random event, or after a random time.
 
@@ -76,12 +94,7 @@ def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | Non
     if child == 0:
         if by_event:
             die_at(draw.randrange(1, MOST_EVENTS))
-        try:
-            train(RUNS, store, PROFILE, OPTIONS)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
+        end_with(lambda: train(RUNS, store, PROFILE, OPTIONS))
     if not by_event:
         time.sleep(draw.uniform(0, MOST_SECONDS))
         os.kill(child, signal.SIGKILL)
@@ -120,11 +133,9 @@ def differences(ours: Store, expected: Store, runs: list[Run] = RUNS) -> list[st
 
 
 if __name__ == "__main__":
-    setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
     place = Path(sys.argv[1])
     if "--kills" in sys.argv:
+        setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
         print(json.dumps(kill_often(place, int(sys.argv[-1]))))
     else:
-        if len(sys.argv) > 2:
-            die_at(int(sys.argv[2]))
-        train(RUNS, Store(place), PROFILE, OPTIONS)
+        train_all(Store(place), *map(int, sys.argv[2:]))
