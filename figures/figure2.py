@@ -45,8 +45,8 @@ def draw(store: Store, profile: str) -> Figure:
     legend(fig, cells)
     text = "Figure 2. Lower bound L_1 of the 5-layer models on training and test set, MNIST."
     if cut:
-        text += " The lowest values, from the first epochs, lie below the axis; it begins where the"
-        text += " first curve rises above its lower end."
+        text += " The lowest values, from the first epochs, lie below the axis; epochs begin where"
+        text += " the first curve rises into the panel."
     if any(len(s.done) > 1 for s in cells):
         text += " Bands: mean ± one standard deviation over seeds."
     add_caption(fig, text, profile, cells)

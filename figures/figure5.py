@@ -70,7 +70,12 @@ def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
     )
     for at, mean, spread in zip(x, means, sd, strict=False):
         top = max(0.0, mean + (0.0 if np.isnan(spread) else spread))
-        ax.text(at, top + 0.1, f"{abs(mean):.1f}", ha="center", va="bottom", fontsize=5.5)
+        ax.text(at, top + 0.1, tenths(mean), ha="center", va="bottom", fontsize=5.5)
+
+
+def tenths(nats: float) -> str:
+    """With a true minus, which zero has not."""
+    return f"{round(nats, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def look(seeds: Evidence) -> dict[str, Any]:

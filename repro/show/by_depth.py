@@ -132,7 +132,7 @@ class Panel:
         for target in self.over:
             draw_published(ax, target, offsets(self.variants), self.named)
         shown = Window.around([t.paper for t in self.over], STRIP_MARGIN)
-        ax.set_ylim(shown.low, shown.high)
+        ax.set_ylim(max(shown.low, self.window.high), shown.high)
         across(ax)
         ax.locator_params(axis="y", nbins=2)
         ax.tick_params(axis="x", bottom=False, labelbottom=False)

@@ -25,6 +25,7 @@ LIMITS = (0.45, MAX_DEPTH + 1.0)
 IMAGES_AT = MAX_DEPTH + 0.6  # where the error over images stands
 REACH = 4.0  # a value that lies so many times further below the median than the best above: cut
 MARGIN = 0.06  # of what is shown, above and below it
+NEAR = 0.35  # a published value above the axis by no more than this share of it is taken in
 ROW = 0.065  # height of a value in the zone below the cut, as a share of the axis
 GREY = "#f2f2f2"
 LEAST = 1.0  # nats: no axis shows less
@@ -65,21 +66,30 @@ class Window:
         return cls(low - room, high + room)
 
 
-def window(curves: Sequence[Curve], published: Sequence[float] = ()) -> Window:
-    """Around ours, or of none around the published; without what would flatten all else.
+def window(curves: Sequence[Curve], published: Sequence[float]) -> Window:
+    """Around ours with their errors; without any, around the published.
 
-    That is the shallowest models, where each lies below every deeper one, and outliers.
+    Left out are outliers, and of three depths or more the shallowest if it lies below all others.
+    Published values just above are taken in.
     """
     ours = {(c.variant, depth): mean for c in curves for depth, mean in c.mean.items()}
     if not ours:
         return Window.around(published)
     best, middle = max(ours.values()), float(np.median(list(ours.values())))
     lowest = middle - REACH * max(best - middle, LEAST / 4)
-    first = min(depth for _, depth in ours)
-    deeper = [v for (_, depth), v in ours.items() if depth > first and v >= lowest]
-    shallow = [v for (_, depth), v in ours.items() if depth == first and v >= lowest]
-    cut = deeper and max(shallow, default=lowest) < min(deeper)
-    return Window.around(deeper if cut else [*shallow, *deeper])
+    kept = {at: mean for at, mean in ours.items() if mean >= lowest}
+    depths = sorted({depth for _, depth in ours})
+    deeper = {at: mean for at, mean in kept.items() if at[1] > depths[0]}
+    shallow = [mean for at, mean in kept.items() if at[1] == depths[0]]
+    if len(depths) > 2 and deeper and max(shallow, default=lowest) < min(deeper.values()):
+        kept = deeper
+    errors = {
+        (c.variant, d): 0.0 if math.isnan(e) else e for c in curves for d, e in c.error.items()
+    }
+    ends = [mean + sign * errors[at] for at, mean in kept.items() for sign in (-1, 1)]
+    first = Window.around(ends)
+    near = [v for v in published if 0 < v - first.high <= NEAR * (first.high - first.low)]
+    return Window.around([*ends, *near])
 
 
 def offsets(variants: Sequence[str]) -> dict[str, float]:
