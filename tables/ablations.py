@@ -52,8 +52,8 @@ def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
     if not e.trainings:
         return (e.state, *[""] * 7)
     l1 = bound(e.mean(lambda r: metric(r, "L1_test")))
-    whole = [whole_set(r) for r in e.trainings]
-    lk = bound(sum(w[0] for w in whole if w) / len(whole)) if all(whole) else NOT_MEASURED
+    known = all(map(whole_set, e.trainings))
+    lk = bound(e.mean(whole_set)[0]) if known else NOT_MEASURED
     units = "-".join(f"{n:.0f}" for n in e.mean(lambda r: r.final["active_units"]))
     changed = ((f"{c.by.mean:+.2f}", error(c.error)) for c in map(mine.get, METRICS) if c)
     (d1, e1), (dk, ek) = changed if mine else [("", "")] * 2

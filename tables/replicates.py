@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.judge.evidence import Books, books
+from repro.judge.evidence import Books, books, named
 from repro.judge.spread import STUDIED, Spread, by_rounding, by_seed
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell
@@ -31,7 +31,8 @@ def build(store: Store, profile_name: str) -> Table:
         " but the order of their sums (one seed, other numbers of threads), and over seeds, each"
         " the mean of its trainings. Nats per example; the interval is that of normal values. What"
         " lies inside this spread is no finding: ablations, claims and `check --against` carry it."
-        f" Profile {p.name} ({p.summary}).{rounding(map(found.of, STUDIED))}"
+        f" Profile {p.name} ({p.summary}).{named([found.of(c) for c in STUDIED])}"
+        f"{rounding(map(found.of, STUDIED))}"
     )
     of = tuple((cell,) for cell in STUDIED for _ in range(2))
     return Table(f"Floor of noise{protocol(p)}", caption, columns, rows, of)
@@ -41,9 +42,9 @@ def rows_of(found: Books, cell: Cell) -> list[tuple[str, ...]]:
     """By rounding, then by seed."""
     replicates = [by_rounding(found, cell, name) for name in METRICS]
     seeds = [by_seed(found, cell, name) for name in METRICS]
-    names = ", ".join(sorted(r.run.id for r in replicates[0][0]))
-    numbers = ", ".join(map(str, sorted(found.of(cell).by_seed)))
-    label = label_of(cell)
+    e, label = found.of(cell), label_of(cell)
+    names = ", ".join(sorted(r.run.id for r in replicates[0][0])) or e.state
+    numbers = f"seeds {', '.join(map(str, sorted(e.by_seed)))}" if e.trainings else e.state
     return [
         (
             label,
@@ -52,7 +53,7 @@ def rows_of(found: Books, cell: Cell) -> list[tuple[str, ...]]:
             *spreads([s for _, s in replicates]),
             names,
         ),
-        (label, "seed", str(seeds[0][0]), *spreads([s for _, s in seeds]), f"seeds {numbers}"),
+        (label, "seed", str(seeds[0][0]), *spreads([s for _, s in seeds]), numbers),
     ]
 
 

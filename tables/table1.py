@@ -66,10 +66,9 @@ def ours(target: Target, e: Evidence | None) -> tuple[str, ...]:
 
 def whole(e: Evidence) -> str:
     """L_K of the whole test set, with the error of its regression on L_1."""
-    each = [w for r in e.trainings if (w := whole_set(r))]
-    if len(each) < len(e.trainings):
+    if not all(map(whole_set, e.trainings)):
         return NOT_MEASURED
-    value, se = (sum(part) / len(each) for part in zip(*each, strict=True))
+    value, se = e.mean(whole_set)
     return f"{bound(value)} ± {error(se)}"
 
 

@@ -55,8 +55,13 @@ def _made_once(profile: str, run: Run) -> Record:
     return write(Store(Path(_MADE.name)), profile, run)
 
 
-def write(store: Store, profile: str, run: Run, **changes: Any) -> Record:
-    """The synthetic record of one Run, with some values of its final.json changed."""
+def write(
+    store: Store, profile: str, run: Run, images: Arrays | None = None, **changes: Any
+) -> Record:
+    """The synthetic record of one Run, with some values of its final.json changed.
+
+    images: of per_image.npz, where they matter.
+    """
     if run.data.labels:
         return fixture_ladder.write(store, profile, run, environment(), **changes)
     rng = generator(run)
@@ -68,6 +73,7 @@ def write(store: Store, profile: str, run: Run, **changes: Any) -> Record:
         "pca": pca(run, rng),
         "samples": samples(rng),
     }
+    arrays["per_image"] = arrays["per_image"] if images is None else images
     final = {**final_values(run, units, bound, arrays["per_image"]), **changes}
     curve = full_curve(run, units, bound)
     env = environment()

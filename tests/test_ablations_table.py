@@ -7,7 +7,6 @@ from typing import Any
 
 import fixture_store
 import numpy as np
-import pytest
 
 from repro.plan import profiles
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
@@ -28,12 +27,7 @@ def write(store: Store, run: Run, l1: np.ndarray, **final: Any) -> Record:
     """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
     means = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
     values = {**means, "active_units": [9, 8, 7, 6, 5], **final}
-    before = fixture_store.per_image
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fixture_store, "per_image", lambda *_: {"L1": l1, "LK": l1 + 3})
-        record = fixture_store.write(store, "quick", run, **values)
-    assert fixture_store.per_image is before
-    return record
+    return fixture_store.write(store, "quick", run, {"L1": l1, "LK": l1 + 3}, **values)
 
 
 def build(store: Store) -> Any:

@@ -141,7 +141,7 @@ def test_the_summary_counts_every_verdict(tmp_path: Path) -> None:
     line = summary(report_with_everything(tmp_path))
     assert "2 reproduced" in line
     assert "1 different" in line
-    assert "claims: 1 not run, 1 fails" in line
+    assert "claims: 1 fails, 1 not run" in line
 
 
 def test_the_summary_names_diverged_runs(tmp_path: Path) -> None:

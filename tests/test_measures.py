@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from check_records import curve, write
 from repro.errors import RecordError
 from repro.judge import measures
 from repro.judge.claims.claim import VAE
-from repro.store import Record
+from repro.store import Record, Store
 
 
 @pytest.mark.parametrize("value", [None, "high", True])
@@ -37,3 +39,65 @@ def test_a_curve_without_evaluations_is_refused(tmp_path: Path) -> None:
     record = write(tmp_path, VAE, **curve([np.nan], [np.nan], [1.0]))
     with pytest.raises(RecordError, match=r"curve\.csv: holds no evaluated epoch"):
         measures.rise_since(0.5, record)
+
+
+def of_images(L1: object, LK: object) -> Record:
+    """What is read of a record here: the bounds of its images."""
+    arrays = {"L1": np.asarray(L1, np.float32), "LK": np.asarray(LK, np.float32)}
+    record = SimpleNamespace(files={"per_image.npz"}, arrays=lambda _: arrays)
+    return cast(Record, record)
+
+
+@pytest.mark.parametrize("easier", [0.0, 15.0])
+def test_the_error_of_the_whole_set_is_how_far_the_estimate_lies_from_the_truth(
+    easier: float,
+) -> None:
+    """200 draws of 2,000 images, L_K of the first 200, which are easier by none or one sd."""
+    rng, n, N = np.random.default_rng(1), 200, 2_000
+    off = []
+    for _ in range(200):
+        l1 = rng.normal(-90, 15, N) + easier * (np.arange(N) < n)
+        lk = 1.1 * l1 + 12 + rng.normal(0, 2, N)
+        value, error = measures.whole_set(of_images(l1, lk[:n])) or (np.nan, np.nan)
+        off.append((value - lk.mean()) / error)
+    assert np.mean(np.abs(off) < 2.5) > 0.95
+    assert np.sqrt(np.mean(np.square(off))) == pytest.approx(1, abs=0.15)  # 3 errors of 200 draws
+    assert abs(np.mean(off)) < 3 / 200**0.5
+
+
+RAMP = np.arange(-100.0, -90.0)
+
+
+@pytest.mark.parametrize(
+    ("L1", "LK", "expected"),
+    [
+        (RAMP, RAMP + 3, (-92.5, 0.0)),  # all images scored
+        (RAMP, RAMP[:4], (-95.5, 0.0)),  # K = 1: L_K is L_1
+        (RAMP, [-np.inf, -90, -91, -92], None),
+        ([np.nan, *RAMP], [-92, -90, -91, -92], None),
+        ([*RAMP, -np.inf], [-92, -90, -91, -92], None),  # of an image without L_K
+        (np.full(10, -90.1), [-88, -87, -86, -85], None),
+        (RAMP, [-90, -91], None),
+        (RAMP, [], None),
+        ([], [], None),
+        (RAMP[:3], RAMP, None),  # more L_K than L_1
+    ],
+)
+def test_the_whole_set_where_it_is_known_and_where_it_is_not(
+    L1: object, LK: object, expected: tuple[float, float] | None
+) -> None:
+    found = measures.whole_set(of_images(L1, LK))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_l_1_beside_l_k_is_of_the_same_images() -> None:
+    assert measures.l1_beside_lk(of_images(RAMP, RAMP[:4] + 3)) == pytest.approx(-98.5)
+    assert measures.l1_beside_lk(of_images(RAMP, [-np.inf] * 4)) is None
+
+
+def test_a_record_without_single_images_has_neither(tmp_path: Path) -> None:
+    full = write(tmp_path, VAE)
+    assert measures.numbers(full)["LK_whole"] == pytest.approx(-87.0)
+    bare = Store(tmp_path).write("paper", full.run, full.env, full.final, full.curve(), {})
+    assert (measures.whole_set(bare), measures.l1_beside_lk(bare)) == (None, None)
+    assert "LK_whole" not in measures.numbers(bare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,15 @@ def test_a_diverged_run_says_at_which_epoch(tmp_path: Path) -> None:
     fixture_store.diverge(Store(tmp_path), "paper", lvae(), epoch=7)
     table = table2.build(Store(tmp_path), "paper")
     assert "diverged at epoch 7" in values(table, "ours").values()
-    assert "omniglot-lvae_bn_wu-L5-s1 diverged at epoch 7." in table.caption
+    assert "Diverged at epoch 7, not counted: omniglot-lvae_bn_wu-L5-s1." in table.caption
+
+
+def test_a_record_of_another_grey_scale_is_no_number(tmp_path: Path) -> None:
+    other = replace(lvae(), data=replace(lvae().data, grey_scale=256))
+    fixture_store.write(Store(tmp_path), "paper", other, LK_test=-102.34)
+    table = table2.build(Store(tmp_path), "paper")
+    assert set(values(table, "ours").values()) == {"not run", "other data"}
+    assert "Other data, not counted: omniglot-lvae_bn_wu-L5-s1." in table.caption
 
 
 @pytest.mark.parametrize(("version", "said"), [("rebuilt", True), ("published", False)])
@@ -80,8 +89,10 @@ def test_a_rebuilt_data_set_is_called_other_data(
     env = fixture_store.environment()
     data = {**env["data"], "version": version}
     monkeypatch.setattr(fixture_store, "environment", lambda: {**env, "data": data})
-    fixture_store.write(Store(tmp_path), "paper", lvae())
-    caption = table2.build(Store(tmp_path), "paper").caption
+    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_test=-102.34)
+    table = table2.build(Store(tmp_path), "paper")
+    assert "-102.34" in values(table, "ours").values()
+    caption = table.caption
     assert ("Ours is on rebuilt OMNIGLOT: other data than the paper's." in caption) is said
 
 

@@ -122,8 +122,9 @@ class Evidence:
 
     @property
     def mc_error(self) -> float:
-        """Monte-Carlo error of the mean L_K over all trainings, nats."""
-        return math.hypot(*map(mc_error, self.trainings)) / len(self.trainings)
+        """Monte-Carlo error of the mean L_K over seeds, nats."""
+        each = (math.hypot(*map(mc_error, of)) / len(of) for of in self.by_seed.values())
+        return math.hypot(*each) / self.seeds
 
     def estimate(self, read: Read) -> Estimate:
         """Over seeds, with the error of their own spread."""

@@ -105,8 +105,8 @@ def l1_beside_lk(record: Record) -> float | None:
 def whole_set(record: Record) -> tuple[float, float] | None:
     """L_K of the whole test set with its standard error, where L_K is of its first images only.
 
-    By regression of L_K on L_1, which all images have (double sampling, Cochran 1977, ch. 12).
-    Error 0 where L_K covers all; None where it cannot be made.
+    By regression of L_K on L_1, which all images have (double sampling, Cochran 1977, ch. 12); the
+    error is of residuals and slope. 0 where L_K covers all; None where it cannot be made.
     """
     images = _both(record)
     if images is None:
@@ -116,11 +116,14 @@ def whole_set(record: Record) -> tuple[float, float] | None:
     n, N = len(x), len(every)
     if n == N:
         return float(y.mean()), 0.0
-    if n < 3 or not np.ptp(x):
+    if n < 3 or not np.ptp(x) or not np.isfinite(every).all():
         return None
-    slope, at = np.polyfit(x, y, 1)
-    var = float(np.sum((y - slope * x - at) ** 2)) / (n - 2)
-    return float(at + slope * every.mean()), math.sqrt(var / n * (1 - n / N))
+    dx, shift = x - x.mean(), every.mean() - x.mean()
+    squares = dx @ dx
+    slope = dx @ y / squares
+    residual = y - y.mean() - slope * dx
+    var = residual @ residual / (n - 2) * ((1 - n / N) / n + shift**2 / squares)
+    return float(y.mean() + slope * shift), math.sqrt(var)
 
 
 @dataclass(frozen=True)

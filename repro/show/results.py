@@ -33,15 +33,15 @@ def page(store: Store, p: Profile | None) -> str:
         return f"{HEAD}\n\n{NONE}\n"
     from repro.show import gallery  # matplotlib takes half a second
 
-    records, found = store.records(p.name), books(store, p.name)
-    without = gallery.left_out(store, p.name)
+    records, without = store.records(p.name), gallery.left_out(store, p.name)
+    found = Books(records, p)
     hierarchies = [r for r in records if not r.run.data.labels]
     ladders = [r for r in records if r.run.data.labels]
     built = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
     tables = [
         *(made_by(table, found, p) for table in built),
-        *([_every_run(hierarchies, p)] if hierarchies else []),
-        *([_every_ladder(ladders, p)] if ladders else []),
+        *([_every_run(hierarchies, found, p)] if hierarchies else []),
+        *([_every_ladder(ladders, found, p)] if ladders else []),
     ]
     return "\n\n".join([
         HEAD,
@@ -122,7 +122,7 @@ def _headline(records: list[Record], p: Profile) -> str:
     )
 
 
-def _every_run(records: list[Record], p: Profile) -> Table:
+def _every_run(records: list[Record], found: Books, p: Profile) -> Table:
     note = (
         "Nats per example, higher is better, on the whole test set: L_K by regression on L_1 where"
         " it was measured on the first images only, ± the error of that; s.e.: of L_K over the"
@@ -140,15 +140,15 @@ def _every_run(records: list[Record], p: Profile) -> Table:
         bounds = (bound(f["L1_train"]), bound(f["L1_test"]), lk)
         return (*bounds, str(f["K"]), bound(f["LK_se"]), "-".join(map(str, f["active_units"])))
 
-    return _of_each("Every published Run", note, columns, records, numbers, p)
+    return _of_each("Every published Run", note, columns, records, numbers, found, p)
 
 
-def _every_ladder(records: list[Record], p: Profile) -> Table:
+def _every_ladder(records: list[Record], found: Books, p: Profile) -> Table:
     def numbers(r: Record) -> tuple[str, ...]:
         return f"{r.final['error_percent']:.2f}", f"{r.final['error_se']:.2f}"
 
     columns, note = ("test error, %", "s.e."), "s.e.: over test images."
-    return _of_each("Every published Ladder network", note, columns, records, numbers, p)
+    return _of_each("Every published Ladder network", note, columns, records, numbers, found, p)
 
 
 def _of_each(
@@ -157,14 +157,15 @@ def _of_each(
     columns: tuple[str, ...],
     records: list[Record],
     numbers: Callable[[Record], tuple[str, ...]],
+    found: Books,
     p: Profile,
 ) -> Table:
-    """A row a record, beginning with its folder."""
+    """A row a record, beginning with its folder; no number of one that does not count."""
     empty = ("",) * (len(columns) - 1)
     rows = tuple(
         (
             f"[`{r.run.id}`]({p.name}/{r.run.id})",
-            *((_lost(r), *empty) if r.diverged else numbers(r)),
+            *((why, *empty) if (why := _lost(r, found)) else numbers(r)),
             _training([r.run.id], p),
         )
         for r in records
@@ -172,8 +173,11 @@ def _of_each(
     return Table(title, note, ("Run", *columns, MADE_BY), rows)
 
 
-def _lost(r: Record) -> str:
-    return f"diverged at epoch {r.final['diverged_at']}"
+def _lost(r: Record, found: Books) -> str:
+    """Why a record has no number, or its number does not count; empty where it has and does."""
+    if r.diverged:
+        return f"diverged at epoch {r.final['diverged_at']}"
+    return next((why for left, why in found.of(cell_of(r.run)).left_out if left is r), "")
 
 
 def _drawn(figure: str, p: Profile) -> str:

@@ -1,0 +1,139 @@
+"""Means with their errors against scipy, and what may be concluded from an interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from repro.judge.estimate import Estimate, all_positive, equivalence, of_seeds
+
+OURS, THEIRS = [-82.0, -82.3, -82.7, -82.1], [-83.0, -82.9, -84.0]
+T2 = 2.919986  # of Student's t with two degrees of freedom, 5% beyond
+Z = 1.644854
+
+
+def test_a_difference_of_two_means_is_welch_s() -> None:
+    d = of_seeds(OURS) - of_seeds(THEIRS)
+    welch = stats.ttest_ind(OURS, THEIRS, equal_var=False)
+    assert d.df == pytest.approx(welch.df)
+    assert d.mean / d.error == pytest.approx(welch.statistic)
+    assert d.interval() == pytest.approx(tuple(welch.confidence_interval(0.90)))
+    assert d.interval(0.025) == pytest.approx(tuple(welch.confidence_interval(0.95)))
+
+
+@given(
+    st.lists(st.floats(0.01, 10), min_size=2, max_size=2),
+    st.lists(st.integers(2, 30), min_size=2, max_size=2),
+)
+def test_degrees_of_freedom_are_those_of_published_means_and_spreads(
+    sd: list[float], n: list[int]
+) -> None:
+    a, b = (Estimate(m, s * s / k, k - 1) for m, s, k in zip((1.0, 2.0), sd, n, strict=True))
+    welch = stats.ttest_ind_from_stats(1.0, sd[0], n[0], 2.0, sd[1], n[1], equal_var=False)
+    d = a - b
+    assert d.mean / d.error == pytest.approx(welch.statistic)
+    assert 2 * stats.t.sf(abs(welch.statistic), d.df) == pytest.approx(welch.pvalue)
+
+
+VARIANCE = st.floats(1e-6, 100)
+DEGREES = st.one_of(st.integers(1, 50).map(float), st.just(math.inf))
+
+
+@given(VARIANCE, DEGREES, VARIANCE, DEGREES)
+def test_another_source_of_error_never_makes_it_smaller(
+    var: float, df: float, more: float, more_df: float
+) -> None:
+    """Nor the interval narrower than the one of known errors, or of the fewest degrees' own."""
+    alone = Estimate(0.0, var, df)
+    both = alone.plus(more, more_df)
+    assert both.error > alone.error
+    assert min(df, more_df) * (1 - 1e-9) <= both.df <= (df + more_df) * (1 + 1e-9)
+    assert both.interval()[1] >= Estimate(0.0, var + more).interval()[1] * (1 - 1e-9)
+
+
+@given(VARIANCE, VARIANCE, DEGREES)
+def test_an_interval_of_a_known_error_is_never_narrowed(var: float, more: float, df: float) -> None:
+    alone = Estimate(0.0, var)
+    assert alone.plus(more, df).interval()[1] >= alone.interval()[1]
+
+
+def test_nothing_is_known_where_nothing_is_known_of_one_source() -> None:
+    one = of_seeds([-82.0])
+    assert (one.known, one.interval()) == (False, (-math.inf, math.inf))
+    for d in (one - of_seeds(OURS), of_seeds(OURS) - one, one.plus(0.1), one - 1.0, -one):
+        assert not d.known
+        assert math.isnan(d.error)
+
+
+def test_a_source_of_no_error_changes_nothing() -> None:
+    e = of_seeds(OURS)
+    assert e.plus(0.0) == e
+    assert (e - 0.0) == e
+    assert Estimate(1.0, 0.0).interval() == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "var", "df", "outcome"),
+    [
+        (0.5 - T2 * 0.1 - 1e-6, 0.01, 2, "same"),
+        (0.5 - T2 * 0.1 + 1e-6, 0.01, 2, "undecided"),
+        (-0.5 + T2 * 0.1 + 1e-6, 0.01, 2, "same"),
+        (-0.5 + T2 * 0.1 - 1e-6, 0.01, 2, "undecided"),
+        (0.5 + T2 * 0.1 - 1e-6, 0.01, 2, "undecided"),
+        (0.5 + T2 * 0.1 + 1e-6, 0.01, 2, "higher"),
+        (-0.5 - T2 * 0.1 - 1e-6, 0.01, 2, "lower"),
+        (0.5 - Z * 0.1 - 1e-6, 0.01, math.inf, "same"),
+        (0.5 - Z * 0.1 + 1e-6, 0.01, math.inf, "undecided"),
+        (0.5, 0.0, math.inf, "same"),  # the margin itself is within it
+        (0.0, 0.2, 2, "undecided"),  # too wide to be either
+        (9.0, 0.0, 0, "undecided"),  # nothing known of its error
+    ],
+)
+def test_an_equivalence_test_compares_the_interval_with_the_margin(
+    mean: float, var: float, df: float, outcome: str
+) -> None:
+    assert equivalence(Estimate(mean, var, df), 0.5) == outcome
+
+
+def test_a_number_at_the_margin_is_called_the_same_once_in_twenty() -> None:
+    """Three seeds of sd 0.2, beside a known error of 0.12, in 4,000 replications."""
+    rng, same = np.random.default_rng(1), 0
+    for _ in range(4_000):
+        seeds = 0.5 + rng.normal(0, 0.12) + rng.normal(0, 0.2, 3)
+        same += equivalence(of_seeds(list(seeds)).plus(0.12**2), 0.5) == "same"
+    assert 0.03 < same / 4_000 < 0.06
+
+
+def e(mean: float, df: float = math.inf) -> Estimate:
+    """With an error of 0.1."""
+    return Estimate(mean, 0.01, df)
+
+
+@pytest.mark.parametrize(
+    ("margins", "outcome"),
+    [
+        ([e(0.17)], "holds"),  # 1.64 errors
+        ([e(0.16)], "undecided"),
+        ([e(0.28, 2)], "undecided"),
+        ([e(0.30, 2)], "holds"),
+        ([e(-0.17)], "fails"),
+        ([e(-0.16)], "undecided"),
+        ([e(0.17), e(0.17)], "holds"),  # each at 5%: an intersection
+        ([e(9.0), e(0.16)], "undecided"),
+        ([e(9.0), e(-0.17)], "undecided"),  # 5% over two: 1.96 errors
+        ([e(9.0), e(-0.20)], "fails"),
+        ([e(9.0), e(9.0, 0)], "one seed"),
+        ([e(-9.0), e(9.0, 0)], "one seed"),
+        ([Estimate(0.0)], "holds"),  # the threshold itself, without error
+        ([Estimate(-0.1)], "fails"),
+    ],
+)
+def test_a_statement_holds_where_every_margin_is_positive(
+    margins: list[Estimate], outcome: str
+) -> None:
+    assert all_positive(margins) == outcome

@@ -1,0 +1,62 @@
+"""Power of the verdicts, by simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.judge.estimate import equivalence, of_seeds
+from repro.judge.power import SEEDS, Power, Setting, bounds, ladder, power
+from repro.show.scripts import load as script
+from repro.store import Store
+
+FEW = 2.0  # degrees of freedom of a borrowed spread
+
+
+@pytest.fixture(scope="module", params=[bounds(0.2), ladder(0.37)], ids=lambda s: s.name)
+def found(request: pytest.FixtureRequest) -> tuple[Setting, list[Power]]:
+    return request.param, [power(request.param, n, FEW) for n in SEEDS]
+
+
+def test_a_perfect_replication_of_three_seeds_passes_seven_times_in_ten() -> None:
+    passes = power(bounds(0.2), 3, FEW).passes
+    assert passes is not None
+    assert 0.65 < passes < 0.78
+
+
+def test_the_simulation_is_of_the_test_that_judges() -> None:
+    """4,000 replications through `equivalence` itself."""
+    s, rng = bounds(0.2), np.random.default_rng(7)
+    same = 0
+    for _ in range(4_000):
+        seeds = rng.normal(0, s.fixed) + rng.normal(0, s.sd, 3)
+        same += equivalence(of_seeds(list(seeds)).plus(s.fixed**2), s.margin) == "same"
+    assert same / 4_000 == pytest.approx(power(s, 3, FEW).passes, abs=0.025)
+
+
+def test_more_seeds_never_tell_apart_less(found: tuple[Setting, list[Power]]) -> None:
+    s, rows = found
+    apart = [p.apart for p in rows]
+    assert apart == sorted(apart, reverse=True)
+    judged = [p for p in rows if p.seeds >= 3]
+    passes, different = ([getattr(p, name) for p in judged] for name in ("passes", "different"))
+    assert passes == sorted(passes)
+    assert different == sorted(different, reverse=True)
+    assert all(d > s.margin for d in different)
+
+
+def test_fewer_than_three_seeds_are_not_judged(found: tuple[Setting, list[Power]]) -> None:
+    _, rows = found
+    assert [(p.passes, p.different) for p in rows if p.seeds < 3] == [(None, None)]
+
+
+def test_the_table_says_where_its_spreads_come_from(tmp_path: Path) -> None:
+    table = script("tables", "power").build(Store(tmp_path), "paper")
+    assert [row[1] for row in table.rows] == [str(n) for n in SEEDS] * 2
+    assert "Spread of the bound: assumed, as none is known here." in table.caption
+    assert table.rows[0][4:6] == ("–", "–")
+    assert not {"nan", "inf"} & {
+        word for row in table.rows for cell in row for word in cell.split()
+    }
