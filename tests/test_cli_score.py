@@ -15,7 +15,7 @@ from commands import one_line
 from fixture_disk import read_only
 from small_training import OPTIONS
 
-from repro.api import Scores, TrainedHierarchy
+from repro.api import Annealed, Scores, TrainedHierarchy
 from repro.cli import run
 from repro.machine.local import train
 from repro.store import Store
@@ -162,6 +162,30 @@ def test_a_wrong_shape_is_refused_before_it_is_binarised(trained, images, capsys
     assert f"give [N, {X}]" in one_line(capsys)
 
 
+AIS = ("--binarise", "--ais", "--temperatures", "4", "--chains")
+
+
+def test_chains_say_their_estimate_and_how_they_came_to_it(trained, images, tmp_path, capsys):
+    out = tmp_path / "log_p.csv"
+    told = scored(images, trained.id, capsys, *AIS, "3", "--out", str(out))
+    each = told.pop("each")
+    assert told["AIS"] == pytest.approx(np.mean(each["AIS"]))
+    assert told["AIS_se"] == pytest.approx(np.std(each["AIS"], ddof=1) / 5**0.5)
+    assert told["AIS_mc_error"] == pytest.approx(np.linalg.norm(each["AIS_mc_error"]) / 5)
+    assert told["AIS_accepted"] == pytest.approx(np.mean(each["AIS_accepted"]))
+    assert 0 < told["AIS_accepted"] <= 1
+    assert (told["chains"], told["temperatures"], len(told["step_sizes"])) == (3, 4, 3)
+    np.testing.assert_allclose(pd.read_csv(out)["AIS"], each["AIS"], rtol=1e-6)
+    assert scored(images, trained.id, capsys, *AIS, "3")["each"] == each
+    assert scored(images, trained.id, capsys, *AIS, "3", "--seed", "1")["AIS"] != told["AIS"]
+
+
+def test_a_single_chain_has_no_monte_carlo_error(trained, images, capsys):
+    assert scored(images, trained.id, capsys, *AIS, "1")["AIS_mc_error"] is None
+    assert run(["score", str(images), "--run", trained.id, *AIS, "1"]) == 0
+    assert "one chain: no MC error" in capsys.readouterr().out
+
+
 def test_one_sample_has_no_monte_carlo_error(trained, images, capsys):
     np.save(images, bits())
     assert run(["score", str(images), "--run", trained.id, "--samples", "1"]) == 0
@@ -169,10 +193,11 @@ def test_one_sample_has_no_monte_carlo_error(trained, images, capsys):
     assert scored(images, trained.id, capsys, "--samples", "1")["LK_mc_error"] is None
 
 
+@pytest.mark.parametrize("option", ["--binarise", "--ais"])
 @pytest.mark.parametrize("trained", [LADDER], indirect=True)
-def test_a_ladder_network_binarises_nothing(trained, images, capsys):
+def test_a_ladder_network_binarises_nothing_and_has_no_likelihood(trained, images, capsys, option):
     capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
+    assert run(["score", str(images), "--run", trained.id, option]) == 2
     assert "Ladder network" in one_line(capsys)
 
 
@@ -211,6 +236,15 @@ def test_an_infinite_bound_is_one_line(trained, images, capsys, monkeypatch):
     np.save(images, bits())
     capsys.readouterr()
     assert run(["score", str(images), "--run", trained.id, "--json"]) == 2
+    assert "a bound is infinite" in one_line(capsys)
+
+
+def test_an_infinite_estimate_is_one_line(trained, images, capsys, monkeypatch):
+    infinite, none = np.full(5, -np.inf), np.zeros(5)
+    found = Annealed(infinite, none, none, 0.0, [])
+    monkeypatch.setattr(TrainedHierarchy, "annealed", lambda *_: found)
+    capsys.readouterr()
+    assert run(["score", str(images), "--run", trained.id, *AIS, "2", "--json"]) == 2
     assert "a bound is infinite" in one_line(capsys)
 
 
