@@ -103,7 +103,7 @@ def test_strict_failures_are_worse_numbers_and_failing_claims(tmp_path: Path) ->
     assert worse.startswith(
         "text/L1_test/lvae5: -88.00 ± 0.00 is worse than the published -85.23 ("
     )
-    assert claim.startswith("any/uses_top: KL 0.0; least certain: KL of z_5, -0.10 ± 0 beyond its")
+    assert claim.startswith("any/uses_top: KL 0.0; least certain: KL of z_5, -0.10 ± 0 from its")
 
 
 @pytest.mark.parametrize(
