@@ -90,8 +90,8 @@ def errors(compared: Sequence[Change]) -> str:
     return (
         "Error: of training both again, with other seeds and roundings, and over images. A change"
         f" is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
-        f" {len(compared)} rows together (Bonferroni; Student's t at {least:.0f} degrees of freedom"
-        " or more)."
+        f" rows together (Bonferroni over {len(compared)}; Student's t at {least:.0f} degrees of"
+        " freedom or more)."
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import fixture_store
 import numpy as np
+import pytest
 
 from repro.plan import profiles
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import profile
 from repro.plan.run import Run
 from repro.show import results
@@ -125,3 +127,57 @@ def test_the_headline_counts_ablations_apart(tmp_path: Path) -> None:
     write(store, run_of(), IMAGES)
     write(store, run_of("no_clip"), CHANGED)
     assert "1 Runs of 4, 1 more on request, 1 seed," in results.page(store, profile("quick"))
+
+
+def again(store: Store, shifts: dict[str, tuple[float, ...]]) -> None:
+    """Seeds 1, 2, ... of the default ("") and of choices, shifted by so many nats."""
+    for name, values in shifts.items():
+        for seed, shift in enumerate(values, start=1):
+            write(store, run_of(name, seed), IMAGES + np.float32(shift))
+
+
+def test_without_a_known_spread_a_change_is_no_finding(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    again(store, {"": (0.0,), "no_clip": (9.0,)})
+    assert row(build(store), "no_clip")[NOTE] == "one training: noise unknown"
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"), [(0.6, "inside the noise"), (5.0, "higher"), (-5.0, "lower")]
+)
+def test_a_change_is_held_against_the_noise_of_the_default(
+    tmp_path: Path, shift: float, words: str
+) -> None:
+    """The default's seeds -0.5, 0, 0.5: sd 0.5; one training of the choice borrows it."""
+    store = Store(tmp_path)
+    again(store, {"": (-0.5, 0.0, 0.5), "no_clip": (-0.5 + shift,)})
+    found = row(build(store), "no_clip")
+    assert (found[NOTE], found[DL1]) == (words, f"{shift:+.2f}")
+    assert found[EL1] == "0.71"  # sqrt(2) x 0.5: of training both again; over images none here
+
+
+def test_words_are_corrected_for_the_number_of_rows_that_ran(tmp_path: Path) -> None:
+    """Three paired seeds: t of two degrees of freedom at 5% in two tails, over 1 row or 4."""
+    store = Store(tmp_path)
+    again(store, {"": (0.0, 0.0, 0.0), "no_clip": (0.8, 1.0, 1.2)})  # t = 8.7
+    assert row(build(store), "no_clip")[NOTE] == "higher"  # 4.3
+    assert "rows together (Bonferroni over 1; Student's t at 2 degrees" in build(store).caption
+    again(store, dict.fromkeys(("no_head_bn", "no_bn", "grey255"), (0.0,) * 3))
+    table = build(store)
+    assert row(table, "no_clip")[NOTE] == "inside the noise"  # 8.9
+    assert "(Bonferroni over 4;" in table.caption
+
+
+def test_replicates_of_the_default_are_noise_too(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    again(store, {"": (0.0,), "no_clip": (1.0,)})
+    default = run_of()
+    for n in (2, 3):
+        name = Cell("mnist", f"lvae_bn_wu@again{n}", 5)
+        run = profiles.run_of(name, profile("quick"))
+        assert run.hash == default.hash
+        write(store, run, IMAGES + np.float32(n))
+    table = build(store)
+    assert row(table, "no_clip")[NOTE] == "inside the noise"
+    assert table.rows[0][SEEDS] == "1"
+    assert "Replicates of one Run, whose mean counts:" in table.caption

@@ -48,7 +48,7 @@ DEGREES = st.one_of(st.integers(1, 50).map(float), st.just(math.inf))
 def test_another_source_of_error_never_makes_it_smaller(
     var: float, df: float, more: float, more_df: float
 ) -> None:
-    """Nor the interval narrower than the one of known errors, or of the fewest degrees' own."""
+    """Its interval can get narrower, as Welch's does: a known error adds degrees of freedom."""
     alone = Estimate(0.0, var, df)
     both = alone.plus(more, more_df)
     assert both.error > alone.error

@@ -5,6 +5,7 @@ A store's own spread over trainings where it is known, else an assumed one.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def ladder(sd: float) -> Setting:
     return Setting("test error", "points", sd, LADDER_POINTS, fixed, LADDER_SEEDS - 1)
 
 
+@functools.cache
 def power(s: Setting, seeds: int, floor_df: float) -> Power:
     """By simulation. floor_df: degrees of freedom of the spread that one or two seeds borrow."""
     rng = np.random.default_rng([seeds, 0])

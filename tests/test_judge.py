@@ -1,0 +1,227 @@
+"""One judge: tables, check and results page say of a cell what `evidence` says, and no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import numpy as np
+import pytest
+
+from repro.judge.check import as_json, check
+from repro.judge.evidence import Evidence, books
+from repro.plan.experiments.ablations import CHOICES, DEFAULT
+from repro.plan.experiments.ablations import cell as ablation
+from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.profiles import profile, run_of
+from repro.plan.run import Run
+from repro.show import results
+from repro.show.scripts import load as script
+from repro.store import Store
+
+PAPER = profile("paper")
+NO_BN, AGAIN = ablation("no_bn"), Cell("mnist", "lvae_bn_wu@again2", MAX_DEPTH)
+LVAE_WU = Cell("mnist", "lvae_wu", MAX_DEPTH)
+APART = np.tile([30.0, -30.0], 5_000)  # of images, from their mean
+ROW, ID = "LVAE, 5-layer", "mnist-lvae_bn_wu-L5-s1"
+
+
+def done(store: Store, run: Run, lk: float) -> None:
+    """All images scored; L_1 three nats below L_K."""
+    images = {"L1": lk - 3 + APART, "LK": lk + APART}
+    fixture_store.write(store, "paper", run, images, LK_test=lk, L1_test=lk - 3)
+
+
+def own(seed: int = 1, cell: Cell = DEFAULT) -> Run:
+    return run_of(cell, PAPER, seed)
+
+
+def faster(run: Run) -> Run:
+    return replace(run, optim=replace(run.optim, lr=2e-3))
+
+
+def over_255(run: Run) -> Run:
+    return replace(run, data=replace(run.data, grey_scale=255))
+
+
+def lost(store: Store, run: Run) -> None:
+    fixture_store.diverge(store, "paper", run, epoch=7)
+
+
+def both(store: Store) -> None:
+    done(store, own(), -82.0)
+    done(store, own(cell=AGAIN), -82.5)
+
+
+def seeds_of_both(store: Store) -> None:
+    """The replicate of seed 1 weighs no more than the rest of it: means -82.25 and -83.25."""
+    both(store)
+    done(store, own(2), -83.25)
+
+
+def one_counts(store: Store) -> None:
+    done(store, own(), -82.0)
+    done(store, faster(own(2)), -70.0)
+    done(store, over_255(own(3)), -70.0)
+    lost(store, own(4))
+
+
+# What stands in a store, and what every presentation says: a state, or the mean of L_K.
+STORES: dict[str, tuple[Callable[[Store], None], str]] = {
+    "empty": (lambda _: None, "not run"),
+    "learning rate": (lambda s: done(s, faster(own()), -82.12), "other configuration"),
+    "grey scale": (lambda s: done(s, over_255(own()), -82.12), "other data"),
+    "diverged": (lambda s: lost(s, own()), "diverged at epoch 7"),
+    "finished": (lambda s: done(s, own(), -82.0), "-82.00"),
+    "replicates": (both, "-82.25"),
+    "a replicate alone": (lambda s: done(s, own(cell=AGAIN), -82.5), "-82.50"),
+    "a replicate and a seed": (seeds_of_both, "-82.75"),
+    "one of four": (one_counts, "-82.00"),
+}
+
+
+def row(table: Any, name: str) -> tuple[str, ...]:
+    return next(r for r in table.rows if r[0] == name)
+
+
+def table(store: Store, name: str) -> Any:
+    return script("tables", name).build(store, "paper")
+
+
+def of_ablations(store: Store) -> str:
+    """A state stands in the place of L_1."""
+    default = row(table(store, "ablations"), "all as the default")
+    return default[6] or default[3]
+
+
+def of_check(store: Store) -> str:
+    (t,) = [t for t in as_json(check(store, "paper"))["targets"] if t["id"] == "table1/lvae5"]
+    if t["ours"] is not None:
+        return f"{t['ours']:.2f}"
+    diverged = t["verdict"] == "different"
+    return str(t["note"]).partition(", not counted")[0] if diverged else str(t["verdict"])
+
+
+def of_replicates(store: Store) -> str:
+    """It shows spreads: the mean is that of the judge where the same Runs and seeds stand."""
+    rounding, seed = [r for r in table(store, "replicates").rows if r[0] == "LVAE+BN+WU"]
+    e = books(store, "paper").of(DEFAULT)
+    if not e.trainings:
+        assert (rounding[2], seed[2], rounding[-1]) == ("0", "0", seed[-1])
+        return rounding[-1]
+    assert seed[2] == str(e.seeds)
+    assert seed[-1] == f"seeds {', '.join(map(str, sorted(e.by_seed)))}"
+    assert set(rounding[-1].split(", ")) == {r.run.id for r in max(e.by_seed.values(), key=len)}
+    return mean(e)
+
+
+def mean(e: Evidence) -> str:
+    return f"{e.mean(lambda r: r.final['LK_test']):.2f}"
+
+
+def of_page(store: Store) -> str:
+    line = next(n for n in results.page(store, PAPER).splitlines() if n.startswith(f"| {ROW} |"))
+    return line.split(" | ")[3].replace("−", "-")
+
+
+PRESENTATIONS: dict[str, Callable[[Store], str]] = {
+    "evidence": lambda s: (e := books(s, "paper").of(DEFAULT)).state or mean(e),
+    "Table 1": lambda s: row(table(s, "table1"), ROW)[3],
+    "ablations": of_ablations,
+    "floor of noise": of_replicates,
+    "check": of_check,
+    "results page": of_page,
+}
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_every_presentation_gives_the_judge_s_answer(tmp_path: Path, name: str) -> None:
+    fill, answer = STORES[name]
+    fill(Store(tmp_path))
+    said = {shown: of(Store(tmp_path)) for shown, of in PRESENTATIONS.items()}
+    assert said == dict.fromkeys(PRESENTATIONS, answer)
+
+
+@pytest.mark.parametrize("name", ["learning rate", "grey scale", "diverged", "one of four"])
+def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
+    tmp_path: Path, name: str
+) -> None:
+    store = Store(tmp_path)
+    STORES[name][0](store)
+    notes = books(store, "paper").of(DEFAULT).notes
+    assert notes
+    page = results.page(store, PAPER)
+    targets = as_json(check(store, "paper"))["targets"]
+    check_note = next(t["note"] for t in targets if t["id"] == "table1/lvae5")
+    captions = [table(store, t).caption for t in ("table1", "ablations", "replicates")]
+    for text in (page, check_note, *captions):
+        assert all(note[1:] in text for note in notes)
+    assert not re.search(r"[-−](70|73)\.\d", page)
+    own_lines = [n for n in page.splitlines() if n.startswith("| [`mnist-")]
+    without = [n for n in own_lines if any(f"{n.split('`')[1]}" in note for note in notes)]
+    assert len(without) == len(notes)
+    assert not any(re.search(r"\d\.\d", line.partition(" | `repro")[0]) for line in without)
+
+
+def test_replicates_are_one_run_whose_mean_counts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    seeds_of_both(store)
+    e = books(store, "paper").of(DEFAULT)
+    assert (e.seeds, len(e.trainings)) == (2, 3)
+    assert [r.run.id for r in e.done] == [ID, "mnist-lvae_bn_wu-L5-s2"]
+    again = "mnist-lvae_bn_wu@again2-L5-s1"
+    assert e.notes == (f"replicates of one Run, whose mean counts: {ID}, {again}",)
+    assert row(table(store, "table1"), ROW)[6:8] == ("0.71", "2")  # sd of -82.25 and -83.25
+    (target,) = [r for r in check(store, "paper").targets if r.target.id == "table1/lvae5"]
+    assert (target.ours, target.seeds) == (pytest.approx(-82.75), 2)
+    assert target.runs == (ID, again, "mnist-lvae_bn_wu-L5-s2")
+
+
+def test_the_monte_carlo_error_is_that_of_the_mean_over_replicates_and_seeds(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    for run, error in ((own(), 0.3), (own(cell=AGAIN), 0.4), (own(2), 0.6)):
+        fixture_store.write(store, "paper", run, LK_mc_error=error)
+    expected = ((0.25**2) + 0.6**2) ** 0.5 / 2
+    assert books(store, "paper").of(DEFAULT).mc_error == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("names", [(LVAE_WU, NO_BN), (LVAE_WU,), (NO_BN,)])
+def test_the_lvae_without_batch_norm_is_one_run_under_two_names(
+    tmp_path: Path, names: tuple[Cell, ...]
+) -> None:
+    store = Store(tmp_path)
+    done(store, own(), -82.0)
+    for number, cell in enumerate(names):
+        done(store, own(cell=cell), -89.0 + number)
+    found, expected = books(store, "paper"), -89.0 + (len(names) - 1) / 2
+    for cell in (LVAE_WU, NO_BN):
+        e = found.of(cell)
+        assert (mean(e), e.seeds, len(e.trainings)) == (f"{expected:.2f}", 1, len(names))
+    choice = CHOICES["no_bn"]
+    rows = table(store, "ablations").rows
+    shown = next(r for r in rows if (r[0], r[2]) == (choice.about, choice.instead))
+    assert shown[6:8] == (f"{expected:.2f}", f"{expected + 82:+.2f}")
+    assert shown[10] == "1"
+    rounding = next(r for r in table(store, "replicates").rows if r[0] == "LVAE+WU")
+    assert set(rounding[-1].split(", ")) == {own(cell=c).id for c in names}
+
+
+def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(tmp_path: Path) -> None:
+    """-82.0, -82.3, -82.6 of one seed: sd 0.3; seeds -82.3, -82.8, -83.3: sd 0.5."""
+    store = Store(tmp_path)
+    trainings = [own(), *(own(cell=replace(AGAIN, variant=f"lvae_bn_wu@again{n}")) for n in (2, 3))]
+    for run, value in zip(trainings, (-82.0, -82.3, -82.6), strict=True):
+        done(store, run, value)
+    for seed, value in ((2, -82.8), (3, -83.3)):
+        done(store, own(seed), value)
+    rounding, seed_row, *others = table(store, "replicates").rows
+    # By the chi-squared quantiles with two degrees of freedom, 0.0506 and 7.378.
+    assert rounding[:6] == ("LVAE+BN+WU", "rounding", "3", "0.30", "0.16 to 1.89", "0.30")
+    assert seed_row[:6] == ("LVAE+BN+WU", "seed", "3", "0.50", "0.26 to 3.14", "0.50")
+    assert [r[2:6] for r in others] == [("0", "not measured", "", "not measured")] * 2
