@@ -27,7 +27,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     noted = SimpleNamespace(answer=outcome(), calls=[])
 
-    def note(asked, store, profile_name, options):
+    def note(asked, store, profile_name, options, *_):
         noted.calls.append((asked, store, profile_name, options))
         if isinstance(noted.answer, BaseException):
             raise noted.answer

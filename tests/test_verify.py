@@ -236,3 +236,26 @@ def test_evaluating_completes_weights_of_an_older_version(trained, local, capsys
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[n].var, expected[n].var) for n in expected)
     assert load_adam(path).keys() == adam.keys()
+
+
+@BOTH
+def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
+    trained, local, capsys, monkeypatch
+):
+    """Another evaluation without it keeps what was estimated from the same weights."""
+    monkeypatch.setattr("repro.train.annealed_score.TEMPERATURES", 3)
+    monkeypatch.setattr("repro.train.annealed_score.CHAINS", 2)
+    asked = ["evaluate", trained.id, "--profile", PROFILE, "--threads", "1"]
+    if trained == LADDER:
+        assert run([*asked, "--ais", "4"]) == 2
+        assert "which has no p(x)" in one_line(capsys)
+        return
+    assert run([*asked, "--ais", "4"]) == 0
+    first = local.record(PROFILE, trained.id).final
+    assert [first[f"AIS_{n}"] for n in ("images", "chains", "temperatures")] == [4, 2, 3]
+    assert first["AIS_test"] == pytest.approx(first["L1_test"], abs=5)
+    assert run(asked) == 0
+    again = local.record(PROFILE, trained.id).final
+    assert {n: v for n, v in again.items() if n.startswith("AIS_")} == {
+        n: v for n, v in first.items() if n.startswith("AIS_")
+    }
