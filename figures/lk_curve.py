@@ -23,8 +23,10 @@ from matplotlib.figure import Figure
 from repro.judge.evidence import Evidence
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
+from repro.show.gallery import Needs
 from repro.store import Store
 
+NEEDS = Needs("lk_curve", metric="LK_curve")
 NOT_MEASURED = "not measured: `repro evaluate` scores a Run of runs/ again"
 
 

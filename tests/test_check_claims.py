@@ -54,7 +54,7 @@ def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> N
     write(tmp_path, LVAE, state="diverged", diverged_at=3, kl_layers=None)
     result = claim(tmp_path)
     assert result.verdict == "not run"
-    assert "mnist-lvae_bn_wu-L5-s1 diverged at epoch 3, not counted" in result.evidence
+    assert "diverged at epoch 3, not counted: mnist-lvae_bn_wu-L5-s1" in result.evidence
 
 
 def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(
     assert {p.name for p in out.iterdir()} == {"figure10.png", "figure10.pdf", "mine.png"}
     (line,) = [n for n in capsys.readouterr().out.splitlines() if n.startswith("not drawn: ")]
     assert "figure8 (depths of a variant: 1, needed: 2)" in line
-    assert "figure9, ladder (no finished Run)" in line
+    assert "figure9, ladder, lk_curve (no finished Run)" in line
 
 
 def test_nothing_drawn_at_all_is_no_success(

@@ -110,7 +110,7 @@ def test_a_diverged_run_is_said_with_its_epoch(tmp_path: Path) -> None:
     )
     figure = ladder.draw(store, "paper")
     assert "diverged at epoch 5" in texts(figure)
-    assert "ladder-full-100-s1 diverged at epoch 5." in caption(figure)
+    assert "Diverged at epoch 5, not counted: ladder-full-100-s1." in caption(figure)
 
 
 def test_the_caption_names_the_profile_s_own_budget(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class Needs:
     depths: int = 1  # with a finished Run, of one variant
     epochs: int = 1  # evaluated, of one Run
     variants: tuple[str, ...] = ()
+    metric: str = ""  # of final.json, which older records lack
 
     def lacking(self, store: Store, profile: str) -> str:
         """Why there is too little to draw; empty where there is enough.
@@ -42,6 +43,8 @@ class Needs:
         ]
         if not done:
             return "no finished Run"
+        if self.metric and not any(r.final.get(self.metric) for s in done for r in s.done):
+            return f"no {self.metric} in any record: `repro evaluate` measures it"
         depths: dict[str, set[int]] = {}
         for s in done:
             depths.setdefault(s.cell.variant, set()).add(s.cell.depth)

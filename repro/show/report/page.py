@@ -135,7 +135,7 @@ def _environment() -> Environment:
         number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
         numeric=numeric, breakable=breakable, duration=duration, moment=moment,
     )  # fmt: skip
-    env.globals.update(metrics=metrics, versions=versions, precision=precision, numbers=numbers)
+    env.globals.update(metrics=metrics, versions=versions, precision=precision, measured_of=numbers)
     return env
 
 
