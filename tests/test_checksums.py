@@ -22,6 +22,7 @@ from small_training import (
     ARRAYS,
     BLOCKS,
     EPOCHS,
+    OLD_RUNS,
     OPTIONS,
     PROFILE,
     RUNS,
@@ -234,15 +235,17 @@ def test_a_damaged_record_names_the_file_and_the_remedy(name: str, record: Recor
 @pytest.fixture
 def old(tmp_path: Path) -> Record:
     """A record of a version that put the checksums into final.json."""
-    folder = shutil.copytree(Path(__file__).parent / "old" / "record", tmp_path / "a" / RUNS[0].id)
-    return Store(folder.parents[1]).record("a", RUNS[0].id)
+    folder = shutil.copytree(
+        Path(__file__).parent / "old" / "record", tmp_path / "a" / OLD_RUNS[0].id
+    )
+    return Store(folder.parents[1]).record("a", OLD_RUNS[0].id)
 
 
 def test_a_changed_byte_of_an_old_record_is_refused(old: Record) -> None:
     store = Store(old.folder.parents[1])
     assert not (old.folder / SUMS).exists()
     for name in ("run.json", FINAL):
-        assert accepted(old.folder / name, lambda: store.record("a", RUNS[0].id).verify()) == 0
+        assert accepted(old.folder / name, lambda: store.record("a", OLD_RUNS[0].id).verify()) == 0
 
 
 def test_a_record_of_a_version_without_its_own_checksum_is_read(old: Record) -> None:
@@ -250,7 +253,7 @@ def test_a_record_of_a_version_without_its_own_checksum_is_read(old: Record) -> 
     content = json.loads(path.read_text())
     del content["sha256"]
     path.write_text(json.dumps(content))
-    assert Store(old.folder.parents[1]).record("a", RUNS[0].id).final == old.final
+    assert Store(old.folder.parents[1]).record("a", OLD_RUNS[0].id).final == old.final
 
 
 def test_published_records_are_whole() -> None:

@@ -80,7 +80,7 @@ def test_an_error_of_the_locked_block_is_not_one_of_the_lock(tmp_path: Path) -> 
 
 def test_another_configuration_in_the_store_is_not_overwritten(store: Store) -> None:
     train(RUNS[1:], store, PROFILE, OPTIONS)
-    other = small.run("lvae", 2, scored=(1, 2), optim={"lr": 0.5})
+    other = small.run("lvae", 1, scored=(1, 2), optim={"lr": 0.5})
     with refused(RecordError, other.id, "another configuration"):
         train([other], store, PROFILE, OPTIONS)
 

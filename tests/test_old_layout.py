@@ -1,6 +1,6 @@
 """What was written when a Run was saved with every field and hashed with its name, is still read.
 
-`old/` holds it: a record and weights of `small_training.RUNS[0]`, a checkpoint of both of them.
+`old/` holds it: a record and weights of `small_training.OLD_RUNS[0]`, a checkpoint of both of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 from fixture_disk import files
-from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted
+from small_training import (
+    BLOCKS,
+    EPOCHS,
+    OPTIONS,
+    PROFILE,
+    checkpoints,
+    hooked,
+    interrupted,
+    trained,
+)
+from small_training import OLD_RUNS as RUNS
 
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate, verify
@@ -81,9 +91,8 @@ def test_old_weights_score_the_old_record(collected: Store) -> None:
     assert "evaluated_again" in again.env
 
 
-def test_an_old_checkpoint_is_continued(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_checkpoint_is_continued(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained(store.root / "whole", RUNS)
     folder = store.folder(PROFILE) / ".checkpoints"
     folder.mkdir(parents=True)
     shutil.copy(OLD / CHECKPOINT, folder)
