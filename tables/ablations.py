@@ -73,7 +73,9 @@ def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -
     return (
         "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
         " set in nats per example, higher is better; L_K by regression on L_1 where it was measured"
-        " on the first images only. Change: from the default Run of the same seed, image by image."
+        " on the first images only. Change: from the default Run of the same seed, image by image"
+        " on those that both were scored on: closer than the difference of two regressions, and not"
+        " equal to it."
         f" {errors(compared)} Active units: z_1 first. Profile {p.name} ({p.summary})."
         f" {run} of {len(found) - 1} choices were run. {seed_note(found)}{rounding(found)}"
     )
