@@ -34,7 +34,7 @@ def test_the_evidence_of_a_claim_holds_its_numbers_and_seeds(tmp_path: Path) -> 
         write(tmp_path, LVAE, seed=seed, kl_layers=[*USED[:4], top])
     assert claim(tmp_path).evidence == (
         "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 0.40; least certain: KL of z_5, +0.30 ±"
-        " 0.058 beyond its threshold; seeds: 3"
+        " 0.058 from its threshold; seeds: 3"
     )
 
 

@@ -89,7 +89,7 @@ def test_a_rebuilt_data_set_is_called_other_data(name: str, tmp_path: Path) -> N
     env = {**record.env, "data": {**record.env["data"], "version": "rebuilt"}}
     arrays = {n: record.arrays(n) for n in ("kl_units", "per_image", "pca", "samples")}
     store.write("quick", run, env, record.final, record.curve(), arrays)
-    assert "Trained on rebuilt OMNIGLOT: other data than the paper's." in caption(draw(name, store))
+    assert "Ours is on rebuilt OMNIGLOT: other data than the paper's." in caption(draw(name, store))
 
 
 def test_the_published_data_set_is_not(quick_store: Store) -> None:
