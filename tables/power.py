@@ -6,7 +6,7 @@ import math
 import sys
 
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
-from repro.judge.spread import known
+from repro.judge.spread import WHOSE, known
 from repro.judge.targets.target import MNIST_NATS
 from repro.plan.profiles import profile
 from repro.show.layout import Table, main
@@ -16,7 +16,7 @@ from repro.store import Store
 def build(store: Store, profile_name: str) -> Table:
     """One row a number of seeds, for bounds and for test errors. Raises UsageError, RecordError."""
     p = profile(profile_name)
-    spreads = {s: known(store, p.name, s) for s in ("bound", "test error")}
+    spreads = {s: known(store, p.name, s) for s in WHOSE}
     of_bound, of_error = spreads.values()
     settings = ((bounds(of_bound.sd), of_bound.df), (ladder(of_error.sd), of_error.df))
     columns = (
@@ -34,7 +34,8 @@ def build(store: Store, profile_name: str) -> Table:
         " as two rows of Table 1, is decided by comparisons between Runs of ours, seed by seed."
         f" {sources}"
     )
-    return Table("Power", caption, columns, rows)
+    of = tuple((cell,) for cell in WHOSE.values() for _ in SEEDS)
+    return Table("Power", caption, columns, rows, of)
 
 
 def row(s: Setting, found: Power) -> tuple[str, ...]:

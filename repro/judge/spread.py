@@ -18,6 +18,7 @@ from repro.store import Record, Store
 STUDIED = tuple(Cell("mnist", variant, MAX_DEPTH) for variant in ("lvae_bn_wu", "lvae_wu"))
 ASSUMED = {"bound": 0.2, "test error": 0.37}  # nats; points, as Rasmus et al. give it
 ASSUMED_DF = 2
+WHOSE = {"bound": STUDIED[0], "test error": ladder.cell("full")}  # spread is reckoned with
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def by_seed(found: Books, cell: Cell, name: str) -> tuple[int, Spread | None]:
 def known(store: Store, profile_name: str, quantity: str) -> Known:
     """Of `bound` (L_1 of MNIST's 5-layer LVAE) or `test error` (Ladder network, 100 labels)."""
     found, p = books(store, profile_name), profile(profile_name)
-    cell = STUDIED[0] if quantity == "bound" else ladder.cell("full")
+    cell = WHOSE[quantity]
     name = "L1_test" if quantity == "bound" else "error_percent"
     var, df = found.spread(run_of(cell, p), functools.partial(metric, name=name))
     if not df:
