@@ -41,7 +41,7 @@ def draw(store: Store, profile: str) -> Figure:
         curve(ax, e)
     if measured:
         ax.set_xscale("log")
-        ax.set_xlabel("importance samples, k")
+        ax.set_xlabel("importance samples, $k$")
         ax.set_ylabel(r"$\mathcal{L}_k$ (nats per example)")
         ax.legend(loc="lower right")
     else:
