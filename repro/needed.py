@@ -10,7 +10,15 @@ import sys
 from collections.abc import Iterable
 
 COMMAND_LINE = ("numpy", "pandas", "filelock", "typer", "rich")
-FROM_DATA_TO_REPORT = (*COMMAND_LINE, "torch", "safetensors", "matplotlib", "jinja2", "PIL")
+FROM_DATA_TO_REPORT = (
+    *COMMAND_LINE,
+    "torch",
+    "safetensors",
+    "scipy",
+    "matplotlib",
+    "jinja2",
+    "PIL",
+)
 PACKAGES = {"PIL": "pillow"}  # whose name is not the module's
 CODE = 3  # an environment error
 OLDEST = (3, 11)

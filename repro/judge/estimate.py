@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
 LEVEL = 0.05  # of every one-sided test; two of them are the equivalence test
 
 
@@ -61,6 +59,8 @@ class Estimate:
 
 def quantile(level: float, df: float) -> float:
     """Of Student's t, that many errors to the right of 0 leave `level` beyond them."""
+    from scipy.special import stdtrit  # commands that judge nothing do without it
+
     return float(stdtrit(min(df, 1e9), 1 - level))
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from repro.judge.estimate import LEVEL
 from repro.judge.targets.target import (
@@ -89,6 +88,8 @@ def _welch(a: np.ndarray, df: float, b: float, b_df: float) -> np.ndarray:
 
 def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     """Half the width of the interval that leaves LEVEL on each side."""
+    from scipy.special import stdtrit  # commands that judge nothing do without it
+
     return np.asarray(stdtrit(np.minimum(df, 1e9), 1 - LEVEL) * np.sqrt(var))
 
 
