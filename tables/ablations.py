@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from repro.judge.ablations import Change, changes
+from repro.judge.ablations import Change, changes, judged
 from repro.judge.estimate import LEVEL
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import metric, whole_set
@@ -42,7 +42,8 @@ def build(store: Store, profile_name: str) -> Table:
         says = (choice.about, choice.default, choice.instead)
         rows.append((*says, *numbers(found.of(cell), mine), note))
     everything = [found.of(c) for c in (DEFAULT, *asked)]
-    text = caption(p, everything, list(by_metric["L1_test"].values()))
+    ran = by_metric["L1_test"]
+    text = caption(p, everything, [ran[c] for c in judged(ran)])
     of = tuple((c,) for c in (DEFAULT, *asked))
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 

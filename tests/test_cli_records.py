@@ -181,7 +181,8 @@ def test_check_has_the_keys_of_the_contract(full, capsys):
 
 def test_strict_exits_1_on_a_short_target(local, capsys):
     lvae = next(r for r in runs(profile("paper")) if r.id == LVAE)
-    fixture_store.write(local, "paper", lvae, L1_test=-120.0, LK_test=-119.0)
+    for seed in (1, 2, 3):
+        fixture_store.write(local, "paper", lvae.with_seed(seed), L1_test=-120.0, LK_test=-119.0)
     assert run(["check", "--profile", "paper"]) == 0
     assert run(["check", "--profile", "paper", "--strict"]) == 1
 

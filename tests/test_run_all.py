@@ -79,7 +79,7 @@ def test_smoke_goes_from_data_to_verdict_within_two_minutes(checkout, data_dir):
     store = checkout / "runs" / "smoke"
     assert all((store / run.id / "final.json").is_file() for run in runs(profile("smoke")))
     assert {"table1.md", "table1.csv", "table1.tex"} <= names(store / "tables")
-    assert {"figure2.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
+    assert {"figure6.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
     assert "reduced protocol" in done.stdout
     assert "Profile smoke" in (checkout / "runs" / "report.html").read_text(encoding="utf-8")
 

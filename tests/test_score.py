@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from repro.model.layers import Net
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.train.evaluate import bounds, importance_bound
+from repro.train.importance import weigh
 from repro.train.score import (
     ACTIVE,
     RIDGE,
@@ -27,6 +29,7 @@ from repro.train.score import (
     score_epoch,
     score_final,
     standard_error,
+    trust,
 )
 
 
@@ -295,3 +298,12 @@ def test_a_score_with_nan_is_not_finite(where: str) -> None:
     assert s.finite
     setattr(s, where, torch.full((3,), math.nan) if where == "L1_test" else math.nan)
     assert not s.finite
+
+
+def test_a_weight_of_minus_infinity_leaves_what_json_can_hold() -> None:
+    log_w = torch.zeros(1, 6, 5)
+    log_w[0, 2, 3] = -math.inf
+    said = trust(weigh(log_w), 6)
+    assert said["LK_curve"]["bound"][0] is None  # L_1 of that image
+    assert math.isfinite(said["LK_curve"]["bound"][-1])
+    json.dumps(said, allow_nan=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from repro.judge.estimate import LEVEL, Estimate
 from repro.judge.evidence import Books, images_error
+from repro.plan.experiments.ablations import choice_of
 from repro.plan.experiments.grid import Cell
 
 UNKNOWN = "one training: noise unknown"
@@ -27,14 +28,23 @@ class Change:
 
 
 def changes(found: Books, default: Cell, others: Sequence[Cell], name: str) -> dict[Cell, Change]:
-    """Of every cell that has run, if the default has: corrected for their number (Bonferroni)."""
+    """Of every cell that has run, if the default has.
+
+    Corrected for their number (Bonferroni), but for those on other data, which are not judged.
+    """
     base = found.of(default)
     ran = [c for c in others if found.of(c).trainings] if base.trainings else []
-    return {c: _change(found, c, default, name, LEVEL / (2 * len(ran))) for c in ran}
+    level = LEVEL / (2 * max(1, len(judged(ran))))
+    return {c: _change(found, c, default, name, level) for c in ran}
+
+
+def judged(cells: Iterable[Cell]) -> list[Cell]:
+    """Those whose bounds can be compared with the default's."""
+    return [c for c in cells if (choice := choice_of(c)) and not choice.other_data]
 
 
 def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) -> Change:
-    by = found.difference(cell, default, name)
+    by = found.difference(cell, default, name, paired=True)
     ours, base = found.of(cell), found.of(default)
     common = [s for s in ours.by_seed if s in base.by_seed]
     images = images_error(ours.only(common).done, base.only(common).done, name) if common else 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+Part = tuple[float, float, str]
 LEVEL = 0.05  # of every one-sided test; two of them are the equivalence test
 
 
@@ -14,11 +15,14 @@ class Estimate:
     """A quantity with the variance of its error.
 
     df: degrees of freedom of that variance: infinite where it is known, 0 where nothing is.
+    parts: what it is a sum of, as (variance, degrees of freedom, source). Parts of one source are
+    multiples of one and the same estimated variance, whose degrees of freedom count once.
     """
 
     mean: float
     var: float = 0.0
     df: float = math.inf
+    parts: tuple[Part, ...] = field(default=(), compare=False)
 
     @property
     def error(self) -> float:
@@ -29,25 +33,45 @@ class Estimate:
     def known(self) -> bool:
         return self.df > 0
 
-    def plus(self, var: float, df: float = math.inf) -> Estimate:
-        """With one more independent source of error; degrees of freedom as Welch and Satterthwaite
-        combine them.
-        """
-        parts = [(v, d) for v, d in ((self.var, self.df), (var, df)) if v or not d]
-        total = self.var + var
-        if any(d == 0 for _, d in parts):
-            return Estimate(self.mean, total, 0)
-        share = sum(v * v / d for v, d in parts)
-        return Estimate(self.mean, total, total * total / share if share else math.inf)
+    def plus(self, var: float, df: float = math.inf, source: str = "") -> Estimate:
+        """With one more source of error, independent of the others but for those of its name."""
+        return self._with(((var, df, source),))
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return replace(self, mean=self.mean + other.mean)._with(other.sources)
 
     def __sub__(self, other: Estimate | float) -> Estimate:
-        """Of independent estimates, or from a number."""
-        if not isinstance(other, Estimate):
-            return Estimate(self.mean - other, self.var, self.df)
-        return Estimate(self.mean - other.mean, self.var, self.df).plus(other.var, other.df)
+        """Of independent estimates but for parts of one source; or from a number."""
+        if isinstance(other, Estimate):
+            return self + -other
+        return replace(self, mean=self.mean - other)
 
     def __neg__(self) -> Estimate:
-        return Estimate(-self.mean, self.var, self.df)
+        return self.scaled(-1)
+
+    def scaled(self, by: float) -> Estimate:
+        parts = tuple((by**2 * v, d, s) for v, d, s in self.parts)
+        return Estimate(by * self.mean, by**2 * self.var, self.df, parts)
+
+    @property
+    def sources(self) -> tuple[Part, ...]:
+        return self.parts or ((self.var, self.df, ""),)
+
+    def _with(self, more: tuple[Part, ...]) -> Estimate:
+        """Degrees of freedom as Welch and Satterthwaite combine them."""
+        parts: list[Part] = []
+        for var, df, source in (p for p in (*self.sources, *more) if p[0] or not p[1]):
+            same = next((p for p in parts if source and p[2] == source), None)
+            if same is not None:
+                parts.remove(same)
+                var += same[0]
+            parts.append((var, df, source))
+        total = math.fsum(v for v, _, _ in parts)
+        share = math.fsum(v * v / d for v, d, _ in parts if d)
+        df = total * total / share if share else math.inf
+        if any(d == 0 for _, d, _ in parts):
+            df = 0
+        return Estimate(self.mean, total, df, tuple(parts))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Which leaves `level` on each side: for 5%, the 90% interval of the equivalence test."""

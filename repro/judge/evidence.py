@@ -194,51 +194,55 @@ class Books:
                 groups.setdefault(r.run.with_seed(1).hash, []).append(r)
         return [group for group in groups.values() if len(group) > 1]
 
-    def spread(self, run: Run, read: Read, like: Like = lambda r: True) -> tuple[float, float]:
-        """Variance of one training's value by seed and rounding, and its degrees of freedom.
+    def spread(
+        self, run: Run, read: Read, like: Like = lambda r: True, borrow: bool = True
+    ) -> tuple[float, float, str]:
+        """Variance of one training's value by seed and rounding, its degrees of freedom, and whose
+        trainings it is from.
 
-        From the trainings of that Run where there are three or more, else of models with batch
-        norm like it, or without, at that depth or deeper; else of any at that depth or deeper.
-        Each training must be `like` it. (0, 0) where nothing is known.
+        From the trainings of that Run where there are three or more; else, where it may `borrow`,
+        of models with batch norm like it, or without, at that depth or deeper, each training `like`
+        it. (0, 0, "") where nothing is known, also where borrowed values do not differ at all.
         """
         own = run.with_seed(1).hash
         deep = [g for g in self.repeated if _as_deep(g[0].run, run) and all(map(like, g))]
         enough = [g for g in deep if len(g) > 2 and g[0].run.with_seed(1).hash == own]
-        alike = [g for g in deep if _normalised(g[0].run) == _normalised(run)]
-        values = []
-        for group in enough or alike or deep:
+        alike = [g for g in deep if _normalised(g[0].run) == _normalised(run)] if borrow else []
+        values, names = [], []
+        for group in enough or alike:
             with contextlib.suppress(RecordError):  # of records older than the number
                 values.append([float(read(r)) for r in group])
+                names.append(group[0].run.id)
         df = sum(len(v) - 1 for v in values)
-        if not df:
-            return 0.0, 0.0
-        return sum(statistics.variance(v) * (len(v) - 1) for v in values) / df, df
+        var = sum(statistics.variance(v) * (len(v) - 1) for v in values) / df if df else 0.0
+        differs = var or any(g[0].run.with_seed(1).hash == own for g in enough or alike)
+        return (var, df, ", ".join(names)) if df and differs else (0.0, 0.0, "")
 
-    def training_spread(self, e: Evidence, read: Read, like: Like = lambda r: True) -> Estimate:
+    def training_spread(
+        self, e: Evidence, read: Read, like: Like = lambda r: True, borrow: bool = True
+    ) -> Estimate:
         """A cell's mean of a quantity, with the error that training again would make of it."""
         own = e.estimate(read)
         if e.seeds > 2:
             return own
-        var, df = self.spread(e.trainings[0].run, read, like)
-        return Estimate(own.mean, var / e.seeds, df) if df else own
+        var, df, source = self.spread(e.trainings[0].run, read, like, borrow)
+        part = (var / e.seeds, df, source)
+        return Estimate(own.mean, var / e.seeds, df, (part,)) if df else own
 
-    def difference(self, a: Cell, b: Cell, name: str) -> Estimate:
-        """One metric of a less that of b, paired by seed where both have some in common.
+    def difference(self, a: Cell, b: Cell, name: str, paired: bool = False) -> Estimate:
+        """One metric of a less that of b.
 
         Its error: of training both again, and over images where both are scored on the same.
+        paired: of the seeds that both have, where there are any.
         """
         ours, other = self.of(a), self.of(b)
         if not ours.trainings or not other.trainings:
             raise ValueError(f"no trainings of {a if not ours.trainings else b}")
         read = functools.partial(metric, name=name)
         common = [s for s in ours.by_seed if s in other.by_seed]
-        if common:
+        if paired and common:
             ours, other = ours.only(common), other.only(common)
-        if len(common) > 2:
-            pairs = zip(ours.values(read), other.values(read), strict=True)
-            d = of_seeds([float(x - y) for x, y in pairs])
-        else:
-            d = self.training_spread(ours, read) - self.training_spread(other, read)
+        d = self.training_spread(ours, read) - self.training_spread(other, read)
         return d.plus(images_error(ours.done, other.done, name) ** 2)
 
 
@@ -269,8 +273,10 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
     """
     if name not in PER_IMAGE:
         error = "error_se"
-        held = [r for r in (*ours, *other) if name == "error_percent" and error in r.final]
-        return math.hypot(*(metric(r, error) for r in held)) / max(len(ours), 1)
+        if name != "error_percent":
+            return 0.0
+        held = [[metric(r, error) for r in of if error in r.final] for of in (ours, other)]
+        return math.hypot(*(math.hypot(*of) / len(of) for of in held if of))
     key, se = PER_IMAGE[name]
     pairs = list(zip(ours, other, strict=False))
     if len(ours) == len(other) and all(same_images(a, b) for a, b in pairs):

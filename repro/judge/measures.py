@@ -140,7 +140,7 @@ def curve_of_k(record: Record) -> CurveOfK | None:
     raw = record.final.get("LK_curve")
     if not isinstance(raw, dict) or not {"k", "bound"} <= set(raw) or len(raw["k"]) < 2:
         return None
-    if not all(map(math.isfinite, raw["bound"])):
+    if not all(isinstance(b, float) and math.isfinite(b) for b in raw["bound"]):
         return None
     return CurveOfK(raw["k"], raw["bound"], record.final.get("LK_corrected"))
 

@@ -68,7 +68,7 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     found, p = books(store, profile_name), profile(profile_name)
     cell = WHOSE[quantity]
     name = "L1_test" if quantity == "bound" else "error_percent"
-    var, df = found.spread(run_of(cell, p), functools.partial(metric, name=name))
+    var, df, whose = found.spread(run_of(cell, p), functools.partial(metric, name=name))
     if not df:
         return Known(ASSUMED[quantity], ASSUMED_DF, "assumed, as none is known here")
-    return Known(math.sqrt(var), df, f"of this profile's Runs (degrees of freedom: {df:.0f})")
+    return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

@@ -103,6 +103,8 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     scoring = sorted({s for r in scored if (s := _other_scoring(target, r))})
     difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
+    if e.diverged and verdict == REPRODUCED:
+        verdict = UNDECIDED
     if e.other_version:
         verdict, direction = OTHER_DATA, ""
     elif scoring or not e.protocol:
@@ -115,7 +117,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
         sd=math.sqrt(estimate.var * e.seeds) if e.seeds > 1 else None,
         seeds=e.seeds,
         mc_error=_mc_error(target, e),
-        interval=difference.interval() if difference.known else None,
+        interval=difference.interval() if e.seeds >= ENOUGH_SEEDS else None,
         direction=direction,
         runs=e.ids,
         note="; ".join(n for n in (*scoring, notes, version) if n),
@@ -198,7 +200,7 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))
     verdict = outcome
     if not all(e.protocol for e in found) or _scored_otherwise(claim, books, records):
-        words = {"holds": "met", "fails": "not met"}
+        words = {"holds": "met", "fails": "not met", ONE_SEED: "error not known"}
         evidence = f"{words.get(outcome, outcome)} at this budget: {evidence}"
         verdict = REDUCED
     return ClaimResult(claim, verdict, evidence, seeds, tuple(contrasts))

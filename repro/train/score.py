@@ -162,7 +162,16 @@ def score_final(
         "pca": _pca(z, labels),
         "samples": _samples(run, last.net, x[:, :SHOWN], noise, shape),
     }
-    return final, arrays
+    return {name: known(value) for name, value in final.items()}, arrays
+
+
+def known(value: Any) -> Any:
+    """None where a number is not finite, as one weight of -inf makes it: JSON holds none."""
+    if isinstance(value, dict):
+        return {name: known(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [known(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def trust(w: Weights, K: int) -> dict[str, Any]:
@@ -178,10 +187,12 @@ def trust(w: Weights, K: int) -> dict[str, Any]:
         "LK_khat": float(shape.median()) if len(shape) else math.nan,
         "LK_untrusted": float((shape > TRUSTED).double().mean()) if len(shape) else math.nan,
     }
-    known = {name: value if math.isfinite(value) else None for name, value in said.items()}
     means = curve.mean(1).tolist()
     errors = [standard_error(of_k) for of_k in curve]
-    return {**known, "LK_curve": {"k": counts(K), "bound": means, "se": errors}}
+    found: dict[str, Any] = known(
+        {**said, "LK_curve": {"k": counts(K), "bound": means, "se": errors}}
+    )
+    return found
 
 
 def of_images(w: Weights) -> Arrays:

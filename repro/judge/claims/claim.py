@@ -38,15 +38,15 @@ class Contrast:
     name: str
     margin: Estimate
 
-    def certainty(self) -> float:
-        """By how many of its errors it is positive."""
+    def certainty(self) -> tuple[float, float]:
+        """By how many of its errors it is positive; of unknown ones the smallest comes first."""
         m = self.margin
         if not m.known:
-            return -math.inf
-        return m.mean / m.error if m.error else math.copysign(math.inf, m.mean)
+            return -math.inf, m.mean
+        return (m.mean / m.error if m.error else math.copysign(math.inf, m.mean)), m.mean
 
     def __str__(self) -> str:
-        error = f" ± {self.margin.error:.2g}" if self.margin.known else " (one seed)"
+        error = f" ± {self.margin.error:.2g}" if self.margin.known else " (error not known)"
         return f"{self.name}, {self.margin.mean:+.2f}{error} from its threshold"
 
 
@@ -87,14 +87,9 @@ def at_most(name: str, quantity: Estimate, threshold: float) -> Contrast:
 def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estimate:
     """A number of a cell's Runs, with the error that training again would make of it.
 
-    Where the cell has too few of them, from trainings of its family and depth.
+    From its own trainings alone: that layers and units of another model lie still says nothing.
     """
-    e = found.of(cell)
-    first = e.trainings[0]
-    kind = first.run.model.family, first.run.model.depth
-    return found.training_spread(
-        e, read, lambda r: (r.run.model.family, r.run.model.depth) == kind and _holds(r, first)
-    )
+    return found.training_spread(found.of(cell), read, borrow=False)
 
 
 def _holds(record: Record, other: Record) -> bool:
@@ -111,8 +106,7 @@ def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -
     total = Estimate(0.0)
     for cell, weight in weights.items():
         part = _over_training(found, cell, of_images)
-        total = Estimate(total.mean + weight * part.mean, total.var, total.df)
-        total = total.plus(weight**2 * part.var, part.df)
+        total = total + part.scaled(weight)
     firsts = [found.of(c).done[0] for c in weights]
     values = [w * of_images(r) for w, r in zip(weights.values(), firsts, strict=True)]
     alike = all(same_images(a, b) for a, b in combinations(firsts, 2))
