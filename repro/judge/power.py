@@ -72,7 +72,9 @@ def power(s: Setting, seeds: int, floor_df: float) -> Power:
     own = seeds >= ENOUGH_SEEDS
     df = seeds - 1 if own else floor_df
     var = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds
-    apart = _smallest(s, rng.normal(0, s.sd * math.sqrt(2 / seeds), DRAWS), 2 * var, 2 * df, 0.0)
+    other = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds if own else var  # borrowed by both
+    together = (var + other) ** 2 / (var**2 + other**2) * df if own else df
+    apart = _smallest(s, rng.normal(0, s.sd * math.sqrt(2 / seeds), DRAWS), var + other, together)
     if not own:
         return Power(seeds, None, None, apart)
     mean = rng.normal(0, math.hypot(s.sd / math.sqrt(seeds), s.fixed), DRAWS)
@@ -93,7 +95,9 @@ def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     return np.asarray(stdtrit(np.minimum(df, 1e9), 1 - LEVEL) * np.sqrt(var))
 
 
-def _smallest(s: Setting, mean: np.ndarray, var: np.ndarray, df: float, beyond: float) -> float:
+def _smallest(
+    s: Setting, mean: np.ndarray, var: np.ndarray, df: np.ndarray | float, beyond: float = 0.0
+) -> float:
     half = _half(var, df)
     return _search(s, lambda d: float(np.mean(mean + d - half > beyond)))
 

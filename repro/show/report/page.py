@@ -38,7 +38,7 @@ VERDICTS = {
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
     "undecided": "that interval reaches into the margin and beyond it: more seeds would decide",
-    "one seed": "a number of fewer than three seeds, or a claim whose error is not known: not judged",
+    "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
     "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
     "reduced protocol": "trained or scored with less than the published protocol: shows that the"
