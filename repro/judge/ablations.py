@@ -45,9 +45,8 @@ def judged(cells: Iterable[Cell]) -> list[Cell]:
 
 def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) -> Change:
     by = found.difference(cell, default, name, paired=True)
-    ours, base = found.of(cell), found.of(default)
-    common = [s for s in ours.by_seed if s in base.by_seed]
-    images = images_error(ours.only(common).done, base.only(common).done, name) if common else 0.0
+    ours, base = found.of(cell).shared(found.of(default))
+    images = images_error(ours.done, base.done, name) if ours.trainings else 0.0
     low, high = by.interval(level)
     if not by.known:
         return Change(by, images, UNKNOWN)

@@ -108,6 +108,10 @@ class Evidence:
         """Its trainings of some seeds."""
         return replace(self, trainings=tuple(r for r in self.trainings if r.run.seed in seeds))
 
+    def shared(self, other: Evidence) -> tuple[Evidence, Evidence]:
+        """Both, of the seeds that both have."""
+        return self.only(list(other.by_seed)), other.only(list(self.by_seed))
+
     def values(self, read: Callable[[Record], Any]) -> list[Any]:
         """Of each seed, the mean over its replicates."""
         return [np.mean([read(r) for r in of], axis=0) for of in self.by_seed.values()]
@@ -150,9 +154,6 @@ class Books:
         if cell not in self._found:
             self._found[cell] = self._choose(cell)
         return self._found[cell]
-
-    def __call__(self, cell: Cell) -> Evidence:
-        return self.of(cell)
 
     def _choose(self, cell: Cell) -> Evidence:
         own = self._cells.get(cell, [])
@@ -239,9 +240,9 @@ class Books:
         if not ours.trainings or not other.trainings:
             raise ValueError(f"no trainings of {a if not ours.trainings else b}")
         read = functools.partial(metric, name=name)
-        common = [s for s in ours.by_seed if s in other.by_seed]
-        if paired and common:
-            ours, other = ours.only(common), other.only(common)
+        shared = ours.shared(other)
+        if paired and shared[0].trainings:
+            ours, other = shared
         d = self.training_spread(ours, read) - self.training_spread(other, read)
         return d.plus(images_error(ours.done, other.done, name) ** 2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -152,17 +153,13 @@ def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
 
     Where no seed is shared, the difference of the two means.
     """
-    ours, base = found.of(cell).by_seed, found.of(start).by_seed
-    common = [s for s in ours if s in base]
-    if not common:
+    ours, base = found.of(cell).shared(found.of(start))
+    if not ours.trainings:
         return found.difference(cell, start, name)
-    gains = [_mean(ours[s], name) - _mean(base[s], name) for s in common]
-    error = images_error([ours[common[0]][0]], [base[common[0]][0]], name)
-    return of_seeds(gains).plus(error**2)
-
-
-def _mean(records: Sequence[Record], name: str) -> float:
-    return math.fsum(metric(r, name) for r in records) / len(records)
+    read = partial(metric, name=name)
+    pairs = zip(ours.values(read), base.values(read), strict=True)
+    error = images_error(ours.done[:1], base.done[:1], name)
+    return of_seeds([float(a - b) for a, b in pairs]).plus(error**2)
 
 
 def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
