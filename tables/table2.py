@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from repro.judge.evidence import Evidence, books
@@ -84,10 +85,11 @@ def errors(run: list[Evidence]) -> str:
     """The largest errors of one cell's value."""
     if not run:
         return ""
+    sampling = [e.mc_error for e in run if math.isfinite(e.mc_error)] or [math.nan]
     se = max(metric(r, "LK_se") for e in run for r in e.trainings)
     return (
         f" Standard error of one Run over images at most {error(se)}, Monte-Carlo error of the"
-        f" importance samples at most {error(max(e.mc_error for e in run))}."
+        f" importance samples at most {error(max(sampling))}."
     )
 
 

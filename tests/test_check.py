@@ -274,6 +274,6 @@ def test_the_best_vae_is_not_run_as_long_as_a_cell_is_missing(tmp_path: Path) ->
 
 
 def test_a_record_without_its_metric_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, LK_test=None)
-    with pytest.raises(RecordError, match="LK_test is None"):
+    write(tmp_path, LVAE, LK_test="-82")
+    with pytest.raises(RecordError, match="LK_test is '-82'"):
         check(Store(tmp_path), "paper")

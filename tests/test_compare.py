@@ -91,6 +91,14 @@ def test_l_k_with_another_k_is_skipped(tmp_path: Path) -> None:
     assert comparison.skipped == (f"{ID} LK_test: other K or images",)
 
 
+def test_a_bound_that_is_not_finite_is_skipped(tmp_path: Path) -> None:
+    write(tmp_path / "ours", LVAE, LK_test=None)
+    write(tmp_path / "reference", LVAE)
+    comparison = compared(tmp_path)
+    assert [d.metric for d in comparison.differences] == ["L1_test"]
+    assert comparison.skipped == (f"{ID} LK_test: no finite bound",)
+
+
 def test_l_k_on_other_images_is_skipped(tmp_path: Path) -> None:
     write(tmp_path / "ours", LVAE, LK_images=1000)
     write(tmp_path / "reference", LVAE)

@@ -286,8 +286,8 @@ def test_errors_that_a_record_lacks_are_left_out(empty_store: Store) -> None:
 
 
 def test_figure3_refuses_a_record_without_its_bound(empty_store: Store) -> None:
-    fixture_store.write(empty_store, "quick", run_of("vae"), LK_test=None)
-    with pytest.raises(RecordError, match=r"final\.json: LK_test is None"):
+    fixture_store.write(empty_store, "quick", run_of("vae"), LK_test="-82")
+    with pytest.raises(RecordError, match=r"final\.json: LK_test is '-82'"):
         draw("figure3", empty_store)
 
 

@@ -70,6 +70,7 @@ def test_a_gain_without_the_run_it_starts_from_is_not_run(tmp_path: Path) -> Non
 
 def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_path: Path) -> None:
     finetuned(tmp_path, 0.28, 0.28, 0.28)
-    write(tmp_path, LVAE, seed=2, LK_test=-83.0, K=500)
+    for seed in (1, 2, 3):
+        write(tmp_path, LVAE, seed=seed, LK_test=-83.0, K=500)
     result = target(tmp_path, GAIN)
     assert (result.verdict, result.note) == ("reduced protocol", "L_500 on 10000 images")

@@ -14,6 +14,7 @@ import pytest
 
 from repro.judge.check import as_json, check
 from repro.judge.evidence import Evidence, books
+from repro.judge.measures import numbers
 from repro.plan.experiments.ablations import CHOICES, DEFAULT
 from repro.plan.experiments.ablations import cell as ablation
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
@@ -70,6 +71,16 @@ def one_counts(store: Store) -> None:
     lost(store, own(4))
 
 
+def no_bound(store: Store) -> None:
+    """An image whose weights are all 0 leaves no mean: the record says null."""
+    fixture_store.write(store, "paper", own(), LK_test=None)
+
+
+def two_scorings(store: Store) -> None:
+    done(store, own(), -82.0)
+    fixture_store.write(store, "paper", own(2), LK_test=-70.0, L1_test=-73.0, K=500)
+
+
 # What stands in a store, and what every presentation says: a state, or the mean of L_K.
 STORES: dict[str, tuple[Callable[[Store], None], str]] = {
     "empty": (lambda _: None, "not run"),
@@ -81,6 +92,8 @@ STORES: dict[str, tuple[Callable[[Store], None], str]] = {
     "a replicate alone": (lambda s: done(s, own(cell=AGAIN), -82.5), "-82.50"),
     "a replicate and a seed": (seeds_of_both, "-82.75"),
     "one of four": (one_counts, "-82.00"),
+    "no bound": (no_bound, "no finite bound"),
+    "two scorings": (two_scorings, "-82.00"),
 }
 
 
@@ -102,8 +115,8 @@ def of_check(store: Store) -> str:
     (t,) = [t for t in as_json(check(store, "paper"))["targets"] if t["id"] == "table1/lvae5"]
     if t["ours"] is not None:
         return f"{t['ours']:.2f}"
-    diverged = t["verdict"] == "different"
-    return str(t["note"]).partition(", not counted")[0] if diverged else str(t["verdict"])
+    noted = t["verdict"] in ("different", "undecided")
+    return str(t["note"]).partition(", not counted")[0] if noted else str(t["verdict"])
 
 
 def of_replicates(store: Store) -> str:
@@ -146,7 +159,10 @@ def test_every_presentation_gives_the_judge_s_answer(tmp_path: Path, name: str) 
     assert said == dict.fromkeys(PRESENTATIONS, answer)
 
 
-@pytest.mark.parametrize("name", ["learning rate", "grey scale", "diverged", "one of four"])
+@pytest.mark.parametrize(
+    "name",
+    ["learning rate", "grey scale", "diverged", "one of four", "no bound", "two scorings"],
+)
 def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
     tmp_path: Path, name: str
 ) -> None:
@@ -225,3 +241,13 @@ def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(tmp_path: P
     assert rounding[:6] == ("LVAE+BN+WU", "rounding", "3", "0.30", "0.16 to 1.89", "0.30")
     assert seed_row[:6] == ("LVAE+BN+WU", "seed", "3", "0.50", "0.26 to 3.14", "0.50")
     assert [r[2:6] for r in others] == [("0", "not measured", "", "not measured")] * 2
+
+
+def test_a_single_sample_has_no_monte_carlo_error(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "paper", own(), K=1, LK_mc_error=0.0)
+    assert row(table(store, "table1"), ROW)[5] == "not measured"
+    (target,) = [r for r in check(store, "paper").targets if r.target.id == "table1/lvae5"]
+    assert target.mc_error is None
+    assert store.records("paper")[0].final["LK_mc_error"] == 0.0
+    assert numbers(store.records("paper")[0])["LK_mc_error"] is None

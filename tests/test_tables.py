@@ -210,8 +210,8 @@ def test_a_record_of_another_configuration_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_record_without_its_bound_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    fixture_store.write(Store(tmp_path), "quick", lvae("quick"), LK_test=None)
-    with pytest.raises(RecordError, match=r"final\.json: LK_test is None"):
+    fixture_store.write(Store(tmp_path), "quick", lvae("quick"), LK_test="-82")
+    with pytest.raises(RecordError, match=r"final\.json: LK_test is '-82'"):
         table1.build(Store(tmp_path), "quick")
 
 

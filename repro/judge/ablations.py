@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from repro.judge.estimate import LEVEL, Estimate
-from repro.judge.evidence import Books, images_error
+from repro.judge.evidence import Books
+from repro.judge.measures import scoring
+from repro.judge.over_images import images_error
 from repro.plan.experiments.ablations import choice_of
 from repro.plan.experiments.grid import Cell
 
 UNKNOWN = "one training: noise unknown"
+OTHERWISE = "measured otherwise"
 INSIDE = "inside the noise"
 
 
@@ -20,7 +23,7 @@ class Change:
 
     by: Estimate
     over_images: float  # standard error over images alone
-    outcome: str  # inside the noise, higher, lower, or that the noise is not known
+    outcome: str  # inside the noise, higher, lower, or why neither can be said
 
     @property
     def error(self) -> float:
@@ -45,9 +48,12 @@ def judged(cells: Iterable[Cell]) -> list[Cell]:
 
 def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) -> Change:
     by = found.difference(cell, default, name, paired=True)
-    ours, base = found.of(cell).shared(found.of(default))
-    images = images_error(ours.done, base.done, name) if ours.trainings else 0.0
+    base = found.of(default)
+    shared = found.of(cell).shared(base)
+    images = images_error(shared[0].done, shared[1].done, name) if shared[0].trainings else 0.0
     low, high = by.interval(level)
+    if name == "LK_test" and len({scoring(e.trainings[0]) for e in (found.of(cell), base)}) > 1:
+        return Change(by, images, OTHERWISE)
     if not by.known:
         return Change(by, images, UNKNOWN)
     outcome = "higher" if low > 0 else "lower" if high < 0 else INSIDE

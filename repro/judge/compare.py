@@ -6,8 +6,9 @@ import functools
 import math
 from dataclasses import dataclass
 
-from repro.judge.evidence import PER_IMAGE, Books, books, images_error
-from repro.judge.measures import metric
+from repro.judge.evidence import Books, books
+from repro.judge.measures import metric, scoring
+from repro.judge.over_images import PER_IMAGE, images_error
 from repro.store import Record, Store
 
 ERROR = "error_percent"  # of Ladder networks: lower is better
@@ -87,7 +88,8 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
         metrics = _metrics(ours, other)
         differences += [_difference(ours, other, floor, m) for m in metrics]
         unlike = [m for m in PER_IMAGE if m not in metrics and metrics != [ERROR]]
-        skipped += [f"{other.run.id} {m}: other K or images" for m in unlike]
+        why = "no finite bound" if scoring(ours) == scoring(other) else "other K or images"
+        skipped += [f"{other.run.id} {m}: {why}" for m in unlike]
     missing = tuple(r.run.id for r in reference if r.run.id not in here)
     return Comparison(profile, tuple(differences), missing, tuple(skipped))
 
@@ -101,8 +103,11 @@ def _unlike(ours: Record, reference: Record) -> str:
 def _metrics(ours: Record, reference: Record) -> list[str]:
     if reference.run.data.labels:
         return [ERROR]
-    scoring = [(r.final.get("K"), r.final.get("LK_images")) for r in (ours, reference)]
-    return [m for m in PER_IMAGE if m == "L1_test" or ours.diverged or scoring[0] == scoring[1]]
+    if ours.diverged:
+        return list(PER_IMAGE)
+    alike = scoring(ours) == scoring(reference)
+    names = [m for m in PER_IMAGE if m == "L1_test" or alike]
+    return [m for m in names if None not in (ours.final[m], reference.final[m])]
 
 
 def _difference(ours: Record, reference: Record, floor: Books, name: str) -> Difference:

@@ -20,7 +20,8 @@ import numpy as np
 
 from repro.errors import RecordError
 from repro.judge.estimate import Estimate, of_seeds
-from repro.judge.measures import PUBLISHED, array, data_version, mc_error, metric
+from repro.judge.measures import PUBLISHED, data_version, mc_error, metric, scoring
+from repro.judge.over_images import images_error
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES, Profile, run_of
@@ -30,6 +31,8 @@ from repro.store import Record, Store
 NOT_RUN = "not run"
 OTHER_DATA = "other data"
 OTHER_CONFIGURATION = "other configuration"
+NO_BOUND = "no finite bound"
+BOUNDS = ("L1_test", "LK_test")
 Read = Callable[[Record], float]
 Like = Callable[[Record], bool]
 
@@ -164,6 +167,8 @@ class Books:
         if published and len(published) < len(asked):
             left += [(r, OTHER_DATA) for r in asked if r not in published]
             asked = published
+        asked, unlike = _comparable(asked)
+        left += unlike
         protocol = bool(published) and self.p is not None and self.p.published_protocol
         return Evidence(
             cell,
@@ -189,10 +194,10 @@ class Books:
     @functools.cached_property
     def repeated(self) -> list[list[Record]]:
         """Groups of finished trainings that differ in seed and rounding alone, two or more each."""
-        groups: dict[str, list[Record]] = {}
+        groups: dict[tuple[Any, ...], list[Record]] = {}
         for r in self.records:
             if not r.diverged and data_version(r) == PUBLISHED:
-                groups.setdefault(r.run.with_seed(1).hash, []).append(r)
+                groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), []).append(r)
         return [group for group in groups.values() if len(group) > 1]
 
     def spread(
@@ -247,6 +252,30 @@ class Books:
         return d.plus(images_error(ours.done, other.done, name) ** 2)
 
 
+def _comparable(asked: list[Record]) -> tuple[list[Record], list[tuple[Record, str]]]:
+    """Those whose bounds may be averaged, and why the others may not.
+
+    A bound is null in a record where a weight is 0. Of records scored in several ways those count
+    that are scored as their Run asks; of those, or where none is, the ones of most images and K.
+    """
+    scored = [r for r in asked if not r.diverged]
+    null = [r for r in scored if any(r.final.get(name, 0) is None for name in BOUNDS)]
+    scored = [r for r in scored if r not in null]
+    best = max(map(_thorough, scored), default=None)
+    unlike = [r for r in scored if _thorough(r) != best]
+    left = [(r, NO_BOUND) for r in null]
+    left += [(r, "scored with other K or images") for r in unlike]
+    return [r for r in asked if r not in null + unlike], left
+
+
+def _thorough(record: Record) -> tuple[bool, int, int]:
+    """How L_K was measured, the best last; all alike of Ladder networks, which have none."""
+    k, images = (n or 0 for n in scoring(record))
+    evaluation = record.run.evaluation
+    asked = k == evaluation.importance_samples and evaluation.lk_images in (None, images)
+    return asked, images, k
+
+
 def _as_deep(repeated: Run, run: Run) -> bool:
     """Whether some trainings are of that data set and kind of model, and as deep or deeper."""
     if (repeated.data.name, repeated.data.labels) != (run.data.name, run.data.labels):
@@ -261,39 +290,6 @@ def _normalised(run: Run) -> bool:
 def books(store: Store, profile: str) -> Books:
     """Of a store's profile. Raises RecordError for a damaged record."""
     return Books(store.records(profile), PROFILES.get(profile))
-
-
-PER_IMAGE = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, standard error
-
-
-def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> float:
-    """Standard error over images of the difference of two means over seeds.
-
-    Paired where every pair has the same images: then the Monte-Carlo error is in it. Test errors
-    of Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
-    """
-    if name not in PER_IMAGE:
-        error = "error_se"
-        if name != "error_percent":
-            return 0.0
-        held = [[metric(r, error) for r in of if error in r.final] for of in (ours, other)]
-        return math.hypot(*(math.hypot(*of) / len(of) for of in held if of))
-    key, se = PER_IMAGE[name]
-    pairs = list(zip(ours, other, strict=False))
-    if len(ours) == len(other) and all(same_images(a, b) for a, b in pairs):
-        each = [[array(r, "per_image", key).astype(float) for r in pair] for pair in pairs]
-        if len({len(x) for pair in each for x in pair}) == 1 and len(each[0][0]) > 1:
-            d = np.mean([x - y for x, y in each], axis=0)
-            return float(np.std(d, ddof=1)) / math.sqrt(len(d))
-    whole = (np.mean([metric(r, se) for r in of]) for of in (ours, other))
-    return math.hypot(*map(float, whole))
-
-
-def same_images(a: Record, b: Record) -> bool:
-    """Runs on one data set score equal images, unless their source files differed."""
-    saved = all("per_image.npz" in r.files for r in (a, b))
-    sources = [r.env.get("data", {}).get("hash") for r in (a, b)]
-    return saved and sources[0] == sources[1] and a.run.data == b.run.data
 
 
 def named(evidence: Sequence[Evidence]) -> str:

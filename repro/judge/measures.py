@@ -43,10 +43,20 @@ def metric(record: Record, name: str) -> float:
 
 
 def mc_error(record: Record) -> float:
-    """Monte-Carlo error of L_K: by the jackknife, or of older records by the delta method."""
+    """Monte-Carlo error of L_K: by the jackknife, or of older records by the delta method.
+
+    NaN of a single sample, which shows none.
+    """
+    if record.final.get("K") == 1:
+        return math.nan
     better = "LK_jackknife_error"
     known = record.final.get(better) is not None
     return metric(record, better if known else "LK_mc_error")
+
+
+def scoring(record: Record) -> tuple[Any, Any]:
+    """K of L_K and on how many images: bounds that differ in them cannot be compared."""
+    return record.final.get("K"), record.final.get("LK_images")
 
 
 def array(record: Record, file: str, name: str) -> Any:
@@ -149,6 +159,8 @@ def numbers(record: Record) -> dict[str, Any]:
     """What final.json holds, and what follows from the values of single images."""
     whole, beside = whole_set(record), l1_beside_lk(record)
     found = dict(record.final)
+    if found.get("K") == 1:
+        found |= dict.fromkeys({"LK_mc_error", "LK_jackknife_error"} & set(found))
     if beside is not None:
         found["L1_beside_LK"] = beside
     if whole is not None:

@@ -16,14 +16,15 @@ import numpy as np
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence
 from repro.judge.evidence import (
+    NO_BOUND,
     NOT_RUN,
     OTHER_CONFIGURATION,
     OTHER_DATA,
     Books,
     Evidence,
-    images_error,
 )
-from repro.judge.measures import metric
+from repro.judge.measures import metric, scoring
+from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
@@ -95,6 +96,8 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
             )
     if not e.trainings and not (e.diverged and _is_protocol(e, books)):
         verdict = e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
+        if e.state == NO_BOUND and books.p is not None and books.p.published_protocol:
+            verdict = UNDECIDED
         return TargetResult(target, verdict, note=notes)
     if not e.trainings:
         return TargetResult(target, DIFFERENT, direction=WORSE, note=notes)
@@ -164,7 +167,7 @@ def _verdict(target: Target, difference: Estimate, seeds: int) -> tuple[str, str
 
 def _other_scoring(target: Target, record: Record) -> str:
     """How L_K was measured, where that is not what the target needs; else empty."""
-    k, images = record.final.get("K"), record.final.get("LK_images")
+    k, images = scoring(record)
     if target.K is None or (k == target.K and target.images in (None, images)):
         return ""
     return f"L_{k} on {images} images"
@@ -174,7 +177,7 @@ def _mc_error(target: Target, e: Evidence) -> float | None:
     """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it."""
     if target.metric != "LK_test" or not e.trainings:
         return None
-    return e.mc_error
+    return e.mc_error if math.isfinite(e.mc_error) else None
 
 
 def claim_result(claim: Claim, books: Books) -> ClaimResult:
@@ -213,7 +216,7 @@ def _lacking(claim: Claim, records: Sequence[Record]) -> str:
     for name in claim.metrics:
         if without := [r.run.id for r in records if not _finite(r.final.get(name))]:
             return f"no finite {name} in {', '.join(without)}: `repro evaluate` measures it"
-    scorings = {_scoring(r): r.run.id for r in records} if BOUND in claim.metrics else {}
+    scorings = {scoring(r): r.run.id for r in records} if BOUND in claim.metrics else {}
     if len(scorings) > 1:
         unlike = (f"L_{k} on {images} images in {run}" for (k, images), run in scorings.items())
         return f"bounds that cannot be compared: {', '.join(unlike)}"
@@ -226,10 +229,6 @@ def _finite(value: Any) -> bool:
     """Whether it is a finite number, or a list of them."""
     values = value if isinstance(value, list) and value else [value]
     return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-
-
-def _scoring(record: Record) -> tuple[Any, Any]:
-    return record.final.get("K"), record.final.get("LK_images")
 
 
 def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> bool:

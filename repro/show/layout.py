@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def bound(value: float) -> str:
 
 def error(value: float) -> str:
     """An error in nats: two decimals, more where these would be zero."""
+    if math.isnan(value):
+        return NOT_MEASURED
     return f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from repro.judge.estimate import Estimate, of_seeds
-from repro.judge.evidence import Books, images_error, same_images
+from repro.judge.evidence import Books
 from repro.judge.measures import array, metric
+from repro.judge.over_images import images_error, same_images
 from repro.judge.targets.target import BINARISATION_NATS
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
