@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.mosaic import mosaics
+from repro.show.panels.mosaic import mosaics
 from repro.show.style import journal, main
 
 from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.profiles import profile as find_profile
 from repro.show.gallery import over_epochs
-from repro.show.over_epochs import band, begin, by_epoch, crop
+from repro.show.panels.over_epochs import band, begin, by_epoch, crop
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}

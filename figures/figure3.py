@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.by_depth import FIGURE3, bounds_by_depth
+from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
 from repro.show.style import journal, main
 
 from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
 from repro.show.gallery import over_epochs
-from repro.show.ladder_panels import COLOURS, combinators, costs, errors, look, stuck
+from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look, stuck
 from repro.store import Store
 
 NEEDS = over_epochs("ladder_100", tuple(COLOURS))

@@ -30,8 +30,8 @@ from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
 from repro.plan.run import Ladder, Run
 from repro.store import Record, open_store
-from repro.train import annealed as ais
-from repro.train.annealed import CHAINS, TEMPERATURES, Annealed, Sandwich
+from repro.train.annealing import chains as ais
+from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Sandwich
 from repro.train.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
 
 __all__ = ["Annealed", "Sandwich", "Scores", "TrainedHierarchy", "TrainedLadder"]

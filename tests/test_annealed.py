@@ -14,8 +14,8 @@ from repro.model.distributions import Normal, log_mean_exp
 from repro.model.hierarchy import observation, prior
 from repro.model.layers import Net
 from repro.model.objectives import total_kl, unit_kl
-from repro.train import hamiltonian
-from repro.train.annealed import (
+from repro.train.annealing import hamiltonian
+from repro.train.annealing.chains import (
     Annealed,
     Path,
     ancestral,

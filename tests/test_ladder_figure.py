@@ -20,7 +20,7 @@ from repro.store import Store
 
 VARIANTS = ("full", "bottom", "gamma", "baseline")
 ladder: Any = script("figures", "ladder")
-ladder_panels: Any = importlib.import_module("repro.show.ladder_panels")  # after style
+ladder_panels: Any = importlib.import_module("repro.show.panels.ladder")  # after style
 
 
 def store_of(root: Path, *variants: str, profile: str = "paper", seeds: int = 1) -> Store:

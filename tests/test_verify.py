@@ -243,8 +243,8 @@ def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
     trained, local, capsys, monkeypatch
 ):
     """Another evaluation without it keeps what was estimated from the same weights."""
-    monkeypatch.setattr("repro.train.annealed_score.TEMPERATURES", 3)
-    monkeypatch.setattr("repro.train.annealed_score.CHAINS", 2)
+    monkeypatch.setattr("repro.train.annealing.score.TEMPERATURES", 3)
+    monkeypatch.setattr("repro.train.annealing.score.CHAINS", 2)
     asked = ["evaluate", trained.id, "--profile", PROFILE, "--threads", "1"]
     if trained == LADDER:
         assert run([*asked, "--ais", "4"]) == 2

@@ -16,7 +16,7 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Record, Store
 from repro.store.locks import lock
-from repro.train.annealed_score import PREFIX, annealed_scores
+from repro.train.annealing.score import PREFIX, annealed_scores
 from repro.train.evaluate import Room
 from repro.train.score import EpochScore, Images
 from repro.train.tasks import task_of

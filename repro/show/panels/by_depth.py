@@ -23,7 +23,7 @@ from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
-from repro.show.depth_panel import (
+from repro.show.panels.cut_axis import (
     GREY,
     LIMITS,
     NAMED,

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from repro.judge.evidence import NOT_RUN, Evidence
 from repro.judge.measures import array
-from repro.show.over_epochs import band, by_epoch
+from repro.show.panels.over_epochs import band, by_epoch
 
 COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")

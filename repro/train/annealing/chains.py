@@ -24,8 +24,8 @@ from repro.model.distributions import Normal
 from repro.model.families import MODELS
 from repro.model.hierarchy import observation, prior
 from repro.model.layers import Net
+from repro.train.annealing.hamiltonian import LONGEST, move, state
 from repro.train.evaluate import Noise
-from repro.train.hamiltonian import LONGEST, move, state
 from repro.train.importance import Weights, weigh
 
 CHAINS, TEMPERATURES = 16, 1000

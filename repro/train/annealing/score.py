@@ -9,7 +9,7 @@ import numpy as np
 
 from repro.model.layers import Net
 from repro.plan.run import Run
-from repro.train.annealed import CHAINS, TEMPERATURES, annealed, tuned_path
+from repro.train.annealing.chains import CHAINS, TEMPERATURES, annealed, tuned_path
 from repro.train.score import Images, noise_of
 
 PREFIX = "AIS_"  # of what a record says of it
