@@ -17,7 +17,7 @@ from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, profile, runs
 from repro.plan.run import Run
 from repro.show import scripts
-from repro.show.report import commands, deviations, images, ledger, throughput
+from repro.show.report import commands, deviations, images, ledger, rounding, throughput
 from repro.show.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
 from repro.store import Snapshot, Store
 from repro.store.files import write_file
@@ -78,7 +78,8 @@ def gather(store: Store, names: list[str]) -> Page:
     """
     fullest, *others = map(profile, names) if names else [None]
     shown = tuple(part(store, p, p.every_depth or p is fullest) for p in (fullest, *others) if p)
-    return Page(name_of(store), shown, tuple(benches(store)), deviations.choices())
+    measured = tuple(benches(store)), rounding.read(store)
+    return Page(name_of(store), shown, *measured, deviations.choices())
 
 
 def name_of(store: Store) -> str:

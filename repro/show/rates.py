@@ -111,7 +111,10 @@ def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
 def has_curve(bench: dict[str, Any]) -> bool:
     """Whether stacks of several widths were measured, so that there is something to draw."""
     measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
-    return len({entry["lanes"] for entry in measured if is_uniform_stack(entry)}) > 1
+    return (
+        "matmul" in bench
+        and len({entry["lanes"] for entry in measured if is_uniform_stack(entry)}) > 1
+    )
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from repro.show.report import commands
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
 from repro.show.report.ledger import Entry
+from repro.show.report.rounding import Rounding
 from repro.show.report.throughput import Bench
 from repro.store import Record
 
@@ -135,6 +136,7 @@ class Page:
     store: str
     parts: tuple[Part, ...]
     benches: tuple[Measured, ...]
+    roundings: tuple[Rounding, ...]
     choices: tuple[Choice, ...]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import RecordError
+from repro.show.report import rounding
 from repro.store import Store
 
 KEYS = ("device", "threads", "torch", "date", "commit", "reference")
@@ -59,8 +60,9 @@ class Bench:
 
 
 def files(store: Store) -> list[Path]:
-    """Every saved benchmark of a store, by name."""
-    return sorted({path for pattern in PATTERNS for path in store.root.glob(pattern)})
+    """Every saved benchmark of a store, by name; comparisons of precisions are of another kind."""
+    found = {path for pattern in PATTERNS for path in store.root.glob(pattern)}
+    return sorted(found - set(store.root.glob(rounding.PATTERN)))
 
 
 def read(path: Path, name: str) -> Bench:
