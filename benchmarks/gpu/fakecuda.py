@@ -3,11 +3,9 @@
 for sm_90 on a CPU. Nothing can run. Written against torch 2.11 and triton 3.6; trace first.
 """
 
-import os
 import sys
 from types import SimpleNamespace
 
-os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 import torch
 import torch._dynamo.device_interface as interfaces
 import torch._inductor.runtime.triton_helpers as helpers

@@ -8,6 +8,7 @@ The code of each part is kept in the folder for temporary files.
 """
 
 import copy
+import os
 import re
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # a worker process would look for a real device
 sys.path.insert(0, str(Path.cwd()))
 import torch
 from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
