@@ -92,12 +92,14 @@ def turns(checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int) 
     """ms a step of both, turn by turn: two lists."""
     with tempfile.TemporaryDirectory() as cache:
         both = [_start(c, lanes, threads, f"{cache}/{i}") for i, c in enumerate(checkouts)]
-        for process in both:
-            if _line(process) != "ready\n":
+        try:
+            if any(_line(process) != "ready\n" for process in both):
                 raise SystemExit("error: a checkout's step failed; its message stands above")
-        taken = [[_turn(process) for process in both] for _ in range(repeats + 1)][1:]
-        for process in both:
-            process.communicate()
+            taken = [[_turn(process) for process in both] for _ in range(repeats + 1)][1:]
+        finally:
+            for process in both:
+                process.kill()
+                process.wait()
     return [list(of) for of in zip(*taken, strict=True)]
 
 
