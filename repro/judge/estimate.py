@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 Part = tuple[float, float, str]
 LEVEL = 0.05  # of every one-sided test; two of them are the equivalence test
@@ -95,6 +96,11 @@ def of_seeds(values: Sequence[float]) -> Estimate:
     if n < 2:
         return Estimate(mean, 0.0, 0)
     return Estimate(mean, math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n, n - 1)
+
+
+def of_pairs(ours: Sequence[Any], other: Sequence[Any]) -> Estimate:
+    """The mean of the differences, seed by seed, of values of the same seeds."""
+    return of_seeds([float(a - b) for a, b in zip(ours, other, strict=True)])
 
 
 def equivalence(difference: Estimate, margin: float) -> str:

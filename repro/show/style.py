@@ -28,7 +28,7 @@ from repro.judge.evidence import Evidence, books
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as profile_named
 from repro.show import scripts
-from repro.show.words import other_data, seed_note
+from repro.show.words import other_data, protocol, seed_note
 from repro.store import Store
 from repro.store.files import write_file
 
@@ -126,11 +126,10 @@ def write_in(ax: Axes, text: str) -> None:
 def add_caption(fig: Figure, text: str, profile: str, found: Iterable[Evidence]) -> None:
     """Add room below the panels for what is shown, profile, seeds and divergence."""
     p, found = profile_named(profile), list(found)
-    protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
     number, _, rest = text.partition(". ")
     summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
     rest += f"{other_data(found)} Profile {p.name} ({summary}). {seed_note(found)}"
-    whole = f"{number}{protocol}. {rest}"
+    whole = f"{number}{protocol(p)}. {rest}"
     width, height = fig.get_size_inches()
     fig.set_label(whole)
     lines = wrapped(whole, width - 2 * MARGIN)
