@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.saved.recording import refuse_other_data, rescore
+from repro.machine.saved.recording import rescore
 from repro.machine.saved.weights import add_statistics, find_weights, load_weights
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
@@ -78,7 +78,7 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
 
 def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:
     images, source = work.data.images(record.run)
-    refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
+    work.data.refuse_other(record.run, record.env.get("data", {}).get("hash"), record.folder)
     return images, source
 
 
