@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.saved.recording import rescore
+from repro.machine.saved.recording import finished
 from repro.machine.saved.weights import add_statistics, find_weights, load_weights
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
@@ -45,7 +45,8 @@ def evaluate(
             env = {**environment(work.device), "precision": work.precision, "data": source}
             before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
             more = _annealed(record.run, images, last, ais) if ais else before
-            rescore(store, record, last, images, env, more)
+            measured, arrays = task_of(record.run).final(record.run, images, last)
+            store.add(record, finished(env, images), {**measured, **more}, arrays)
             add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
     return outcome

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from repro.machine.provenance import environment
-from repro.machine.saved.checkpoint import Pinned
 from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
 from repro.machine.work import Work
 from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store import Record, Store, failures
+from repro.store import Store, failures
 from repro.store.files import sweep_files
 from repro.store.states import recorded
 from repro.train.log import LaneLog
@@ -37,7 +36,7 @@ class Trained(NamedTuple):
 def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any) -> None:
     """Write the records of a trained stack that are not there yet."""
     stack, log, outcome = keeper.stack, keeper.log, work.outcome
-    env = _environment(work, stack, keeper.pinned, source)
+    env = _environment(work, keeper, source)
     for k, run in enumerate(stack.runs):
         if recorded(work.store, work.profile, run):
             outcome.settle(run.id)
@@ -52,15 +51,16 @@ def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any
             work.stopper.stop_if_asked(keeper.save)
 
 
-def _environment(work: Work, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
-    placed, stepped = work.options.placed_by, pinned.stepped_down
+def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
+    placed, pinned = work.options.placed_by, keeper.pinned
+    stepped = pinned.stepped_down
     return {
         **environment(work.device),
         **({"placed_by": placed} if placed else {}),
         "engine": pinned.engine,
         **({"stepped_down": stepped} if stepped else {}),
         "precision": pinned.precision,
-        "stack_width": len(stack.runs),
+        "stack_width": len(keeper.stack.runs),
         "stacks_at_once": work.at_once,
         "data": source,
     }
@@ -95,27 +95,11 @@ def record_lane(
         save_weights(weights_path(folder, run), run, *kept)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
-    store.write(profile, run, _finished(env, images), final, curve, arrays)
+    store.write(profile, run, finished(env, images), final, curve, arrays)
     failures.path_of(folder, run.id).unlink(missing_ok=True)
 
 
-def rescore(
-    store: Store,
-    record: Record,
-    last: Score,
-    images: Images,
-    env: dict[str, Any],
-    more: dict[str, Any],
-) -> None:
-    """Put the final metrics of a Run, measured again, beside its record. env: where.
-
-    more: what was measured besides.
-    """
-    measured, arrays = task_of(record.run).final(record.run, images, last)
-    store.add(record, _finished(env, images), {**measured, **more}, arrays)
-
-
-def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
+def finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     """With what is known after scoring only."""
     return {**env, "scoring_rows": images.room.rows, "finished": failures.now()}
 
