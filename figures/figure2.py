@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from repro.show.style import MARKERS, PANEL, add_caption, colour, gather, journal, main, say
+from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.profiles import profile as find_profile
+from repro.show.captions import add_caption
 from repro.show.gallery import over_epochs
 from repro.show.panels.over_epochs import band, begin, by_epoch, crop
 from repro.store import Store

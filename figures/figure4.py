@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.style import PAGE, add_caption, first_seed, gather, journal, main, say
+from repro.show.style import PAGE, gather, journal, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.judge.targets.target import ACTIVE_NATS
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.captions import add_caption, first_seed
 from repro.show.gallery import over_epochs
 from repro.store import Record, Store
 from repro.store.sealed import Arrays

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from repro.show.style import PANEL, add_caption, colour, gather, journal, main
+from repro.show.style import PANEL, colour, gather, journal, main
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from repro.judge.evidence import Evidence
 from repro.judge.measures import kl_layers
 from repro.plan.experiments.grid import MAX_DEPTH
+from repro.show.captions import add_caption
 from repro.show.gallery import Needs
 from repro.store import Store
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.style import PAGE, add_caption, first_seed, gather, journal, main, write_in
+from repro.show.style import PAGE, gather, journal, main, write_in
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ from matplotlib.patches import Circle
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.captions import add_caption, first_seed
 from repro.show.gallery import Needs
 from repro.store import Store
 

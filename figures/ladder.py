@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro.show.style import PAGE, add_caption, gather, journal, main
+from repro.show.style import PAGE, gather, journal, main
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
+from repro.show.captions import add_caption
 from repro.show.gallery import over_epochs
 from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look, stuck
 from repro.store import Store

@@ -5,17 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from repro.show.style import (
-    MARKERS,
-    PANEL,
-    add_caption,
-    colour,
-    first_seed,
-    gather,
-    journal,
-    main,
-    say,
-)
+from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +13,7 @@ from matplotlib.figure import Figure
 from repro.judge.evidence import Evidence
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
+from repro.show.captions import add_caption, first_seed
 from repro.show.gallery import Needs
 from repro.store import Store
 

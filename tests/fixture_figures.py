@@ -22,6 +22,7 @@ from repro.show import scripts
 from repro.store import Store
 
 style: Any = importlib.import_module("repro.show.style")
+captions: Any = importlib.import_module("repro.show.captions")
 
 NAMES = tuple(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10))
 DATA = {"figure8": "omniglot", "figure10": "omniglot"}

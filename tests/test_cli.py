@@ -14,8 +14,9 @@ from commands import LVAE, one_line
 from repro import store as stores
 from repro.cli import app, run
 from repro.cli.shared.options import held, to_read
-from repro.cli.shared.terminal import in_words, seconds
+from repro.cli.shared.terminal import seconds
 from repro.errors import UsageError
+from repro.machine.watch.pace import in_words
 from repro.store.places import ROOT
 
 COMMANDS = (

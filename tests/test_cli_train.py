@@ -10,7 +10,7 @@ import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro.cli import run
-from repro.cli import train as training
+from repro.cli.shared import planned
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
 
@@ -194,7 +194,7 @@ def test_an_interrupt_says_how_to_continue(local, engine, capsys):
 
 
 def test_without_ray_its_engine_is_a_machine_error(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(training, "find_spec", lambda _: None)
+    monkeypatch.setattr(planned, "find_spec", lambda _: None)
     assert run(["train", "--profile", "quick", "--engine", "ray"]) == 3
     assert "not installed here: `pip install -r requirements-extras.txt`" in capsys.readouterr().err
     assert engine.calls == []
@@ -235,35 +235,35 @@ def test_how_often_a_checkpoint_is_saved_reaches_the_engine(given, seconds, loca
 
 def test_too_little_disk_is_said_before_training(local, engine, capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(training.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    monkeypatch.setattr(planned.shutil, "disk_usage", lambda _: usage(10, 9, 1))
     assert run(["train", "--profile", "quick"]) == 3
     assert "free some space" in capsys.readouterr().err
     assert engine.calls == []
 
 
 def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
     assert run(["train", "--profile", "quick"]) == 0
     assert capsys.readouterr().out.count("no C++ compiler found") == 1
 
 
 def test_compiling_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
     assert run(["train", "--profile", "quick", "--engine", "compiled"]) == 3
     assert "install g++" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["captured", "graph"])
 def test_capturing_without_a_device_is_a_machine_error(name, local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(training, "has_cuda", lambda: False)
+    monkeypatch.setattr(planned, "has_cuda", lambda: False)
     assert run(["train", "--profile", "quick", "--engine", name]) == 3
     assert f"--engine {name}: no CUDA device found: use compiled" in capsys.readouterr().err
     assert engine.calls == []
 
 
 def test_a_graph_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(training, "has_cuda", lambda: True)
-    monkeypatch.setattr(training.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(planned, "has_cuda", lambda: True)
+    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
     assert run(["train", "--profile", "quick", "--engine", "graph"]) == 3
     assert "install g++, or use captured" in capsys.readouterr().err
 

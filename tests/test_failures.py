@@ -28,6 +28,7 @@ from small_training import (
 from repro.errors import MachineError, RecordError
 from repro.machine import training
 from repro.machine.local import train
+from repro.machine.saved import recording
 from repro.machine.work import Outcome
 from repro.model.stack import Stack
 from repro.store import Store
@@ -172,14 +173,14 @@ def test_a_failed_run_that_later_succeeds_loses_its_note(
 def test_a_failure_in_scoring_one_lane_keeps_the_record_of_another(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = training.record_lane
+    record = recording.record_lane
 
     def fail_second(*args: Any) -> None:
         if args[2] == RUNS[1]:
             raise RuntimeError("no score")
         record(*args)
 
-    monkeypatch.setattr(training, "record_lane", fail_second)
+    monkeypatch.setattr(recording, "record_lane", fail_second)
     outcome = train(RUNS, store, PROFILE, OPTIONS)
     assert outcome == Outcome(done=[RUNS[0].id], failed={RUNS[1].id: "RuntimeError: no score"})
 

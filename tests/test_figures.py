@@ -18,6 +18,7 @@ from fixture_figures import (
     LABELS,
     NAMES,
     caption,
+    captions,
     data_of,
     draw,
     legend_labels,
@@ -209,7 +210,7 @@ def test_rendering_never_loads_torch(quick_store: Store, tmp_path: Path) -> None
 
 
 def test_caption_lines_keep_an_equation_together() -> None:
-    lines = style.wrapped("a word and N_t = 200, then more words follow here", 1.0)
+    lines = captions.wrapped("a word and N_t = 200, then more words follow here", 1.0)
     assert len(lines) > 1
     assert any("N_t = 200," in line for line in lines)
 

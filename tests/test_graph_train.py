@@ -18,7 +18,7 @@ from repro.machine import arrange, device, precision
 from repro.machine import cost as predict
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
-from repro.machine.saved import checkpoint, recording
+from repro.machine.saved import checkpoint
 from repro.machine.saved.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
@@ -109,7 +109,7 @@ def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numb
     monkeypatch.setattr(device, "multiprocessors", lambda _: begun)
     path = interrupted(store, RUNS, monkeypatch)
     assert load_header(path)[1].multiprocessors == begun
-    monkeypatch.setattr(recording, "multiprocessors", lambda _: here)
+    monkeypatch.setattr(device, "multiprocessors", lambda _: here)
     if begun in (None, here):
         assert train(RUNS, store, PROFILE, EAGER).unfinished == []
         return

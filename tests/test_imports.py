@@ -16,7 +16,7 @@ NO_TORCH = ("plan", "store", "data", "judge", "show", "tables", "figures", *FIRS
 # What commands read that only say what there is, or refuse what cannot be.
 NO_TORCH_FILES = (
     *("machine/__init__.py", "machine/cost.py", "machine/toolchain.py", "machine/commit.py"),
-    *("machine/watch/__init__.py", "machine/watch/events.py"),
+    *("machine/watch/__init__.py", "machine/watch/events.py", "machine/watch/pace.py"),
 )
 # What presents reads records alone; scripts only format what the package made of them.
 SEES = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from repro.machine.watch.pace import Pace
-from repro.machine.watch.progress import clock
 
 
 def simulate(
@@ -57,8 +56,9 @@ def test_nothing_is_left_at_the_end() -> None:
     assert pace.seconds_left == 0
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.4, "0:00:00"), (753, "0:12:33"), (122_516, "34:01:56")]
-)
-def test_hours_are_counted_beyond_a_day(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
+def test_the_pace_is_that_since_the_first_look_scoring_included() -> None:
+    pace = Pace(epochs=3, steps=10, scored=(1,))
+    pace.look(100.0, 0, 5)
+    assert pace.steps_per_second is None
+    simulate(pace, 1, 2, begun=95.0)
+    assert pace.steps_per_second == pytest.approx(15 / (2 * 10 + 7 - 5))

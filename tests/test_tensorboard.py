@@ -16,10 +16,10 @@ from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, send
 
 from repro.cli import run as command
 from repro.machine.local import train
-from repro.machine.saved.recording import recorded
 from repro.machine.watch import events
 from repro.plan.run import Run
 from repro.store import Store
+from repro.store.states import recorded
 from repro.train.log import LaneLog
 
 WATCHED = replace(OPTIONS, tensorboard=True)

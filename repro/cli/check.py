@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
 from repro.judge.compare import Comparison, compare
+from repro.judge.verdicts import SILENT
 from repro.store import open_store
-
-SILENT = {"not run", "quoted"}  # counted in the caption only
 
 
 def register(app: typer.Typer) -> None:
@@ -100,10 +99,10 @@ def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table
     for t, there in zip(report.targets, reference.targets, strict=True):
         if {t.verdict, there.verdict} - SILENT:
             here = (_number(t.target.paper), _number(t.ours), t.verdict)
-            _add(table, t.target.id, *here, _number(there.ours), there.verdict)
+            checks.add_row(table, t.target.id, *here, _number(there.ours), there.verdict)
     for c, said in zip(report.claims, reference.claims, strict=True):
         if {c.verdict, said.verdict} - SILENT:
-            _add(table, c.claim.id, "", "", c.verdict, "", said.verdict)
+            checks.add_row(table, c.claim.id, "", "", c.verdict, "", said.verdict)
     return table
 
 
@@ -118,12 +117,8 @@ def _differences(comparison: Comparison) -> Table:
     for d in comparison.differences:
         verdict = " (worse)" if d.regression else ""
         numbers = (_number(d.ours), _number(d.reference), _number(d.difference) + verdict)
-        _add(table, d.run, d.metric, *numbers, _number(d.error))
+        checks.add_row(table, d.run, d.metric, *numbers, _number(d.error))
     return table
-
-
-def _add(table: Table, *values: str) -> None:
-    table.add_row(*(Text(v, style=checks.STYLES.get(v, "")) for v in values))
 
 
 def _number(value: float | None) -> str:
@@ -133,17 +128,7 @@ def _number(value: float | None) -> str:
 def _comparison_json(against: str, comparison: Comparison) -> dict[str, Any]:
     return {
         "store": against,
-        "differences": [
-            {
-                "run": d.run,
-                "metric": d.metric,
-                "ours": d.ours,
-                "reference": d.reference,
-                "error": d.error,
-                "regression": d.regression,
-            }
-            for d in comparison.differences
-        ],
+        "differences": [{**asdict(d), "regression": d.regression} for d in comparison.differences],
         "missing": list(comparison.missing),
         "skipped": list(comparison.skipped),
     }

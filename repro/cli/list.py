@@ -9,9 +9,10 @@ from rich.table import Table
 
 from repro import data
 from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
-from repro.cli.shared.terminal import in_words, print_json, say, screen
+from repro.cli.shared.terminal import print_json, say, screen
 from repro.judge.measures import precision
 from repro.machine import cost as predict
+from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, runs

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +14,10 @@ from rich.live import Live
 from rich.text import Text
 
 from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
-from repro.cli.shared.terminal import in_words, print_json, screen
+from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
-from repro.plan import seeds
-from repro.plan.experiments.grid import cell_of
+from repro.machine.watch.pace import in_words, place, said
 from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.report import commands
@@ -153,18 +152,8 @@ def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> di
         "seconds_left": s.seconds_left if alive else None,
         "heard_seconds": round(max(0.0, now - s.written), 1),
         "reason": next((failures[i] for i in s.runs if i in failures), None),
-        "command": None if alive else continuing(s.runs, p),
+        "command": None if alive else commands.continuing(s.runs, p),
     }
-
-
-def continuing(run_ids: Sequence[str], p: Profile) -> str:
-    """The command that trains these Runs, and so continues them."""
-    with contextlib.suppress(UsageError):
-        asked = [find_run(run_id, p) for run_id in run_ids]
-        names = commands.experiments([cell_of(run) for run in asked])
-        more = seeds.option(run.seed for run in asked)
-        return f"repro train {' '.join(names)} --profile {p.name}{more}"
-    return f"repro train --profile {p.name}"
 
 
 def as_text(store: Store, profiles: list[Profile]) -> Text:
@@ -193,13 +182,12 @@ def _stack_lines(stack: dict[str, Any]) -> Iterator[Text]:
     more = f" and {len(others)} more" if others else ""
     style = "green" if stack["state"] in ALIVE else "yellow"
     yield Text.assemble(f"{first}{more}: ", (stack["state"], style), f" ({stack['engine']})")
-    where = f"epoch {min(stack['epoch'] + 1, stack['epochs'])} of {stack['epochs']}"
-    speed, left, heard = (stack[n] for n in ("images_per_second", "seconds_left", "heard_seconds"))
+    pace = said(stack["images_per_second"], stack["seconds_left"])
+    heard = stack["heard_seconds"]
     parts = [
-        where,
+        place(stack["epoch"], stack["epochs"]),
         stack["note"],
-        f"{speed:,.0f} images/s" if speed and stack["state"] == "training" else "",
-        f"{in_words(left)} left" if left and stack["state"] == "training" else "",
+        *(pace if stack["state"] == "training" else ()),
         f"{len(stack['diverged'])} diverged" if stack["diverged"] else "",
         f"last heard from {in_words(heard)} ago" if heard > QUIET else "",
     ]

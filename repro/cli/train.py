@@ -1,20 +1,15 @@
-"""`repro train`: what would be done, then local or on a cluster."""
+"""`repro train`: on this machine or on a cluster."""
 
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro import data
+from repro.cli.shared import planned
 from repro.cli.shared.options import (
     CheckpointEvery,
     DataDir,
@@ -26,38 +21,21 @@ from repro.cli.shared.options import (
     SeedToTrain,
     Threads,
     examples,
-    has_cuda,
     profile_to_train,
     seeds_asked,
 )
-from repro.cli.shared.terminal import complain, in_words, say, seconds
-from repro.errors import DataError, MachineError, TrainingError, UsageError
-from repro.machine import cost as predict
-from repro.machine.toolchain import NO_COMPILER, compiler_fault
+from repro.cli.shared.planned import Engine
+from repro.cli.shared.terminal import complain, say, seconds
+from repro.errors import DataError, TrainingError, UsageError
 from repro.machine.watch import events
 from repro.plan.profiles import Profile, chosen
-from repro.plan.run import Run
 from repro.store import Store
 from repro.store.places import NAMED
-from repro.store.states import FINISHED, state
+from repro.store.states import state
 
 if TYPE_CHECKING:
     from repro.machine.work import Outcome
 
-RECORD_BYTES = 300_000  # the store's own limit for a record
-FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
-
-
-class Engine(StrEnum):
-    auto = "auto"
-    eager = "eager"
-    compiled = "compiled"
-    captured = "captured"
-    graph = "graph"
-    ray = "ray"
-
-
-COMPILING, CUDA_ALONE = (Engine.compiled, Engine.graph), (Engine.captured, Engine.graph)
 EngineOption = Annotated[
     Engine,
     typer.Option(
@@ -79,25 +57,6 @@ Tensorboard = Annotated[
     bool,
     typer.Option("--tensorboard", help="Also write event files, to runs/P/.tensorboard."),
 ]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `repro train` would do."""
-
-    profile: Profile
-    runs: list[Run]
-    states: dict[str, str]
-
-    @property
-    def todo(self) -> list[Run]:
-        return [run for run in self.runs if self.states[run.id] not in FINISHED]
-
-    @property
-    def bytes(self) -> int:
-        """Disk that `todo` may need."""
-        weights = sum(predict.weights(run) for run in self.todo)
-        return len(self.todo) * RECORD_BYTES + 4 * FLOATS * weights
 
 
 def register(app: typer.Typer) -> None:
@@ -156,16 +115,16 @@ def train(
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
     wanted = chosen(p, experiments or [], seeds_asked(seed, seeds))
-    plan = Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
-    if lacking := _lacking(plan, data_dir):
-        able = replace(plan, runs=[run for run in wanted if run.data.name not in lacking])
+    plan = planned.Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
+    if lacking := planned.lacking(plan, data_dir):
+        able = plan.without(lacking)
         if not (able.todo or dry_run):
             raise DataError(next(iter(lacking.values())))
         plan = plan if dry_run else able
-    _announce(plan, limit, every_run=dry_run, far=engine is Engine.ray)
+    planned.announce(plan, limit, every_run=dry_run, far=engine is Engine.ray)
     for fault in lacking.values():
         say(fault)
-    _check_machine(plan, store, engine)
+    planned.check_machine(plan, store, engine)
     if dry_run or not plan.todo:
         return
     from repro.machine.work import Options
@@ -212,53 +171,6 @@ def _again(experiments: list[str] | None, p: Profile, named: dict[str, object]) 
     for name, value in named.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)] if value else []
     return shlex.join(words)
-
-
-def _lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
-    """One line for each data set that training would neither find nor fetch; the others go on."""
-    names = dict.fromkeys(run.data.name for run in plan.todo)
-    return {name: fault for name in names if (fault := data.lacking(name, data_dir))}
-
-
-def _announce(plan: Plan, limit: float | None, every_run: bool, far: bool) -> None:
-    done = len(plan.runs) - len(plan.todo)
-    say(f"profile {plan.profile.name}: {plan.profile.summary}")
-    say(f"{len(plan.runs)} Runs, {done} finished, {len(plan.todo)} to train")
-    for run in plan.todo if every_run else []:
-        say(f"  {run.id}: {plan.states[run.id]}, {in_words(predict.seconds([run]))} alone")
-    if plan.todo:
-        total = in_words(predict.seconds(plan.todo))
-        stop = f", stopping after {in_words(limit)}" if limit is not None else ""
-        where = "on this CPU alone" if far or has_cuda() else "here"
-        say(f"predicted time {where}: {total}{stop}; disk: up to {plan.bytes / 1e6:.0f} MB")
-
-
-def _check_machine(plan: Plan, store: Store, engine: Engine) -> None:
-    """Say what is slower here than it could be. Raises MachineError where it cannot work."""
-    if not plan.todo:
-        return
-    if engine in CUDA_ALONE and not has_cuda():
-        raise MachineError(
-            f"--engine {engine.value}: no CUDA device found: use compiled, eager or auto"
-        )
-    fault = None if predict.has_compiler() else compiler_fault() or NO_COMPILER
-    if engine in COMPILING and fault:
-        other = "captured" if engine is Engine.graph else "eager"
-        raise MachineError(f"--engine {engine.value}: {fault}, or use {other}")
-    if engine is Engine.ray and find_spec("ray") is None:
-        raise MachineError(
-            "--engine ray: Ray is not installed here: `pip install -r requirements-extras.txt`,"
-            " or leave the option out"
-        )
-    if engine is Engine.auto and fault:
-        say(f"{fault.what}: steps are not compiled; for quicker long Runs, {fault.remedy}")
-    place = next(p for p in (store.root, *store.root.parents) if p.exists())
-    free = shutil.disk_usage(place).free
-    if free < plan.bytes:
-        raise MachineError(
-            f"{place}: {free / 1e6:.0f} MB free, up to {plan.bytes / 1e6:.0f} MB needed:"
-            " free some space, or train fewer experiments at once"
-        )
 
 
 def _conclude(outcome: Outcome, again: str) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import Contrast
-from repro.judge.evidence import Books
+from repro.judge.evidence import books
 from repro.judge.targets import TARGETS
 from repro.judge.verdicts import (
     DIFFERENT,
@@ -26,7 +26,6 @@ from repro.judge.verdicts import (
     claim_result,
     target_result,
 )
-from repro.plan.profiles import PROFILES
 from repro.store import Store
 
 STYLES = {
@@ -55,15 +54,13 @@ def check(store: Store, profile: str) -> Report:
 
     Raises RecordError for a damaged record.
     """
-    budget = PROFILES.get(profile)
-    records = store.records(profile)
-    books = Books(records, budget)
+    found = books(store, profile)
     return Report(
         profile,
-        budget is not None and budget.published_protocol,
-        tuple(target_result(t, books) for t in TARGETS.values()),
-        tuple(claim_result(c, books) for c in CLAIMS.values()),
-        tuple(r.run.id for r in records if r.diverged),
+        found.published_protocol,
+        tuple(target_result(t, found) for t in TARGETS.values()),
+        tuple(claim_result(c, found) for c in CLAIMS.values()),
+        tuple(sorted(r.run.id for r in found.records if r.diverged)),
     )
 
 
@@ -151,15 +148,16 @@ def as_table(report: Report) -> Table:
         table.add_column(column, justify="right" if column in ("published", "ours") else "left")
     for r in (r for r in report.targets if r.verdict not in SILENT):
         note = "; ".join(n for n in (r.direction, _interval(r).strip(" ()"), r.note) if n)
-        _add(table, r.target.id, f"{r.target.paper:.2f}", _ours(r), str(r.seeds), r.verdict, note)
+        numbers = (f"{r.target.paper:.2f}", _ours(r), str(r.seeds))
+        add_row(table, r.target.id, *numbers, r.verdict, note)
     for c in (c for c in report.claims if c.verdict not in SILENT):
-        _add(table, c.claim.id, "", "", str(c.seeds), c.verdict, c.evidence)
+        add_row(table, c.claim.id, "", "", str(c.seeds), c.verdict, c.evidence)
     return table
 
 
-def _add(table: Table, *values: str) -> None:
-    texts = [Text(v, style=STYLES.get(v, "")) for v in values]
-    table.add_row(*texts)
+def add_row(table: Table, *values: str) -> None:
+    """Verdicts in their colours; nothing is read as markup."""
+    table.add_row(*(Text(v, style=STYLES.get(v, "")) for v in values))
 
 
 def _ours(r: TargetResult) -> str:

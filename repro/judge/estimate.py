@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 Part = tuple[float, float, str]
 LEVEL = 0.05  # of every one-sided test; two of them are the equivalence test
@@ -77,15 +80,15 @@ class Estimate:
         """Which leaves `level` on each side: for 5%, the 90% interval of the equivalence test."""
         if not self.known:
             return -math.inf, math.inf
-        half = quantile(level, self.df) * self.error
+        half = float(quantile(level, self.df)) * self.error
         return self.mean - half, self.mean + half
 
 
-def quantile(level: float, df: float) -> float:
-    """Of Student's t, that many errors to the right of 0 leave `level` beyond them."""
+def quantile(level: float, df: Any) -> Any:
+    """Of Student's t, that many errors to the right of 0 leave `level` beyond them; of any shape."""
     from scipy.special import stdtrit  # commands that judge nothing do without it
 
-    return float(stdtrit(min(df, 1e9), 1 - level))
+    return stdtrit(np.minimum(df, 1e9), 1 - level)
 
 
 def of_seeds(values: Sequence[float]) -> Estimate:
@@ -95,6 +98,11 @@ def of_seeds(values: Sequence[float]) -> Estimate:
     if n < 2:
         return Estimate(mean, 0.0, 0)
     return Estimate(mean, math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n, n - 1)
+
+
+def of_pairs(ours: Sequence[Any], other: Sequence[Any]) -> Estimate:
+    """The mean of the differences, seed by seed, of values of the same seeds."""
+    return of_seeds([float(a - b) for a, b in zip(ours, other, strict=True)])
 
 
 def equivalence(difference: Estimate, margin: float) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from repro.errors import RecordError
 from repro.judge.estimate import Estimate, of_seeds
-from repro.judge.measures import PUBLISHED, data_version, mc_error, metric, scoring
+from repro.judge.measures import PUBLISHED, data_version, divergence, mc_error, metric, scoring
 from repro.judge.over_images import images_error
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell, cell_of
@@ -74,7 +74,7 @@ class Evidence:
         if self.trainings:
             return ""
         if self.diverged:
-            return f"diverged at epoch {self.diverged[0].final['diverged_at']}"
+            return divergence(self.diverged[0])
         return self.left_out[0][1] if self.left_out else NOT_RUN
 
     @property
@@ -95,11 +95,8 @@ class Evidence:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the records, in the same words everywhere."""
-        said = [f"{why}, not counted: {r.run.id}" for r, why in self.left_out]
-        said += [
-            f"diverged at epoch {r.final['diverged_at']}, not counted: {r.run.id}"
-            for r in self.diverged
-        ]
+        lost = [*self.left_out, *((r, divergence(r)) for r in self.diverged)]
+        said = [f"{why}, not counted: {r.run.id}" for r, why in lost]
         said += [
             f"replicates of one Run, whose mean counts: {', '.join(r.run.id for r in of)}"
             for of in self.by_seed.values()
@@ -152,6 +149,10 @@ class Books:
             self._cells.setdefault(cell_of(r.run), []).append(r)
             self._same.setdefault(r.run.hash, []).append(r)
 
+    @property
+    def published_protocol(self) -> bool:
+        return self.p is not None and self.p.published_protocol
+
     def of(self, cell: Cell) -> Evidence:
         """What answers a cell."""
         if cell not in self._found:
@@ -169,13 +170,12 @@ class Books:
             asked = published
         asked, unlike = _comparable(asked)
         left += unlike
-        protocol = bool(published) and self.p is not None and self.p.published_protocol
         return Evidence(
             cell,
             trainings=tuple(r for r in asked if not r.diverged),
             diverged=tuple(r for r in asked if r.diverged),
             left_out=tuple(left),
-            protocol=protocol,
+            protocol=bool(published) and self.published_protocol,
         )
 
     def _asked(self, cell: Cell, p: Profile) -> list[Record]:

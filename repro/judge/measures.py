@@ -34,6 +34,11 @@ def data_version(record: Record) -> str:
     return str(record.env.get("data", {}).get("version", PUBLISHED))
 
 
+def divergence(record: Record) -> str:
+    """What is said of a Run that diverged."""
+    return f"diverged at epoch {record.final.get('diverged_at')}"
+
+
 def metric(record: Record, name: str) -> float:
     """One finite number of final.json."""
     value = record.final.get(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.judge.estimate import LEVEL
+from repro.judge.estimate import LEVEL, quantile
 from repro.judge.targets.target import (
     BINARISATION_NATS,
     ENOUGH_SEEDS,
@@ -90,9 +90,7 @@ def _welch(a: np.ndarray, df: float, b: float, b_df: float) -> np.ndarray:
 
 def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     """Half the width of the interval that leaves LEVEL on each side."""
-    from scipy.special import stdtrit  # commands that judge nothing do without it
-
-    return np.asarray(stdtrit(np.minimum(df, 1e9), 1 - LEVEL) * np.sqrt(var))
+    return np.asarray(quantile(LEVEL, df) * np.sqrt(var))
 
 
 def _smallest(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from repro.judge.claims.claim import Claim, Contrast
-from repro.judge.estimate import Estimate, all_positive, equivalence
+from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
 from repro.judge.evidence import (
     NO_BOUND,
     NOT_RUN,
@@ -32,7 +33,7 @@ from repro.store import Record
 REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED = "reproduced", "different", "undecided", "one seed"
 REDUCED, QUOTED = "reduced protocol", "quoted"
 JUDGED = (REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED)
-SILENT = (NOT_RUN, QUOTED)
+SILENT = frozenset((NOT_RUN, QUOTED))  # nothing of ours to hold against
 BOUND = "LK_test"  # depends on how many samples it was measured with
 BETTER, WORSE = "better", "worse"
 
@@ -89,20 +90,20 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     notes = "; ".join(e.notes)
     base = books.of(target.gain_over) if target.gain_over and e.trainings else None
     if base:
-        e = e.only(list(base.by_seed))
+        e, base = e.shared(base)
         if not e.trainings:
             return TargetResult(
                 target, NOT_RUN, note="no Run that it starts from, of the same seed"
             )
-    if not e.trainings and not (e.diverged and _is_protocol(e, books)):
+    if not e.trainings and not (e.diverged and books.published_protocol):
         verdict = e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
-        if e.state == NO_BOUND and books.p is not None and books.p.published_protocol:
+        if e.state == NO_BOUND and books.published_protocol:
             verdict = UNDECIDED
         return TargetResult(target, verdict, note=notes)
     if not e.trainings:
         return TargetResult(target, DIFFERENT, direction=WORSE, note=notes)
     estimate = _ours(target, e, base)
-    scored = (*e.trainings, *(base.only(list(e.by_seed)).trainings if base else ()))
+    scored = (*e.trainings, *(base.trainings if base else ()))
     scoring = sorted({s for r in scored if (s := _other_scoring(target, r))})
     difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
@@ -127,19 +128,10 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     )
 
 
-def _is_protocol(e: Evidence, books: Books) -> bool:
-    """Whether Runs of which none ended were the published protocol's."""
-    return books.p is not None and books.p.published_protocol and bool(e.diverged)
-
-
 def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
     """The metric over seeds; of a gain, seed by seed over the Run that each starts from."""
-    if base is None:
-        return e.estimate(lambda r: metric(r, target.metric))
-    start = {s: [metric(r, target.metric) for r in base.by_seed[s]] for s in e.by_seed}
-    return e.estimate(
-        lambda r: metric(r, target.metric) - sum(start[r.run.seed]) / len(start[r.run.seed])
-    )
+    read = partial(metric, name=target.metric)
+    return of_pairs(e.values(read), base.values(read)) if base else e.estimate(read)
 
 
 def _beside_published(
@@ -149,7 +141,7 @@ def _beside_published(
     mc = _mc_error(target, e) or 0.0
     d = (ours - target.paper).plus(mc**2)
     if base is not None:
-        d = d.plus(images_error(e.done, base.only(list(e.by_seed)).done, target.metric) ** 2)
+        d = d.plus(images_error(e.done, base.done, target.metric) ** 2)
     if target.sd is not None:
         return d.plus(target.sd**2 / target.paper_seeds, max(target.paper_seeds - 1, 1))
     return d.plus(2 * BINARISATION_NATS**2) if target.binarised else d
@@ -175,7 +167,7 @@ def _other_scoring(target: Target, record: Record) -> str:
 
 def _mc_error(target: Target, e: Evidence) -> float | None:
     """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it."""
-    if target.metric != "LK_test" or not e.trainings:
+    if target.metric != BOUND:
         return None
     return e.mc_error if math.isfinite(e.mc_error) else None
 
@@ -233,7 +225,7 @@ def _finite(value: Any) -> bool:
 
 def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> bool:
     """Whether L_K of a published-protocol Run is of another K than published."""
-    if BOUND not in claim.metrics or books.p is None or not books.p.published_protocol:
+    if BOUND not in claim.metrics or not books.published_protocol:
         return False
     return any(r.final.get("K") != r.run.evaluation.importance_samples for r in records)
 

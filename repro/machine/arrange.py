@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
+
+from repro.errors import MachineError
 from repro.machine import cost, device
 from repro.machine.cuda import branches
 from repro.machine.precision import BFLOAT16, refuse_emulated
 from repro.machine.saved import checkpoint
 from repro.machine.saved.checkpoint import Pinned
-from repro.machine.saved.recording import recorded, refuse_other_device
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.model.stack import Stack, pack
 from repro.plan.run import Run
+from repro.store.states import recorded
 from repro.train.step import CAPTURED
 
 Branch = tuple[Stack, Pinned]
@@ -27,7 +32,7 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     found: list[Branch] = []
     for path, lanes, pinned in checkpoint.headers(work.checkpoints):
         if wanted & set(lanes):
-            refuse_other_device(pinned, work.device, path)
+            _refuse_other_device(pinned, work.device, path)
             _warn_of_emulation(work, lanes, pinned)
             found.append((Stack(tuple(lanes)), pinned))
             wanted -= set(lanes)
@@ -37,6 +42,21 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     rest = pack(left, _most_lanes(work, left)) if left else []
     rest.sort(key=lambda s: -sum(map(cost.training_flops, s.runs)))
     return found + [(stack, _choose(work, stack)) for stack in rest]
+
+
+def _refuse_other_device(begun: Pinned, here: torch.device, where: Path) -> None:
+    """Raises MachineError when a checkpoint was begun on a device that draws other numbers."""
+    remedy = "continue it there, or remove it to begin again"
+    if begun.device != here.type:
+        raise MachineError(
+            f"{where}: was begun on {begun.device}, and here training runs on {here.type}: {remedy}"
+        )
+    pinned = begun.multiprocessors  # None: older than the choice, or of a CPU
+    if pinned is not None and pinned != (count := device.multiprocessors(here)):
+        raise MachineError(
+            f"{where}: was begun on a device with {pinned} multiprocessors, on whose"
+            f" number its draws depend, and the one here has {count}: {remedy}"
+        )
 
 
 def _warn_of_emulation(work: Work, runs: list[Run], pinned: Pinned) -> None:

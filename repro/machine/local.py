@@ -22,6 +22,7 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.locks import lock_all
+from repro.store.states import recorded
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -32,7 +33,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     A stack that fails is noted with its reason and does not stop the others. Raises
     MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
     """
-    missing = with_starts(runs, lambda run: recording.recorded(store, profile, run))
+    missing = with_starts(runs, lambda run: recorded(store, profile, run))
     if not missing:
         return Outcome()
     work = Work(store, profile, options)
@@ -52,7 +53,7 @@ def able(work: Work, runs: list[Run]) -> list[Run]:
     reasons = {run.id: obstacle(work.store, work.profile, run) for run in runs}
     for run in runs:
         if reason := reasons[run.id]:
-            recording.note_failures(work.store, work.profile, [run], reason, work.outcome)
+            work.outcome.fail(work.store, work.profile, [run], reason)
     return [run for run in runs if not reasons[run.id]]
 
 
@@ -91,7 +92,7 @@ def _guarded(
             too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)
             if not too_large:
                 reason = f"{type(e).__name__}: {e}".splitlines()[0]
-                recording.note_failures(work.store, work.profile, stack.runs, reason, work.outcome)
+                work.outcome.fail(work.store, work.profile, stack.runs, reason)
         # The attempt's tensors are gone.
         return _split(work, stack, alone) if too_large else []
 
@@ -101,7 +102,7 @@ def _unrecorded(work: Work, stack: Stack, path: Path) -> tuple[Run, ...]:
 
     A stack with a checkpoint stays whole until its last record.
     """
-    left = tuple(r for r in stack.runs if not recording.recorded(work.store, work.profile, r))
+    left = tuple(r for r in stack.runs if not recorded(work.store, work.profile, r))
     if left and path.exists():
         return stack.runs
     for run in set(stack.runs) - set(left):

@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.saved.recording import refuse_other_data, rescore
+from repro.machine.saved.recording import finished
 from repro.machine.saved.weights import add_statistics, find_weights, load_weights
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
@@ -45,7 +45,8 @@ def evaluate(
             env = {**environment(work.device), "precision": work.precision, "data": source}
             before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
             more = _annealed(record.run, images, last, ais) if ais else before
-            rescore(store, record, last, images, env, more)
+            measured, arrays = task_of(record.run).final(record.run, images, last)
+            store.add(record, finished(env, images), {**measured, **more}, arrays)
             add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
     return outcome
@@ -78,7 +79,7 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
 
 def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:
     images, source = work.data.images(record.run)
-    refuse_other_data(record.env.get("data", {}).get("hash"), source, record.folder)
+    work.data.refuse_other(record.run, record.env.get("data", {}).get("hash"), record.folder)
     return images, source
 
 

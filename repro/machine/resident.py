@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from repro import data
+from repro.errors import RecordError
 from repro.plan.run import Run
 from repro.train.evaluate import Room
 from repro.train.score import Images
@@ -40,3 +41,12 @@ class Resident:
             source = {"name": raw.name, "version": raw.version, "source": raw.source}
             self._sets[key] = images, {**source, "hash": raw.content_hash}
         return self._sets[key]
+
+    def refuse_other(self, run: Run, begun: str | None, where: Path) -> None:
+        """Raises RecordError where a Run was begun on another version of its data than is here."""
+        source = self.images(run)[1]
+        if begun and begun != source["hash"]:
+            raise RecordError(
+                f"{where}: begun on other {source['name']} data than the {source['version']} set"
+                " here: point --data-dir at those; or, of a Run in runs/, remove it and train again"
+            )

@@ -12,17 +12,15 @@ from rich.progress import Progress as Bar
 from repro.machine.cuda.graph import Blocks, Captured, captured_on
 from repro.machine.engines import made
 from repro.machine.precision import BFLOAT16, multiply_in
-from repro.machine.provenance import environment
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint
 from repro.machine.saved.keeper import Keeper
-from repro.machine.saved.recording import record_lane, recorded, refuse_other_data
-from repro.machine.saved.starting import begin, ended
+from repro.machine.saved.recording import record_stack
+from repro.machine.saved.starting import begin
 from repro.machine.watch.progress import Progress
 from repro.machine.work import Work
 from repro.model.stack import Stack
 from repro.train import loop
 from repro.train.log import LaneLog, Log
-from repro.train.minibatch import Batches
 from repro.train.state import State, shade
 from repro.train.step import CAPTURED, step_function
 from repro.train.tasks import task_of
@@ -38,14 +36,14 @@ def train_stack(
     images, source = work.data.images(stack.runs[0])  # lanes may binarise them differently
     if path.exists():
         state, log = load_checkpoint(path, work.device)
-        refuse_other_data(log.data, source, path)
+        work.data.refuse_other(stack.runs[0], log.data, path)
     else:
         state = begin(stack, work.folder, images.train, work.device)
         log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
     if pinned.precision == BFLOAT16:
         shade(state)
     task = task_of(stack.runs[0])
-    feed: Batches = task.feed(stack, images)
+    feed = task.feed(stack, images)
     step = made(pinned.engine, lambda: _step(work, stack, pinned))
     if pinned.engine in CAPTURED:
         feed = Blocks(feed)
@@ -62,42 +60,10 @@ def train_stack(
         last = yield from keeper.after_each(blocks)
         keeper.save()
         progress.scoring()
-        _record(work, keeper, last, source)
+        record_stack(work, keeper, last, source)
     path.unlink(missing_ok=True)
 
 
 def _step(work: Work, stack: Stack, pinned: Pinned) -> Callable[[State, Any], None]:
     step = step_function(stack, pinned.engine)
     return Captured(step, captured_on(work.device)) if pinned.engine in CAPTURED else step
-
-
-def _record(work: Work, keeper: Keeper, last: dict[int, Score], source: Any) -> None:
-    """Write the records of a trained stack that are not there yet."""
-    stack, log, outcome = keeper.stack, keeper.log, work.outcome
-    env = _environment(work, stack, keeper.pinned, source)
-    for k, run in enumerate(stack.runs):
-        if recorded(work.store, work.profile, run):
-            outcome.settle(run.id)
-            continue
-        env["wall_seconds"] = round(log.seconds, 1)
-        trained = ended(stack, keeper.state, k, last.get(k))
-        images, _ = work.data.images(run)
-        record_lane(work.store, work.profile, run, log.lanes[k], trained, images, env)
-        (outcome.done if trained else outcome.diverged).append(run.id)
-        outcome.settle(run.id)
-        if k + 1 < len(stack.runs):
-            work.stopper.stop_if_asked(keeper.save)
-
-
-def _environment(work: Work, stack: Stack, pinned: Pinned, source: Any) -> dict[str, Any]:
-    placed, stepped = work.options.placed_by, pinned.stepped_down
-    return {
-        **environment(work.device),
-        **({"placed_by": placed} if placed else {}),
-        "engine": pinned.engine,
-        **({"stepped_down": stepped} if stepped else {}),
-        "precision": pinned.precision,
-        "stack_width": len(stack.runs),
-        "stacks_at_once": work.at_once,
-        "data": source,
-    }

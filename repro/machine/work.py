@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from repro.machine.precision import multiply_in, precision_on
 from repro.machine.resident import Resident
 from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import notice
-from repro.store import Store
+from repro.plan.run import Run
+from repro.store import Store, failures
 from repro.store.locks import PATIENCE
+from repro.store.states import recorded
 from repro.train.evaluate import Room
 
 
@@ -52,6 +55,14 @@ class Outcome:
         """It is no longer unfinished."""
         if run_id in self.unfinished:
             self.unfinished.remove(run_id)
+
+    def fail(self, store: Store, profile: str, runs: Iterable[Run], reason: str) -> None:
+        """Note why these Runs failed, but for those of them that were recorded before."""
+        for run in runs:
+            if not recorded(store, profile, run):
+                failures.note(store.folder(profile), run.id, reason)
+                self.failed[run.id] = reason
+                self.settle(run.id)
 
     def add(self, part: Outcome) -> None:
         """Take over what became of some of these Runs."""

@@ -21,6 +21,7 @@ from repro.store.files import write_file
 
 SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500
 NEGATIVE = r"(?<![\w-])-(\d+(?:\.\d+)?)"
+NUMBER = r"[-+]?[\d,]*\.?\d+"
 RESERVED = r"[&%$#_{}]"  # by LaTeX
 NOT_MEASURED = "not measured"  # of records that do not hold it
 
@@ -42,7 +43,7 @@ class Table:
 
     def markdown(self) -> str:
         """For a page: bold title and caption, then the table."""
-        rules = ["---:" if self._numeric(i) else ":---" for i in range(len(self.columns))]
+        rules = ["---:" if self.numeric(i) else ":---" for i in range(len(self.columns))]
         rows = [self.columns, rules, *([cell or "–" for cell in row] for row in self.rows)]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         return _as_markdown(f"**{self.title}.** {self.caption}\n\n{body}\n")
@@ -55,7 +56,7 @@ class Table:
 
     def latex(self) -> str:
         """A floating table; the document loads booktabs."""
-        columns = "".join("r" if self._numeric(i) else "l" for i in range(len(self.columns)))
+        columns = "".join("r" if self.numeric(i) else "l" for i in range(len(self.columns)))
         head, *body = (
             " & ".join(_as_latex(cell) or "--" for cell in row) + r" \\"
             for row in (self.columns, *self.rows)
@@ -75,9 +76,10 @@ class Table:
         ]
         return "\n".join(lines) + "\n"
 
-    def _numeric(self, column: int) -> bool:
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, or nothing."""
         cells = [row[column] for row in self.rows]
-        return not any(cells) or any(re.fullmatch(r"[-+]?[\d.,]+", cell) for cell in cells)
+        return not any(cells) or any(re.fullmatch(NUMBER, cell) for cell in cells)
 
 
 def _as_markdown(text: str) -> str:

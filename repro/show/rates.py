@@ -12,24 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from repro.show.style import (
-    CAPTION_SIZE,
-    COLOURS,
-    MARGIN,
-    MARKERS,
-    MUTED,
-    PANEL,
-    looks,
-    save,
-    wrapped,
-    write_in,
-)
+from repro.show.style import COLOURS, MARKERS, MUTED, PANEL, looks, save, write_in
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from repro.errors import RecordError, ReproError
+from repro.show.captions import CAPTION_SIZE, MARGIN, wrapped
 from repro.show.output import take_streams
 
 STEP = "step"

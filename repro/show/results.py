@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from repro.judge.evidence import Books, books
-from repro.judge.measures import whole_set
+from repro.judge.measures import divergence, whole_set
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
@@ -176,7 +176,7 @@ def _of_each(
 def _lost(r: Record, found: Books) -> str:
     """Why a record has no number, or its number does not count; empty where it has and does."""
     if r.diverged:
-        return f"diverged at epoch {r.final['diverged_at']}"
+        return divergence(r)
     return next((why for left, why in found.of(cell_of(r.run)).left_out if left is r), "")
 
 

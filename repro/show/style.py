@@ -1,4 +1,4 @@
-"""What all figures share: looks, the records of an experiment, captions, saving, arguments.
+"""What all figures share: looks, the records of an experiment, saving, arguments.
 
 A script is run as `python figures/figure5.py --store results --profile quick`. Nothing here
 computes results.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,11 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
 from repro.judge.evidence import Evidence, books
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as profile_named
 from repro.show import scripts
-from repro.show.words import other_data, seed_note
 from repro.store import Store
 from repro.store.files import write_file
 
@@ -73,18 +69,11 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
     "figure.dpi": DPI,
     "text.hinting": "no_hinting",  # true widths: captions are wrapped by them
 }
-CAPTION_SIZE = 7.5
-MARGIN = 0.06  # inches left and right of the caption
 
 
 def colour(e: Evidence) -> str:
     """Of its variant, in every figure."""
     return COLOURS[e.cell.variant]
-
-
-def first_seed(found: Iterable[Evidence]) -> str:
-    """A sentence for figures that show single Runs although there are more."""
-    return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
 
 
 def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:
@@ -121,53 +110,6 @@ def say(ax: Axes, text: str) -> None:
 
 def write_in(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED)
-
-
-def add_caption(fig: Figure, text: str, profile: str, found: Iterable[Evidence]) -> None:
-    """Add room below the panels for what is shown, profile, seeds and divergence."""
-    p, found = profile_named(profile), list(found)
-    protocol = "" if p.published_protocol else " (reduced protocol, not a reproduction)"
-    number, _, rest = text.partition(". ")
-    summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
-    rest += f"{other_data(found)} Profile {p.name} ({summary}). {seed_note(found)}"
-    whole = f"{number}{protocol}. {rest}"
-    width, height = fig.get_size_inches()
-    fig.set_label(whole)
-    lines = wrapped(whole, width - 2 * MARGIN)
-    room = (len(lines) * CAPTION_SIZE * 1.25 + 6) / 72
-    fig.set_size_inches(width, height + room)
-    bottom = room / (height + room)
-    engine = fig.get_layout_engine()
-    assert engine is not None, "the common look sets constrained layout"
-    engine.set(rect=(0, bottom, 1, 1 - bottom))  # type: ignore[call-arg]
-    fig.text(
-        MARGIN / width,
-        4 / 72 / (height + room),
-        "\n".join(as_math(line) for line in lines),
-        fontsize=CAPTION_SIZE,
-        color="#333333",
-        linespacing=1.25,
-        va="bottom",
-        gid="caption",
-    )
-
-
-def wrapped(text: str, inches: float) -> list[str]:
-    """Lines of caption type no wider than that; `N_t = 2` stays in one piece."""
-    type_ = FontProperties(family=LOOK["font.family"], size=CAPTION_SIZE)
-    lines = [""]
-    for word in re.split(r" (?!=|(?<== ))", text):
-        longer = f"{lines[-1]} {word}".lstrip()
-        if text_to_path.get_text_width_height_descent(longer, type_, ismath=False)[0] > 72 * inches:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def as_math(text: str) -> str:
-    """Plain subscripts such as L_500 or N_t in mathematical type."""
-    return re.sub(r"\b([A-Za-z])_(\w+)\b", r"$\\mathit{\1}_{\2}$", text)
 
 
 def save(fig: Figure, stem: Path) -> list[Path]:

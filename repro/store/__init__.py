@@ -19,7 +19,8 @@ import pandas as pd
 
 from repro.errors import NothingError, RecordError, StrayWarning
 from repro.plan.run import Run, from_dict, saved
-from repro.store.files import is_file, names_in, new_folder, sweep_folder, write_file
+from repro.store import failures
+from repro.store.files import is_file, names_in, new_folder, sweep_files, sweep_folder, write_file
 from repro.store.places import NAMED
 from repro.store.sealed import (
     DAMAGED_NPZ,
@@ -32,7 +33,6 @@ from repro.store.sealed import (
     Arrays,
     digests,
     dump,
-    json_of,
     latest,
     listing,
     npz,
@@ -175,8 +175,7 @@ class Store:
 
     def failures(self, profile: str) -> dict[str, str]:
         """Why each Run failed that has no record yet, by run id."""
-        notes = sorted(self.folder(profile, ".failed").glob("*.json"))
-        return {note.stem: _reason(note) for note in notes}
+        return failures.reasons(self.folder(profile))
 
     def write(
         self,
@@ -218,8 +217,9 @@ class Store:
         return self.record(record.profile, record.run.id)
 
     def sweep(self, profile: str, run_id: str) -> None:
-        """Clear away a write that was killed halfway; only for who holds the Run's lock."""
+        """Clear away writes that were killed halfway; only for who holds the Run's lock."""
         sweep_folder(self.folder(profile, run_id))
+        sweep_files(failures.path_of(self.folder(profile), run_id))
 
     def copy(self, record: Record) -> Record:
         """Take over a verified record of another store as it is; one that is the same stays."""
@@ -282,11 +282,3 @@ def _present(folder: Path, run_id: str) -> None:
             f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
             " those of runs/; or choose another --store or --profile"
         )
-
-
-def _reason(note: Path) -> str:
-    """What a failure's note says; a damaged one hides no other Run."""
-    try:
-        return str(json_of(note, read_bytes(note)).get("reason", "no reason noted"))
-    except RecordError as e:
-        return str(e)

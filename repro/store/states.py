@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from filelock import FileLock, Timeout
 
+from repro.errors import RecordError
 from repro.plan.run import Run
-from repro.store import Store
+from repro.store import Store, failures
 
 FINISHED = ("done", "diverged")
 
@@ -27,9 +28,19 @@ def recorded_state(store: Store, profile: str, run: Run) -> str:
         return "other configuration"
     if record is not None:
         return "diverged" if record.diverged else "done"
-    return (
-        "failed" if (store.folder(profile) / ".failed" / f"{run.id}.json").exists() else "missing"
-    )
+    failed = failures.path_of(store.folder(profile), run.id).exists()
+    return "failed" if failed else "missing"
+
+
+def recorded(store: Store, profile: str, run: Run) -> bool:
+    """Whether the store holds this very Run. Raises RecordError where another has its place."""
+    record = store.find(profile, run.id)
+    if record is not None and record.run.hash != run.hash:
+        raise RecordError(
+            f"{record.folder}: holds another configuration of {run.id}: move it out of runs/ to"
+            " train this"
+        )
+    return record is not None
 
 
 def _locked(store: Store, profile: str, run_id: str) -> bool:

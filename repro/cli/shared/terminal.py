@@ -75,12 +75,3 @@ def seconds(text: str) -> float:
     if match is None or not float(match[1]):
         raise UsageError(f"duration {text!r}: write it like 90s, 25m or 1.5h")
     return float(match[1]) * SECONDS[match[2]]
-
-
-def in_words(duration: float) -> str:
-    """A duration in seconds as people say it: 40 s, 12 min, 3.5 h, 2.1 days."""
-    for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (48 * 3600, "h", 3600)):
-        if duration < limit:
-            digits = 1 if unit == "h" else 0
-            return f"{duration / size:.{digits}f} {unit}"
-    return f"{duration / 86400:.1f} days"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.judge.estimate import Estimate, of_seeds
+from repro.judge.estimate import Estimate, of_pairs
 from repro.judge.evidence import Books
 from repro.judge.measures import array, metric
 from repro.judge.over_images import images_error, same_images
@@ -158,9 +158,8 @@ def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
     if not ours.trainings:
         return found.difference(cell, start, name)
     read = partial(metric, name=name)
-    pairs = zip(ours.values(read), base.values(read), strict=True)
     error = images_error(ours.done[:1], base.done[:1], name)
-    return of_seeds([float(a - b) for a, b in pairs]).plus(error**2)
+    return of_pairs(ours.values(read), base.values(read)).plus(error**2)
 
 
 def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:

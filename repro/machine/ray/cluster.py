@@ -7,10 +7,8 @@ next attempt finds the checkpoint there.
 
 from __future__ import annotations
 
-import contextlib
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,14 @@ from repro.errors import MachineError
 from repro.machine import arrange, local
 from repro.machine.provenance import software
 from repro.machine.ray import nodes
-from repro.machine.saved.recording import note_failures, recorded
 from repro.machine.saved.starting import generations, with_starts
 from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.plan.run import Run
 from repro.store import Store
-from repro.store.files import write_file
 from repro.store.locks import lock_all
+from repro.store.states import recorded
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -66,7 +63,7 @@ def train(
     root = store.root.resolve()
     with lock_all(root / profile, [run.id for run in missing]):
         pass  # who holds one of them is named before anything starts
-    with nodes.connected(address), _token(root / profile) as token:
+    with nodes.connected(address), nodes.token(root / profile) as token:
         options = replace(options, data_dir=directory(options.data_dir).resolve())
         job = Job(root, profile, options, token, software(), deadline)
         driver = _Driver(job, Stopper(None))
@@ -104,17 +101,6 @@ def _whole(job: Job, runs: Runs, told: Outcome) -> Outcome:
         if run.id not in known and (record := job.store.find(job.profile, run.id)):
             (told.diverged if record.diverged else told.done).append(run.id)
     return told
-
-
-@contextlib.contextmanager
-def _token(folder: Path) -> Iterator[Path]:
-    """A file that a worker sees if it sees the store."""
-    path = folder / ".locks" / f"driver-{uuid.uuid4().hex}"
-    write_file(path, b"")
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -159,5 +145,5 @@ def _send(function: Callable[..., Any], job: Job, runs: Runs, share: nodes.Share
 def _noted(job: Job, runs: Runs, lost: nodes.Lost) -> Outcome:
     """What became of a stack whose worker was lost."""
     part = Outcome()
-    note_failures(job.store, job.profile, runs, lost.reason, part)
+    part.fail(job.store, job.profile, runs, lost.reason)
     return _whole(job, runs, part)

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from repro.errors import MachineError
 from repro.machine.provenance import software
 from repro.machine.watch.progress import notice
+from repro.store.files import write_file
 from repro.store.places import ROOT
 
 SETTINGS = {
@@ -144,6 +146,17 @@ def share(stacks: int, threads: int | None) -> Share:
             " ask for fewer, or start it with more (`ray start --num-cpus`)"
         )
     return Share(len(alive), int(gpus), chosen)
+
+
+@contextlib.contextmanager
+def token(folder: Path) -> Iterator[Path]:
+    """A file in the store, below a profile's folder, that a worker sees if it sees the store."""
+    path = folder / ".locks" / f"driver-{uuid.uuid4().hex}"
+    write_file(path, b"")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def refuse_stranger(token: Path, expected: dict[str, Any]) -> None:

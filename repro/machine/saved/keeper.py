@@ -61,7 +61,7 @@ class Keeper:
         now = time.monotonic()
         self.log.seconds += now - self.counted
         self.counted = now
-        self.progress.show(self.log, self.state)
+        self.progress.show(self.log)
         if now - self.saved > self.every:
             self.save()
         self.stopper.stop_if_asked(self.save)

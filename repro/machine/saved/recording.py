@@ -1,65 +1,28 @@
-"""From a trained lane to its record."""
+"""From a trained stack to its records."""
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 
-from repro.errors import MachineError, RecordError
-from repro.machine.device import multiprocessors
-from repro.machine.saved.checkpoint import Pinned
+from repro.machine.provenance import environment
+from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
-from repro.machine.work import Outcome
+from repro.machine.work import Work
 from repro.model.layers import Params
+from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store import Record, Store
-from repro.store.files import sweep_files, write_file
+from repro.store import Store, failures
+from repro.store.files import sweep_files
+from repro.store.states import recorded
 from repro.train.log import LaneLog
 from repro.train.score import Arrays, Images
+from repro.train.state import State
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Score
-
-
-def recorded(store: Store, profile: str, run: Run) -> bool:
-    """Whether the store holds this very Run. Raises RecordError where another has its place."""
-    record = store.find(profile, run.id)
-    if record is not None and record.run.hash != run.hash:
-        raise RecordError(
-            f"{record.folder}: holds another configuration of {run.id}: move it out of runs/ to"
-            " train this"
-        )
-    return record is not None
-
-
-def refuse_other_data(begun: str | None, source: dict[str, Any], where: Path) -> None:
-    """Raises RecordError when a Run was begun on another version of its data than `source`."""
-    if begun and begun != source["hash"]:
-        raise RecordError(
-            f"{where}: begun on other {source['name']} data than the {source['version']} set here:"
-            " point --data-dir at those; or, of a Run in runs/, remove it and train again"
-        )
-
-
-def refuse_other_device(begun: Pinned, here: torch.device, where: Path) -> None:
-    """Raises MachineError when a checkpoint was begun on a device that draws other numbers."""
-    remedy = "continue it there, or remove it to begin again"
-    if begun.device != here.type:
-        raise MachineError(
-            f"{where}: was begun on {begun.device}, and here training runs on {here.type}: {remedy}"
-        )
-    pinned = begun.multiprocessors  # None: older than the choice, or of a CPU
-    if pinned is not None and pinned != (count := multiprocessors(here)):
-        raise MachineError(
-            f"{where}: was begun on a device with {pinned} multiprocessors, on whose"
-            f" number its draws depend, and the one here has {count}: {remedy}"
-        )
 
 
 class Trained(NamedTuple):
@@ -68,6 +31,48 @@ class Trained(NamedTuple):
     params: Params
     adam: Params
     last: Score
+
+
+def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any) -> None:
+    """Write the records of a trained stack that are not there yet."""
+    stack, log, outcome = keeper.stack, keeper.log, work.outcome
+    env = _environment(work, keeper, source)
+    for k, run in enumerate(stack.runs):
+        if recorded(work.store, work.profile, run):
+            outcome.settle(run.id)
+            continue
+        env["wall_seconds"] = round(log.seconds, 1)
+        trained = ended(stack, keeper.state, k, last.get(k))
+        images, _ = work.data.images(run)
+        record_lane(work.store, work.profile, run, log.lanes[k], trained, images, env)
+        (outcome.done if trained else outcome.diverged).append(run.id)
+        outcome.settle(run.id)
+        if k + 1 < len(stack.runs):
+            work.stopper.stop_if_asked(keeper.save)
+
+
+def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
+    placed, pinned = work.options.placed_by, keeper.pinned
+    stepped = pinned.stepped_down
+    return {
+        **environment(work.device),
+        **({"placed_by": placed} if placed else {}),
+        "engine": pinned.engine,
+        **({"stepped_down": stepped} if stepped else {}),
+        "precision": pinned.precision,
+        "stack_width": len(keeper.stack.runs),
+        "stacks_at_once": work.at_once,
+        "data": source,
+    }
+
+
+def ended(stack: Stack, state: State, k: int, last: Score | None) -> Trained | None:
+    """What lane k ends with, for its record and for Runs that start there; None: it diverged."""
+    if last is None:
+        return None
+    moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
+    adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
+    return Trained(stack.own(state.params, k), {"t": state.t, **adam}, last)
 
 
 def record_lane(
@@ -90,29 +95,13 @@ def record_lane(
         save_weights(weights_path(folder, run), run, *kept)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
-    store.write(profile, run, _finished(env, images), final, curve, arrays)
-    failure_path(folder, run).unlink(missing_ok=True)
+    store.write(profile, run, finished(env, images), final, curve, arrays)
+    failures.path_of(folder, run.id).unlink(missing_ok=True)
 
 
-def rescore(
-    store: Store,
-    record: Record,
-    last: Score,
-    images: Images,
-    env: dict[str, Any],
-    more: dict[str, Any],
-) -> None:
-    """Put the final metrics of a Run, measured again, beside its record. env: where.
-
-    more: what was measured besides.
-    """
-    measured, arrays = task_of(record.run).final(record.run, images, last)
-    store.add(record, _finished(env, images), {**measured, **more}, arrays)
-
-
-def _finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
+def finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     """With what is known after scoring only."""
-    return {**env, "scoring_rows": images.room.rows, "finished": now()}
+    return {**env, "scoring_rows": images.room.rows, "finished": failures.now()}
 
 
 def sweep(store: Store, profile: str, runs: Iterable[Run], checkpoint: Path) -> None:
@@ -121,26 +110,4 @@ def sweep(store: Store, profile: str, runs: Iterable[Run], checkpoint: Path) -> 
     for run in runs:
         store.sweep(profile, run.id)
         sweep_files(weights_path(folder, run))
-        sweep_files(failure_path(folder, run))
     sweep_files(checkpoint)
-
-
-def failure_path(folder: Path, run: Run) -> Path:
-    return folder / ".failed" / f"{run.id}.json"
-
-
-def note_failures(
-    store: Store, profile: str, runs: Iterable[Run], reason: str, outcome: Outcome
-) -> None:
-    """Note why these Runs failed, but for those of them that were recorded before."""
-    for run in runs:
-        if recorded(store, profile, run):
-            continue
-        note = {"run": run.id, "reason": reason, "at": now(), "pid": os.getpid()}
-        write_file(failure_path(store.folder(profile), run), json.dumps(note).encode())
-        outcome.failed[run.id] = reason
-        outcome.settle(run.id)
-
-
-def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError
-from repro.machine.saved.recording import Trained
 from repro.machine.saved.weights import load_adam, load_weights, weights_path
 from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
 from repro.train.state import State, fresh
-from repro.train.tasks.task import Score
 
 
 def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:
@@ -75,15 +73,6 @@ def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> St
                 own.copy_(values[name])
         state.t.copy_(adam["t"])  # lanes of a stack have started from equally many updates
     return state
-
-
-def ended(stack: Stack, state: State, k: int, last: Score | None) -> Trained | None:
-    """What lane k ends with, for its record and for Runs that start there; None: it diverged."""
-    if last is None:
-        return None
-    moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
-    adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
-    return Trained(stack.own(state.params, k), {"t": state.t, **adam}, last)
 
 
 def _part(adam: Params, part: str) -> Params:

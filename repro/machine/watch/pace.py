@@ -1,4 +1,4 @@
-"""How quickly a stack trains, and how much longer it will."""
+"""How quickly a stack trains, and how much longer it will: numbers and words. No torch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Pace:
 
     def __init__(self, epochs: int, steps: int, scored: Sequence[int]) -> None:
         self.epochs, self.steps, self.scored = epochs, steps, scored
+        self.first: tuple[float, int] | None = None
         self.before: tuple[float, int] | None = None
         self.seconds, self.trained, self.scoring = 0.0, 0.0, 0.0
 
@@ -31,6 +32,15 @@ class Pace:
             if self.seconds > REMEMBERED:
                 self.seconds, self.trained = self.seconds / 2, self.trained / 2
         self.before = now, done
+        self.first = self.first or self.before
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Since the first look, scoring included; None before anything was trained."""
+        if self.first is None or self.before is None or self.before == self.first:
+            return None
+        passed, steps = (b - a for a, b in zip(self.first, self.before, strict=True))
+        return steps / max(passed, 1e-9) or None
 
     @property
     def seconds_left(self) -> float | None:
@@ -42,3 +52,24 @@ class Pace:
         ahead = sum(e > closed for e in self.scored if e <= self.epochs)
         rest = self.epochs * self.steps - done
         return rest * self.seconds / self.trained + ahead * self.scoring
+
+
+def in_words(duration: float) -> str:
+    """A duration in seconds as people say it: 40 s, 12 min, 3.5 h, 2.1 days."""
+    for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (48 * 3600, "h", 3600)):
+        if duration < limit:
+            digits = 1 if unit == "h" else 0
+            return f"{duration / size:.{digits}f} {unit}"
+    return f"{duration / 86400:.1f} days"
+
+
+def place(epoch: int, epochs: int) -> str:
+    """Where a stack is that has finished so many epochs."""
+    return f"epoch {min(epoch + 1, epochs)} of {epochs}"
+
+
+def said(images_per_second: float | None, seconds_left: float | None) -> list[str]:
+    """What is known of both."""
+    speed = f"{images_per_second:,.0f} images/s" if images_per_second else ""
+    left = f"{in_words(seconds_left)} left" if seconds_left else ""
+    return [words for words in (speed, left) if words]

@@ -17,12 +17,11 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from repro.machine.watch.events import Events
-from repro.machine.watch.pace import Pace
+from repro.machine.watch.pace import Pace, place, said
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import status
 from repro.train.log import Log, latest
-from repro.train.state import State
 from repro.train.tasks import task_of
 
 
@@ -32,7 +31,7 @@ def new_bar() -> Bar:
     return Bar(
         BarColumn(bar_width=10),
         TaskProgressColumn(),
-        TextColumn("{task.description}{task.fields[speed]}\n{task.fields[note]}"),
+        TextColumn("{task.description}\n{task.fields[note]}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -40,28 +39,24 @@ def new_bar() -> Bar:
 
 
 class Progress:
-    """Epoch, objective and last score of one lane, images a second and time left."""
+    """Keeps the status of a stack, and shows it: the numbers of one lane, pace and time left."""
 
     def __init__(
         self, stack: Stack, steps: int, engine: str, bar: Bar, checkpoint: Path, tensorboard: bool
     ) -> None:
         self.stack, self.steps, self.task = stack, steps, task_of(stack.runs[0])
-        self.epochs = stack.runs[0].schedule.epochs
         self.rows = stack.runs[0].optim.batch * len(stack.runs)
         self.bar, self.console = bar, bar.console
         self.name = named(stack.runs)
-        self.start: tuple[float, int] | None = None
-        self.epoch, self.last = -1, ""
-        self.pace = Pace(self.epochs, steps, stack.runs[0].evaluation.epochs)
+        epochs = stack.runs[0].schedule.epochs
+        self.pace = Pace(epochs, steps, stack.runs[0].evaluation.epochs)
         ids, folder = tuple(run.id for run in stack.runs), checkpoint.parents[1]
         self.events = Events(folder, ids) if tensorboard else None
         path = folder / status.FOLDER / f"{checkpoint.stem}.json"
-        first = status.Status(ids, status.this_process(), engine, self.epochs, steps)
-        self.status = status.StatusFile(path, first)
+        first = status.Status(ids, status.this_process(), engine, epochs, steps)
+        self.file = status.StatusFile(path, first)
         self.console.print(f"training {self.name} ({engine})", highlight=False)
-        self.shown = self.bar.add_task(
-            self.name, total=self.epochs * steps, speed="", note="starting"
-        )
+        self.shown = self.bar.add_task(self.name, total=epochs * steps, note="starting")
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -76,48 +71,54 @@ class Progress:
         if self.events is not None:
             self.events.close()
         if kind is None:
-            self.status.remove()
+            self.file.remove()
         else:
-            self.status.update(doing="stopped")
+            self.file.update(doing="stopped")
 
     def begin(self, log: Log, saved: bool) -> None:
         """Called before the first block; `saved`: it continues from a checkpoint."""
+        stands = self._done(log) / self.steps if saved else None
+        self.file.update(at_once=True, step=log.step, saved=stands, **self._closed(log))
         self.bar.update(self.shown, completed=self._done(log))
-        place = self._done(log) / self.steps if saved else None
-        self.status.update(at_once=True, step=log.step, saved=place, **self._closed(log))
         self._write_events(log)
 
-    def show(self, log: Log, state: State) -> None:
+    def show(self, log: Log) -> None:
         """Called after every block."""
-        done, now = self._done(log), time.monotonic()
-        self.start = self.start or (now, done)
-        rate = (done - self.start[1]) * self.rows / max(now - self.start[0], 1e-9) or None
-        self.pace.look(now, log.epoch, log.step)
-        left = self.pace.seconds_left
-        changes = self._closed(log) if log.epoch != self.epoch else {}
-        last = f", {self.last}" if self.last else ""
-        speed = f", {rate:,.0f} images/s" if rate else ""
-        speed += f", {clock(left)} left" if left else ""
-        note = f"epoch {min(log.epoch + 1, self.epochs)} of {self.epochs}{last}"
-        self.bar.update(self.shown, completed=done, speed=speed, note=note)
-        if log.epoch != self.epoch and not self.console.is_terminal and log.epoch:
-            name = f"{self.name}: " if len(self.bar.task_ids) > 1 else ""
-            line = f"  {name}{log.epoch}/{self.epochs} epochs{last}{speed}"
-            self.console.print(line, highlight=False, soft_wrap=True)
-        self.epoch = log.epoch
-        changes.update(step=log.step, images_per_second=rate, seconds_left=left)
-        self.status.update(doing="training", **changes)
+        closed = log.epoch != self.file.status.epoch
+        self.pace.look(time.monotonic(), log.epoch, log.step)
+        rate = self.pace.steps_per_second
+        self.file.update(
+            doing="training",
+            step=log.step,
+            images_per_second=rate and rate * self.rows,
+            seconds_left=self.pace.seconds_left,
+            **(self._closed(log) if closed else {}),
+        )
+        self._show(self.file.status, closed)
         self._write_events(log)
+
+    def _show(self, now: status.Status, closed: bool) -> None:
+        """On a terminal the bar; elsewhere a line when an epoch is closed."""
+        pace = ", ".join(said(now.images_per_second, now.seconds_left))
+        at, done = place(now.epoch, now.epochs), now.epoch * now.steps + now.step
+        name = f"{self.name}, {pace}" if pace else self.name
+        note = f"{at}, {now.note}" if now.note else at
+        self.bar.update(self.shown, completed=done, description=name, note=note)
+        if closed and not self.console.is_terminal:
+            name = f"{self.name}: " if len(self.bar.task_ids) > 1 else ""
+            parts = (f"{name}{now.epoch}/{now.epochs} epochs", now.note, pace)
+            line = f"  {', '.join(part for part in parts if part)}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def saved(self, log: Log) -> None:
         """Called when the log's place is in the checkpoint."""
-        self.status.update(saved=self._done(log) / self.steps)
+        self.file.update(saved=self._done(log) / self.steps)
 
     def scoring(self) -> None:
         """Training is over; what is measured once is next."""
         note = self.task.scoring(self.stack.runs[0])
-        self.bar.update(self.shown, speed="", note=note)
-        self.status.update(doing="scoring", note=note, seconds_left=None)
+        self.bar.update(self.shown, description=self.name, note=note)
+        self.file.update(doing="scoring", note=note, seconds_left=None)
 
     def _done(self, log: Log) -> int:
         return log.epoch * self.steps + log.step
@@ -126,10 +127,9 @@ class Progress:
         """What the status says of closed epochs."""
         rows = log.shown.rows
         lanes = zip(self.stack.runs, log.lanes, strict=True)
-        self.last = self.task.progress(rows) if rows else ""
         return {
             "epoch": log.epoch,
-            "note": self.last,
+            "note": self.task.progress(rows) if rows else "",
             "last": {column: latest(rows, column) for column in (rows[-1] if rows else {})},
             "diverged": tuple(run.id for run, lane in lanes if lane.diverged_at is not None),
         }
@@ -143,12 +143,6 @@ class Progress:
             where = f"{e.filename or 'event files'}: cannot write ({e.strerror})"
             notice(f"{where}: {self.name} trains on without events for TensorBoard")
             self.events = None
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:12:33."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def named(runs: Sequence[Run]) -> str:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from repro.show.style import COLOURS, MARKERS, PAGE, add_caption, gather, write_in
+from repro.show.style import COLOURS, MARKERS, PAGE, gather, write_in
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
+from repro.show.captions import add_caption
 from repro.show.panels.cut_axis import (
     GREY,
     LIMITS,

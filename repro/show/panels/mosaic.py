@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from repro.show.style import PAGE, add_caption, first_seed, gather, say
+from repro.show.style import PAGE, gather, say
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from repro.judge.measures import array
+from repro.show.captions import add_caption, first_seed
 from repro.store import Store
 
 PANELS = {

@@ -1,13 +1,14 @@
-"""For a number on the page: the commands that make it again."""
+"""The commands that make something again, or go on with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from repro.errors import UsageError
 from repro.plan import seeds
 from repro.plan.experiments import EXPERIMENTS
-from repro.plan.experiments.grid import Cell
-from repro.plan.profiles import PROFILES, Profile
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import PROFILES, Profile, find_run
 from repro.store import Record
 
 
@@ -19,8 +20,21 @@ def training(cells: Sequence[Cell], p: Profile, records: Iterable[Record] = ()) 
     if not cells:
         return ()
     holder = p if all(p.holds(c) for c in cells) else next(reversed(PROFILES.values()))
-    more = seeds.option(r.run.seed for r in records)
-    return (f"repro train {' '.join(experiments(cells))} --profile {holder.name}{more}",)
+    return (_train(cells, holder, (r.run.seed for r in records)),)
+
+
+def continuing(run_ids: Sequence[str], p: Profile) -> str:
+    """Trains these Runs, and so goes on with them; all of the profile where one is unknown."""
+    try:
+        asked = [find_run(run_id, p) for run_id in run_ids]
+    except UsageError:
+        return f"repro train --profile {p.name}"
+    return _train([cell_of(run) for run in asked], p, (run.seed for run in asked))
+
+
+def _train(cells: Sequence[Cell], p: Profile, own: Iterable[int]) -> str:
+    names = " ".join(experiments(cells))
+    return f"repro train {names} --profile {p.name}{seeds.option(own)}"
 
 
 def experiments(cells: Sequence[Cell]) -> list[str]:

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from repro.judge.check import Report
 from repro.judge.verdicts import ClaimResult, TargetResult
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile
+from repro.show.layout import Table
 from repro.show.report import commands
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
@@ -22,19 +22,6 @@ from repro.show.report.throughput import Bench
 from repro.store import Record
 
 TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
-
-
-class Table(Protocol):
-    """What a script of `tables/` builds: plain text throughout."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def caption(self) -> str: ...
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-    @property
-    def rows(self) -> tuple[tuple[str, ...], ...]: ...
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from repro.errors import UsageError
+from repro.judge.measures import divergence
 from repro.plan.profiles import Profile, find_run
 from repro.plan.run import Run
 from repro.store import Record, Store
@@ -64,7 +65,7 @@ def _why(
     run_id: str, state: str, records: Mapping[str, Record], failures: Mapping[str, str]
 ) -> str:
     if state == "diverged":
-        return f"diverged at epoch {records[run_id].final.get('diverged_at')}"
+        return divergence(records[run_id])
     if state == "failed":
         return failures.get(run_id, "no reason noted")
     return LEGEND[state] if state == "other configuration" else ""

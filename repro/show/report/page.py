@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from repro.judge.measures import numbers, precision
+from repro.show.layout import NUMBER
 from repro.show.report.content import Page
 from repro.show.report.ledger import LEGEND
 from repro.store import Record
@@ -21,7 +22,6 @@ from repro.store import Record
 HERE = Path(__file__).parent
 SYMBOL = r"\b([A-Za-z])_(?:\{([^{}]+)\}|(\w+))"  # L_500, z_{i+1}
 MINUS = r"(?<![\w-])-(?=\d)|(?<= )-(?= )"  # before a number, or between two
-NUMBER = r"[-+]?[\d,]*\.?\d+"
 
 TONES = {  # how a verdict or state is coloured; its word is always written too
     "good": ("reproduced", "holds", "done"),
@@ -133,7 +133,7 @@ def _environment() -> Environment:
     )
     env.filters.update(
         number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
-        numeric=numeric, breakable=breakable, duration=duration, moment=moment,
+        breakable=breakable, duration=duration, moment=moment,
     )  # fmt: skip
     env.globals.update(metrics=metrics, versions=versions, precision=precision, measured_of=numbers)
     return env
@@ -185,12 +185,6 @@ def bar(counts: Mapping[str, int]) -> Iterator[Segment]:
 def sort_key(cell: str) -> str:
     """A cell's number, without separators; empty for a word."""
     return cell.replace(",", "") if re.fullmatch(NUMBER, cell) else ""
-
-
-def numeric(rows: Iterable[tuple[str, ...]], column: int) -> bool:
-    """Whether a column holds numbers, or nothing."""
-    cells = [row[column] for row in rows]
-    return not any(cells) or any(re.fullmatch(NUMBER, cell) for cell in cells)
 
 
 def duration(seconds: float | None) -> str:

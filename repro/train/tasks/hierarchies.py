@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from repro.data import DATA_SETS
-from repro.data.images import Images as Raw
-from repro.data.images import binarise, refuse_other_than_bytes
-from repro.data.real import Reals, real_valued
-from repro.model import streams
 from repro.model.families import MODELS
 from repro.model.layers import Params
 from repro.model.objectives import bound
@@ -24,6 +19,7 @@ from repro.train.log import LaneLog, Row, latest
 from repro.train.minibatch import Minibatch
 from repro.train.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
 from repro.train.tasks.again import bounds_again
+from repro.train.tasks.inputs import observed
 from repro.train.tasks.task import Objective, Task
 
 
@@ -43,25 +39,6 @@ def row(run: Run, epoch: int, mean: float) -> Row:
     empty = dict.fromkeys(["L1_train", "L1_test", *kl_names(run.model.depth)])
     now: Row = {"epoch": epoch, "beta": run.beta(epoch), "lr": run.lr(epoch)}
     return {**now, "L1_train_running": mean, **empty}
-
-
-def images(run: Run, raw: Raw) -> Raw:
-    """Grey values, and the one binarisation of the test set that scores every Run; or real values.
-
-    Real values are drawn once, from the same seed, so that every Run has the same. Raises DataError
-    where the data set holds no bytes.
-    """
-    for part in (raw.train, raw.test):
-        refuse_other_than_bytes(part, raw.name)
-    seed = run.data.test_seed
-
-    def uniform(split: str, copy: int, shape: tuple[int, ...]) -> Reals:
-        draws: Reals = streams.unit(seed, f"dequantise/{split}", copy, shape=shape).numpy()
-        return draws
-
-    if run.hierarchy.observation == "gaussian":
-        return real_valued(raw, run.data, uniform)
-    return replace(raw, test=binarise(raw.test, run.data.grey_scale, seed))
 
 
 def final(run: Run, images: Images, last: EpochScore) -> tuple[dict[str, Any], dict[str, Arrays]]:
@@ -93,7 +70,7 @@ HIERARCHIES = Task(
     feed=lambda stack, images: Feed(stack, images.train),
     objective=objective,
     row=row,
-    images=images,
+    images=observed,
     score=lambda stack, params, k, images, epoch: score_epoch(
         stack.lane(params, k), stack.runs[k], images, epoch
     ),

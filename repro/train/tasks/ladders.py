@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from repro.data.images import Images as Raw
-from repro.data.images import refuse_other_than_bytes
 from repro.model.ladder_network import LadderNet, cost
 from repro.model.layers import Params
 from repro.model.stack import Stack
@@ -17,6 +15,7 @@ from repro.train.ladder_score import cost_names, score_epoch, score_final
 from repro.train.log import Row, latest
 from repro.train.minibatch import LadderBatch
 from repro.train.tasks.again import errors_again
+from repro.train.tasks.inputs import grey
 from repro.train.tasks.task import Objective, Task
 
 
@@ -41,16 +40,6 @@ def row(run: Run, epoch: int, mean: float) -> Row:
     return {**now, **dict.fromkeys(measured)}
 
 
-def images(run: Run, raw: Raw) -> Raw:
-    """Grey values as they are. Raises DataError where the data set holds no bytes.
-
-    Pixels of 0..255 undivided made the published model err 16.7% instead of 1.1%.
-    """
-    for part in (raw.train, raw.test):
-        refuse_other_than_bytes(part, raw.name)
-    return raw
-
-
 def progress(rows: Sequence[Row]) -> str:
     error = latest(rows, "error_percent")
     measured = "" if error is None else f", test error {error:.2f}%"
@@ -63,7 +52,7 @@ LADDERS = Task(
     feed=LadderFeed,
     objective=objective,
     row=row,
-    images=images,
+    images=grey,
     score=lambda stack, params, k, images, epoch: score_epoch(
         LadderNet(stack.runs[k].ladder, stack.own(params, k)), stack.runs[k], images, epoch
     ),
