@@ -85,7 +85,7 @@ class Estimate:
 
 
 def quantile(level: float, df: Any) -> Any:
-    """Of Student's t, that many errors to the right of 0 leave `level` beyond them; of any shape."""
+    """Of Student's t, that many errors to the right of 0 leave `level` beyond them; any shape."""
     from scipy.special import stdtrit  # commands that judge nothing do without it
 
     return stdtrit(np.minimum(df, 1e9), 1 - level)
