@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,45 +11,39 @@ import time
 from pathlib import Path
 
 import pytest
-import small
 import trainee
-from fixture_data import refused
-from trainee import OPTIONS, PROFILE, RUNS
+from fixture_disk import files
+from trainee import PROFILE, RUNS
+from writer import Writer
 
-from repro.errors import MachineError
-from repro.machine.local import train
 from repro.store import Store
 from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
-EVENTS = 442  # of the whole training: steps, writes, renames and removals
-
-
-@pytest.fixture(autouse=True)
-def tiny_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.data.load", small.raw)
+EVENTS = 298  # of the whole training: steps, writes, renames and removals
+LAST = 29  # of these, from the last checkpoint on
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What an uninterrupted process records."""
     store = Store(tmp_path_factory.mktemp("whole"))
-    assert start(store).wait(timeout=300) == 0
+    train_in_a_new_interpreter(store)
     return store
 
 
-def start(store: Store) -> subprocess.Popen[bytes]:
-    """A training in a new interpreter."""
+def train_in_a_new_interpreter(store: Store) -> None:
     command = [sys.executable, trainee.__file__, str(store.root)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, timeout=300, check=True)
 
 
-def trained(store: Store, *event: int) -> int:
-    """The exit status of a training in a fork of this process, where torch is loaded already."""
-    child = os.fork()
-    if child == 0:
-        trainee.end_with(lambda: trainee.train_all(store, *event))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def training(store: Store, *event: int) -> Writer:
+    return Writer(lambda: trainee.train_all(store, *event))
+
+
+def trained(store: Store, *event: int) -> int | None:
+    """The exit status of a training."""
+    return training(store, *event).ended()[0]
 
 
 def checkpoints(store: Store) -> dict[Path, int]:
@@ -58,11 +52,11 @@ def checkpoints(store: Store) -> dict[Path, int]:
 
 
 def assert_same(ours: Store, expected: Store) -> None:
-    """Equal checksums of all that was measured; `env.json` holds times."""
-    for run in RUNS:
-        a, b = (store.record(PROFILE, run.id) for store in (ours, expected))
-        a.verify()
-        assert {**a.sums, "env.json": ""} == {**b.sums, "env.json": ""}
+    """Equal checksums of all that was measured, and nothing else is left of a kill."""
+    assert trainee.differences(ours, expected) == []
+    assert {r.run.id for r in ours.records(PROFILE)} == {run.id for run in RUNS}
+    assert checkpoints(ours) == {}
+    assert not list((ours.folder(PROFILE) / ".failed").glob("*"))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -77,12 +71,20 @@ def test_killed_at_any_event_it_continues_to_the_same_numbers(
     assert_same(store, whole)
 
 
+@pytest.fixture(scope="module")
+def nearly(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """What is there when the last record begins to be written: its process is killed then."""
+    store = Store(tmp_path_factory.mktemp("nearly"))
+    assert trained(store, EVENTS - 12) == -signal.SIGKILL
+    return store
+
+
 @pytest.mark.parametrize("before_the_end", [2, 5, 8, 11])
 def test_killed_while_writing_the_last_record_it_continues_to_the_same_numbers(
-    before_the_end: int, tmp_path: Path, whole: Store
+    before_the_end: int, tmp_path: Path, nearly: Store, whole: Store
 ) -> None:
-    store = Store(tmp_path)
-    assert trained(store, EVENTS - before_the_end) == -signal.SIGKILL
+    store = Store(shutil.copytree(nearly.root, tmp_path / "store"))
+    assert trained(store, LAST - before_the_end) == -signal.SIGKILL
     assert trained(store) == 0
     assert_same(store, whole)
 
@@ -90,42 +92,18 @@ def test_killed_while_writing_the_last_record_it_continues_to_the_same_numbers(
 def test_killed_at_any_time_it_continues_to_the_same_numbers(tmp_path: Path, whole: Store) -> None:
     store, draw, killed = Store(tmp_path), random.Random(0), 0
     for _ in range(3):
-        before, process = checkpoints(store), start(store)
-        while checkpoints(store) == before and process.poll() is None:
+        before, process = checkpoints(store), training(store)
+        while checkpoints(store) == before and process.is_alive():
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.3))
+        time.sleep(draw.uniform(0, 0.2))
         process.kill()
-        killed += process.wait() == -signal.SIGKILL
+        killed += process.ended()[0] == -signal.SIGKILL
     assert killed >= 1
-    assert start(store).wait(timeout=300) == 0
+    train_in_a_new_interpreter(store)
     assert_same(store, whole)
 
 
-@pytest.mark.parametrize("event", [EVENTS // 3, 10**9], ids=["killed", "finished"])
-def test_a_finished_training_leaves_records_and_weights_alone(event: int, tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    trained(store, event)
-    assert trained(store) == 0
-    assert {r.run.id for r in store.records(PROFILE)} == {run.id for run in RUNS}
-    assert checkpoints(store) == {}
-    assert not list((store.folder(PROFILE) / ".failed").glob("*"))
-
-
-def test_a_run_in_training_elsewhere_is_refused(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    process = start(store)
-    try:
-        while not checkpoints(store) and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)
-        with refused(MachineError, RUNS[0].id, "another process"):
-            train(RUNS[:1], store, PROFILE, OPTIONS)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    assert trained(store, EVENTS // 3) == -signal.SIGKILL
-    assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
+def test_a_finished_training_leaves_records_and_weights_alone(whole: Store) -> None:
+    before = files(whole.root)
+    assert trained(whole) == 0
+    assert files(whole.root) == before

@@ -27,11 +27,12 @@ from repro.plan.run import Run
 from repro.store import Store
 
 PROFILE = "tiny"
-MOST_EVENTS, MOST_SECONDS = 150, 1.5  # before a kill: a third of the whole training, about
+MOST_EVENTS, MOST_SECONDS = 100, 1.0  # before a kill: a third of the whole training, about
+STEPS = small.BLOCK + 2  # of an epoch, so that each has a checkpoint amid it too
 RUNS: list[Run] = [
-    small.run("lvae", 2, epochs=3, scored=(1, 3)),
-    small.run("lvae", 1, epochs=3, scored=(1, 3)),
-    small.run("vae", 2, epochs=3, scored=(1, 3), batch_norm=False),
+    small.run("lvae", 2, epochs=3, steps=STEPS, scored=(1, 3)),
+    small.run("lvae", 1, epochs=3, steps=STEPS, scored=(1, 3)),
+    small.run("vae", 2, epochs=3, steps=STEPS, scored=(1, 3), batch_norm=False),
 ]
 OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)
 

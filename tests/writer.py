@@ -1,22 +1,64 @@
-"""Writes into a store as its own process, beside others: `writer.py WHAT STORE ARGUMENT...`.
-
-train FOLDER [--pause PART] N...: Runs of `trainee`, by their numbers. With --pause it stops itself
-once, before it writes a file with that part in its path, until it is told to go on.
-rescore FOLDER TIMES: measures the one record of profile quick again and again.
-"""
+"""Processes that write into a store beside others: forks of the tests', where torch is loaded."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
+import small
+import trainee
 
+from repro import data
 from repro.cli.shared.terminal import complain
 from repro.errors import ReproError
+from repro.machine import local
 from repro.store import Store
+
+
+class Writer(ForkProcess):
+    """Does some work and ends as the command line would, with an exit code and what it said."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self.work = work
+        self.said = tempfile.TemporaryFile("w+", buffering=1)  # noqa: SIM115 - read at its end
+        self.start()
+
+    def run(self) -> None:
+        sys.stderr = self.said
+        try:
+            self.work()
+        except ReproError as e:
+            sys.exit(complain(str(e), e.code))
+
+    def ended(self) -> tuple[int | None, str]:
+        self.join(240)
+        self.kill()
+        self.said.seek(0)
+        return self.exitcode, self.said.read()
+
+
+def training(store: Store, *numbers: int, pause: str | None = None) -> Writer:
+    """Trains Runs of `trainee`, by their numbers.
+
+    pause: it stops itself once, before it writes a file with that part in its path, until it is
+    told to go on.
+    """
+
+    def train() -> None:
+        if pause:
+            pause_before(pause)
+        setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
+        runs = [trainee.RUNS[n] for n in numbers]
+        local.train(runs, store, trainee.PROFILE, trainee.OPTIONS)
+
+    return Writer(train)
 
 
 def pause_before(part: str) -> None:
@@ -32,38 +74,13 @@ def pause_before(part: str) -> None:
     setattr(Path, "write_bytes", pausing)  # noqa: B010 - a method of a library's class
 
 
-def train(folder: Path, numbers: list[int]) -> None:
-    import small  # loads torch, which rescoring does without
-    import trainee
+def rescoring(store: Store, times: int) -> Writer:
+    """Measures the one record of profile quick again and again."""
 
-    from repro import data
-    from repro.machine import local
+    def rescore() -> None:
+        (record,) = store.records("quick")
+        for n in range(1, times + 1):
+            arrays = {"per_image": {"L1": np.full(1000, -float(n))}}
+            record = store.add(record, {"number": n}, {"L1_test": -float(n)}, arrays)
 
-    setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
-    runs = [trainee.RUNS[n] for n in numbers]
-    local.train(runs, Store(folder), trainee.PROFILE, trainee.OPTIONS)
-
-
-def rescore(folder: Path, times: int) -> None:
-    (record,) = Store(folder).records("quick")
-    for n in range(1, times + 1):
-        arrays = {"per_image": {"L1": np.full(1000, -float(n))}}
-        record = Store(folder).add(record, {"number": n}, {"L1_test": -float(n)}, arrays)
-
-
-def main(what: str, folder: str, *rest: str) -> int:
-    if rest[0] == "--pause":
-        pause_before(rest[1])
-        rest = rest[2:]
-    try:
-        if what == "train":
-            train(Path(folder), [int(n) for n in rest])
-        else:
-            rescore(Path(folder), int(rest[0]))
-    except ReproError as e:
-        return complain(str(e), e.code)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    return Writer(rescore)
