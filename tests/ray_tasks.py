@@ -26,12 +26,13 @@ from repro.store import Store
 
 PROFILE = small_training.PROFILE
 OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)
-WIDE, SINGLE = small_training.RUNS, [small.run("vae", 3, scored=(1, 2), batch_norm=False)]
+EPOCH = small_training.STEPS
+WIDE = small_training.RUNS
+SINGLE = [small.run("vae", 3, steps=EPOCH, scored=(1, 2), batch_norm=False)]
 RUNS = [*WIDE, *SINGLE]  # two stacks
 IDS = [run.id for run in RUNS]
-STEPS = small_training.EPOCHS * small.BLOCKS * small.BLOCK  # of one stack
+STEPS = small_training.EPOCHS * EPOCH  # of one stack
 own_plan, own_attempt = cluster.plan, cluster.attempt
-SECOND_EPOCH = small.BLOCKS * small.BLOCK  # steps before it
 
 
 def in_place(patch: pytest.MonkeyPatch) -> None:
@@ -54,8 +55,8 @@ def attempt(job: Job, runs: Runs) -> Outcome:
     def before_step(_: object, n: int) -> None:
         if n == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        for driver in numbers(log, "ctrl-c") if n > SECOND_EPOCH else []:
-            if n == SECOND_EPOCH + 1:
+        for driver in numbers(log, "ctrl-c") if n > EPOCH else []:
+            if n == EPOCH + 1:
                 os.kill(driver, signal.SIGINT)
             time.sleep(0.1)
         with log.open("a") as f:

@@ -24,7 +24,8 @@ from repro.train.state import State
 PROFILE = "tiny"
 OPTIONS = Options(engine="eager", threads=1)
 EPOCHS, BLOCKS = 2, small.BLOCKS
-RUNS = [small.run("lvae", 2, scored=(1, 2)), small.run("lvae", 1, scored=(1, 2))]
+STEPS = small.BLOCK + 2  # of an epoch: its second block is a short one
+RUNS = [small.run("lvae", depth, steps=STEPS, scored=(1, 2)) for depth in (2, 1)]
 OLD_RUNS = [small.run("lvae", depth, scored=(1, 2)) for depth in (3, 2)]  # of `old/`
 ARRAYS = ("per_image", "kl_units", "pca", "samples")
 

@@ -181,7 +181,14 @@ def test_captured_rounded_steps_are_eager_ones(runs: tuple[Run, ...]) -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("runs", STACKS[2:])
+@pytest.mark.parametrize(
+    "runs",
+    [
+        (small.run("lvae", 2), small.run("lvae", 1)),
+        (ladder_small.run(ladder=ladder_small.shallow()),),
+    ],
+    ids=["ragged", "ladder"],
+)
 def test_a_rounded_objective_is_one_graph(runs: tuple[Run, ...]) -> None:
     stack, state, feed = prepared(runs, torch.float32)
     shade(state)

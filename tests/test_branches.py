@@ -36,7 +36,7 @@ from repro.model.stack import Stack
 from repro.store import Store
 from repro.store.locks import lock
 
-APART = [small.run("lvae", 2, scored=(1, 2)), small.run("vae", 2, scored=(1, 2))]
+APART = [small.run(family, 1, scored=(1, 2)) for family in ("lvae", "vae")]
 TURNS = Options(engine="captured", threads=1, side_by_side=2)
 NOTHING = contextlib.nullcontext
 

@@ -51,7 +51,7 @@ def test_records_name_the_packed_commit_beside_another_git(tmp_path: Path) -> No
     if not (ROOT / ".git").exists():
         pytest.skip("needs a checkout")
     machine = tmp_path / "machine"
-    subprocess.run(["git", "clone", "-q", f"file://{ROOT}", str(machine)], check=True)
+    subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(machine)], check=True)
     shutil.copytree(GPU, machine / "benchmarks" / "gpu", dirs_exist_ok=True)
     (machine / "data" / "mnist").mkdir(parents=True)
     in_shell(machine, "bash benchmarks/gpu/prepare.sh")

@@ -19,6 +19,7 @@ from small_training import (
     OPTIONS,
     PROFILE,
     RUNS,
+    STEPS,
     assert_same,
     hooked,
     interrupted,
@@ -81,7 +82,7 @@ def test_an_error_of_the_locked_block_is_not_one_of_the_lock(tmp_path: Path) -> 
 
 def test_another_configuration_in_the_store_is_not_overwritten(store: Store) -> None:
     train(RUNS[1:], store, PROFILE, OPTIONS)
-    other = small.run("lvae", 1, scored=(1, 2), optim={"lr": 0.5})
+    other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     with refused(RecordError, other.id, "another configuration"):
         train([other], store, PROFILE, OPTIONS)
 
@@ -145,7 +146,7 @@ def fail_for(family: str) -> Callable[[Stack, int], None]:
 def test_a_stack_that_fails_is_noted_and_the_others_train(
     family: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = {f: small.run(f) for f in ("vae", "lvae")}
+    runs = {f: small.run(f, 1) for f in ("vae", "lvae")}
     hooked(monkeypatch, fail_for(family))
     outcome = train(list(runs.values()), store, PROFILE, OPTIONS)
     other = runs["lvae" if family == "vae" else "vae"]
@@ -186,8 +187,8 @@ def test_a_failure_in_scoring_one_lane_keeps_the_record_of_another(
 
 
 def test_a_diverged_run_is_recorded_with_its_epoch_and_the_others_train(store: Store) -> None:
-    plain = small.run(batch_norm=False)
-    wild = small.run(batch_norm=False, seed=2, optim={"lr": 1e30})
+    plain = small.run(depth=1, batch_norm=False)
+    wild = small.run(depth=1, batch_norm=False, seed=2, optim={"lr": 1e30})
     outcome = train([plain, wild], store, PROFILE, OPTIONS)
     assert outcome == Outcome(done=[plain.id], diverged=[wild.id])
     final = store.record(PROFILE, wild.id).final
@@ -197,7 +198,7 @@ def test_a_diverged_run_is_recorded_with_its_epoch_and_the_others_train(store: S
 def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = small.run(epochs=4, scored=(1, 4))
+    run = small.run(depth=1, epochs=4, scored=(1, 4))
     make = training.step_function
 
     def poisoned(stack: Stack, engine: str) -> Callable[[State, Minibatch], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -13,13 +14,22 @@ import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import PROFILE, assert_same, checkpoints, hooked, send
+from small_training import (
+    BLOCKS,
+    OPTIONS,
+    PROFILE,
+    assert_same,
+    checkpoints,
+    hooked,
+    send,
+    trained,
+)
 
 from repro.errors import RecordError, UsageError
 from repro.machine import cost as predict
 from repro.machine.local import train
 from repro.machine.saved.weights import load_adam, load_weights, save_weights, weights_path
-from repro.machine.work import Options, Outcome
+from repro.machine.work import Outcome
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import finetuning
@@ -28,8 +38,9 @@ from repro.plan.run import Run, Schedule, Stage, from_dict, saved
 from repro.show.scripts import load as script
 from repro.store import Store
 from repro.train.feed import Feed
+from repro.train.minibatch import BLOCK
 
-OPTIONS = Options(engine="eager", threads=1)
+FIRST = small.run(depth=1)
 FT, IW10, MC10 = "lvae_bn_wu_ft", "lvae_bn_wu_ft_iw10", "lvae_bn_wu_ft_mc10"
 
 
@@ -127,13 +138,25 @@ def test_fine_tuning_is_trained_only_where_it_is_named(name: str) -> None:
 # Training.
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return trained(tmp_path_factory.mktemp("begun"), [FIRST])
+
+
+@pytest.fixture
+def first(begun: Store, store: Store) -> Path:
+    """The weights of FIRST, which is trained in `store`."""
+    shutil.copytree(begun.root, store.root)
+    return weights_path(store.folder(PROFILE), FIRST)
+
+
 def test_going_on_is_the_same_as_not_having_stopped(store: Store) -> None:
     """Weights, moments, count of updates and draws all go on, so no bit differs."""
-    first = small.run(warmup=0, epochs=2)
-    train([tuned(first, 3)], store, PROFILE, OPTIONS)
-    whole = small.run(warmup=0, epochs=5)
+    first = small.run(depth=2, warmup=0, epochs=1)
+    train([tuned(first, 2)], store, PROFILE, OPTIONS)
+    whole = small.run(depth=2, warmup=0, epochs=3)
     train([whole], Store(store.root / "whole"), PROFILE, OPTIONS)
-    ours = weights_path(store.folder(PROFILE), tuned(first, 3))
+    ours = weights_path(store.folder(PROFILE), tuned(first, 2))
     theirs = weights_path(Store(store.root / "whole").folder(PROFILE), whole)
     for read in (lambda path: load_weights(path)[1], load_adam):
         a, b = read(ours), read(theirs)
@@ -142,26 +165,24 @@ def test_going_on_is_the_same_as_not_having_stopped(store: Store) -> None:
 
 
 def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
-    first = small.run()
-    last = replace(tuned(tuned(first)), variant="tuned_again")
-    outcome = train([last, small.run(seed=2)], store, PROFILE, OPTIONS)
+    last = replace(tuned(tuned(FIRST)), variant="tuned_again")
+    outcome = train([last, small.run(depth=1, seed=2)], store, PROFILE, OPTIONS)
     order = [run_id for run_id in outcome.done if run_id.endswith("s1")]
-    assert order == [first.id, tuned(first).id, last.id]
+    assert order == [FIRST.id, tuned(FIRST).id, last.id]
     assert len(outcome.done) == 4
 
 
+@pytest.mark.usefixtures("first")
 def test_what_a_run_starts_from_is_not_trained_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = small.run()
-    train([first], store, PROFILE, OPTIONS)
     steps = hooked(monkeypatch, lambda *_: None)
-    assert train([tuned(first)], store, PROFILE, OPTIONS).done == [tuned(first).id]
-    assert steps == [2 * small.BLOCKS * 26]
+    assert train([tuned(FIRST)], store, PROFILE, OPTIONS).done == [tuned(FIRST).id]
+    assert steps == [2 * BLOCKS * BLOCK]
 
 
 def test_lanes_of_one_stack_start_from_their_own_weights(store: Store) -> None:
-    starts = [small.run(depth=3), small.run(depth=2, seed=2)]
+    starts = [small.run(depth=2), small.run(depth=1, seed=2)]
     lanes = [tuned(run) for run in starts]
     train(lanes, store, PROFILE, OPTIONS)
     assert store.record(PROFILE, lanes[1].id).env["stack_width"] == 2
@@ -173,21 +194,27 @@ def test_lanes_of_one_stack_start_from_their_own_weights(store: Store) -> None:
         assert ours != store.record(PROFILE, start.id).final["L1_test"]
 
 
+STAGED = tuned(FIRST, 2, stages=(Stage(1, 1.0), Stage(1, 0.5)))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The records of STAGED and of FIRST before it, trained without an interruption."""
+    return trained(tmp_path_factory.mktemp("whole"), [STAGED])
+
+
+@pytest.mark.usefixtures("first")
 @pytest.mark.parametrize("at", [1, 27, 60])
 def test_interrupted_fine_tuning_continues_to_the_same_numbers(
-    at: int, store: Store, monkeypatch: pytest.MonkeyPatch
+    at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = small.run()
-    run = tuned(first, 2, stages=(Stage(1, 1.0), Stage(1, 0.5)))
-    train([run], Store(store.root / "whole"), PROFILE, OPTIONS)
-    train([first], store, PROFILE, OPTIONS)
     with monkeypatch.context() as patch:
         hooked(patch, send(signal.SIGINT, at))
         with pytest.raises(KeyboardInterrupt):
-            train([run], store, PROFILE, OPTIONS)
+            train([STAGED], store, PROFILE, OPTIONS)
     assert len(checkpoints(store)) == 1
-    train([run], store, PROFILE, OPTIONS)
-    assert_same(store, Store(store.root / "whole"), run)
+    train([STAGED], store, PROFILE, OPTIONS)
+    assert_same(store, whole, STAGED)
 
 
 def test_a_run_whose_start_diverged_fails_with_that_reason(store: Store) -> None:
@@ -205,32 +232,29 @@ def test_a_run_whose_start_failed_fails_too_and_the_others_train(
         if stack.runs[0].seed == 1:
             raise RuntimeError("no step")
 
-    first, other = small.run(), small.run("vae", seed=2)
+    other = small.run("vae", 1, seed=2)
     hooked(monkeypatch, fail)
-    outcome = train([tuned(first), other], store, PROFILE, OPTIONS)
+    outcome = train([tuned(FIRST), other], store, PROFILE, OPTIONS)
     assert outcome.done == [other.id]
-    assert "which has failed" in outcome.failed[tuned(first).id]
+    assert "which has failed" in outcome.failed[tuned(FIRST).id]
 
 
-def test_weights_without_moments_are_read_but_nothing_starts_from_them(store: Store) -> None:
+def test_weights_without_moments_are_read_but_nothing_starts_from_them(
+    first: Path, store: Store
+) -> None:
     """Files of older versions hold weights alone."""
-    first = small.run()
-    train([first], store, PROFILE, OPTIONS)
-    path = weights_path(store.folder(PROFILE), first)
-    params = load_weights(path)[1]
-    save_weights(path, first, params)
-    assert load_weights(path)[1].keys() == params.keys()
-    with refused(RecordError, str(path), "no Adam moments", "train it again"):
-        train([tuned(first)], store, PROFILE, OPTIONS)
+    params = load_weights(first)[1]
+    save_weights(first, FIRST, params)
+    assert load_weights(first)[1].keys() == params.keys()
+    with refused(RecordError, str(first), "no Adam moments", "train it again"):
+        train([tuned(FIRST)], store, PROFILE, OPTIONS)
 
 
-def test_weights_of_another_configuration_start_nothing(store: Store) -> None:
-    first = small.run()
-    train([first], store, PROFILE, OPTIONS)
-    path = weights_path(store.folder(PROFILE), first)
-    save_weights(path, small.run(optim={"lr": 0.5}), load_weights(path)[1], load_adam(path))
-    with refused(RecordError, str(path), "another configuration"):
-        train([tuned(first)], store, PROFILE, OPTIONS)
+def test_weights_of_another_configuration_start_nothing(first: Path, store: Store) -> None:
+    other = small.run(depth=1, optim={"lr": 0.5})
+    save_weights(first, other, load_weights(first)[1], load_adam(first))
+    with refused(RecordError, str(first), "another configuration"):
+        train([tuned(FIRST)], store, PROFILE, OPTIONS)
 
 
 # Samples as one batched axis.

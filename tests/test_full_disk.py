@@ -16,7 +16,7 @@ from fixture_data import refused
 from fixture_disk import Disk, files, limited, small_disk
 from fixture_report import undrawn
 from matplotlib.figure import Figure
-from small_training import BLOCKS, EPOCHS, PROFILE, RUNS, assert_same, hooked, strays
+from small_training import EPOCHS, PROFILE, RUNS, STEPS, assert_same, hooked, strays
 
 from repro import cli
 from repro.errors import MachineError
@@ -30,7 +30,6 @@ from repro.store.places import NAMED, ROOT
 from repro.train.minibatch import BLOCK
 
 OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)  # saves after every block
-STEPS = EPOCHS * BLOCKS * BLOCK
 QUICK = [run for run in runs(profile("quick")) if run.data.name == "mnist"]
 
 
@@ -41,9 +40,13 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [BLOCK + 1, STEPS], ids=["amid", "last"])
+@pytest.mark.parametrize(
+    ("step", "saved"),  # where the disk is full, and the last checkpoint before
+    [(BLOCK + 1, BLOCK), (EPOCHS * STEPS, STEPS + BLOCK)],
+    ids=["amid", "last"],
+)
 def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
-    step: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+    step: int, saved: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(disk.root)
     with monkeypatch.context() as patch, contextlib.ExitStack() as filled:
@@ -53,7 +56,7 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
         assert strays(store) == []
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
-    assert steps[0] == STEPS - (step - 1) // BLOCK * BLOCK  # from the last checkpoint on
+    assert steps == [EPOCHS * STEPS - saved]
     for run in RUNS:
         assert_same(store, whole, run)
 

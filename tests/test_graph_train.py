@@ -11,7 +11,16 @@ import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import PROFILE, RUNS, assert_same, checkpoints, hooked, interrupted, trained
+from small_training import (
+    PROFILE,
+    RUNS,
+    STEPS,
+    assert_same,
+    checkpoints,
+    hooked,
+    interrupted,
+    trained,
+)
 
 from repro.errors import MachineError
 from repro.machine import arrange, device, precision
@@ -30,7 +39,7 @@ from repro.train.state import State, fresh
 
 EAGER = Options(engine="eager", threads=1)
 CAPTURED = Options(engine="captured", threads=1)
-THREE = [*RUNS, small.run("lvae", 1, seed=2, scored=(1, 2))]
+THREE = [*RUNS, small.run("lvae", 1, seed=2, steps=STEPS, scored=(1, 2))]
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +51,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 # Captured steps
 
 
-def test_captured_training_records_what_eager_training_does(store: Store, whole: Store) -> None:
-    train(THREE, store, PROFILE, CAPTURED)
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return trained(tmp_path_factory.mktemp("captured"), THREE, CAPTURED)
+
+
+def test_captured_training_records_what_eager_training_does(captured: Store, whole: Store) -> None:
     for run in THREE:
-        ours, theirs = (s.record(PROFILE, run.id) for s in (store, whole))
+        ours, theirs = (s.record(PROFILE, run.id) for s in (captured, whole))
         assert ours.env["engine"] == "captured"
         for name in ("L1_train", "L1_test", "LK_test"):
             assert ours.final[name] == pytest.approx(theirs.final[name], abs=0.01)
 
 
-def test_captured_training_continues_to_the_same_numbers(store: Store) -> None:
+def test_captured_training_continues_to_the_same_numbers(store: Store, captured: Store) -> None:
     """It is stopped after every block, and each continuation captures anew."""
-    other = Store(store.root.parent / "other")
-    train(THREE, other, PROFILE, CAPTURED)
     spent, calls = dataclasses.replace(CAPTURED, budget_seconds=0.0), 0
     while train(THREE, store, PROFILE, spent).unfinished:
         (path,) = checkpoints(store)
@@ -62,7 +73,7 @@ def test_captured_training_continues_to_the_same_numbers(store: Store) -> None:
         calls += 1
     assert calls >= 4
     for run in THREE:
-        assert_same(store, other, run)
+        assert_same(store, captured, run)
 
 
 def chosen(
@@ -262,9 +273,9 @@ def test_a_stack_too_large_for_the_device_trains_in_halves(
 def test_the_halves_continue_from_the_checkpoint(
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = hooked(monkeypatch, too_wide(2, at=60))
+    steps = hooked(monkeypatch, too_wide(2, at=STEPS + 8))
     train(THREE, store, PROFILE, dataclasses.replace(EAGER, checkpoint_seconds=0.0))
-    assert steps == [60 + 2 * (104 - 52)]
+    assert steps == [STEPS + 8 + 2 * STEPS]
     assert checkpoints(store) == []
     for run in THREE:
         ours, theirs = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))

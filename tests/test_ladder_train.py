@@ -20,7 +20,7 @@ from repro.train.ladder_score import LadderScore
 from repro.train.log import LaneLog, Log, Row
 from repro.train.loop import train as loop
 from repro.train.state import State, fresh
-from repro.train.step import objective_of, step_function
+from repro.train.step import objective_of, parts_of, step, step_function, update_of
 from repro.train.tasks import task_of
 
 PROFILE, CPU = "tiny", torch.device("cpu")
@@ -108,15 +108,18 @@ def test_training_lowers_cost_and_error() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", small.COMPILED)
+@pytest.mark.parametrize("model", small.COMPILED[1:])
 def test_compiled_steps_give_the_same_numbers(model: Ladder) -> None:
+    """The first is held to it in `test_graph.py`; an update, the same for all, is compiled once."""
     runs = [small.run(seed, ladder=model) for seed in (1, 2)]
     ours, expected = (prepared(*runs)[1] for _ in range(2))
     stack, _, feed = prepared(*runs)
     for state, engine in ((ours, "compiled"), (expected, "eager")):
-        step = step_function(stack, engine)
+        objective, update, rates = parts_of(stack, engine)
+        if model.decoder != "none":
+            update = update_of(stack)
         for batch in list(feed.block(1, 0))[:5]:
-            step(state, batch)
+            step(objective, update, runs[0].optim, state, batch, rates)
     for name, p in expected.params.items():
         torch.testing.assert_close(ours.params[name], p, rtol=1e-8, atol=1e-10)
 

@@ -157,8 +157,8 @@ def test_stack_after_stack_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda f, **_: real(f, backend="eager", dynamic=False))
     config = torch._dynamo.config
     with config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
-        for depth in (1, 2, 3):  # each is code of its own, which the one before cannot stand for
-            stack = Stack((small.run("vae", depth),))
+        for width in (13, 11, 7):  # each is code of its own, which another's cannot stand for
+            stack = Stack((small.run("vae", 1, batch_norm=False, widths=(width,)),))
             state = fresh(stack, small.PIXELS, torch.device("cpu"), torch.float32)
             feed = Feed(stack, torch.from_numpy(small.grey()))
             step_function(stack, "compiled")(state, next(feed.block(1, 0)))

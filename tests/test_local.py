@@ -18,6 +18,7 @@ from small_training import (
     OPTIONS,
     PROFILE,
     RUNS,
+    STEPS,
     assert_same,
     checkpoints,
     hooked,
@@ -38,6 +39,9 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
 from repro.train.minibatch import BLOCK
+
+# Steps at the ends of a block, and in the second epoch.
+AMID = (1, BLOCK, BLOCK + 1, STEPS + 8, EPOCHS * STEPS)
 
 
 def test_training_records_every_run_once_and_leaves_nothing_else(
@@ -66,15 +70,17 @@ def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store, whol
 
 
 def test_every_run_is_scored_on_the_same_binary_test_images(store: Store) -> None:
-    runs = [small.run(seed=1), small.run(seed=2), small.run("vae", 1)]
+    runs = [small.run(depth=1), small.run(depth=1, seed=2), small.run("vae", 1)]
     train(runs, store, PROFILE, OPTIONS)
     shown = [store.record(PROFILE, run.id).arrays("samples")["true"] for run in runs]
     assert_array_equal(shown[0], shown[1])
     assert_array_equal(shown[0], shown[2])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("at", [1, 26, 27, 60, 104])
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [*((signal.SIGINT, at) for at in AMID), (signal.SIGTERM, AMID[-2])],
+)
 def test_an_interrupted_training_continues_to_the_same_numbers(
     number: int, at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +159,7 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
         checkpoint, "save_checkpoint", lambda *args: saved.append(args) or save(*args)
     )
     with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, 60))
+        hooked(patch, send(signal.SIGINT, AMID[-2]))
         with pytest.raises(KeyboardInterrupt):
             train(RUNS, store, PROFILE, OPTIONS)
     path, stack, state, log, pinned = saved[-1]
@@ -178,8 +184,8 @@ def test_loaded_tensors_are_aligned_like_fresh_ones(
 
 
 EVALUATED = [
-    small.run("lvae"),
-    small.run("vae"),
+    small.run("lvae", 2),
+    small.run("vae", 2),
     small.run("vae", 2, batch_norm=False),
     small.run("lvae", 2, shared=False, head_batch_norm=False),
 ]
@@ -226,7 +232,7 @@ def test_evaluating_without_weights_names_the_file(store: Store) -> None:
 
 def test_evaluating_weights_of_another_configuration_is_refused(store: Store) -> None:
     train(RUNS[1:], store, PROFILE, OPTIONS)
-    other = small.run("lvae", 1, scored=(1, 2), optim={"lr": 0.5})
+    other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     path = weights_path(store.folder(PROFILE), RUNS[1])
     weights.save_weights(path, other, weights.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
@@ -264,7 +270,7 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(
     path = path.rename(path.with_name(name))
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [(EPOCHS * BLOCKS - 1) * BLOCK]
+    assert steps == [EPOCHS * STEPS - BLOCK]
     assert checkpoints(store) == []
     for run in RUNS:
         assert_same(store, whole, run)

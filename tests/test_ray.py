@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import small
 from fixture_data import refused
 
 from repro.errors import MachineError
@@ -23,6 +22,7 @@ cluster = pytest.importorskip(
     "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
 )
 from ray_tasks import (  # noqa: E402 - it needs Ray too
+    EPOCH,
     IDS,
     OPTIONS,
     PROFILE,
@@ -39,6 +39,7 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
 from repro.machine.ray import nodes  # noqa: E402
 
 pytestmark = pytest.mark.slow
+ALONE = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def address() -> Iterator[str]:
         patch.setenv("RAY_TMPDIR", folder)
         two = Cluster()
         for _ in range(2):
-            two.add_node(num_cpus=1, object_store_memory=nodes.OBJECT_BYTES)
+            two.add_node(num_cpus=1, object_store_memory=nodes.OBJECT_BYTES, **ALONE)
         yield two.address
         two.shutdown()
 
@@ -89,7 +90,7 @@ def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
 def disturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> SimpleNamespace:
     """One stack's worker was killed once, in its second epoch; the other's every time."""
     store = Store(tmp_path_factory.mktemp("disturbed"))
-    arrange(store, WIDE, "deaths", 60)
+    arrange(store, WIDE, "deaths", EPOCH + 8)
     arrange(store, SINGLE, "deaths", 30, 1, 1, 1)
     with pytest.MonkeyPatch.context() as patch:
         in_place(patch)
@@ -107,7 +108,7 @@ def test_a_killed_worker_s_stack_is_retried_to_the_same_records(
 
 
 def test_the_retry_goes_on_from_the_checkpoint(disturbed: SimpleNamespace) -> None:
-    assert steps(disturbed.store, WIDE) == [59, STEPS - 2 * small.BLOCK]
+    assert steps(disturbed.store, WIDE) == [EPOCH + 7, STEPS - EPOCH]
 
 
 def test_a_worker_that_always_dies_fails_its_stack_alone(disturbed: SimpleNamespace) -> None:

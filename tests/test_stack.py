@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -77,11 +78,16 @@ def lane_of(stack: Stack, state: State, log: Log, k: int) -> Trained:
     return Trained(stack.lane(state.params, k).params, bounds)
 
 
-def same(ours: Trained, alone: Trained) -> None:
-    assert ours.params.keys() == alone.params.keys()
-    for name, p in alone.params.items():
+def same(ours: Trained, expected: Trained) -> None:
+    assert ours.params.keys() == expected.params.keys()
+    for name, p in expected.params.items():
         torch.testing.assert_close(ours.params[name], p, rtol=1e-9, atol=1e-12, msg=name)
-    assert ours.bounds == pytest.approx(alone.bounds, rel=1e-9)
+    assert ours.bounds == pytest.approx(expected.bounds, rel=1e-9)
+
+
+@functools.cache
+def alone(run: Run) -> Trained:
+    return trained((run,))[0]
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
@@ -89,14 +95,14 @@ def same(ours: Trained, alone: Trained) -> None:
 def test_a_lane_trains_as_it_would_alone(family: str, lanes: Any) -> None:
     runs = lanes(family)
     for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, trained((run,))[0])
+        same(ours, alone(run))
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
 def test_the_order_of_lanes_does_not_matter(family: str) -> None:
     runs = three(family)
     first = dict(zip(runs, trained(runs), strict=True))
-    for order in permutations(runs):
+    for order in list(permutations(runs))[1:]:
         for run, ours in zip(order, trained(order), strict=True):
             same(ours, first[run])
 
@@ -105,7 +111,7 @@ def test_the_order_of_lanes_does_not_matter(family: str) -> None:
 def test_variants_of_the_lvae_share_stacks_too(fields: dict[str, Any]) -> None:
     runs = of_lane("lvae", 3, 1, **fields), of_lane("lvae", 2, 2, **fields)
     for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, trained((run,))[0])
+        same(ours, alone(run))
 
 
 def of_other_data_and_heads(family: str) -> tuple[Run, ...]:
@@ -122,7 +128,7 @@ def of_other_data_and_heads(family: str) -> tuple[Run, ...]:
 def test_lanes_of_other_data_and_heads_train_as_they_would_alone() -> None:
     runs = of_other_data_and_heads("lvae")
     for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, trained((run,))[0])
+        same(ours, alone(run))
 
 
 @pytest.mark.parametrize("lanes", [three, ragged, mixed])
@@ -151,7 +157,7 @@ def test_a_lane_of_nan_disturbs_nobody(lanes: Any, poisoned: int) -> None:
     assert together[poisoned].bounds == []
     for k, run in enumerate(runs):
         if k != poisoned:
-            same(together[k], trained((run,))[0])
+            same(together[k], alone(run))
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])

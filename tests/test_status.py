@@ -14,15 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small
 import trainee
 from fixture_data import refused
 from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
-from small_training import OPTIONS, PROFILE, RUNS, assert_same, hooked, interrupted, strays
+from small_training import (
+    OPTIONS,
+    PROFILE,
+    RUNS,
+    STEPS,
+    assert_same,
+    hooked,
+    interrupted,
+    strays,
+)
+from writer import Writer
 
 from repro.errors import RecordError
 from repro.machine.local import train
 from repro.store import Store, status
-from repro.store.places import ROOT
 from repro.store.status import Process, Status, StatusFile
 
 IDS = tuple(r.id for r in RUNS)
@@ -59,7 +69,7 @@ def test_a_stopped_stack_says_where_its_checkpoint_stands(
 ) -> None:
     interrupted(store, RUNS, monkeypatch)
     (left,) = status.read_all(store.folder(PROFILE))
-    assert (left.doing, left.saved) == ("stopped", 0.5)
+    assert (left.doing, left.saved) == ("stopped", small.BLOCK / STEPS)
 
 
 def test_the_next_training_clears_away_what_a_killed_one_left(store: Store) -> None:
@@ -134,9 +144,8 @@ def test_an_impossible_status_is_a_record_error(tmp_path: Path, change: dict[str
 
 
 def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path: Path) -> None:
-    command = [sys.executable, trainee.__file__, str(tmp_path), "40"]
-    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    code, said = Writer(lambda: trainee.train_all(Store(tmp_path), 40)).ended()
+    assert code == -signal.SIGKILL, said
     (left,) = status.read_all(tmp_path / trainee.PROFILE)
     assert left.doing != "stopped"
     assert left.state(time.time()) == "stopped"

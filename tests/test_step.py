@@ -214,21 +214,6 @@ def test_the_same_steps_give_the_same_bits() -> None:
     assert all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0])
 
 
-@pytest.mark.slow
-def test_ten_compiled_steps_are_ten_eager_ones() -> None:
-    """A ragged stack of the LVAE is compiled in `test_real.py`."""
-    ends = []
-    for engine in ("eager", "compiled"):
-        stack, state, feed = prepared(small.run("vae", 1, batch_norm=False))
-        step = step_function(stack, engine)
-        for batch in batches(feed, 10):
-            step(state, batch)
-        ends.append(state)
-    for name, p in ends[0].params.items():
-        torch.testing.assert_close(ends[1].params[name], p, rtol=1e-9, atol=1e-11)
-    torch.testing.assert_close(ends[1].sums, ends[0].sums)
-
-
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("family", ["vae", "lvae"])

@@ -58,25 +58,30 @@ class Loop:
         return small.score(self.runs[k], float(-epoch))
 
 
+def short(**fields: Any) -> Run:
+    """Of one layer: the loop knows no more of a model."""
+    return small.run(depth=1, **fields)
+
+
 class Stopped(Exception):  # noqa: N818 - a way to stop, not an error
     pass
 
 
 def test_every_epoch_takes_all_its_steps() -> None:
-    loop = Loop((small.run(epochs=3),))
+    loop = Loop((short(epochs=3),))
     loop.go()
     assert len(loop.steps) == 3 * small.STEPS == float(loop.state.t)
 
 
 def test_beta_rises_by_epoch_not_by_minibatch() -> None:
-    loop = Loop((small.run(epochs=4, warmup=2),))
+    loop = Loop((short(epochs=4, warmup=2),))
     loop.go()
     betas = [float(b.beta) for b in loop.steps]
     assert betas == [b for b in (0.0, 0.5, 1.0, 1.0) for _ in range(small.STEPS)]
 
 
 def test_the_curve_has_a_row_an_epoch_with_its_beta_and_rate() -> None:
-    loop = Loop((small.run(epochs=3, warmup=2),))
+    loop = Loop((short(epochs=3, warmup=2),))
     loop.go()
     rows = loop.log.lanes[0].rows
     assert [(r["epoch"], r["beta"], r["lr"]) for r in rows] == [
@@ -87,7 +92,7 @@ def test_the_curve_has_a_row_an_epoch_with_its_beta_and_rate() -> None:
 
 
 def test_running_bound_is_the_mean_over_the_epoch_s_steps() -> None:
-    loop = Loop((small.run(epochs=2),))
+    loop = Loop((short(epochs=2),))
     bounds: list[float] = []
 
     def step(state: State, batch: Minibatch) -> None:
@@ -102,15 +107,13 @@ def test_running_bound_is_the_mean_over_the_epoch_s_steps() -> None:
 
 
 def test_lanes_are_scored_at_the_evaluation_epochs_alone() -> None:
-    loop = Loop(
-        (small.run(epochs=5, scored=(1, 3, 5)), small.run(epochs=5, scored=(1, 3, 5), seed=2))
-    )
+    loop = Loop((short(epochs=5, scored=(1, 3, 5)), short(epochs=5, scored=(1, 3, 5), seed=2)))
     loop.go()
     assert loop.scored == [(k, epoch) for epoch in (1, 3, 5) for k in (0, 1)]
 
 
 def test_scores_stand_in_the_row_of_their_epoch() -> None:
-    loop = Loop((small.run(epochs=3, scored=(2, 3)),))
+    loop = Loop((short(epochs=3, scored=(2, 3)),))
     loop.go()
     assert [row["L1_train"] for row in loop.log.lanes[0].rows] == [None, -2, -3]
     assert [row["L1_test"] for row in loop.log.lanes[0].rows] == [None, -2, -3]
@@ -131,12 +134,12 @@ def test_layers_of_the_curve_sum_the_units_of_each() -> None:
 
 
 def test_the_last_scores_are_returned() -> None:
-    loop = Loop((small.run(epochs=3, scored=(1, 3)), small.run(epochs=3, scored=(1, 3), seed=2)))
+    loop = Loop((short(epochs=3, scored=(1, 3)), short(epochs=3, scored=(1, 3), seed=2)))
     assert {k: s.L1_train for k, s in loop.go().items()} == {0: -3, 1: -3}
 
 
 def test_scoring_does_not_change_training() -> None:
-    often, once = Loop((small.run(epochs=3, scored=(1, 2, 3)),)), Loop((small.run(epochs=3),))
+    often, once = Loop((short(epochs=3, scored=(1, 2, 3)),)), Loop((short(epochs=3),))
     often.go()
     once.go()
     for name, p in once.state.params.items():
@@ -144,17 +147,25 @@ def test_scoring_does_not_change_training() -> None:
 
 
 def test_the_place_is_consistent_after_every_block() -> None:
-    loop = Loop((small.run(epochs=1),), small.grey(LONG))
+    loop = Loop((short(epochs=1),), small.grey(LONG))
     places: list[tuple[int, int, float]] = []
     loop.go(after_block=lambda: places.append((loop.log.epoch, loop.log.step, float(loop.state.t))))
     assert places == [(0, BLOCK, BLOCK), (0, 31, 31), (1, 0, 31)]
 
 
+@pytest.fixture(scope="module")
+def whole() -> Loop:
+    """Two epochs of two blocks each, uninterrupted."""
+    loop = Loop((short(epochs=2),), small.grey(LONG))
+    loop.go()
+    return loop
+
+
 @pytest.mark.parametrize("calls", range(1, 7))
-def test_training_stopped_after_any_block_continues_to_the_same_end(calls: int) -> None:
-    run = small.run(epochs=2)
-    whole, broken = Loop((run,), small.grey(LONG)), Loop((run,), small.grey(LONG))
-    left = calls
+def test_training_stopped_after_any_block_continues_to_the_same_end(
+    calls: int, whole: Loop
+) -> None:
+    broken, left = Loop(whole.runs, small.grey(LONG)), calls
 
     def stop() -> None:
         nonlocal left
@@ -162,7 +173,6 @@ def test_training_stopped_after_any_block_continues_to_the_same_end(calls: int) 
         if not left:
             raise Stopped
 
-    whole.go()
     with pytest.raises(Stopped):
         broken.go(after_block=stop)
     assert broken.go().keys() == {0}
@@ -185,7 +195,7 @@ def poison_before(loop: Loop, lane: int, step: int) -> None:
 
 @pytest.mark.parametrize(("step", "epoch"), [(0, 1), (small.STEPS, 2), (3 * small.STEPS - 1, 3)])
 def test_a_diverged_lane_is_noted_with_its_epoch(step: int, epoch: int) -> None:
-    loop = Loop((small.run(epochs=3), small.run(epochs=3, seed=2)))
+    loop = Loop((short(epochs=3), short(epochs=3, seed=2)))
     poison_before(loop, 1, step)
     loop.go()
     assert [lane.diverged_at for lane in loop.log.lanes] == [None, epoch]
@@ -193,28 +203,28 @@ def test_a_diverged_lane_is_noted_with_its_epoch(step: int, epoch: int) -> None:
 
 
 def test_a_diverged_lane_is_frozen() -> None:
-    loop = Loop((small.run(epochs=2), small.run(epochs=2, seed=2)))
+    loop = Loop((short(epochs=2), short(epochs=2, seed=2)))
     poison_before(loop, 1, 0)
     loop.go()
     assert loop.state.alive.tolist() == [True, False]
 
 
 def test_a_diverged_lane_is_not_scored() -> None:
-    loop = Loop((small.run(epochs=2, scored=(1, 2)), small.run(epochs=2, scored=(1, 2), seed=2)))
+    loop = Loop((short(epochs=2, scored=(1, 2)), short(epochs=2, scored=(1, 2), seed=2)))
     poison_before(loop, 1, small.STEPS)
     assert loop.go().keys() == {0}
     assert loop.scored == [(0, 1), (1, 1), (0, 2)]
 
 
 def test_a_lane_that_diverges_after_it_was_scored_has_no_last_score() -> None:
-    loop = Loop((small.run(epochs=4, scored=(1, 4)),))
+    loop = Loop((short(epochs=4, scored=(1, 4)),))
     poison_before(loop, 0, 2 * small.STEPS)
     assert loop.go() == {}
     assert loop.log.lanes[0].diverged_at == 3
 
 
 def test_training_ends_when_every_lane_has_diverged() -> None:
-    loop = Loop((small.run(epochs=4),))
+    loop = Loop((short(epochs=4),))
     poison_before(loop, 0, 0)
     loop.go()
     assert len(loop.steps) == small.STEPS
@@ -222,14 +232,14 @@ def test_training_ends_when_every_lane_has_diverged() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf])
 def test_a_lane_whose_score_is_not_finite_has_diverged(bad: float) -> None:
-    loop = Loop((small.run(epochs=2, scored=(1, 2)), small.run(epochs=2, scored=(1, 2), seed=2)))
+    loop = Loop((short(epochs=2, scored=(1, 2)), short(epochs=2, scored=(1, 2), seed=2)))
     score: Any = lambda k, epoch: small.score(loop.runs[k], bad if k else -1.0)  # noqa: E731
     assert loop.go(score).keys() == {0}
     assert [lane.diverged_at for lane in loop.log.lanes] == [None, 1]
 
 
 def test_a_learning_rate_out_of_all_proportion_is_noted_not_raised() -> None:
-    runs = small.run(seed=1), small.run(seed=2, batch_norm=False, optim={"lr": 1e30})
+    runs = short(seed=1), short(seed=2, batch_norm=False, optim={"lr": 1e30})
     loop = Loop(runs)
     loop.go()
     assert loop.log.lanes[0].diverged_at is None
