@@ -113,30 +113,6 @@ def test_damaged_data_exits_3(tmp_path, capsys):
     assert "train-images-idx3-ubyte.gz" in one_line(capsys)
 
 
-READERS = """
-import json, sys
-from repro.cli import run
-for command in json.loads(sys.argv[1]):
-    if (code := run(command)) or "torch" in sys.modules:
-        sys.exit(f"{command}: exit {code}, or torch imported")
-"""
-
-
-def test_readers_do_not_import_torch_and_print_no_colour_into_a_pipe(tmp_path):
-    fixture_store.build(tmp_path, "quick")
-    here = ["--store", str(tmp_path), "--profile", "quick"]
-    commands = [[name, *here] for name in ("list", "status", "check")]
-    commands += [["show", LVAE, *here], ["tables", *here, "--out", str(tmp_path / "tables")]]
-    commands += [["data", "status", "mnist"], ["train", "--help"]]
-    done = subprocess.run(
-        [sys.executable, "-c", READERS, json.dumps(commands)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert LVAE in done.stdout
-    assert "\x1b" not in done.stdout
-
-
 def test_errors_go_to_stderr_and_json_to_stdout(tmp_path, capsys):
     fixture_store.build(tmp_path, "quick")
     assert run(["show", LVAE, "--json", "--store", str(tmp_path)]) == 0

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
+import fixture_store
 import ladder_small
 import numpy as np
 import pandas as pd
 import pytest
 import small
-from commands import one_line
+from commands import one_line, quick_run
 from fixture_disk import read_only
-from small_training import OPTIONS
 
 from repro.api import Annealed, Scores, TrainedHierarchy
 from repro.cli import run
-from repro.machine.local import train
 from repro.store import Store
 from repro.store.places import NAMED
 
@@ -253,19 +253,23 @@ def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
         scored(images, trained.id, capsys, "--binarise")
 
 
-def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, images, capsys):
+@pytest.fixture
+def published(trainings):
+    """A Run with its weights in `results/` alone."""
+    found = small.run("lvae", 3, seed=2)
+    shutil.copytree(trainings(found), NAMED["results"])
+    return found
+
+
+def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, published, images, capsys):
     """Its own profile is not the fullest of `runs/`; another Run is in `results/` alone."""
-    train([small.run("lvae", 2)], Store(NAMED["runs"]), "quick", OPTIONS)
-    published = small.run("lvae", 3, seed=2)
-    train([published], Store(NAMED["results"]), PROFILE, OPTIONS)
+    fixture_store.write(Store(NAMED["runs"]), "quick", quick_run())
     for wanted in (trained, published):
         told = scored(images, wanted.id, capsys, "--binarise")
         assert (told["run"], told["profile"]) == (wanted.id, PROFILE)
 
 
-def test_what_a_store_lacks_is_not_looked_for_in_another(trained, images, capsys):
-    published = small.run("lvae", 3, seed=2)
-    train([published], Store(NAMED["results"]), PROFILE, OPTIONS)
+def test_what_a_store_lacks_is_not_looked_for_in_another(trained, published, images, capsys):
     capsys.readouterr()
     assert run(["score", str(images), "--run", published.id, "--store", "runs"]) == 3
     assert f"no record of {published.id}" in one_line(capsys)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +32,7 @@ from matplotlib.text import Text
 
 from repro.errors import UsageError
 from repro.plan.experiments.grid import VARIANTS
-from repro.show import gallery, scripts
+from repro.show import scripts
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -160,53 +157,20 @@ def test_a_saved_pdf_holds_no_date(quick_store: Store, tmp_path: Path) -> None:
     assert b"CreationDate" not in content
 
 
-def test_render_all_draws_in_seconds_what_there_is_enough_for(
-    quick_store: Store, tmp_path: Path
-) -> None:
-    start = time.process_time()
-    written = gallery.render_all(quick_store, "quick", tmp_path)
-    assert time.process_time() - start < 20
-    kept = [name for name in NAMES if name not in ("figure3", "figure7", "figure8")]  # one depth
-    expected = [f"{name}{suffix}" for name in kept for suffix in (".png", ".pdf")]
-    assert [p.name for p in written] == expected
-
-
-def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "figures" / "figure5.py"), *arguments],
-        capture_output=True, text=True, env=environment,
-    )  # fmt: skip
-
-
-def test_a_script_runs_on_its_own(quick_store: Store, tmp_path: Path) -> None:
-    done = run_script(
-        "--store", str(quick_store.root), "--profile", "quick", "--out", str(tmp_path)
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure5.pdf", "figure5.png"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(("--store", "nowhere"), 3), (("--store", ".", "--profile", "fast"), 2)],
 )
 def test_a_script_ends_with_one_line_and_the_exit_code(
-    arguments: tuple[str, ...], code: int
+    arguments: tuple[str, ...],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = run_script(*arguments)
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
-
-
-def test_rendering_never_loads_torch(quick_store: Store, tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib; sys.path[:0] = sys.argv[1:2]; from repro.show import gallery;"
-        " from repro.store import Store; gallery.render_all(Store(pathlib.Path(sys.argv[2])),"
-        " 'quick', pathlib.Path(sys.argv[3])); print('torch' in sys.modules)"
-    )
-    folders = (str(ROOT), str(quick_store.root), str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True)
-    assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
+    script = ROOT / "figures" / "figure5.py"
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    assert style.main(scripts.load("figures", "figure5").draw, str(script)) == code
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_caption_lines_keep_an_equation_together() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -17,7 +15,6 @@ from fixture_report import fail, printed, undrawn, written
 from repro.cli import report as reporting
 from repro.cli import run
 from repro.plan.profiles import profile, run_of, runs
-from repro.store.places import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -235,16 +232,3 @@ def test_a_damaged_record_is_one_line(full, capsys):
     (full.folder("quick", LVAE) / "final.json").write_text("{ not json")
     assert run(["report", "--store", str(full.root)]) == 3
     assert "final.json" in one_line(capsys)
-
-
-def test_reporting_never_loads_torch(full, tmp_path):
-    code = (
-        "import sys; from repro.cli import run;"
-        " code = run(['report', '--store', sys.argv[1], '--out', sys.argv[2]]);"
-        " print(code, 'torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(full.root), str(tmp_path / "page.html")],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1:] == ["0 False"], done.stderr

@@ -76,7 +76,7 @@ def site(clone: Path) -> Path:
 def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder elsewhere that holds a copy of `results/`, and images."""
     folder = tmp_path_factory.mktemp("away")
-    for name in ("quick", f"reduced/{LVAE}", "weights"):
+    for name in (f"quick/{LVAE}", f"reduced/{LVAE}", "weights"):
         shutil.copytree(ROOT / "results" / name, folder / "published" / name)
     np.save(folder / "images.npy", np.eye(784, dtype=np.uint8)[:3])
     return folder
