@@ -20,8 +20,8 @@ from small_training import EPOCHS, PROFILE, RUNS, STEPS, assert_same, hooked, st
 
 from repro import cli
 from repro.errors import MachineError
-from repro.machine import training
 from repro.machine.local import train
+from repro.machine.saved import recording
 from repro.machine.work import Options
 from repro.plan.profiles import profile, runs
 from repro.show import style
@@ -65,14 +65,14 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
 def test_a_record_that_does_not_fit_is_written_later(
     disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, real = Store(disk.root), training.record_lane
+    store, real = Store(disk.root), recording.record_lane
 
     def record(*args: Any) -> None:
         with disk.full():
             real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "record_lane", record)
+        patch.setattr(recording, "record_lane", record)
         with refused(MachineError, str(disk.root), RUNS[0].id, "cannot write", disk.remedy):
             train(RUNS, store, PROFILE, OPTIONS)
     assert (strays(store), store.records(PROFILE)) == ([], [])

@@ -14,7 +14,7 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
 from repro.errors import MachineError, UsageError
-from repro.machine import local, training
+from repro.machine import local, saved
 from repro.machine.local import train
 from repro.machine.saved import checkpoint, stopping
 from repro.machine.saved.checkpoint import load_checkpoint, save_checkpoint
@@ -103,14 +103,14 @@ def test_too_few_images_for_a_minibatch_are_refused(store: Store) -> None:
 
 def recording(monkeypatch: pytest.MonkeyPatch, then: Any) -> list[str]:
     """Call `then` after each record of this test; returns the ids recorded."""
-    real, done = training.record_lane, []
+    real, done = saved.recording.record_lane, []
 
     def record(*args: Any) -> None:
         real(*args)
         done.append(args[2].id)
         then()
 
-    monkeypatch.setattr(training, "record_lane", record)
+    monkeypatch.setattr(saved.recording, "record_lane", record)
     return done
 
 

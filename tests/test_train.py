@@ -239,7 +239,7 @@ def test_a_lane_whose_score_is_not_finite_has_diverged(bad: float) -> None:
 
 
 def test_a_learning_rate_out_of_all_proportion_is_noted_not_raised() -> None:
-    runs = short(seed=1), short(seed=2, batch_norm=False, optim={"lr": 1e30})
+    runs = small.run(seed=1), small.run(seed=2, batch_norm=False, optim={"lr": 1e30})
     loop = Loop(runs)
     loop.go()
     assert loop.log.lanes[0].diverged_at is None
