@@ -142,6 +142,22 @@ def entry(lanes: int, threads: int, ours: list[float], theirs: list[float]) -> d
             "threads": threads, "operations": {"step": step}}  # fmt: skip
 
 
+def record(place: dict[str, Any], other: str, repeats: int, arms: list[Any]) -> dict[str, Any]:
+    """What the report reads; `place`: `environment` here; `other`: the other checkout's commit."""
+    reference = f"commit {other[:7]}"
+    return {
+        **{key: place[key] for key in ("device", "commit", "dirty")},
+        "torch": place["versions"]["torch"],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threads": None,
+        "precision": "float32",
+        "reference": reference,
+        "method": f"`python benchmarks/against.py`: medians of {repeats} turns of {STEPS}"
+        f" steps, minibatches included, taken alternately with those of {reference}.",
+        "arms": arms,
+    }
+
+
 def main() -> int:
     """The command line of this script; the exit status."""
     parser = argparse.ArgumentParser(description="Time a step beside that of another checkout.")
@@ -161,17 +177,7 @@ def main() -> int:
         ours, theirs = turns((ROOT, other), lanes, threads, args.repeats)
         arms.append(entry(lanes, threads, ours, theirs))
         print(json.dumps(arms[-1]["operations"]["step"]), file=sys.stderr, flush=True)
-    reference = f"commit {(commit(other)[0] or 'unknown')[:7]}"
-    content = {
-        **{key: place[key] for key in ("device", "torch", "commit", "dirty")},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threads": None,
-        "precision": "float32",
-        "reference": reference,
-        "method": f"`python benchmarks/against.py`: medians of {args.repeats} turns of {STEPS}"
-        f" steps, minibatches included, taken alternately with those of {reference}.",
-        "arms": arms,
-    }
+    content = record(place, commit(other)[0] or "unknown", args.repeats, arms)
     print(json.dumps(content, indent=1))
     return 0
 

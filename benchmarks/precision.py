@@ -4,7 +4,8 @@
 norm at profile `reduced` with seeds 1 to 3, each three times: with rounded products (bfloat16 on a
 CPU, TF32 on CUDA), in float32, and in float32 with the same sums in another order. The last shows
 what rounding alone does to a training. Like `repro train` it continues what was interrupted; about
-two hours on two cores, more where bfloat16 is emulated.
+two hours on two cores, more where bfloat16 is emulated. Two variants may train side by side, each
+in a process with `--variants`; a last call without it compares them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from repro.errors import ReproError
+from repro.errors import ReproError, UsageError
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.profiles import profile, run_of
 from repro.plan.run import Run
@@ -74,10 +77,12 @@ def runs_of(variant: str, name: str, seeds: int) -> list[Run]:
     return [run_of(cell, profile(name), seed) for seed in range(1, seeds + 1)]
 
 
-def compared(folder: Path, name: str, seeds: int) -> list[Difference]:
+def compared(
+    folder: Path, name: str, seeds: int, variants: Sequence[str] = VARIANTS
+) -> list[Difference]:
     """From the records of all trainings. Raises RecordError where one is missing."""
     found = []
-    for variant in VARIANTS:
+    for variant in variants:
         ids = [run.id for run in runs_of(variant, name, seeds)]
         finals = {t: [Store(folder / t).record(name, i).final for i in ids] for t in TRAININGS}
         for metric in METRICS:
@@ -86,7 +91,27 @@ def compared(folder: Path, name: str, seeds: int) -> list[Difference]:
     return found
 
 
-def train(folder: Path, name: str, seeds: int, data_dir: Path | None) -> dict[str, Any]:
+def commits(folder: Path, name: str, seeds: int) -> dict[str, dict[str, str]]:
+    """Of which commit each training of each Run is."""
+    ids = [run.id for variant in VARIANTS for run in runs_of(variant, name, seeds)]
+    stores = {training: Store(folder / training) for training in TRAININGS}
+    return {t: {i: s.record(name, i).env["commit"] for i in ids} for t, s in stores.items()}
+
+
+def adopt(known: Path, folder: Path, runs: Sequence[Run], name: str) -> None:
+    """Take float32 records that a store has of these Runs, so that they are not trained again."""
+    for run in runs:
+        record = Store(known).find(name, run.id)
+        place = Store(folder / FLOAT32).folder(name, run.id)
+        if record and record.run == run and not place.exists():
+            if (how := record.env.get("precision", FLOAT32)) != FLOAT32:
+                raise UsageError(f"{record.folder}: trained in {how}: leave --known out")
+            shutil.copytree(record.folder, place)
+
+
+def train(
+    folder: Path, name: str, seeds: int, data_dir: Path | None, variants: Sequence[str] = VARIANTS
+) -> dict[str, Any]:
     """Train what is missing; says how products were rounded, and where."""
     import torch
 
@@ -96,21 +121,25 @@ def train(folder: Path, name: str, seeds: int, data_dir: Path | None) -> dict[st
     here = device.here()
     rounded = precision.TF32 if here.type == "cuda" else precision.BFLOAT16
     usual = local.Options(data_dir, precision=precision.FLOAT32)
-    other = {"lanes": 1} if here.type == "cuda" else {"threads": 1}
+    threads = torch.get_num_threads()
+    other = {"lanes": 1} if here.type == "cuda" else {"threads": 2 if threads == 1 else 1}
     options = {
         ROUNDED: replace(usual, precision=rounded, emulate=True),
         FLOAT32: usual,
         AGAIN: replace(usual, **other),
     }
-    threads = torch.get_num_threads()
-    if threads == 1 and here.type == "cpu":
-        options[AGAIN] = replace(usual, lanes=1)
-    for variant in VARIANTS:
+    for variant in variants:
         for training, chosen in options.items():
             torch.set_num_threads(threads)
             local.train(runs_of(variant, name, seeds), Store(folder / training), name, chosen)
     emulated = not precision.multiplies_in_bfloat16(here) and rounded == precision.BFLOAT16
-    return {**environment(here), "rounded": rounded, "emulated": emulated}
+    place = environment(here)
+    return {
+        **place,
+        "torch": place["versions"]["torch"],
+        "rounded": rounded,
+        "emulated": emulated,
+    }
 
 
 def main() -> int:
@@ -120,17 +149,27 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "precision")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--known", type=Path, help="a store whose float32 records are taken over")
     args = parser.parse_args()
+    asked = (profile(args.profile).name, args.seeds)
     try:
-        where = train(args.out, profile(args.profile).name, args.seeds, args.data_dir)
-        found = compared(args.out, args.profile, args.seeds)
+        if args.known:
+            runs = [run for v in args.variants for run in runs_of(v, *asked)]
+            adopt(args.known, args.out, runs, args.profile)
+        where = train(args.out, *asked, args.data_dir, args.variants)
+        found = compared(args.out, *asked, args.variants)
+        whole = set(args.variants) == set(VARIANTS)
+        trained = commits(args.out, *asked) if whole else {}
     except ReproError as e:
         print(f"error: {e}", file=sys.stderr)
         return e.code
     for d in found:
         print(d)
+    if not whole:
+        return 0
     differences = [{**asdict(d), "inside": d.inside} for d in found]
-    content = {**where, "profile": args.profile, "differences": differences}
+    content = {**where, "profile": args.profile, "commits": trained, "differences": differences}
     (args.out / "precision.json").write_text(json.dumps(content, indent=1) + "\n")
     return 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import fixture_store
 import pytest
 import small
 
+from repro.errors import UsageError
 from repro.plan.profiles import find_run
 from repro.plan.profiles import profile as find_profile
+from repro.plan.run import Data
+from repro.show.report import rounding
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -61,9 +66,39 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     tiny = lambda v, _, n: [small.run(family[v], 1, seed) for seed in range(1, n + 1)]  # noqa: E731
     monkeypatch.setattr(precision, "runs_of", tiny)
     arguments = ["precision", "--profile", "smoke", "--seeds", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--variants", "vae"])
+    assert precision.main() == 0
+    assert not (tmp_path / "precision.json").exists(), "half of the comparison"
+    assert capsys.readouterr().out.count("rounded - float32") == 3
     monkeypatch.setattr(sys, "argv", arguments)
     assert precision.main() == 0
     content = json.loads((tmp_path / "precision.json").read_text())
     assert (content["rounded"], content["profile"]) == ("bfloat16", "smoke")
+    shutil.copytree(tmp_path, tmp_path / "bench", ignore=lambda *_: precision.TRAININGS)
+    (read,) = rounding.read(Store(tmp_path))
+    assert len(read.shifts) == 6
     assert len(content["differences"]) == capsys.readouterr().out.count("rounded - float32") == 6
     assert all(d["mean"] != 0 for d in content["differences"])
+    assert {t: len(runs) for t, runs in content["commits"].items()} == dict.fromkeys(
+        precision.TRAININGS, 4
+    )
+
+
+def test_float32_records_of_a_store_are_taken_over_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = precision.runs_of("vae", "quick", 2)
+    known, place = Store(tmp_path / "known"), Store(tmp_path / "out" / precision.FLOAT32)
+    fixture_store.write(known, "quick", one)
+    precision.adopt(known.root, tmp_path / "out", [one, two], "quick")
+    assert [place.has("quick", run.id) for run in (one, two)] == [True, False]
+    assert place.record("quick", one.id).final == known.record("quick", one.id).final
+    other = replace(two, data=Data(test_seed=5))
+    fixture_store.write(known, "quick", other)
+    precision.adopt(known.root, tmp_path / "out", [two], "quick")
+    assert not place.has("quick", two.id), "its configuration is another"
+    rounded = {**fixture_store.environment(), "precision": "bfloat16"}
+    monkeypatch.setattr(fixture_store, "environment", lambda: rounded)
+    fixture_store.write(known, "quick", two)
+    with pytest.raises(UsageError, match="trained in bfloat16: leave --known out"):
+        precision.adopt(known.root, tmp_path / "out", [two], "quick")

@@ -1,0 +1,52 @@
+"""A step timed beside that of another checkout: what is saved, and that the report reads it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.show.report import throughput
+from repro.store.places import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+against: Any = importlib.import_module("against")
+PLACE = {"device": "a CPU", "commit": "1" * 40, "dirty": False, "versions": {"torch": "2.13.0"}}
+
+
+def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> None:
+    ours, theirs = [10.0, 12.0, 20.0], [20.0, 20.0, 10.0]
+    arms = [against.entry(4, 2, ours, theirs)]
+    saved = tmp_path / "against.json"
+    saved.write_text(json.dumps(against.record(PLACE, "2" * 40, 3, arms)))
+    bench = throughput.read(saved, saved.name)
+    assert (bench.torch, bench.reference) == ("2.13.0", "commit 2222222")
+    (arm,) = bench.arms
+    assert arm.milliseconds == pytest.approx(12)
+    assert arm.ratio_to_reference == pytest.approx(0.6)
+    assert arm.images == pytest.approx(4 * 256 / 0.012)
+
+
+def test_both_checkouts_take_turns_and_the_first_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = "print('ready', flush=True)\nfor i, _ in enumerate(open(0)): print({} + i, flush=True)"
+    one, two = tmp_path / "one", tmp_path / "two"
+    for place, first in ((one, 0), (two, 100)):
+        place.mkdir()
+        (place / "work.py").write_text(script.format(first))
+    monkeypatch.setattr(against, "__file__", "work.py")
+    assert against.turns((one, two), 1, 1, 2) == [[1.0, 2.0], [101.0, 102.0]]
+
+
+def test_a_checkout_that_fails_ends_the_comparison(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "work.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr(against, "__file__", "work.py")
+    with pytest.raises(SystemExit, match="a checkout's step failed"):
+        against.turns((tmp_path, tmp_path), 1, 1, 2)
