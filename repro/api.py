@@ -28,7 +28,7 @@ from repro.model.hierarchy import generate
 from repro.model.ladder_network import LadderNet, predict
 from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
-from repro.plan.run import Ladder, Run
+from repro.plan.run import Ladder, RealData, Run
 from repro.store import Record, open_store
 from repro.train.annealing import chains as ais
 from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Sandwich
@@ -140,8 +140,8 @@ class TrainedHierarchy:
     def _input(self, images: NDArray[Any]) -> Tensor:
         """[1, N, X] float32."""
         flat, array = flattened(images, self.pixels), array_of(images)
-        if self.run.hierarchy.observation == "gaussian":
-            self._refuse_other_units(array)
+        if isinstance(self.run.data, RealData):
+            self._refuse_other_units(array, self.run.data)
         elif not np.isin(flat, (0, 1)).all():
             raise UsageError(
                 f"images of {found(array)}, and {self.run.id} models binary ones:"
@@ -149,9 +149,8 @@ class TrainedHierarchy:
             )
         return torch.from_numpy(flat).unsqueeze(0).to(self._device)
 
-    def _refuse_other_units(self, array: NDArray[Any]) -> None:
+    def _refuse_other_units(self, array: NDArray[Any], data: RealData) -> None:
         """Integers are bytes or bits, which no density in these units is one of."""
-        data = self.run.data
         most = 1 if data.divide_by == "grey_scale" else BRIGHTEST
         if array.dtype.kind != "f" or array.min() < 0 or array.max() > most:
             raise UsageError(

@@ -62,7 +62,7 @@ def write(
 
 def arrays_of(run: Run) -> dict[str, Arrays]:
     """The arrays of an unremarkable record; none of a Ladder network."""
-    if run.data.labels:
+    if run.labels:
         return {}
     units = sum(run.hierarchy.latents)
     per_image = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}

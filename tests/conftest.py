@@ -99,7 +99,7 @@ def _tiny_images(run: Run) -> Callable[..., Any]:
     import ladder_small
     import small
 
-    return ladder_small.raw if run.data.labels else small.raw
+    return ladder_small.raw if run.labels else small.raw
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def write(store: Store, profile: str, run: Run, env: dict[str, Any], **changes: 
             float(last[f"C_{i}"]) if i in run.ladder.estimated else None
             for i in range(run.model.depth + 1)
         ],
-        "labels": run.data.labels,
+        "labels": run.labels,
     }
     return store.write(profile, run, env, {**final, **changes}, curve, arrays_of(run, rng))
 
@@ -69,7 +69,7 @@ def full_curve(run: Run, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def arrays_of(run: Run, rng: np.random.Generator) -> dict[str, Arrays]:
-    labels = run.data.labels or 0
+    labels = run.labels
     curves: Arrays = {"u": np.array([-2.0, 0.0, 2.0])}
     for i in run.ladder.estimated:
         z = np.linspace(-0.5, 1.5, 61) if i == 0 else np.linspace(-3, 3, 61)

@@ -62,7 +62,7 @@ def write(
 
     images: of per_image.npz, where they matter.
     """
-    if run.data.labels:
+    if run.labels:
         return fixture_ladder.write(store, profile, run, environment(), **changes)
     rng = generator(run)
     units = kl_units(run, rng)
@@ -83,7 +83,7 @@ def write(
 
 def diverge(store: Store, profile: str, run: Run, epoch: int) -> Record:
     """A record of a Run that met NaN in `epoch`: no metrics, a curve that ends before it."""
-    if run.data.labels:
+    if run.labels:
         return fixture_ladder.diverge(store, profile, run, environment(), epoch)
     metrics = ("L1_train", "L1_test", "L1_se", "LK_test", "LK_se", "LK_mc_error")
     final: dict[str, Any] = dict.fromkeys(metrics)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repro.data.images import Images as Raw
 from repro.model.ladder_network import Cost, LadderNet, cost, initial_value, parameters
-from repro.plan.run import Data, Evaluation, Ladder, Optim, Run, Schedule
+from repro.plan.run import Evaluation, LabelledData, Ladder, Optim, Run, Schedule
 from repro.train.score import Images
 
 SIZES = (19, 13, 7, 5)
@@ -130,7 +130,7 @@ def run(
     code = {"eps": 1e-8, "eps_form": "code", "clip_norm": None, "clip_value": None}
     return Run(
         variant="tiny",
-        data=Data(grey_scale=255, labels=labels, **data),
+        data=LabelledData(grey_scale=255, labels=labels, **data),
         model=ladder or model(),
         optim=Optim(**{"lr": 2e-3, "batch": BATCH, **code, **optim}),
         schedule=Schedule(epochs, steps_per_epoch=steps, **schedule),

@@ -14,7 +14,7 @@ from repro.model.families import MODELS
 from repro.model.hierarchy import Pass
 from repro.model.layers import Net, Params
 from repro.model.stack import Stack
-from repro.plan.run import Evaluation, Model, Optim, Run, Schedule
+from repro.plan.run import Evaluation, Model, Optim, Run, Schedule, kind_of_data
 from repro.train.evaluate import Noise
 from repro.train.minibatch import BLOCK
 from repro.train.score import EpochScore, Images
@@ -44,9 +44,11 @@ def run(
 ) -> Run:
     """A tiny Run, normalised unless `batch_norm=False`; `model`: fields of its Model."""
     sizes = {"latents": LATENTS[:depth], "widths": WIDTHS, "batch_norm": True}
+    net = Model(family=family, **{**sizes, **model})
     return Run(
         variant=f"tiny_{family}",
-        model=Model(family=family, **{**sizes, **model}),
+        data=kind_of_data(net)(),
+        model=net,
         optim=Optim(batch=BATCH, **optim),
         schedule=Schedule(epochs, warmup, steps),
         evaluation=Evaluation(scored or (epochs,), **{"importance_samples": 7, **evaluation}),

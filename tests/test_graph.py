@@ -36,7 +36,7 @@ RAGGED = (small.run("lvae"), small.run("lvae", 2))
 
 def prepared(runs: tuple[Run, ...], dtype: torch.dtype) -> tuple[Stack, State, Batches]:
     stack = Stack(runs)
-    if runs[0].data.labels:
+    if runs[0].labels:
         state = fresh(stack, ladder_small.SIZES[0], small.CPU, dtype)
         return stack, state, LadderFeed(stack, ladder_small.images(), dtype)
     state = fresh(stack, small.PIXELS, small.CPU, dtype)

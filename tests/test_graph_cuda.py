@@ -36,7 +36,7 @@ CUDA, STEPS = torch.device("cuda"), 10
 
 def prepared(runs: tuple[Run, ...], dtype: torch.dtype) -> tuple[Stack, State, Batches]:
     stack = Stack(runs)
-    if runs[0].data.labels:
+    if runs[0].labels:
         there = ladder_small.images()
         images = Images(there.train.to(CUDA), there.test, there.test_labels, there.train_labels)
         state = fresh(stack, ladder_small.SIZES[0], CUDA, dtype)

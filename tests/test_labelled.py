@@ -10,7 +10,7 @@ from fixture_data import refused
 
 from repro.data.labelled import Split, split
 from repro.errors import UsageError
-from repro.plan.run import Data
+from repro.plan.run import LabelledData
 
 N = 173
 CLASSES = (np.random.default_rng(1).permutation(N) % 10).astype(np.uint8)
@@ -18,7 +18,7 @@ ORDER = np.random.default_rng(2).permutation(N)
 
 
 def drawn(labels: int, **fields: Any) -> Split:
-    return split(Data(labels=labels, **fields), CLASSES, ORDER)
+    return split(LabelledData(labels=labels, **fields), CLASSES, ORDER)
 
 
 @pytest.mark.parametrize("labels", [10, 50, 170])
@@ -70,7 +70,7 @@ def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
     few = np.where(CLASSES == 7, 8, CLASSES).astype(np.uint8)
     few[0] = 7
     with refused(UsageError, "need 5 images of each class", "1 of class 7"):
-        split(Data(labels=50), few, ORDER)
+        split(LabelledData(labels=50), few, ORDER)
 
 
 def test_labels_that_the_classes_do_not_divide_are_refused() -> None:

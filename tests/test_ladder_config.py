@@ -13,7 +13,7 @@ from repro.plan.experiments import EXPERIMENTS, experiments_of
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
-from repro.plan.run import Data, Optim, Run
+from repro.plan.run import Data, LabelledData, Optim, Run
 
 PAPER = profile("paper")
 LADDERS = EXPERIMENTS["ladder"] + EXPERIMENTS["combinators"]
@@ -99,7 +99,7 @@ def test_kzky_s_two_ways_differ_in_their_costs_alone() -> None:
 def test_kzky_trains_at_a_small_constant_rate_on_the_images_without_label() -> None:
     run = ladder("kzky")
     assert (run.lr(1), run.lr(200)) == (1e-4, 1e-4)
-    assert run.data == Data("mnist", 255, labels=100, balanced=False, pool="rest")
+    assert run.data == LabelledData("mnist", 255, labels=100, balanced=False, pool="rest")
 
 
 def test_every_variant_of_pezeshki_changes_something() -> None:
@@ -161,7 +161,7 @@ def test_the_published_protocol_has_ten_seeds_of_every_row() -> None:
 
 
 def test_seeds_of_hierarchies_stay_as_they_were() -> None:
-    assert {r.seed for r in runs(PAPER) if not r.data.labels} == {1}
+    assert {r.seed for r in runs(PAPER) if not r.labels} == {1}
 
 
 def test_a_number_of_seeds_asked_for_holds_for_all() -> None:
@@ -195,7 +195,7 @@ def of(**parts: Any) -> Run:
     ("parts", "said"),
     [
         ({"data": {"labels": 55}}, "55 is not divisible by 10"),
-        ({"data": {"labels": None}}, "say how many images are labelled"),
+        ({"data": {"labels": 0}}, "say how many images are labelled"),
         ({"data": {"labels": 250}}, "250 is no multiple of the minibatch's 100"),
         ({"model": {"sizes": ()}}, "model.sizes"),
         ({"model": {"noise": (0.3,)}}, "one for each of the 7 layers"),
@@ -216,14 +216,13 @@ def test_a_run_that_makes_no_sense_is_refused(parts: dict[str, Any], said: str) 
         of(**parts)
 
 
-def test_a_hierarchy_is_told_no_labels() -> None:
-    run = find_run("mnist-vae-L3-s1", PAPER)
-    with refused(UsageError, "data.labels is of Ladder networks only"):
-        replace(run, data=replace(run.data, labels=100))
-
-
-@pytest.mark.parametrize("data", [{"first_images": 50_000}, {"label_order": "file"}])
-def test_a_hierarchy_trains_on_all_images(data: dict[str, Any]) -> None:
-    run = find_run("mnist-vae-L3-s1", PAPER)
-    with refused(UsageError, "label_order and first_images are of Ladder networks only"):
-        replace(run, data=replace(run.data, **data))
+@pytest.mark.parametrize(
+    ("run_id", "data", "said"),
+    [
+        ("mnist-vae-L3-s1", LabelledData(labels=100), "data is LabelledData: its model needs Data"),
+        ("ladder-full-100-s1", Data(), "data is Data: its model needs LabelledData"),
+    ],
+)
+def test_labels_are_of_ladder_networks_alone(run_id: str, data: Data, said: str) -> None:
+    with refused(UsageError, said):
+        replace(find_run(run_id, PAPER), data=data)

@@ -28,7 +28,7 @@ from repro.model.ladder_network import (
 from repro.model.stack import Stack
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import profile, run_of
-from repro.plan.run import Data, Ladder, Optim
+from repro.plan.run import LabelledData, Ladder, Optim
 from repro.store import Store
 from repro.train.ladder_feed import LadderFeed
 from repro.train.score import Images
@@ -214,25 +214,25 @@ ORDER = np.random.default_rng(2).permutation(97)
 
 
 def test_images_beyond_the_first_are_in_no_half() -> None:
-    s = split(Data(labels=20, first_images=50), CLASSES, ORDER)
+    s = split(LabelledData(labels=20, first_images=50), CLASSES, ORDER)
     assert s.pool.tolist() == [i for i in ORDER if i < 50]
     assert set(s.labelled.tolist()) < set(range(50))
 
 
 def test_labels_in_file_order_are_the_same_for_every_order() -> None:
-    data = Data(labels=20, balanced=False, label_order="file")
+    data = LabelledData(labels=20, balanced=False, label_order="file")
     for order in (ORDER, ORDER[::-1]):
         assert split(data, CLASSES, order).labelled.tolist() == list(range(20))
 
 
 def test_more_first_images_than_there_are_are_refused() -> None:
     with refused(UsageError, "the first 98 images", "97 training images", "ask for fewer"):
-        split(Data(labels=20, first_images=98), CLASSES, ORDER)
+        split(LabelledData(labels=20, first_images=98), CLASSES, ORDER)
 
 
 def test_more_labels_than_first_images_are_refused() -> None:
     with refused(UsageError, "60 labels, but mnist has 50"):
-        split(Data(labels=60, first_images=50), CLASSES, ORDER)
+        split(LabelledData(labels=60, first_images=50), CLASSES, ORDER)
 
 
 def test_a_seed_of_parmesan_changes_weights_and_order_but_no_label() -> None:

@@ -29,7 +29,7 @@ from PIL import Image
 from repro import data
 from repro.data import norb
 from repro.errors import DataError
-from repro.plan.run import Data
+from repro.plan.run import RealData
 
 SUFFIXES = ["", ".gz"]
 
@@ -65,7 +65,7 @@ def test_a_box_averages_nine_pixels(tmp_path: Path) -> None:
     fill(tmp_path)
     first = fixture_norb.pairs(TRAIN, 0)[:, 0].astype(float)
     means = first.reshape(TRAIN, 32, 3, 32, 3).mean((2, 4)).reshape(TRAIN, 1024)
-    ours = load(tmp_path, Data("norb", resample="box")).train
+    ours = load(tmp_path, RealData("norb", resample="box")).train
     assert np.abs(ours - means).max() < 1  # rows and columns are rounded one after the other
 
 

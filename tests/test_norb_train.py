@@ -23,7 +23,7 @@ from repro.plan.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_o
 from repro.plan.experiments.grid import Cell
 from repro.plan.layers import layers
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
-from repro.plan.run import Data
+from repro.plan.run import RealData
 from repro.store import Store
 
 PAIRS = 300  # doubled, enough for minibatches of 256
@@ -79,7 +79,7 @@ def test_models_of_binary_images_are_as_they_were() -> None:
 def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200() -> None:
     run = find_run(LVAE, PAPER)
     assert (run.schedule.epochs, run.schedule.warmup_epochs) == (2000, 200)
-    assert run.data == Data("norb")
+    assert run.data == RealData("norb")
     assert experiments_of(Cell("norb", "vae", 1)) == ["table2", "norb"]
 
 
@@ -92,7 +92,7 @@ def test_its_work_is_that_of_the_declared_layers(variant: str) -> None:
 def test_every_copy_is_predicted() -> None:
     run = find_run(LVAE, PAPER)
     assert predict.images_of(run) == (48_600, 48_600)
-    once = replace(run, data=Data("norb", test_copies=1))
+    once = replace(run, data=RealData("norb", test_copies=1))
     assert predict.images_of(once) == (48_600, 24_300)
 
 
@@ -101,7 +101,7 @@ def test_every_copy_is_predicted() -> None:
 
 def test_a_run_trains_from_the_files_to_a_record(files: Path, tmp_path: Path) -> None:
     tiny = small.run(observation="gaussian", nonlinearity="tanh", scored=(1, 2))
-    run = replace(tiny, data=Data("norb"))
+    run = replace(tiny, data=RealData("norb"))
     store = Store(tmp_path / "runs")
     outcome = train([run], store, "tiny", Options(engine="eager", threads=1))
     assert outcome.done == [run.id]
@@ -119,7 +119,7 @@ def test_a_run_trains_from_the_files_to_a_record(files: Path, tmp_path: Path) ->
 
 def test_training_raises_the_bound(files: Path, tmp_path: Path) -> None:
     tiny = small.run("vae", 1, epochs=8, scored=(1, 8), observation="gaussian")
-    run = replace(tiny, data=Data("norb"))
+    run = replace(tiny, data=RealData("norb"))
     store = Store(tmp_path / "runs")
     train([run], store, "tiny", Options(engine="eager", threads=1))
     bounds = store.record("tiny", run.id).curve()["L1_test"].dropna().tolist()

@@ -25,12 +25,13 @@ from small_training import (
 )
 from small_training import OLD_RUNS as RUNS
 
+from repro.errors import RecordError
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate, verify
 from repro.machine.saved import checkpoint
 from repro.machine.saved.weights import find_weights, load_run, weights_path
 from repro.model.stack import Stack
-from repro.plan.run import from_dict, saved, to_dict
+from repro.plan.run import RealData, from_dict, saved, to_dict
 from repro.store import Store
 from repro.train.minibatch import BLOCK
 
@@ -64,7 +65,41 @@ def test_no_default_has_changed_since(full: dict[str, Any], sparse: dict[str, An
     run = from_dict(full)
     assert run == from_dict(sparse)
     assert saved(run) == sparse
-    assert to_dict(run) == full
+    written = to_dict(run)
+    assert own_fields(full, written) == written
+
+
+def own_fields(full: Any, written: Any) -> Any:
+    """Of what was written once, what is written today: each kind of data has its own fields."""
+    if not isinstance(written, dict):
+        return full
+    return {name: own_fields(full[name], part) for name, part in written.items()}
+
+
+@pytest.mark.parametrize(
+    ("which", "data"),
+    [
+        (0, {"labels": 100}),
+        (0, {"first_images": 50_000}),
+        (0, {"label_order": "file"}),
+        (0, {"copies": 1}),
+        (1, {"divide_by": "maximum"}),
+    ],
+    ids=str,
+)
+def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(
+    which: int, data: dict[str, Any]
+) -> None:
+    raw = {**FULL[which], "data": {**FULL[which]["data"], **data}}
+    with pytest.raises(RecordError, match=rf"run\.data\.{next(iter(data))}: unknown field"):
+        from_dict(raw)
+
+
+def test_real_valued_data_are_told_by_the_model() -> None:
+    raw = {"variant": "any", "data": {"name": "norb"}, "model": {"observation": "gaussian"}}
+    run = from_dict(raw)
+    assert run.data == RealData("norb")
+    assert saved(run) == raw
 
 
 def test_an_old_record_is_not_trained_again(

@@ -17,7 +17,7 @@ from repro.model.distributions import Normal
 from repro.model.hierarchy import log_observation
 from repro.model.layers import fold
 from repro.model.stack import Stack
-from repro.plan.run import Data, Run
+from repro.plan.run import Data, RealData, Run
 from repro.train.evaluate import statistics_pass
 from repro.train.feed import Feed
 from repro.train.score import Images, noise_of, score_epoch, score_final
@@ -37,7 +37,7 @@ def raw() -> Raw:
 
 
 def run_of(seed: int = 1, **data: Any) -> Run:
-    return replace(small.run(seed=seed, **GAUSSIAN), data=Data(**data))
+    return replace(small.run(seed=seed, **GAUSSIAN), data=RealData(**data))
 
 
 def real(seed: int = 1, **data: Any) -> Raw:
@@ -139,8 +139,10 @@ def test_options_of_real_images_count_there_and_are_refused_elsewhere(
     options: dict[str, Any],
 ) -> None:
     assert run_of(**options).hash != run_of().hash
-    with refused(UsageError, "data.resample", "model.observation 'gaussian'"):
-        replace(small.run(), data=Data(**options))
+    with refused(UsageError, "data is RealData", "its model needs Data"):
+        replace(small.run(), data=RealData(**options))
+    with refused(UsageError, "data is Data", "its model needs RealData"):
+        replace(run_of(), data=Data())
 
 
 # Training and scoring
@@ -185,7 +187,7 @@ def test_lanes_of_real_images_share_their_scale() -> None:
 
 @pytest.mark.slow
 def test_an_epoch_of_compiled_steps_is_one_of_eager_ones() -> None:
-    ragged = (replace(small.run("lvae", depth, **GAUSSIAN), data=Data()) for depth in (2, 1))
+    ragged = (replace(small.run("lvae", depth, **GAUSSIAN), data=RealData()) for depth in (2, 1))
     stack, ends = Stack(tuple(ragged)), []
     feed = Feed(stack, images(run_of()).train.double(), torch.float64)
     for engine in ("eager", "compiled"):

@@ -55,7 +55,7 @@ def collect(out):
     """Weights without Adam's moments, and one lane of one checkpoint of each kind."""
     store, slim = Store(NAMED["runs"]), Store(HOME / "slim")
     kept = [r for p in store.root.glob("*") for r in store.records(p.name)]
-    shown = [r for r in kept if not (r.diverged or r.run.data.labels or r.profile == "reduced")]
+    shown = [r for r in kept if not (r.diverged or r.run.labels or r.profile == "reduced")]
     for record in sorted(shown, key=lambda r: r.run.seed)[:3]:
         path = publish_weights(store, slim, record)
         place = HOME / "weights" / "runs" / record.profile / ".weights"

@@ -167,5 +167,5 @@ def _sized(cell: Cell, work: Workload, seed: int = 1) -> Run:
         return replace(run, model=model, optim=replace(run.optim, batch=work.batch))
     m, B, n = run.ladder, work.labelled, len(work.ladder)
     net = replace(m, sizes=work.ladder, noise=m.noise[:n], cost_weights=m.cost_weights[:n])
-    data, optim = replace(run.data, labels=B), replace(run.optim, batch=B)
+    data, optim = replace(run.labelled, labels=B), replace(run.optim, batch=B)
     return replace(run, model=net, data=data, optim=optim)

@@ -62,7 +62,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
             "data": run.data.name,
             "variant": run.variant,
             "layers": run.model.depth,
-            "labels": run.data.labels,
+            "labels": run.labels or None,
             "predicted_seconds": round(predict.seconds([run]), 1),
         }
         for run in (*planned, *extra)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from repro.data.images import Bytes
 from repro.errors import UsageError
-from repro.plan.run import Data
+from repro.plan.run import LabelledData
 
 Rows = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ class Split(NamedTuple):
     pool: Rows
 
 
-def split(data: Data, classes: Bytes, order: Rows) -> Split:
+def split(data: LabelledData, classes: Bytes, order: Rows) -> Split:
     """Take labelled images in a given random order of all images, as Rasmus et al.'s code does.
 
     Balanced: the first n / C of each class; where every image is labelled, or the draw is not
@@ -32,7 +32,7 @@ def split(data: Data, classes: Bytes, order: Rows) -> Split:
     order. `label_order` and `first_images` replace the order by the file's, and leave images out.
     Raises UsageError where there are too few images.
     """
-    n, N = data.labels or 0, len(classes)
+    n, N = data.labels, len(classes)
     if data.first_images is not None:
         order, N = _of_first(data, order), data.first_images
     if data.label_order == "file":
@@ -46,7 +46,7 @@ def split(data: Data, classes: Bytes, order: Rows) -> Split:
     return Split(labelled, pool)
 
 
-def _of_first(data: Data, order: Rows) -> Rows:
+def _of_first(data: LabelledData, order: Rows) -> Rows:
     first, N = data.first_images or 0, len(order)
     if first > N:
         raise UsageError(
@@ -56,9 +56,9 @@ def _of_first(data: Data, order: Rows) -> Rows:
     return order[order < first]
 
 
-def _balanced(data: Data, classes: Bytes, order: Rows) -> Rows:
+def _balanced(data: LabelledData, classes: Bytes, order: Rows) -> Rows:
     count = int(classes.max()) + 1
-    share, remainder = divmod(data.labels or 0, count)
+    share, remainder = divmod(data.labels, count)
     if remainder:
         raise UsageError(f"{data.labels} labels are not divisible by {count} classes: change that")
     members = [order[classes[order] == c] for c in range(count)]

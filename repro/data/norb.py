@@ -19,7 +19,7 @@ import numpy as np
 
 from repro.data.images import Bytes, Images
 from repro.data.sources import DamageError, DataSet, File, Stream, blaming, content_hash, opened
-from repro.plan.run import Data
+from repro.plan.run import Data, RealData
 
 PAIRS = 24_300
 CAMERAS = 2
@@ -64,7 +64,8 @@ def _decode(
 ) -> Images:
     parts: list[Bytes] = []
     hashes = []
-    readers = (functools.partial(_images, resample=data.resample), _classes) * len(pairs)
+    real = data if isinstance(data, RealData) else RealData()
+    readers = (functools.partial(_images, resample=real.resample), _classes) * len(pairs)
     for i, (file, reader) in enumerate(zip(which.files, readers, strict=True)):
         path = file.locate(folder) or folder / file.published
         with blaming(path, which), opened(file, path) as stream:

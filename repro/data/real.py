@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from repro.data.images import Bytes, Images
 from repro.errors import DataError
-from repro.plan.run import Data
+from repro.plan.run import RealData
 
 Reals = NDArray[np.float32]
 Uniform = Callable[[str, int, tuple[int, ...]], Reals]
 """(split, copy, shape) -> draws from [0, 1); makes every draw repeatable."""
 
 
-def real_valued(raw: Images, data: Data, uniform: Uniform) -> Images:
+def real_valued(raw: Images, data: RealData, uniform: Uniform) -> Images:
     """Bytes as real values: every copy of the images one after the other, with its own noise.
 
     Both sets are divided by one number, so that a density of the test set is one of the training

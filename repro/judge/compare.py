@@ -101,7 +101,7 @@ def _unlike(ours: Record, reference: Record) -> str:
 
 
 def _metrics(ours: Record, reference: Record) -> list[str]:
-    if reference.run.data.labels:
+    if reference.run.labels:
         return [ERROR]
     if ours.diverged:
         return list(PER_IMAGE)

@@ -278,13 +278,13 @@ def _thorough(record: Record) -> tuple[bool, int, int]:
 
 def _as_deep(repeated: Run, run: Run) -> bool:
     """Whether some trainings are of that data set and kind of model, and as deep or deeper."""
-    if (repeated.data.name, repeated.data.labels) != (run.data.name, run.data.labels):
+    if (repeated.data.name, repeated.labels) != (run.data.name, run.labels):
         return False
     return repeated.model.depth >= run.model.depth
 
 
 def _normalised(run: Run) -> bool:
-    return bool(run.data.labels) or run.hierarchy.batch_norm
+    return bool(run.labels) or run.hierarchy.batch_norm
 
 
 def books(store: Store, profile: str) -> Books:

@@ -18,7 +18,7 @@ from repro.data import DATA_SETS
 from repro.data.mnist import MNIST
 from repro.machine.toolchain import compiler_fault
 from repro.plan.layers import ladder_rows, layers, of_step
-from repro.plan.run import Run
+from repro.plan.run import LabelledData, RealData, Run
 
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
 COMPILED_SHARE = 0.6
@@ -53,9 +53,9 @@ def flops_per_second() -> float:
 def images_of(run: Run) -> tuple[int, int]:
     """Training and test images: every copy counts."""
     train, test = DATA_SETS[run.data.name].counts
-    if run.model.family == "ladder" or run.hierarchy.observation == "bernoulli":
-        return train, test
-    return train * run.data.copies, test * run.data.test_copies
+    if isinstance(run.data, RealData):
+        return train * run.data.copies, test * run.data.test_copies
+    return train, test
 
 
 def pixels_of(run: Run) -> int:
@@ -91,7 +91,7 @@ def lane_bytes(run: Run, pixels: int | None = None) -> float:
 
     A hidden layer of a hierarchy is kept before and after its nonlinearity.
     """
-    if run.data.labels:
+    if run.labels:
         noisy, _, decoded = ladder_rows(run)
         values = sum(run.ladder.sizes) * (noisy + UNITS_DECODED * decoded)
         return 4.0 * (COPIES * weights(run) + ACTIVATIONS * values)
@@ -142,8 +142,9 @@ def available_memory() -> float:
 
 def steps_of(run: Run) -> int:
     """Of all epochs."""
-    rows = run.data.first_images or images_of(run)[0]
-    rows -= (run.data.labels or 0) if run.data.pool == "rest" else 0
+    rows, data = images_of(run)[0], run.data
+    if isinstance(data, LabelledData):
+        rows = (data.first_images or rows) - (data.labels if data.pool == "rest" else 0)
     return (run.schedule.steps_per_epoch or rows // run.optim.batch) * run.schedule.epochs
 
 
@@ -157,9 +158,9 @@ def scoring_flops(run: Run) -> float:
     e = run.evaluation
     rows, tests = images_of(run)
     up, down = multiplications(run)
-    if run.data.labels:
+    if run.labels:
         costs = (e.train_images or rows) * step_multiplications(run) / run.optim.batch
-        images = run.data.labels + (e.test_images or tests)
+        images = run.labels + (e.test_images or tests)
         return 2.0 * (up * images + costs) * len(e.epochs)
     images = (e.train_images or rows) + (e.test_images or tests)
     return (

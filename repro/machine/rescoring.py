@@ -34,7 +34,7 @@ def evaluate(
     """
     work, outcome = Work(store, profile, options), Outcome()
     for run_id in run_ids:
-        if ais and store.record(profile, run_id).run.data.labels:
+        if ais and store.record(profile, run_id).run.labels:
             raise UsageError(f"--ais: {run_id} is a Ladder network, which has no p(x): name others")
         path = find_weights(store, store.record(profile, run_id))
         with lock(store.folder(profile), run_id):

@@ -27,7 +27,7 @@ class Resident:
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance. Raises DataError."""
-        key = run.data, getattr(run.model, "observation", None)
+        key = run.data
         if key not in self._sets:
             raw = data.load(run.data, self.data_dir)
             ready = task_of(run).images(run, raw)

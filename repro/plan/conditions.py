@@ -56,11 +56,6 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
         (len(m.widths) >= m.depth, f"{len(m.widths)} widths for {m.depth} layers: give one each"),
         (min((*m.latents, *m.widths), default=0) > 0, "latents and widths must be positive"),
         (
-            m.observation == "gaussian" or _real_valued_defaults(run),
-            "data.resample, copies, test_copies, dequantise and divide_by are of real-valued images"
-            " only: use model.observation 'gaussian', or leave them out",
-        ),
-        (
             m.family == "lvae" or o.kl == "mc",
             "optim.kl 'closed' is wrong for a bottom-up VAE (z_{i+1} was drawn from z_i): use 'mc'",
         ),
@@ -77,22 +72,11 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
             f"optim.kl 'closed' with {o.importance_samples} importance samples is no bound: eq. (6)"
             " needs each sample's own weight: use 'mc'",
         ),
-        (run.data.labels is None, "data.labels is of Ladder networks only: leave it out"),
-        (
-            run.data.label_order == "random" and run.data.first_images is None,
-            "data.label_order and first_images are of Ladder networks only: leave them out",
-        ),
     ]
 
 
-def _real_valued_defaults(run: Run) -> bool:
-    d = run.data
-    choices = (d.resample, d.copies, d.test_copies, d.dequantise, d.divide_by)
-    return choices == ("bicubic", 2, 2, True, "grey_scale")
-
-
 def _of_ladder(run: Run) -> list[tuple[bool, str]]:
-    m, labels, batch = run.ladder, run.data.labels or 0, run.labelled_batch
+    m, data, batch = run.ladder, run.labelled, run.labelled_batch
     layers, classes = len(m.sizes), m.sizes[-1] if m.sizes else 1
     is_mlp = m.combinator in ("mlp", "amlp")
     return [
@@ -117,10 +101,6 @@ def _of_ladder(run: Run) -> list[tuple[bool, str]]:
             f"combinator_init 'swapped' has no meaning for {m.combinator!r}: use 'ones'",
         ),
         (
-            _real_valued_defaults(run),
-            "data.copies and the like are of real-valued images: leave out",
-        ),
-        (
             m.combinator_init != "lateral" or m.combinator == "sig",
             f"combinator_init 'lateral' is of 'sig' only, not of {m.combinator!r}: use 'ones'",
         ),
@@ -132,18 +112,18 @@ def _of_ladder(run: Run) -> list[tuple[bool, str]]:
             m.passed_down == "raw" or m.estimate_norm,
             "model.passed_down 'normalised' needs estimate_norm: use 'raw' without",
         ),
-        (labels >= 2, f"data.labels is {run.data.labels}: say how many images are labelled"),
+        (data.labels >= 2, f"data.labels is {data.labels}: say how many images are labelled"),
         (
-            run.data.label_order == "random" or not run.data.balanced,
+            data.label_order == "random" or not data.balanced,
             "data.label_order 'file' takes the first images whatever their class: not balanced",
         ),
         (
-            not run.data.balanced or labels % classes == 0,
-            f"data.labels {labels} is not divisible by {classes}, the number of classes:"
+            not data.balanced or data.labels % classes == 0,
+            f"data.labels {data.labels} is not divisible by {classes}, the number of classes:"
             " give equally many of each",
         ),
         (
-            batch > 0 and labels % batch == 0,
-            f"data.labels {labels} is no multiple of the minibatch's {batch}: choose another",
+            batch > 0 and data.labels % batch == 0,
+            f"data.labels {data.labels} is no multiple of the minibatch's {batch}: choose another",
         ),
     ]

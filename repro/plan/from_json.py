@@ -49,11 +49,12 @@ def _written(value: Any, default: Any = None) -> Any:
 def build(cls: Any, raw: Any, where: str) -> Any:
     """An instance of a dataclass; fields that `raw` lacks take their default. Raises RecordError.
 
-    A field that may be one of several dataclasses is told by its `family`, the first by default.
+    A field that may be one of several dataclasses is told by its `family`, the first by default;
+    or by `cls.as_saved`, which may also leave out what is no longer a field.
     """
     if not isinstance(raw, dict):
         raise RecordError(f"{where}: expected an object, found {type(raw).__name__}")
-    types_of = _hints(cls)
+    raw, told = cls.as_saved(raw, where) if hasattr(cls, "as_saved") else (raw, {})
     known = {f.name: f for f in dataclasses.fields(cls)}
     for name in raw:
         if name not in known:
@@ -62,7 +63,13 @@ def build(cls: Any, raw: Any, where: str) -> Any:
         no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if no_default and name not in raw:
             raise RecordError(f"{where}.{name}: missing")
+    types_of = {**_hints(cls), **told}
     return cls(**{n: _value(types_of[n], v, f"{where}.{n}") for n, v in raw.items()})
+
+
+def read(cls: Any, name: str, raw: dict[str, Any], where: str) -> Any:
+    """One field as `build` reads it."""
+    return _value(_hints(cls)[name], raw[name], f"{where}.{name}")
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from repro.errors import UsageError
 from repro.plan.conditions import conditions
-from repro.plan.from_json import build, sparse
+from repro.plan.from_json import build, read, sparse
 
 LATENTS = (64, 32, 16, 8, 4)
 WIDTHS = (512, 256, 128, 64, 32)
@@ -25,17 +25,28 @@ LADDER_SIZES = (784, 1000, 500, 250, 250, 250, 10)
 
 @dataclass(frozen=True)
 class Data:
-    """What is modelled. Grey value of a pixel = byte / `grey_scale`."""
+    """What is modelled: binary pixels. Grey value of a pixel = byte / `grey_scale`."""
 
     name: str = "mnist"
     grey_scale: Literal[255, 256] = 256  # the released data file holds byte/256, IWAE's /255
     test_seed: int = 0  # the one draw of the test set (binary, or dequantised) that scores all
-    labels: int | None = None  # training images whose class a Ladder network is told
+
+
+@dataclass(frozen=True)
+class LabelledData(Data):
+    """Grey values for a Ladder network, which is told the class of some training images."""
+
+    labels: int = field(kw_only=True)  # how many
     balanced: bool = True  # equally many of each class, unless every image is labelled
     pool: Literal["all", "rest"] = "all"  # unlabelled images: all of them; kzky: the others
     label_order: Literal["random", "file"] = "random"  # parmesan: the file's first are labelled
     first_images: int | None = None  # of the file, the others are unused; parmesan: 50,000
-    # Of real-valued images: the defaults are the code's at the time of the paper.
+
+
+@dataclass(frozen=True)
+class RealData(Data):
+    """Real values for a Gaussian p(x|z_1); the defaults are the code's at the time of the paper."""
+
     resample: Literal["bicubic", "box"] = "bicubic"  # small NORB: 96x96 to 32x32
     copies: Literal[1, 2] = 2  # training images, each with its own dequantisation
     test_copies: Literal[1, 2] = 2
@@ -123,6 +134,13 @@ class Ladder:
         return tuple(i for i, weight in enumerate(self.cost_weights) if weight)
 
 
+def kind_of_data(model: Model | Ladder) -> type[Data]:
+    """What a model trains on."""
+    if isinstance(model, Ladder):
+        return LabelledData
+    return Data if model.observation == "bernoulli" else RealData
+
+
 @dataclass(frozen=True)
 class Optim:
     """Adam on the mean bound of a minibatch, gradients clipped per lane."""
@@ -173,6 +191,10 @@ class Evaluation:
     statistics: Literal["full", "minibatches"] = "full"
 
 
+NO_CHOICE = {f.name: f.default for f in dataclasses.fields(RealData)}
+NO_CHOICE.update({f.name: f.default for f in dataclasses.fields(LabelledData)}, labels=None)
+
+
 @dataclass(frozen=True)
 class Run:
     """One training configuration with its seed. `id` names it, `hash` identifies it."""
@@ -186,7 +208,26 @@ class Run:
     seed: int = 1
     start: Run | None = None  # whose weights and Adam moments it begins with; of the same seed
 
+    @classmethod
+    def as_saved(cls, raw: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, type]]:
+        """What was saved, and the kind of data that its model tells: the file does not say it.
+
+        At first every Run had the fields of all kinds; those that are not its own are left out
+        where they say nothing.
+        """
+        kind = kind_of_data(read(cls, "model", raw, where) if "model" in raw else Model())
+        if isinstance(data := raw.get("data"), dict):
+            known = {f.name for f in dataclasses.fields(kind)}
+            own = {n: v for n, v in data.items() if n in known or v != NO_CHOICE.get(n, ...)}
+            raw = {**raw, "data": own}
+        return raw, {"data": kind}
+
     def __post_init__(self) -> None:
+        given, kind = type(self.data), kind_of_data(self.model)
+        if given is not kind:
+            raise UsageError(
+                f"run {self.id}: data is {given.__name__}: its model needs {kind.__name__}"
+            )
         for ok, problem in conditions(self):
             if not ok:
                 raise UsageError(f"run {self.id}: {problem}")
@@ -194,7 +235,7 @@ class Run:
     @property
     def id(self) -> str:
         if isinstance(self.model, Ladder):
-            return f"ladder-{self.variant}-{self.data.labels}-s{self.seed}"
+            return f"ladder-{self.variant}-{self.labels}-s{self.seed}"
         return f"{self.data.name}-{self.variant}-L{self.model.depth}-s{self.seed}"
 
     @property
@@ -223,9 +264,20 @@ class Run:
         return self.model
 
     @property
+    def labelled(self) -> LabelledData:
+        """The data of a Run that trains a Ladder network."""
+        assert isinstance(self.data, LabelledData), f"{self.id} is no Ladder network"
+        return self.data
+
+    @property
+    def labels(self) -> int:
+        """Training images whose class it is told: none, 0, for a hierarchy."""
+        return self.data.labels if isinstance(self.data, LabelledData) else 0
+
+    @property
     def labelled_batch(self) -> int:
         """Labelled images of a minibatch: as many as unlabelled ones, where there are so many."""
-        return min(self.optim.batch, self.data.labels or 0)
+        return min(self.optim.batch, self.labels)
 
     @property
     def epochs_before(self) -> int:

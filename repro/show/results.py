@@ -35,8 +35,8 @@ def page(store: Store, p: Profile | None) -> str:
 
     records, without = store.records(p.name), gallery.left_out(store, p.name)
     found = Books(records, p)
-    hierarchies = [r for r in records if not r.run.data.labels]
-    ladders = [r for r in records if r.run.data.labels]
+    hierarchies = [r for r in records if not r.run.labels]
+    ladders = [r for r in records if r.run.labels]
     built = (scripts.load("tables", t).build(store, p.name) for t in shown("tables", records))
     tables = [
         *(made_by(table, found, p) for table in built),

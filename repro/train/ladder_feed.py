@@ -22,7 +22,9 @@ from repro.train.score import Images
 
 def split_of(run: Run, classes: np.ndarray) -> Split:
     """A Run's labelled images and its pool: of its seed alone, so variants share them."""
-    return split(run.data, classes, streams.permutation(len(classes), run.seed, "labels").numpy())
+    return split(
+        run.labelled, classes, streams.permutation(len(classes), run.seed, "labels").numpy()
+    )
 
 
 class LadderFeed:

@@ -156,7 +156,7 @@ def score_final(
         "error_se": PERCENT * math.sqrt(p * (1 - p) / M),
         "cross_entropy": last.cross_entropy,
         "denoising": [last.denoising.get(i) for i in range(run.model.depth + 1)],
-        "labels": run.data.labels,
+        "labels": run.labels,
     }
     told = np.sort(split_of(run, images.train_labels).labelled)
     arrays = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from repro.plan.run import LATENTS, WIDTHS, Data, Model, Run
+from repro.plan.run import LATENTS, WIDTHS, Data, Model, Run, kind_of_data
 
 
 @dataclass(frozen=True, order=True)
@@ -65,12 +65,12 @@ def column(data: str, variant: str, depths: range = range(1, MAX_DEPTH + 1)) -> 
 
 def cell_of(run: Run) -> Cell:
     """The cell that a Run trains."""
-    return Cell(run.data.name, run.variant, run.model.depth, run.data.labels or 0)
+    return Cell(run.data.name, run.variant, run.model.depth, run.labels)
 
 
 def data(cell: Cell) -> Data:
     """The data of a cell, at the grey scale of its data set."""
-    return Data(cell.data, GREY_SCALES[cell.data])
+    return kind_of_data(model(cell))(cell.data, GREY_SCALES[cell.data])
 
 
 def model(cell: Cell) -> Model:

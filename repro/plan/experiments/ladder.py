@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from repro.plan.experiments.grid import Cell
-from repro.plan.run import LADDER_SIZES, Data, Evaluation, Ladder, Optim, Run, Schedule
+from repro.plan.run import LADDER_SIZES, Evaluation, LabelledData, Ladder, Optim, Run, Schedule
 
 DEPTH = Ladder().depth
 FEW, EVERY_LABEL = 100, 60_000
@@ -214,7 +214,7 @@ def run_of(cell: Cell, epochs: int | None, steps: int | None, test: int | None, 
     optim = Optim(0.002, 100, eps=1e-8, eps_form="code", clip_norm=None, clip_value=None)
     return Run(
         variant=cell.variant,
-        data=Data(cell.data, GREY_SCALE, labels=cell.labels, **v.data),
+        data=LabelledData(cell.data, GREY_SCALE, labels=cell.labels, **v.data),
         model=_model(cell, v),
         optim=replace(optim, **v.optim),
         schedule=Schedule(E, steps_per_epoch=steps, decay_from=v.decay_from),

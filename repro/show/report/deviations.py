@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from repro.plan.experiments import ablations
-from repro.plan.run import Data, Evaluation, Ladder, Model, Optim, Schedule
+from repro.plan.run import Evaluation, Ladder, Model, Optim, RealData, Schedule
 
 FILE = Path(__file__).with_name("deviations.toml")
 PARTS: dict[str, Any] = {
-    "data": Data(),
+    "data": RealData(),
     "model": Model(),
     "ladder": Ladder(),
     "optim": Optim(),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from repro.data.images import Images, binarise, refuse_other_than_bytes
 from repro.data.real import Reals, real_valued
 from repro.model import streams
-from repro.plan.run import Run
+from repro.plan.run import RealData, Run
 
 
 def grey(run: Run, raw: Images) -> Images:
@@ -31,6 +31,6 @@ def observed(run: Run, raw: Images) -> Images:
         draws: Reals = streams.unit(seed, f"dequantise/{split}", copy, shape=shape).numpy()
         return draws
 
-    if run.hierarchy.observation == "gaussian":
+    if isinstance(run.data, RealData):
         return real_valued(raw, run.data, uniform)
     return replace(raw, test=binarise(raw.test, run.data.grey_scale, seed))
