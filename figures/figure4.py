@@ -15,12 +15,11 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array
-from repro.judge.targets.target import ACTIVE_NATS
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed
 from repro.show.gallery import over_epochs
 from repro.store import Record, Store
-from repro.store.sealed import Arrays
+from repro.store.sealed import ACTIVE_NATS, Arrays
 
 MAP = "viridis_r"
 TICK = "#d55e00"  # of evaluated epochs

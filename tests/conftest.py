@@ -81,6 +81,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return trained(tmp_path_factory.mktemp("whole"), RUNS)
 
 
+@pytest.fixture
+def done(store: Store, whole: Store) -> Store:
+    """A store of a test's own with what `whole` holds, weights too."""
+    shutil.copytree(whole.root, store.root)
+    return store
+
+
 @pytest.fixture(scope="session")
 def trainings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Run], Path]:
     """A folder of records with a tiny Run in profile smoke and its weights, trained once."""

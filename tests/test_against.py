@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from repro.show import rates
 from repro.show.report import throughput
 from repro.store.places import ROOT
 
@@ -23,7 +24,7 @@ def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> 
     arms = [against.entry(4, 2, ours, theirs)]
     saved = tmp_path / "against.json"
     saved.write_text(json.dumps(against.record(PLACE, "2" * 40, 3, arms)))
-    bench = throughput.read(saved, saved.name)
+    bench = throughput.bench_of(rates.read(saved), saved, tmp_path)
     assert (bench.torch, bench.reference) == ("2.13.0", "commit 2222222")
     (arm,) = bench.arms
     assert arm.milliseconds == pytest.approx(12)

@@ -56,6 +56,7 @@ LADDERS = Arm("ladder", "eager", (3, 3), "ladder")
 GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
 CAPTURED = Arm("captured", "captured", (3, 3))
 COMPILED = Arm("compiled", "compiled", (1,))
+LIMITS = Limits(1e6, 1e5)
 WHOLE = Arm("L_5000", "eager", (3,), scoring=True)
 RATES = {
     *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
@@ -289,12 +290,14 @@ def test_limits_are_flops_and_bytes_of_the_quickest_try(monkeypatch: pytest.Monk
     assert roofline.limits(CPU, lambda op: next(seconds)) == Limits(2 * 10**3 / 2, 2 * 100 / 4)
 
 
-@pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
-    """Limits that take no time to measure."""
-    found = Limits(1e6, 1e5)
-    monkeypatch.setattr(roofline, "limits", lambda device, seconds_of: found)
-    return found
+@functools.cache
+def measured(arm: Arm) -> dict[str, Any]:
+    """An arm's entry, once, with limits and compiled code that take no time to find."""
+    traced = functools.partial(torch.compile, backend="eager")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", traced)
+        patch.setattr(roofline, "limits", lambda device, seconds_of: LIMITS)
+        return measure(arm, TINY, CPU)
 
 
 # Rates, and an arm's entry.
@@ -333,13 +336,9 @@ def test_contestants_take_turns() -> None:
     Arm(SINGLE, "plain", (3,)), RAGGED, GRID, LADDERS, replace(LADDERS, engine="plain"), CAPTURED,
     COMPILED,
 ], **each)  # fmt: skip
-def test_every_operation_has_its_numbers(
-    arm: Arm, limits: Limits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_operation_has_its_numbers(arm: Arm) -> None:
     arm = arm.single(3) if arm.engine == "plain" else arm
-    traced = functools.partial(torch.compile, backend="eager")  # generates no code
-    monkeypatch.setattr(torch, "compile", traced)
-    entry, count = measure(arm, TINY, CPU), roofline.counts(stacks_of(arm, TINY), TINY)
+    entry, count = measured(arm), roofline.counts(stacks_of(arm, TINY), TINY)
     training = {*RATES, "model_steps_per_s"} - ({"ratio_to_single"} if arm is GRID else set())
     expected = dict.fromkeys((FORWARD, BOTH, STEP), training)
     if arm.model == "lvae" and arm.engine in ("plain", "eager"):
@@ -355,15 +354,14 @@ def test_every_operation_has_its_numbers(
     )  # fmt: skip
     r = entry["roofline"]
     assert (r["flops"], r["bytes"]) == (count.flops, count.bytes)
-    assert (r["flop_per_s"], r["bytes_per_s"]) == limits
+    assert (r["flop_per_s"], r["bytes_per_s"]) == LIMITS
     seconds = entry["operations"][STEP]["seconds"]
-    assert r["fraction"] == pytest.approx(share(count, limits, seconds)["fraction"], rel=1e-3)
+    assert r["fraction"] == pytest.approx(share(count, LIMITS, seconds)["fraction"], rel=1e-3)
 
 
-def test_a_captured_operation_does_a_block_and_counts_one(limits: Limits) -> None:
+def test_a_captured_operation_does_a_block_and_counts_one() -> None:
     assert operations.per_call(CAPTURED) == BLOCK
-    both = (measure(a, TINY, CPU)["operations"][STEP]["seconds"] for a in (CAPTURED, LVAES))
-    block, one = both
+    block, one = (measured(a)["operations"][STEP]["seconds"] for a in (CAPTURED, LVAES))
     assert block < 5 * one
 
 

@@ -23,6 +23,7 @@ from repro.judge.verdicts import ClaimResult, claim_result
 from repro.model.stack import Stack
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.iwae import cell as iwae_cell
+from repro.plan.layers import parameters
 from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
@@ -76,7 +77,8 @@ def test_a_claim_is_undecided_where_seeds_differ_too_much(tmp_path: Path, row: R
 def test_models_of_unlike_size_are_not_similar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measures, "parameters", lambda run: 2 if run.model.family == "lvae" else 1)
+    counted = "repro.judge.claims.bounds.parameters"
+    monkeypatch.setattr(counted, lambda model, pixels: 2 if model.family == "lvae" else 1)
     world: World = {VAE_BN: lk(-84.0), LVAE: lk(-82.0)}
     assert judged(tmp_path, "mnist/similar_number_of_parameters", world).verdict == "fails"
 
@@ -85,7 +87,7 @@ def test_models_of_unlike_size_are_not_similar(
 def test_parameters_are_those_that_a_training_begins_with(cell: Cell) -> None:
     run = run_of(cell, PROFILES["paper"])
     begun = Stack((run,)).initial(28 * 28)
-    assert measures.parameters(run) == sum(p.numel() for p in begun.values())
+    assert parameters(run.hierarchy, 28 * 28) == sum(p.numel() for p in begun.values())
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fixture_data import refused
 from safetensors.torch import save
 from small_training import (
     BLOCKS,
+    EPOCHS,
     OPTIONS,
     PROFILE,
     RUNS,
@@ -80,11 +81,10 @@ def test_an_error_of_the_locked_block_is_not_one_of_the_lock(tmp_path: Path) -> 
         (tmp_path / "nowhere").read_bytes()
 
 
-def test_another_configuration_in_the_store_is_not_overwritten(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
+def test_another_configuration_in_the_store_is_not_overwritten(done: Store) -> None:
     other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     with refused(RecordError, other.id, "another configuration"):
-        train([other], store, PROFILE, OPTIONS)
+        train([other], done, PROFILE, OPTIONS)
 
 
 def test_a_file_in_place_of_the_folder_is_a_machine_error(store: Store) -> None:
@@ -108,28 +108,28 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(Path, "write_bytes", full)
 
 
-@pytest.mark.parametrize("name", [".safetensors", "curve.csv", "per_image.npz", "final.json"])
-def test_a_full_disk_leaves_nothing_half_written(
-    name: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_disk(monkeypatch, name)
-    with refused(MachineError, "free some space"):
-        train(RUNS, store, PROFILE, OPTIONS)
-    assert strays(store) == []
-    assert [p.name for p in store.folder(PROFILE).glob("[!.]*")] == []
-
-
-@pytest.mark.parametrize("name", [f"{RUNS[0].id}.safetensors", "curve.csv"])
-def test_with_space_again_training_ends_with_the_same_numbers(
-    name: str, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "left"),  # what does not fit, and the steps that are taken again
+    [
+        (".safetensors", EPOCHS * STEPS),
+        *(
+            (n, 0)
+            for n in (f"{RUNS[0].id}.safetensors", "curve.csv", "per_image.npz", "final.json")
+        ),
+    ],
+)
+def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
+    name: str, left: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         fill_disk(patch, name)
         with refused(MachineError, "free some space"):
             train(RUNS, store, PROFILE, OPTIONS)
+    assert strays(store) == []
+    assert [p.name for p in store.folder(PROFILE).glob("[!.]*")] == []
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [0]
+    assert steps == [left]
     for run in RUNS:
         assert_same(store, whole, run)
 
@@ -154,19 +154,14 @@ def test_a_stack_that_fails_is_noted_and_the_others_train(
     assert outcome == Outcome(done=[other.id], failed=failed)
 
 
-def test_the_note_of_a_failure_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    hooked(monkeypatch, fail_for("lvae"))
-    train(RUNS[:1], store, PROFILE, OPTIONS)
-    note = json.loads((store.folder(PROFILE) / ".failed" / f"{RUNS[0].id}.json").read_text())
-    assert (note["run"], note["reason"]) == (RUNS[0].id, "RuntimeError: something broke")
-
-
-def test_a_failed_run_that_later_succeeds_loses_its_note(
+def test_the_note_of_a_failure_says_why_until_the_run_succeeds(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         hooked(patch, fail_for("lvae"))
         train(RUNS[:1], store, PROFILE, OPTIONS)
+    note = json.loads((store.folder(PROFILE) / ".failed" / f"{RUNS[0].id}.json").read_text())
+    assert (note["run"], note["reason"]) == (RUNS[0].id, "RuntimeError: something broke")
     assert train(RUNS[:1], store, PROFILE, OPTIONS).done == [RUNS[0].id]
     assert list((store.folder(PROFILE) / ".failed").iterdir()) == []
 
@@ -216,9 +211,8 @@ def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(
     assert store.record(PROFILE, run.id).final["diverged_at"] == 3
 
 
-def test_a_folder_left_by_a_killed_writer_is_no_record(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
-    left = store.folder(PROFILE, f".{RUNS[1].id}.0123abcd")
+def test_a_folder_left_by_a_killed_writer_is_no_record(done: Store) -> None:
+    left = done.folder(PROFILE, f".{RUNS[1].id}.0123abcd")
     left.mkdir()
     (left / "final.json").write_text("{}")
-    assert [r.run.id for r in store.records(PROFILE)] == [RUNS[1].id]
+    assert sorted(r.run.id for r in done.records(PROFILE)) == sorted(run.id for run in RUNS)

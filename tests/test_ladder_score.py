@@ -13,6 +13,7 @@ import torch
 
 from repro.model.ladder_network import LadderNet, encode, predict, statistics
 from repro.plan.run import Run
+from repro.store.sealed import Arrays
 from repro.train.evaluate import Room
 from repro.train.ladder_feed import split_of
 from repro.train.ladder_score import (
@@ -24,7 +25,6 @@ from repro.train.ladder_score import (
     score_final,
 )
 from repro.train.log import LaneLog
-from repro.train.score import Arrays
 
 
 def net_of(run: Run) -> LadderNet:

@@ -94,39 +94,29 @@ def test_an_interrupted_training_continues_to_the_same_numbers(
         assert_same(store, whole, run)
 
 
-def test_the_first_interrupt_finishes_its_block(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])
+def test_the_first_interrupt_finishes_its_block_and_the_second_stops_at_once(
+    times: int, taken: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = hooked(monkeypatch, send(signal.SIGINT, 3))
+    steps = hooked(monkeypatch, send(signal.SIGINT, 3, times))
     with pytest.raises(KeyboardInterrupt):
         train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [26]
-
-
-def test_the_second_interrupt_stops_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = hooked(monkeypatch, send(signal.SIGINT, 3, times=2))
-    with pytest.raises(KeyboardInterrupt):
-        train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [3]
+    assert steps == [taken]
 
 
 def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(
     store: Store, whole: Store
 ) -> None:
     spent = Options(engine="eager", threads=1, budget_seconds=0.0)
-    calls = 0
+    assert train(RUNS, store, PROFILE, spent).unfinished == [run.id for run in RUNS]
+    assert store.records(PROFILE) == []
+    calls = 1
     while train(RUNS, store, PROFILE, spent).unfinished:
         calls += 1
         assert calls < 20
     assert calls >= EPOCHS * BLOCKS
     for run in RUNS:
         assert_same(store, whole, run)
-
-
-def test_a_spent_budget_names_what_is_unfinished(store: Store) -> None:
-    spent = Options(engine="eager", threads=1, budget_seconds=0.0)
-    assert train(RUNS, store, PROFILE, spent).unfinished == [run.id for run in RUNS]
-    assert store.records(PROFILE) == []
 
 
 def test_an_interrupted_stack_continues_whole_when_one_of_its_runs_is_wanted(
@@ -201,15 +191,14 @@ def test_evaluating_saved_weights_gives_the_same_numbers(run: Run, store: Store)
 
 
 def test_evaluating_again_changes_no_file_of_a_record(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    done: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
-    first = store.record(PROFILE, RUNS[1].id)
-    evaluate([RUNS[1].id], store, PROFILE, OPTIONS)  # the same arrays are not kept twice
+    first = done.record(PROFILE, RUNS[1].id)
+    evaluate([RUNS[1].id], done, PROFILE, OPTIONS)  # the same arrays are not kept twice
     images = dataclasses.replace(small.raw(), test=small.grey(41, seed=18))
     monkeypatch.setattr("repro.data.load", lambda *_: images)
-    evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
-    last = store.record(PROFILE, RUNS[1].id)
+    evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
+    last = done.record(PROFILE, RUNS[1].id)
     new = [f"rescored2_{name}.npz" for name in ("pca", "per_image", "samples")]
     assert sorted(last.sums.keys() - first.sums.keys()) == ["rescored.json", "rescored2.json", *new]
     assert {n: last.sums[n] for n in first.sums} == first.sums
@@ -222,21 +211,19 @@ def test_evaluating_again_changes_no_file_of_a_record(
     assert last.curve().equals(first.curve())
 
 
-def test_evaluating_without_weights_names_the_file(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
-    path = weights_path(store.folder(PROFILE), RUNS[1])
+def test_evaluating_without_weights_names_the_file(done: Store) -> None:
+    path = weights_path(done.folder(PROFILE), RUNS[1])
     path.unlink()
     with refused(RecordError, str(path), "repro train"):
-        evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
+        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
-def test_evaluating_weights_of_another_configuration_is_refused(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
+def test_evaluating_weights_of_another_configuration_is_refused(done: Store) -> None:
     other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
-    path = weights_path(store.folder(PROFILE), RUNS[1])
+    path = weights_path(done.folder(PROFILE), RUNS[1])
     weights.save_weights(path, other, weights.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
-        evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
+        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
 def other_version(*_: object) -> Images:
@@ -254,12 +241,11 @@ def test_a_run_begun_on_one_version_of_its_data_does_not_continue_on_another(
 
 
 def test_a_run_is_not_scored_again_on_another_version_of_its_data(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    done: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(RUNS[1:], store, PROFILE, OPTIONS)
     monkeypatch.setattr("repro.data.load", other_version)
     with refused(RecordError, RUNS[1].id, "--data-dir"):
-        evaluate([RUNS[1].id], store, PROFILE, OPTIONS)
+        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["renamed.safetensors", path_of(Path(), Stack((RUNS[0],))).name])

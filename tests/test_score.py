@@ -15,10 +15,10 @@ from torch import Tensor
 from repro.model.layers import Net
 from repro.model.stack import Stack
 from repro.plan.run import Run
+from repro.store.sealed import ACTIVE_NATS
 from repro.train.evaluate import bounds, importance_bound
 from repro.train.importance import weigh
 from repro.train.score import (
-    ACTIVE,
     RIDGE,
     EpochScore,
     Images,
@@ -185,9 +185,9 @@ def test_final_means_are_those_of_the_images() -> None:
 def test_final_layers_sum_the_units_of_each() -> None:
     run = small.run()
     last = scored(run)
-    last.kl_test = np.array([1, 2, 3, 4, 5, ACTIVE, -1, 2 * ACTIVE, 0, -2], np.float32)
+    last.kl_test = np.array([1, 2, 3, 4, 5, ACTIVE_NATS, -1, 2 * ACTIVE_NATS, 0, -2], np.float32)
     final, _ = score_final(run, small.images(), last, (1, 19))
-    assert final["kl_layers"] == pytest.approx([15, 3 * ACTIVE - 1, -2])
+    assert final["kl_layers"] == pytest.approx([15, 3 * ACTIVE_NATS - 1, -2])
     assert final["active_units"] == [5, 1, 0]
     assert final["negative_units"] == [0, 1, 1]
 

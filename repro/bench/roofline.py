@@ -15,7 +15,7 @@ from repro.bench.arms import STEP, Workload
 from repro.bench.operations import flops, training_products
 from repro.model import ladder_network
 from repro.model.stack import Stack
-from repro.plan.layers import layers
+from repro.plan import layers
 from repro.plan.run import Ladder, Model
 
 FORMULA = (
@@ -61,8 +61,7 @@ def parameters(model: Model | Ladder, pixels: int) -> int:
     """How many numbers a lane trains."""
     if isinstance(model, Ladder):
         return sum(math.prod(p.shape) for p in ladder_network.parameters(model))
-    norm = model.batch_norm
-    return sum(d.weights + d.fan_out * (1 + (d.norm and norm)) for d in layers(model, pixels))
+    return layers.parameters(model, pixels)
 
 
 def limits(device: torch.device, seconds_of: Callable[[Callable[[], object]], float]) -> Limits:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, examples
+from repro.cli.shared.options import AsJson, Threads, examples, given
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError, NothingError
 
@@ -31,16 +31,14 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    arms: Annotated[str | None, typer.Option(
-        help="Only these arms, by name or pattern: 'eager K=4', 'compiled*'.",
-        metavar="A,B", show_default=False)] = None,
+    arms: Annotated[str | None, given(
+        "Only these arms, by name or pattern: 'eager K=4', 'compiled*'.", metavar="A,B")] = None,
     quick: Annotated[bool, typer.Option(
         "--quick", help="Few repeats, and four arms unless --arms names others.")] = False,
-    compare: Annotated[Path | None, typer.Option(
-        help="Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
-        metavar="FILE", readable=False, show_default=False)] = None,
-    threads: Annotated[int | None, typer.Option(
-        min=1, metavar="N", help="CPU threads.", show_default=False)] = None,
+    compare: Annotated[Path | None, given(
+        "Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
+        metavar="FILE", readable=False)] = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure forward, backward, step and L_K of single models and stacks.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, given, to_read
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
@@ -34,10 +34,9 @@ def check(
     store: StoreToRead = None,
     against: Annotated[
         str | None,
-        typer.Option(
+        given(
+            "Compare Run by Run with this store; exit 1 where one is worse beyond its error.",
             metavar="STORE",
-            help="Compare Run by Run with this store; exit 1 where one is worse beyond its error.",
-            show_default=False,
         ),
     ] = None,
     strict: Annotated[

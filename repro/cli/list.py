@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from repro import data
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, given, to_read
 from repro.cli.shared.terminal import print_json, say, screen
 from repro.judge.measures import precision
 from repro.machine import cost as predict
@@ -72,7 +72,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
 def list_runs(
     experiment: Annotated[
         str | None,
-        typer.Option(metavar="E", help="Only what this table or figure needs.", show_default=False),
+        given("Only what this table or figure needs.", metavar="E"),
     ] = None,
     profile: ProfileToRead = None,
     store: StoreToRead = "runs",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.shared.options import ProfileToTrain, examples, held, to_read
+from repro.cli.shared.options import ProfileToTrain, examples, given, held, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.profiles import Profile, find_run, runs
@@ -34,9 +34,7 @@ def publish(
     profile: ProfileToTrain = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="RUN", help="Also its final weights, for a few Runs.", show_default=False
-        ),
+        given("Also its final weights, for a few Runs.", metavar="RUN"),
     ] = None,
     allow_dirty: Annotated[
         bool,

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from repro.cli import list as listing
-from repro.cli.shared.options import BEST_FIRST, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import (
+    BEST_FIRST,
+    ProfileToRead,
+    StoreToRead,
+    examples,
+    given,
+    to_read,
+)
 from repro.cli.shared.terminal import say
 from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
@@ -42,12 +49,7 @@ def report(
     store: StoreToRead = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            readable=False,
-            help=f"Default: {NAME} in the store.",
-            show_default=False,
-        ),
+        given(f"Default: {NAME} in the store.", metavar="FILE", readable=False),
     ] = None,
 ) -> None:
     """Write one HTML page: verdicts, tables, figures, claims, every Run, where numbers come from.
@@ -147,14 +149,13 @@ def benches(store: Store) -> Iterator[Measured]:
     from repro.show import rates
 
     for path in throughput.files(store):
-        file = path.relative_to(store.root)
-        bench = throughput.read(path, str(file))
         content = rates.read(path)
+        bench = throughput.bench_of(content, path, store.root)
         if not rates.has_curve(content):
             yield Measured(bench, None)
             continue
         image = image_of(rates.draw(content))
-        behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / file}",))
+        behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
         yield Measured(bench, Figure(f"throughput-{path.stem}", RATES, image, behind))
 
 

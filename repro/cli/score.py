@@ -15,6 +15,7 @@ from repro.cli.shared.options import (
     ProfileToRead,
     StoreToRead,
     examples,
+    given,
     holding,
 )
 from repro.cli.shared.terminal import print_json, say
@@ -66,9 +67,7 @@ def score(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.csv", readable=False, help="Write a line an image.", show_default=False
-        ),
+        given("Write a line an image.", metavar="FILE.csv", readable=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, examples, to_read
+from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, examples, given, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
@@ -44,9 +44,7 @@ def status(
     profile: ProfileToRead = None,
     store: Annotated[
         str,
-        typer.Option(
-            metavar="S", help="runs, results or a folder. Default: runs.", show_default=False
-        ),
+        given("runs, results or a folder. Default: runs.", metavar="S"),
     ] = "runs",
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")

@@ -21,6 +21,7 @@ from repro.cli.shared.options import (
     SeedToTrain,
     Threads,
     examples,
+    given,
     profile_to_train,
     seeds_asked,
 )
@@ -45,12 +46,11 @@ EngineOption = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(
+    given(
+        "Ray cluster of --engine ray: auto (the one this machine is part of) or HOST:PORT."
+        " Default: $RAY_ADDRESS, else one is started here.",
         "--address",
         metavar="A",
-        help="Ray cluster of --engine ray: auto (the one this machine is part of) or HOST:PORT."
-        " Default: $RAY_ADDRESS, else one is started here.",
-        show_default=False,
     ),
 ]
 Tensorboard = Annotated[
@@ -86,11 +86,7 @@ def train(
     seed: SeedToTrain = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            metavar="T",
-            help="Stop cleanly after 90s, 25m or 1.5h; the same command continues.",
-            show_default=False,
-        ),
+        given("Stop cleanly after 90s, 25m or 1.5h; the same command continues.", metavar="T"),
     ] = None,
     engine: EngineOption = Engine.auto,
     address: Address = None,

@@ -78,13 +78,6 @@ def _decode(
             arrays.append(parse(content, shape))
             if len(shape) == 1 and arrays[-1].max() >= CLASSES:
                 raise DamageError(f"label {arrays[-1].max()}, expected 0..{CLASSES - 1}")
-    return Images(
-        name=which.name,
-        train=arrays[0].reshape(-1, SIDE * SIDE),
-        train_labels=arrays[1],
-        test=arrays[2].reshape(-1, SIDE * SIDE),
-        test_labels=arrays[3],
-        shape=(SIDE, SIDE),
-        source=contents.source,
-        content_hash=contents.content_hash,
-    )
+    train, train_labels, test, test_labels = arrays
+    splits = train.reshape(-1, SIDE**2), train_labels, test.reshape(-1, SIDE**2), test_labels
+    return Images(which.name, *splits, which.shape, contents.source, contents.content_hash)

@@ -72,16 +72,8 @@ def _decode(
             parts.append(reader(stream, pairs[i // 2]))
             hashes.append(stream.end())
     train, train_labels, test, test_labels = parts
-    return Images(
-        name=which.name,
-        train=train,
-        train_labels=train_labels,
-        test=test,
-        test_labels=test_labels,
-        shape=(SIDE, SIDE),
-        source=source,
-        content_hash=content_hash(which, hashes),
-    )
+    splits = train, train_labels, test, test_labels
+    return Images(which.name, *splits, which.shape, source, content_hash(which, hashes))
 
 
 def _images(stream: Stream, pairs: int, resample: str) -> Bytes:

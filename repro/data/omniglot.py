@@ -80,17 +80,8 @@ Labelled = tuple[Bytes, Bytes]
 def _images(
     which: DataSet, contents: Contents, train: Labelled, test: Labelled, version: str
 ) -> Images:
-    return Images(
-        name=which.name,
-        train=train[0],
-        train_labels=train[1],
-        test=test[0],
-        test_labels=test[1],
-        shape=(SIDE, SIDE),
-        source=contents.source,
-        content_hash=contents.content_hash,
-        version=version,
-    )
+    source = contents.source, contents.content_hash
+    return Images(which.name, *train, *test, which.shape, *source, version)
 
 
 def _of_mat(content: bytes, prefix: str) -> Labelled:

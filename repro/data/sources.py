@@ -97,11 +97,6 @@ class DataSet:
         return (self, *(self.instead.versions if self.instead else ()))
 
     @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return sum(file.size for file in self.files)
-
-    @property
     def fetch_command(self) -> str:
         return f"repro data fetch {self.name}"
 

@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.judge.targets.target import ACTIVE_NATS, COLLAPSED_NATS
-from repro.plan.layers import layers
-from repro.plan.run import Run
+from repro.judge.targets.target import COLLAPSED_NATS
 from repro.store import Record
-from repro.store.sealed import FINAL, RESTORE
+from repro.store.sealed import ACTIVE_NATS, FINAL, PCA_STEPS, RESTORE
 
 PUBLISHED = "published"  # the version of a data set that the paper used
-PIXELS = 28 * 28  # of MNIST and OMNIGLOT
-PCA_STEPS = 511  # projections are saved in this many steps between their low and high
 
 
 def precision(record: Record) -> str:
@@ -203,14 +199,6 @@ def rise_since(share: float, record: Record) -> float:
     epoch, _, bound = scored[scored[:, 1] == scored[:, 1].max()].T
     at = np.argmin(np.abs(epoch - share * record.run.schedule.epochs))
     return float(bound[-1] - bound[at])
-
-
-def parameters(run: Run) -> int:
-    """How many numbers are trained: matrices, shifts, and scales of batch norm."""
-    model = run.hierarchy
-    return sum(
-        d.weights + d.fan_out * (1 + (d.norm and model.batch_norm)) for d in layers(model, PIXELS)
-    )
 
 
 def shares_of_kl(record: Record) -> Any:

@@ -130,6 +130,12 @@ def layers(model: Model | Ladder, pixels: int) -> list[Dense]:
     return ladder(model) if isinstance(model, Ladder) else FAMILIES[model.family](model, pixels)
 
 
+def parameters(model: Model, pixels: int) -> int:
+    """How many numbers a VAE or LVAE trains: matrices, shifts, and scales of batch norm."""
+    norm = model.batch_norm
+    return sum(d.weights + d.fan_out * (1 + (d.norm and norm)) for d in layers(model, pixels))
+
+
 class Product(NamedTuple):
     """A dense layer as it is multiplied: [lanes, rows, in] @ [lanes, in, out]."""
 

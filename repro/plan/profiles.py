@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 
 from repro.errors import UsageError
 from repro.plan.experiments import (
@@ -203,7 +204,7 @@ def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
 
 def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     """The Run of that id, or all of the profile whose ids match a shell pattern."""
-    every = {run.id.rpartition("-s")[0]: (cell, run) for cell, run in _firsts(p)}
+    every = _firsts(p)
     found: list[Run]
     seeded = of_id(name)
     if seeded:
@@ -223,15 +224,17 @@ def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     return found
 
 
-def _firsts(p: Profile) -> Iterator[tuple[Cell, Run]]:
-    """Every cell there is with its Run of seed 1."""
-    return ((cell, run_of(cell, p)) for cell in cells())
+@cache
+def _firsts(p: Profile) -> dict[str, tuple[Cell, Run]]:
+    """Every cell there is with its Run of seed 1, by what comes before the seed in its id."""
+    every = ((cell, run_of(cell, p)) for cell in cells())
+    return {run.id.rpartition("-s")[0]: (cell, run) for cell, run in every}
 
 
 def find_run(run_id: str, p: Profile) -> Run:
     """The Run of that id in a profile, whatever its seed. Raises UsageError."""
     stem, seed = of_id(run_id) or ("", 1)
-    for _, run in _firsts(p):
-        if run.id.rpartition("-s")[0] == stem:
-            return run.with_seed(seed)
-    raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")
+    if stem not in _firsts(p):
+        raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")
+    _, run = _firsts(p)[stem]
+    return run.with_seed(seed)

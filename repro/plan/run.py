@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any, Literal
 
 from repro.errors import UsageError
@@ -164,6 +165,11 @@ class Stage:
 
     epochs: int
     factor: float
+
+
+def staged(factors: Iterable[float]) -> tuple[Stage, ...]:
+    """The stages of a schedule, given the factor of each epoch."""
+    return tuple(Stage(len(list(same)), factor) for factor, same in groupby(factors))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ RESTORE = (
     " again"
 )
 PLAIN = re.compile(r"[^./\\][^/\\]*")  # a file of a record, in its own folder
+ACTIVE_NATS = 0.01  # a unit whose KL term is above this is active, Fig. 4
+PCA_STEPS = 511  # `pca` holds projections in so many steps, finer than a printed dot
 LARGEST_ARRAYS = 64 * 2**20  # bytes of one npz file, unpacked; a real one has less than 2 MiB
 
 Arrays = dict[str, np.ndarray]

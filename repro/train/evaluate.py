@@ -87,14 +87,9 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
 
 def bounds(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Bounds:
     """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}."""
-    parts, sizes = [], []
-    for i, at in _chunks(x.shape[1], rows):
-        eps = _eps(net, noise, purpose, i, 1, at.stop - at.start)
-        out = MODELS[net.model.family](net, x[:, at], eps)
-        parts.append(_bounds(net, out))
-        sizes.append(at.stop - at.start)
+    parts = [_bounds(net, out) for out in _passes(net, x, noise, purpose, rows)]
     kl = [torch.stack(layer, -1) for layer in zip(*(p.kl for p in parts), strict=True)]
-    share = kl[0].new_tensor(sizes) / x.shape[1]
+    share = kl[0].new_tensor([p.L1.shape[1] for p in parts]) / x.shape[1]
     return Bounds(torch.cat([p.L1 for p in parts], 1), [layer @ share for layer in kl])
 
 
@@ -127,20 +122,20 @@ def importance_bound(net: Net, x: Tensor, noise: Noise, samples: int, rows: int 
 
 def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
     """One draw z_i ~ q per image and layer, [K, N, Z_i] each. net: folded."""
-    draws = []
-    for i, rows in _chunks(x.shape[1], ROWS):
-        eps = _eps(net, noise, "latents", i, 1, rows.stop - rows.start)
-        draws.append(MODELS[net.model.family](net, x[:, rows], eps).z)
+    draws = (out.z for out in _passes(net, x, noise, "latents"))
     return [torch.cat(layer, 1) for layer in zip(*draws, strict=True)]
 
 
 def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
     """Mean of p(x | z_1) for z ~ q(z | x), [K, N, X]. net: folded."""
-    means = []
-    for i, rows in _chunks(x.shape[1], ROWS):
-        eps = _eps(net, noise, "reconstruct", i, 1, rows.stop - rows.start)
-        means.append(MODELS[net.model.family](net, x[:, rows], eps).px.mean)
-    return torch.cat(means, 1)
+    return torch.cat([out.px.mean for out in _passes(net, x, noise, "reconstruct")], 1)
+
+
+def _passes(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Iterator[Pass]:
+    """One pass of a single draw over all images, chunk by chunk."""
+    for i, at in _chunks(x.shape[1], rows):
+        eps = _eps(net, noise, purpose, i, 1, at.stop - at.start)
+        yield MODELS[net.model.family](net, x[:, at], eps)
 
 
 def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[Tensor]:

@@ -5,6 +5,7 @@ Every draw is named by (seed, stream, epoch, block), so a continued run needs no
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -27,7 +28,7 @@ class Feed:
         self.batch = first.optim.batch
         self.samples = first.optim.mc_samples * first.optim.importance_samples
         self.steps = steps_of(first, images.shape[0])
-        self._ordered: tuple[int, list[Tensor]] = (-1, [])  # an epoch, and the lanes' orders in it
+        self._orders = functools.lru_cache(maxsize=1)(self._drawn)  # drawn once an epoch
 
     def block(self, epoch: int, first: int) -> Iterator[Minibatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
@@ -41,25 +42,20 @@ class Feed:
                 eps = self._noise(at, first + s, min(held, n - s))
             yield Minibatch(x[s], [e[s % held] for e in eps], beta, lr)
         if first + n == self.steps and epoch < self.stack.runs[0].schedule.epochs:
-            self._draw_orders(at + 1)  # before anybody waits for what these minibatches started
+            self._orders(at + 1)  # before anybody waits for what these minibatches started
 
     def _per_lane(self, values: list[float]) -> Tensor:
         return sent(torch.tensor(values, dtype=self.dtype), self.images.device)
 
-    def _order(self, k: int, epoch: int) -> Tensor:
-        """Lane k's order of all rows; drawn once an epoch."""
-        if self._ordered[0] != epoch:
-            self._draw_orders(epoch)
-        return self._ordered[1][k]
-
-    def _draw_orders(self, epoch: int) -> None:
+    def _drawn(self, epoch: int) -> list[Tensor]:
+        """Each lane's order of all rows."""
         n, seeds = self.images.shape[0], (run.seed for run in self.stack.runs)
-        self._ordered = epoch, [streams.permutation(n, s, "order", epoch) for s in seeds]
+        return [streams.permutation(n, s, "order", epoch) for s in seeds]
 
     def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
         """n minibatches of one lane, [n, B, X], in the epoch's order."""
         run, rows = self.stack.runs[k], slice(first * self.batch, (first + n) * self.batch)
-        x = self.images[sent(self._order(k, epoch)[rows], self.images.device)]
+        x = self.images[sent(self._orders(epoch)[k][rows], self.images.device)]
         if run.hierarchy.observation == "bernoulli":
             x = self._binarised(x, run, epoch, first)
         return x.view(n, self.batch, -1)

@@ -6,6 +6,7 @@ Shapes: K lanes, N training images, B and U labelled and unlabelled rows, R = B 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,7 +40,7 @@ class LadderFeed:
         read = first.ladder.costly or first.ladder.joined  # else nothing reads unlabelled rows
         self.unlabelled = first.optim.batch if read else 0
         self.steps = steps_of(first, len(self.splits[0].pool))
-        self._ordered: tuple[int, list[list[Tensor]]] = (-1, [])  # an epoch; orders in it
+        self._orders = functools.lru_cache(maxsize=1)(self._drawn)  # drawn once an epoch
 
     def block(self, epoch: int, first: int) -> Iterator[LadderBatch]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
@@ -52,7 +53,7 @@ class LadderFeed:
         for s in range(n):
             yield LadderBatch(x[s], y[s], self._noise(epoch, first + s), rate)
         if first + n == self.steps and epoch < self.stack.runs[0].schedule.epochs:
-            self._draw_orders(epoch + 1)  # before anybody waits for what these minibatches started
+            self._orders(epoch + 1)  # before anybody waits for what these minibatches started
 
     def _rows(self, k: int, epoch: int, first: int, n: int) -> Tensor:
         """Images of n minibatches of one lane, [n, R].
@@ -61,21 +62,15 @@ class LadderFeed:
         minibatch hold the same images, as in the released code.
         """
         B, U = self.labelled, self.unlabelled
-        told, pool = self._orders(k, epoch)
+        told, pool = self._orders(epoch)[k]
         batch = torch.arange(first, first + n) % (len(told) // B)
         labelled = told.view(-1, B)[batch]
         return torch.cat([labelled, pool[first * U : (first + n) * U].view(n, U)], 1)
 
-    def _orders(self, k: int, epoch: int) -> list[Tensor]:
-        """Lane k's labelled images and its pool, as this epoch shows them; drawn once an epoch."""
-        if self._ordered[0] != epoch:
-            self._draw_orders(epoch)
-        return self._ordered[1][k]
-
-    def _draw_orders(self, epoch: int) -> None:
+    def _drawn(self, epoch: int) -> list[list[Tensor]]:
+        """Each lane's labelled images and its pool, as this epoch shows them."""
         lanes = enumerate(self.splits)
-        orders = [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
-        self._ordered = epoch, orders
+        return [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
 
     def _shuffled(self, k: int, rows: np.ndarray, epoch: int) -> Tensor:
         order = streams.permutation(len(rows), self.stack.runs[k].seed, "order", epoch)

@@ -19,9 +19,10 @@ from repro.model.combinators import combinator
 from repro.model.ladder_network import LadderNet, cost, predict, statistics
 from repro.model.layers import Moments
 from repro.plan.run import Run
+from repro.store.sealed import Arrays
 from repro.train.ladder_feed import split_of
 from repro.train.log import LaneLog
-from repro.train.score import Arrays, Images
+from repro.train.score import Images
 
 PERCENT = 100.0
 VERTICAL = (-2.0, 0.0, 2.0)  # values of u for which combinators are saved

@@ -14,6 +14,7 @@ from repro.model import streams
 from repro.model.hierarchy import generate
 from repro.model.layers import Moments, Net, fold
 from repro.plan.run import Run
+from repro.store.sealed import ACTIVE_NATS, PCA_STEPS, Arrays
 from repro.train.evaluate import (
     Noise,
     Room,
@@ -27,13 +28,9 @@ from repro.train.evaluate import (
 from repro.train.importance import TRUSTED, Weights, counts
 from repro.train.log import LaneLog
 
-ACTIVE = 0.01  # nats; a unit above it is active, Fig. 4
-POINT_LEVELS = 511  # PCA points are saved on a grid finer than a printed dot
 SHOWN = 100  # images of Figs. 9 and 10
 PROJECTED = 10_000  # images of Fig. 6: all that MNIST has; more would only swell a record
 RIDGE = 1.0  # of least squares on them: nothing beside thousands of draws of about unit variance
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass
@@ -152,7 +149,7 @@ def score_final(
         "LK_mc_error": w.delta_error(K),
         **trust(w, K),
         "kl_layers": [float(k.sum()) for k in layers],
-        "active_units": [int((k > ACTIVE).sum()) for k in layers],
+        "active_units": [int((k > ACTIVE_NATS).sum()) for k in layers],
         "negative_units": [int((k < 0).sum()) for k in layers],
         "probe": [linear_probe(layer[0], labels) for layer in z],
         "class_share": [class_share(layer[0], labels) for layer in z],
@@ -220,13 +217,13 @@ def _samples(run: Run, net: Net, x: Tensor, noise: Noise, shape: tuple[int, int]
 
 
 def _pca(z: list[Tensor], labels: np.ndarray) -> Arrays:
-    """Two principal components of each layer's draws, on a grid of POINT_LEVELS + 1 values."""
+    """Two principal components of each layer's draws, on a grid of PCA_STEPS + 1 values."""
     arrays: Arrays = {"labels": labels}
     for i, layer in enumerate(z, start=1):
         points = principal_components(layer[0].double()).cpu().numpy()
         low, high = points.min(0), points.max(0)
         width = np.where(high > low, high - low, 1)
-        arrays[f"z{i}"] = np.rint((points - low) / width * POINT_LEVELS).astype(np.uint16)
+        arrays[f"z{i}"] = np.rint((points - low) / width * PCA_STEPS).astype(np.uint16)
         arrays[f"low{i}"], arrays[f"high{i}"] = low, high
     return arrays
 

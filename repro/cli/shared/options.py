@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,85 +19,64 @@ from repro.store.sealed import FINAL
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
 _NAMES = ", ".join(PROFILES)
+
+
+def given(text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
+    """An option without a default of its own: its help says what holds where it is left out."""
+    return typer.Option(*names, help=text, metavar=metavar, show_default=False, **more)
+
+
 ProfileToTrain = Annotated[
     str | None,
-    typer.Option(
-        "--profile",
-        metavar="P",
-        help=f"{_NAMES}. Default: paper with a CUDA device, else quick.",
-        show_default=False,
-    ),
+    given(f"{_NAMES}. Default: paper with a CUDA device, else quick.", "--profile", metavar="P"),
 ]
 ProfileToRead = Annotated[
     str | None,
-    typer.Option(
-        "--profile",
-        metavar="P",
-        help=f"{_NAMES}. Default: the fullest that the store holds.",
-        show_default=False,
-    ),
+    given(f"{_NAMES}. Default: the fullest that the store holds.", "--profile", metavar="P"),
 ]
 StoreToRead = Annotated[
     str | None,
-    typer.Option(
+    given(
+        "runs, results or a folder. Default: runs where it holds the profile, else results.",
         "--store",
         metavar="S",
-        help="runs, results or a folder. Default: runs where it holds the profile, else results.",
-        show_default=False,
     ),
 ]
 SeedsToTrain = Annotated[
     str | None,
-    typer.Option(
+    given(
+        f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.",
         "--seeds",
         metavar="N",
-        help=f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.",
-        show_default=False,
     ),
 ]
 SeedToTrain = Annotated[
     int | None,
-    typer.Option(
-        "--seed",
-        min=1,
-        max=LARGEST,
-        metavar="N",
-        help="Seed N alone of every Run.",
-        show_default=False,
-    ),
+    given("Seed N alone of every Run.", "--seed", min=1, max=LARGEST, metavar="N"),
 ]
 OutDir = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="DIR",
-        readable=False,
-        help="Default: a folder of the store.",
-        show_default=False,
-    ),
+    given("Default: a folder of the store.", "--out", metavar="DIR", readable=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(
+    # That it cannot be read is an error of the data, said where they are.
+    given(
+        "Folder of the data sets. Default: $REPRO_DATA, else data/.",
         "--data-dir",
         metavar="D",
-        readable=False,  # that it is not is an error of the data, said where they are read
-        help="Folder of the data sets. Default: $REPRO_DATA, else data/.",
-        show_default=False,
+        readable=False,
     ),
 ]
-Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default=False)
-]
+Threads = Annotated[int | None, given("CPU threads.", min=1, metavar="N")]
 Lanes = Annotated[
     int | None,
-    typer.Option(
+    given(
+        "Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
         "--lanes",
         min=1,
         metavar="N",
-        help="Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
-        show_default=False,
     ),
 ]
 
@@ -110,31 +89,28 @@ class Precision(StrEnum):
 
 PrecisionOption = Annotated[
     Precision | None,
-    typer.Option(
-        "--precision",
-        help="How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: where"
+    given(
+        "How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: where"
         " the processor has units for it.",
-        show_default=False,
+        "--precision",
     ),
 ]
 Rows = Annotated[
     int | None,
-    typer.Option(
+    given(
+        "Rows of a scoring chunk, images times samples: bounds its memory.",
         "--rows",
         min=64,
         metavar="N",
-        help="Rows of a scoring chunk, images times samples: bounds its memory.",
-        show_default=False,
     ),
 ]
 
 CheckpointEvery = Annotated[
     str | None,
-    typer.Option(
+    given(
+        "Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.",
         "--checkpoint-every",
         metavar="T",
-        help="Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.",
-        show_default=False,
     ),
 ]
 

@@ -169,6 +169,20 @@ def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
     return (ours - printed).plus(e.mc_error**2).plus(2 * BINARISATION_NATS**2)
 
 
+def above(found: Books, cell: Cell, other: Cell, name: str, least: float) -> Contrast:
+    """That a cell's number lies that much above another's."""
+    return at_least(*_lead(found, cell, other, name), least)
+
+
+def no_more(found: Books, cell: Cell, other: Cell, name: str, most: float) -> Contrast:
+    """That a cell's number lies no more than that above another's."""
+    return at_most(*_lead(found, cell, other, name), most)
+
+
+def _lead(found: Books, cell: Cell, other: Cell, name: str) -> tuple[str, Estimate]:
+    return f"{named(cell)} above {named(other)}", found.difference(cell, other, name)
+
+
 def that_ran(found: Books, cells: Sequence[Cell]) -> list[Cell]:
     """Those with a finished Run that counts."""
     return [c for c in cells if found.of(c).trainings]
@@ -179,10 +193,7 @@ def above_each(
 ) -> tuple[list[Contrast], str]:
     """That a cell's bound lies above that of every other cell that ran; and how many did."""
     ran = that_ran(found, others)
-    contrasts = [
-        at_least(f"{named(cell)} above {named(c)}", found.difference(cell, c, name), least)
-        for c in ran
-    ]
+    contrasts = [above(found, cell, c, name, least) for c in ran]
     values = dict(zip(ran, bounds(found, ran, name), strict=True))
     best = max(values, key=lambda c: values[c])
     own = bounds(found, [cell], name)[0]
@@ -203,10 +214,7 @@ def in_row(values: Any, digits: int = 2) -> str:
 
 def rises(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[Contrast]:
     """That each cell improves on the one before."""
-    return [
-        at_least(f"{named(b)} above {named(a)}", found.difference(b, a, name), IMPROVES_NATS)
-        for a, b in pairwise(cells)
-    ]
+    return [above(found, b, a, name, IMPROVES_NATS) for a, b in pairwise(cells)]
 
 
 def named(cell: Cell) -> str:

@@ -13,11 +13,11 @@ from repro.judge.claims.claim import (
     Judgement,
     above_each,
     at_least,
-    at_most,
     bounds,
     combined,
     in_row,
     named,
+    no_more,
     per_image_l1,
     rises,
 )
@@ -39,12 +39,7 @@ def by_depth(found: Books, cells: Sequence[Cell]) -> str:
 
 def _no_more(found: Books, cells: Sequence[Cell], than: Cell) -> list[Contrast]:
     """That no cell gains over one."""
-    return [
-        at_most(
-            f"{named(c)} above {named(than)}", found.difference(c, than, "L1_test"), NO_GAIN_NATS
-        )
-        for c in cells
-    ]
+    return [no_more(found, c, than, "L1_test", NO_GAIN_NATS) for c in cells]
 
 
 def _no_gain_beyond_one(found: Books) -> Judgement:

@@ -10,11 +10,10 @@ from repro.judge.claims.claim import (
     Judgement,
     above_each,
     at_least,
-    at_most,
     beside_printed,
     bounds,
     in_row,
-    named,
+    no_more,
     quantity,
     rises,
 )
@@ -63,24 +62,16 @@ def _norb_no_gain(found: Books) -> Judgement:
     for name, variant in VARIANTS.items():
         cells = [Cell("norb", name, d) for d in NORB_DEPTHS]
         values = bounds(found, cells, "LK_test")
-        contrasts += [
-            at_most(
-                f"{named(c)} above {named(cells[0])}",
-                found.difference(c, cells[0], "LK_test"),
-                NORB_SHARE * abs(values[0]),
-            )
-            for c in cells[1:]
-        ]
+        most = NORB_SHARE * abs(values[0])
+        contrasts += [no_more(found, c, cells[0], "LK_test", most) for c in cells[1:]]
         words.append(f"{variant.label} {in_row(values, 0)}")
     return contrasts, "L_K at depths 3 to 5: " + ", ".join(words)
 
 
 def _norb_slightly_higher(found: Books) -> Judgement:
     contrasts, words = above_each(found, NORB_BEST, NORB_VAES, "LK_test")
-    lead = found.difference(NORB_BEST, NORB_BEST_VAE, "LK_test")
     most = SLIGHTLY_SHARE * abs(bounds(found, [NORB_BEST_VAE], "LK_test")[0])
-    name = f"{named(NORB_BEST)} above {named(NORB_BEST_VAE)}"
-    return [*contrasts, at_most(name, lead, most)], words
+    return [*contrasts, no_more(found, NORB_BEST, NORB_BEST_VAE, "LK_test", most)], words
 
 
 CLAIMS = (

@@ -20,10 +20,11 @@ from repro.judge.claims.claim import (
     quantity,
 )
 from repro.judge.evidence import Books
-from repro.judge.targets.target import ACTIVE_NATS, PAPER
+from repro.judge.targets.target import PAPER
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import VARIANTS
 from repro.store import Record
+from repro.store.sealed import ACTIVE_NATS
 
 MANY_ACTIVE = 0.8  # share of all units half-way through warm-up
 EARLY_LEAD = 0.1  # share of all units by which warm-up has more then

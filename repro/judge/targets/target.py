@@ -29,7 +29,6 @@ TEST_IMAGES = {"mnist": 10_000, "omniglot": 8_070}  # NORB: one copy or two is n
 
 BINARISED = ("mnist", "omniglot")  # whose published test sets are draws that nobody else has
 
-ACTIVE_NATS = 0.01  # a unit whose KL term is above this is active
 COLLAPSED_NATS = 0.1  # a layer whose KL term is below this is collapsed
 
 

@@ -17,9 +17,10 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store, failures
 from repro.store.files import sweep_files
+from repro.store.sealed import Arrays
 from repro.store.states import recorded
 from repro.train.log import LaneLog
-from repro.train.score import Arrays, Images
+from repro.train.score import Images
 from repro.train.state import State
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Score

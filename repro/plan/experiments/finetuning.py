@@ -12,10 +12,9 @@ ambiguous in the paper: here 1 by default, and the other reading beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
-from repro.plan.run import Run, Schedule, Stage
+from repro.plan.run import Run, Schedule, Stage, staged
 
 START = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
 FALLS, FACTOR = 10, 0.75
@@ -63,5 +62,4 @@ def run_of(cell: Cell, start: Run) -> Run:
 
 def stages(E: int) -> tuple[Stage, ...]:
     """FALLS stages of equal length over E epochs; of fewer epochs, those that one falls into."""
-    fall = [e * FALLS // E for e in range(E)]
-    return tuple(Stage(len(list(epochs)), FACTOR**n) for n, epochs in groupby(fall))
+    return staged(FACTOR ** (e * FALLS // E) for e in range(E))

@@ -12,10 +12,9 @@ unshuffled, equal draws for equal shapes): documented here, not copied.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from repro.plan.experiments.grid import Cell
-from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage
+from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage, staged
 
 LATENTS, WIDTHS = (100, 50), (200, 100)
 BATCH = 20
@@ -79,5 +78,4 @@ def run_of(
 def stages(E: int) -> tuple[Stage, ...]:
     """The published stages, shrunk to E epochs: each epoch has the rate at its share of EPOCHS."""
     of_epoch = [factor for factor, n in zip(FACTORS, LENGTHS, strict=True) for _ in range(n)]
-    shrunk = groupby(of_epoch[e * EPOCHS // E] for e in range(E))
-    return tuple(Stage(len(list(epochs)), factor) for factor, epochs in shrunk)
+    return staged(of_epoch[e * EPOCHS // E] for e in range(E))

@@ -200,10 +200,6 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 }
 
 
-def is_ladder(cell: Cell) -> bool:
-    return cell.labels > 0
-
-
 def run_of(cell: Cell, epochs: int | None, steps: int | None, test: int | None, seed: int) -> Run:
     """The Run of a cell. epochs: None for as many as published; the decay keeps its share.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,11 @@ def files(store: Store) -> list[Path]:
     return sorted(found - set(store.root.glob(rounding.PATTERN)))
 
 
-def read(path: Path, name: str) -> Bench:
-    """One file. Raises RecordError."""
+def bench_of(raw: Any, path: Path, root: Path) -> Bench:
+    """What the file at `path`, below the store's `root`, was read to hold. Raises RecordError."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
         return Bench(
-            file=name,
+            file=path.relative_to(root).as_posix(),
             **{key: raw[key] for key in KEYS},
             **{key: raw.get(key) for key in ("precision", "method", "note")},
             arms=tuple(a for entry in raw["arms"] for a in _arms(entry)),
@@ -80,9 +78,7 @@ def read(path: Path, name: str) -> Bench:
                 if "operations" not in entry
             ),
         )
-    except (OSError, ValueError) as e:
-        raise RecordError(f"{path}: {e}: {REMEDY}") from e
-    except (KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise RecordError(f"{path}: not a benchmark ({e!r}): {REMEDY}") from e
 
 

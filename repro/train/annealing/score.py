@@ -10,7 +10,7 @@ import numpy as np
 from repro.model.layers import Net
 from repro.plan.run import Run
 from repro.train.annealing.chains import CHAINS, TEMPERATURES, annealed, tuned_path
-from repro.train.score import Images, noise_of
+from repro.train.score import Images, known, noise_of
 
 PREFIX = "AIS_"  # of what a record says of it
 
@@ -31,6 +31,5 @@ def annealed_scores(run: Run, images: Images, net: Net, n: int) -> dict[str, Any
         "mc_error": float(found.mc_error),
         "accepted": float(np.mean(found.accepted)),
     }
-    known = {name: value if math.isfinite(value) else None for name, value in said.items()}
     whole = {"images": len(log_p), "chains": CHAINS, "temperatures": TEMPERATURES}
-    return {f"{PREFIX}{name}": value for name, value in {**known, **whole}.items()}
+    return {f"{PREFIX}{name}": value for name, value in known({**said, **whole}).items()}

@@ -16,10 +16,10 @@ from torch import Tensor
 from repro.errors import RecordError
 from repro.model.layers import Net
 from repro.store import Record
-from repro.store.sealed import RESTORE
+from repro.store.sealed import ACTIVE_NATS, RESTORE, Arrays
 from repro.train.evaluate import bounds, importance_bound
 from repro.train.ladder_score import PERCENT, LadderScore, cost_names
-from repro.train.score import ACTIVE, Arrays, Images, noise_of, standard_error
+from repro.train.score import Images, noise_of, standard_error
 from repro.train.tasks.task import Again, Compared
 
 ROUNDING = 0.001  # nats of a mean, share of a cost: what another processor or thread count makes
@@ -101,10 +101,11 @@ def _active_units(record: Record, again: Again) -> list[Compared]:
     """Of each layer; a unit whose KL is nearly the threshold may be either."""
     sizes = np.cumsum(record.run.hierarchy.latents)[:-1]
     factor = 1 + ROUNDING if again.same_draws else 2
+    low, high = ACTIVE_NATS / factor, ACTIVE_NATS * factor
     both = zip(record.final["active_units"], again.metrics["active_units"], strict=True)
     layers = zip(both, np.split(again.last.kl_test, sizes), strict=True)
     return [
-        Compared(f"active_{i}", *pair, int(((kl > ACTIVE / factor) & (kl < ACTIVE * factor)).sum()))
+        Compared(f"active_{i}", *pair, int(((kl > low) & (kl < high)).sum()))
         for i, (pair, kl) in enumerate(layers, start=1)
     ]
 

@@ -14,10 +14,11 @@ from repro.model.layers import Params
 from repro.model.objectives import bound
 from repro.model.stack import Stack
 from repro.plan.run import Run
+from repro.store.sealed import Arrays
 from repro.train.feed import Feed
 from repro.train.log import LaneLog, Row, latest
 from repro.train.minibatch import Minibatch
-from repro.train.score import Arrays, EpochScore, Images, kl_names, score_epoch, score_final
+from repro.train.score import EpochScore, Images, kl_names, score_epoch, score_final
 from repro.train.tasks.again import bounds_again
 from repro.train.tasks.inputs import observed
 from repro.train.tasks.task import Objective, Task

@@ -12,9 +12,10 @@ from repro.model.layers import Moments, Params
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Record
+from repro.store.sealed import Arrays
 from repro.train.log import LaneLog, Row
 from repro.train.minibatch import Batches
-from repro.train.score import Arrays, Images
+from repro.train.score import Images
 
 Objective = Callable[[Params, Any], Tensor]
 
