@@ -152,7 +152,7 @@ def record(place: dict[str, Any], other: str, repeats: int, arms: list[Any]) -> 
         "threads": None,
         "precision": "float32",
         "reference": reference,
-        "method": f"`python benchmarks/against.py`: medians of {repeats} turns of {STEPS}"
+        "method": f"python benchmarks/against.py: medians of {repeats} turns of {STEPS}"
         f" steps, minibatches included, taken alternately with those of {reference}.",
         "arms": arms,
     }
