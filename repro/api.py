@@ -23,8 +23,7 @@ from torch import Tensor
 from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
 from repro.machine.saved.weights import Statistics, find_weights, load_statistics, load_weights
-from repro.model import streams
-from repro.model.hierarchy import generate
+from repro.model import hierarchy, streams
 from repro.model.ladder_network import LadderNet, predict
 from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
@@ -94,7 +93,7 @@ class TrainedHierarchy:
         with _fitting():
             eps = noise("prior", 0, (1, n, sum(Z)))
             parts = (torch.split(part, list(Z), -1) for part in torch.split(eps, ROWS, 1))
-            return _numpy(torch.cat([generate(self.net, part)[0] for part in parts]))
+            return _numpy(torch.cat([hierarchy.generate(self.net, part)[0] for part in parts]))
 
     def score(self, images: NDArray[Any], samples: int = 500, seed: int = 0) -> Scores:
         """L_1 and L_K of each image, eqs. (4) and (6), with K = `samples`.

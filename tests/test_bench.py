@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.bench import measure as measuring
-from repro.bench import operations, plain, roofline
+from repro.bench import operations, plain, products, roofline
 from repro.bench.arms import (
     BOTH,
     FORWARD,
@@ -33,7 +33,8 @@ from repro.bench.arms import (
     stacks_of,
 )
 from repro.bench.measure import in_turn, measure, rates
-from repro.bench.operations import minibatch, of_arm, of_products
+from repro.bench.operations import minibatch, of_arm
+from repro.bench.products import of_products
 from repro.bench.roofline import Counts, Limits, share
 from repro.errors import UsageError
 from repro.machine.memory import HighWater
@@ -232,9 +233,9 @@ def test_products_alone_and_flops_are_those_of_the_operation(arm: Arm, operation
     ours = of_arm(arm, TINY, CPU)
     assert (SCORE in ours) == (arm.model == "lvae")
     if operation in ours:
-        stacks, (products, flops) = stacks_of(arm, TINY), seen(ours[operation])
-        assert seen(of_products(stacks, TINY, CPU)[operation])[0] == products
-        assert operations.flops(stacks, TINY)[operation] == flops
+        stacks, (multiplied, flops) = stacks_of(arm, TINY), seen(ours[operation])
+        assert seen(of_products(stacks, TINY, CPU)[operation])[0] == multiplied
+        assert products.flops(stacks, TINY)[operation] == flops
         if operation == STEP:
             assert roofline.counts(stacks, TINY).flops == flops
 
@@ -244,7 +245,7 @@ def test_an_arm_about_scoring_scores_all_images_with_all_samples() -> None:
     ops = of_arm(WHOLE, work, CPU)
     assert list(ops) == [SCORE]
     assert ops[SCORE]().shape == (1, TINY.all_images)  # type: ignore[attr-defined]
-    assert operations.flops(stacks_of(WHOLE, work), work)[SCORE] == seen(ops[SCORE])[1]
+    assert products.flops(stacks_of(WHOLE, work), work)[SCORE] == seen(ops[SCORE])[1]
 
 
 def test_counts_of_an_lvae_are_those_made_by_hand() -> None:

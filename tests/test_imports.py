@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,20 @@ def test_every_folder_has_its_place_in_the_order(path: Path) -> None:
     unit, _ = place(path)
     known = {*ORDER, *FIRST, *SEES, "__init__"}
     assert unit in known, f"{path}: give {unit} a place in ORDER and in ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_no_file_joins_more_than_twelve_parts_of_the_project(path: Path) -> None:
+    top = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    names = [n.module or "" for n in top if isinstance(n, ast.ImportFrom)]
+    names += [a.name for n in top if isinstance(n, ast.Import) for a in n.names]
+    assert sum(name.partition(".")[0] == "repro" for name in names) <= 12
+
+
+def test_no_folder_holds_more_than_fourteen_modules() -> None:
+    modules = (p for p in sources() if p.name not in ("__init__.py", "__main__.py"))
+    fullest, most = Counter(p.parent for p in modules if p.parts[0] == "repro").most_common(1)[0]
+    assert most <= 14, f"{fullest} holds {most} modules"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ import torch
 
 from repro.bench import roofline
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Workload, stacks_of
-from repro.bench.operations import Operation, flops, of_arm, of_products, per_call, replayed
+from repro.bench.operations import Operation, of_arm, per_call, replayed
+from repro.bench.products import flops, of_products
 from repro.machine.device import scoring_rows
 from repro.machine.memory import HighWater, keep_freed_memory
 from repro.machine.precision import multiply_in, precision_on

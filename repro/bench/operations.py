@@ -1,13 +1,12 @@
 """What is timed, by name: forward, forward+backward, step and L_K of each contestant.
 
-The floor under the time of each is its matrix products alone, their operands allocated beforehand.
 Shapes: K lanes (K_i of them have layer i), B images or rows, X pixels, Z_i units.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,17 +15,14 @@ from repro.bench import plain
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Workload, stacks_of
 from repro.machine.cuda.graph import Captured, captured_on
 from repro.machine.device import turns
-from repro.model import streams
-from repro.model.layers import Net, fold
+from repro.model import layers, streams
 from repro.model.stack import Stack
-from repro.plan.layers import Product, of_pass, of_step
 from repro.plan.run import Ladder
-from repro.train.evaluate import importance_bound, statistics_pass
+from repro.train import evaluate
+from repro.train import step as steps
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
 from repro.train.state import State, fresh, shade
-from repro.train.step import CAPTURED, leaves_of, parts_of
-from repro.train.step import step as one_step
 
 Operation = Callable[[], object]
 Operations = dict[str, Operation]
@@ -60,7 +56,7 @@ def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch |
 
 def per_call(arm: Arm) -> int:
     """How often a call of one of the arm's operations does it: captured ones a block at once."""
-    return BLOCK if arm.engine in CAPTURED else 1
+    return BLOCK if arm.engine in steps.CAPTURED else 1
 
 
 def of_arm(arm: Arm, work: Workload, device: torch.device) -> Operations:
@@ -88,11 +84,11 @@ def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Op
     state, batch = fresh(stack, work.pixels, device, DTYPE), minibatch(stack, work, device)
     if arm.scoring:
         return {SCORE: scoring(stack, state, work, device)}
-    objective, update, rates = parts_of(stack, arm.engine)
-    step = functools.partial(one_step, objective, update, stack.runs[0].optim, rates=rates)
+    objective, update, rates = steps.parts_of(stack, arm.engine)
+    step = functools.partial(steps.step, objective, update, stack.runs[0].optim, rates=rates)
     if arm.bfloat16:
         shade(state)
-    leaves = leaves_of(state)
+    leaves = steps.leaves_of(state)
 
     def forward() -> None:
         objective(leaves, batch)
@@ -101,7 +97,7 @@ def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Op
         gain = objective(leaves, batch)
         torch.autograd.grad(-gain.sum(), list(leaves.values()), materialize_grads=True)
 
-    if arm.engine in CAPTURED:
+    if arm.engine in steps.CAPTURED:
         captured, block = Captured(step, captured_on(device)), [batch] * BLOCK
         bodies = {FORWARD: replayed(forward, device), BOTH: replayed(both, device)}
         return {**bodies, STEP: lambda: captured(state, block)}
@@ -132,14 +128,14 @@ def scoring(stack: Stack, state: State, work: Workload, device: torch.device) ->
     noise = noise_of(stack.runs[0], stack.runs[0].schedule.epochs, device)
 
     @functools.cache  # built when first called: no part of what a training step holds
-    def inputs() -> tuple[Net, Tensor]:
+    def inputs() -> tuple[layers.Net, Tensor]:
         net = stack.net(state.params)
         x = binary(len(stack.runs), work.images, work.pixels, device).to(DTYPE)
-        return fold(net, statistics_pass(net, x, noise)[0]), x
+        return layers.fold(net, evaluate.statistics_pass(net, x, noise)[0]), x
 
     @torch.no_grad()
     def score() -> Tensor:
-        return importance_bound(*inputs(), noise, work.samples, work.rows).LK
+        return evaluate.importance_bound(*inputs(), noise, work.samples, work.rows).LK
 
     return score
 
@@ -156,71 +152,3 @@ def of_plain(stack: Stack, work: Workload, device: torch.device) -> Operations:
     test = binary(1, work.images, work.pixels, device)[0].to(DTYPE)
     ops = plain.training(model, run.optim, x, [e[0, 0] for e in batch.eps])
     return {**ops, SCORE: lambda: plain.importance_bound(model, test, work.samples)}
-
-
-def training_products(stacks: list[Stack], work: Workload) -> list[Product]:
-    """Of one step."""
-    return [p for stack in stacks for p in of_step(stack.runs, work.pixels)]
-
-
-def scoring_products(stacks: list[Stack], work: Workload) -> list[tuple[Product, ...]]:
-    """Of each pass of L_K, chunk by chunk as in `evaluate.importance_bound`."""
-    S = min(work.samples, max(1, work.rows // 64))
-    at_once = max(1, work.rows // S)
-    chunks = [
-        (min(at_once, work.images - i), min(S, left))
-        for i in range(0, work.images, at_once)
-        for left in range(work.samples, 0, -S)
-    ]
-    scored = (s for s in stacks if not isinstance(s.model, Ladder))
-    lanes = [[run.hierarchy for run in stack.runs] for stack in scored]
-    return [tuple(of_pass(m, work.pixels, *chunk)) for m in lanes for chunk in chunks]
-
-
-def repeated(
-    products: Iterable[Product], device: torch.device, training: bool = True
-) -> tuple[Operation, Operation]:
-    """Runs products on fixed random operands: forward, and where training forward and backward."""
-    operands = []
-    for p in products:
-        (K, R, m, n) = (p.lanes, p.rows, p.dense.fan_in, p.dense.fan_out)
-        shapes = ((K, R, m), (K, m, n), (K, R, n), *([(K, R, n)] if training else []))
-        y, W, h, *g = (torch.randn(shape, device=device, dtype=DTYPE) for shape in shapes)
-        to_y = None if p.reads_data else torch.empty_like(y)
-        operands.append((y, W, h, g, to_y, torch.empty_like(W)))
-
-    def forward() -> None:
-        for y, W, h, *_ in operands:
-            torch.bmm(y, W, out=h)
-
-    def both() -> None:
-        """Then g W^T where the input needs a gradient, and y^T g; last layer first."""
-        forward()
-        for y, W, _, (g,), to_y, to_W in reversed(operands):
-            if to_y is not None:
-                torch.bmm(g, W.transpose(1, 2), out=to_y)
-            torch.bmm(y.transpose(1, 2), g, out=to_W)
-
-    return forward, both
-
-
-def of_products(stacks: list[Stack], work: Workload, device: torch.device) -> Operations:
-    """The matrix products that the operations of stacks are made of, alone."""
-    forward, both = repeated(training_products(stacks, work), device)
-    passes = scoring_products(stacks, work)
-    scoring = {key: repeated(key, device, training=False)[0] for key in set(passes)}
-
-    def score() -> None:
-        for key in passes:
-            scoring[key]()
-
-    return {FORWARD: forward, BOTH: both, STEP: both, SCORE: score}
-
-
-def flops(stacks: list[Stack], work: Workload) -> dict[str, int]:
-    """Operations counted in the products alone, a multiply-add as two."""
-    training, scoring = training_products(stacks, work), scoring_products(stacks, work)
-    both = 2 * sum(p.multiplications * (2 if p.reads_data else 3) for p in training)
-    forward = 2 * sum(p.multiplications for p in training)
-    score = 2 * sum(p.multiplications for key in scoring for p in key)
-    return {FORWARD: forward, BOTH: both, STEP: both, SCORE: score}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from repro.bench.arms import STEP, Workload
-from repro.bench.operations import flops, training_products
+from repro.bench.products import flops, training_products
 from repro.model import ladder_network
 from repro.model.stack import Stack
 from repro.plan import layers

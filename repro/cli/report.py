@@ -26,9 +26,7 @@ from repro.plan.run import Run
 from repro.show import scripts
 from repro.show.report import commands, deviations, images, ledger, rounding, throughput
 from repro.show.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
-from repro.store import Snapshot, Store
-from repro.store.files import write_file
-from repro.store.places import NAMED
+from repro.store import Snapshot, Store, files, places
 
 NAME = "report.html"
 RATES = "Training throughput against the number of lanes."
@@ -64,7 +62,7 @@ def report(
     if not names and (profile or not throughput.files(opened)):
         opened.some_records(p.name)
     path = out or opened.root / NAME
-    write_file(path, page.render(gather(opened, names)).encode())
+    files.write_file(path, page.render(gather(opened, names)).encode())
     say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -86,7 +84,7 @@ def gather(store: Store, names: list[str]) -> Page:
 
 def name_of(store: Store) -> str:
     """How `--store` names it."""
-    return next((n for n, root in NAMED.items() if root == store.root), str(store.root))
+    return next((n for n, root in places.NAMED.items() if root == store.root), str(store.root))
 
 
 def part(store: Store, p: Profile, draw: bool = True) -> Part:

@@ -11,7 +11,6 @@ from repro.machine import cost, device
 from repro.machine.cuda import branches
 from repro.machine.precision import BFLOAT16, refuse_emulated
 from repro.machine.saved import checkpoint
-from repro.machine.saved.checkpoint import Pinned
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
@@ -20,7 +19,7 @@ from repro.plan.run import Run
 from repro.store.states import recorded
 from repro.train.step import CAPTURED
 
-Branch = tuple[Stack, Pinned]
+Branch = tuple[Stack, checkpoint.Pinned]
 
 
 def stacks(work: Work, runs: list[Run]) -> list[Branch]:
@@ -44,7 +43,7 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     return found + [(stack, _choose(work, stack)) for stack in rest]
 
 
-def _refuse_other_device(begun: Pinned, here: torch.device, where: Path) -> None:
+def _refuse_other_device(begun: checkpoint.Pinned, here: torch.device, where: Path) -> None:
     """Raises MachineError when a checkpoint was begun on a device that draws other numbers."""
     remedy = "continue it there, or remove it to begin again"
     if begun.device != here.type:
@@ -59,7 +58,7 @@ def _refuse_other_device(begun: Pinned, here: torch.device, where: Path) -> None
         )
 
 
-def _warn_of_emulation(work: Work, runs: list[Run], pinned: Pinned) -> None:
+def _warn_of_emulation(work: Work, runs: list[Run], pinned: checkpoint.Pinned) -> None:
     if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
         notice(f"{named(runs)}: continued in bfloat16, which is emulated here")
 
@@ -69,7 +68,7 @@ def _most_lanes(work: Work, runs: list[Run]) -> int:
     return min(fitting, work.options.lanes or fitting)
 
 
-def _choose(work: Work, stack: Stack) -> Pinned:
+def _choose(work: Work, stack: Stack) -> checkpoint.Pinned:
     if not work.options.emulate:
         refuse_emulated(work.precision, work.device)
     return work.engines.chosen(list(stack.runs), work.device, work.precision)

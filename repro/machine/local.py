@@ -9,20 +9,15 @@ from rich.progress import Progress as Bar
 
 from repro.errors import ReproError
 from repro.machine import arrange, device
-from repro.machine.arrange import Branch
 from repro.machine.cuda import branches
-from repro.machine.saved import checkpoint, recording
-from repro.machine.saved.checkpoint import Pinned
-from repro.machine.saved.starting import generations, obstacle, with_starts
+from repro.machine.saved import checkpoint, recording, starting
 from repro.machine.saved.stopping import BudgetSpent
 from repro.machine.training import train_stack
 from repro.machine.watch.progress import named, new_bar, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store import Store
-from repro.store.locks import lock_all
-from repro.store.states import recorded
+from repro.store import Store, locks, states
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -33,13 +28,13 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     A stack that fails is noted with its reason and does not stop the others. Raises
     MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
     """
-    missing = with_starts(runs, lambda run: recorded(store, profile, run))
+    missing = starting.with_starts(runs, lambda run: states.recorded(store, profile, run))
     if not missing:
         return Outcome()
     work = Work(store, profile, options)
     work.outcome.unfinished = [run.id for run in missing]
     try:
-        for generation in generations(missing):
+        for generation in starting.generations(missing):
             stacks = arrange.stacks(work, able(work, generation))
             for group in branches.grouped(stacks, lambda g: arrange.together(work, g)):
                 train_group(work, group)
@@ -50,14 +45,14 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
 
 def able(work: Work, runs: list[Run]) -> list[Run]:
     """The Runs that can begin; of the others it is noted why they cannot."""
-    reasons = {run.id: obstacle(work.store, work.profile, run) for run in runs}
+    reasons = {run.id: starting.obstacle(work.store, work.profile, run) for run in runs}
     for run in runs:
         if reason := reasons[run.id]:
             work.outcome.fail(work.store, work.profile, [run], reason)
     return [run for run in runs if not reasons[run.id]]
 
 
-def train_group(work: Work, group: list[Branch]) -> None:
+def train_group(work: Work, group: list[arrange.Branch]) -> None:
     """Stacks from start or checkpoint to their records; what does not fit alone, or in halves.
 
     What stops one of them stops all, after each has saved its checkpoint.
@@ -72,11 +67,11 @@ def train_group(work: Work, group: list[Branch]) -> None:
 
 
 def _guarded(
-    work: Work, stack: Stack, pinned: Pinned, bar: Bar, alone: bool
+    work: Work, stack: Stack, pinned: checkpoint.Pinned, bar: Bar, alone: bool
 ) -> Generator[None, None, list[Stack]]:
     """A stack, locked, its failure noted; returns what is to be trained in its place."""
     too_large = False
-    with lock_all(work.folder, [r.id for r in stack.runs], work.options.patience_seconds):
+    with locks.lock_all(work.folder, [r.id for r in stack.runs], work.options.patience_seconds):
         path = checkpoint.find(work.checkpoints, stack)
         recording.sweep(work.store, work.profile, stack.runs, path)
         left = _unrecorded(work, stack, path)
@@ -102,7 +97,7 @@ def _unrecorded(work: Work, stack: Stack, path: Path) -> tuple[Run, ...]:
 
     A stack with a checkpoint stays whole until its last record.
     """
-    left = tuple(r for r in stack.runs if not recorded(work.store, work.profile, r))
+    left = tuple(r for r in stack.runs if not states.recorded(work.store, work.profile, r))
     if left and path.exists():
         return stack.runs
     for run in set(stack.runs) - set(left):

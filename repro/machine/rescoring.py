@@ -8,16 +8,13 @@ from typing import Any
 
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.saved.recording import finished
-from repro.machine.saved.weights import add_statistics, find_weights, load_weights
+from repro.machine.saved import recording, weights
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store import Record, Store
-from repro.store.locks import lock
+from repro.store import Record, Store, locks
 from repro.train.annealing.score import PREFIX, annealed_scores
-from repro.train.evaluate import Room
 from repro.train.score import EpochScore, Images
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Again, Compared, Score
@@ -36,8 +33,8 @@ def evaluate(
     for run_id in run_ids:
         if ais and store.record(profile, run_id).run.labels:
             raise UsageError(f"--ais: {run_id} is a Ladder network, which has no p(x): name others")
-        path = find_weights(store, store.record(profile, run_id))
-        with lock(store.folder(profile), run_id):
+        path = weights.find_weights(store, store.record(profile, run_id))
+        with locks.lock(store.folder(profile), run_id):
             store.sweep(profile, run_id)
             record = store.record(profile, run_id)  # of who had it locked until now
             images, source = _data(work, record)
@@ -46,8 +43,8 @@ def evaluate(
             before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
             more = _annealed(record.run, images, last, ais) if ais else before
             measured, arrays = task_of(record.run).final(record.run, images, last)
-            store.add(record, finished(env, images), {**measured, **more}, arrays)
-            add_statistics(path, record.run, last.seen)
+            store.add(record, recording.finished(env, images), {**measured, **more}, arrays)
+            weights.add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
     return outcome
 
@@ -61,10 +58,11 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
     """
     work, record = Work(store, profile, options), store.record(profile, run_id)
     record.verify()
-    path = find_weights(store, record)
+    path = weights.find_weights(store, record)
     images, _ = _data(work, record)
     env = record.env.get("evaluated_again", record.env)
-    images = replace(images, room=Room(env.get("scoring_rows", images.room.rows), notice))
+    rows = env.get("scoring_rows", images.room.rows)
+    images = replace(images, room=replace(images.room, rows=rows, notice=notice))
     task, last = task_of(record.run), _score(work, path, images)
     if not last.finite:
         raise RecordError(f"{path}: weights that give no finite numbers: train {run_id} again")
@@ -84,7 +82,7 @@ def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:
 
 
 def _score(work: Work, path: Path, images: Images) -> Score:
-    run, params = load_weights(path)
+    run, params = weights.load_weights(path)
     own = {n: p.to(work.device) for n, p in params.items()}
     return task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
 

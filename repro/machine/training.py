@@ -9,42 +9,38 @@ from typing import Any
 import torch
 from rich.progress import Progress as Bar
 
+from repro.machine import engines, precision
 from repro.machine.cuda.graph import Blocks, Captured, captured_on
-from repro.machine.engines import made
-from repro.machine.precision import BFLOAT16, multiply_in
-from repro.machine.saved.checkpoint import Pinned, load_checkpoint
+from repro.machine.saved import checkpoint, recording, starting
 from repro.machine.saved.keeper import Keeper
-from repro.machine.saved.recording import record_stack
-from repro.machine.saved.starting import begin
 from repro.machine.watch.progress import Progress
 from repro.machine.work import Work
 from repro.model.stack import Stack
-from repro.train import loop
+from repro.train import loop, tasks
 from repro.train.log import LaneLog, Log
 from repro.train.state import State, shade
 from repro.train.step import CAPTURED, step_function
-from repro.train.tasks import task_of
 from repro.train.tasks.task import Score
 
 
 def train_stack(
-    work: Work, stack: Stack, pinned: Pinned, path: Path, bar: Bar
+    work: Work, stack: Stack, pinned: checkpoint.Pinned, path: Path, bar: Bar
 ) -> Generator[None, None, None]:
     """Train as `pinned` says, checkpoint at `path`, score, record; yields after every block."""
     torch.set_num_threads(pinned.threads)
-    multiply_in(pinned.precision, work.device)
+    precision.multiply_in(pinned.precision, work.device)
     images, source = work.data.images(stack.runs[0])  # lanes may binarise them differently
     if path.exists():
-        state, log = load_checkpoint(path, work.device)
+        state, log = checkpoint.load_checkpoint(path, work.device)
         work.data.refuse_other(stack.runs[0], log.data, path)
     else:
-        state = begin(stack, work.folder, images.train, work.device)
+        state = starting.begin(stack, work.folder, images.train, work.device)
         log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
-    if pinned.precision == BFLOAT16:
+    if pinned.precision == precision.BFLOAT16:
         shade(state)
-    task = task_of(stack.runs[0])
+    task = tasks.task_of(stack.runs[0])
     feed = task.feed(stack, images)
-    step = made(pinned.engine, lambda: _step(work, stack, pinned))
+    step = engines.made(pinned.engine, lambda: _step(work, stack, pinned))
     if pinned.engine in CAPTURED:
         feed = Blocks(feed)
 
@@ -60,10 +56,10 @@ def train_stack(
         last = yield from keeper.after_each(blocks)
         keeper.save()
         progress.scoring()
-        record_stack(work, keeper, last, source)
+        recording.record_stack(work, keeper, last, source)
     path.unlink(missing_ok=True)
 
 
-def _step(work: Work, stack: Stack, pinned: Pinned) -> Callable[[State, Any], None]:
+def _step(work: Work, stack: Stack, pinned: checkpoint.Pinned) -> Callable[[State, Any], None]:
     step = step_function(stack, pinned.engine)
     return Captured(step, captured_on(work.device)) if pinned.engine in CAPTURED else step

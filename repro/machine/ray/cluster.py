@@ -23,9 +23,7 @@ from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.plan.run import Run
-from repro.store import Store
-from repro.store.locks import lock_all
-from repro.store.states import recorded
+from repro.store import Store, locks, states
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -56,12 +54,12 @@ def train(
     """
     limit = options.budget_seconds
     deadline = None if limit is None else time.time() + limit
-    missing = with_starts(runs, lambda run: recorded(store, profile, run))
+    missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
     outcome = Outcome(unfinished=[run.id for run in missing])
     if not missing:
         return outcome
     root = store.root.resolve()
-    with lock_all(root / profile, [run.id for run in missing]):
+    with locks.lock_all(root / profile, [run.id for run in missing]):
         pass  # who holds one of them is named before anything starts
     with nodes.connected(address), nodes.token(root / profile) as token:
         options = replace(options, data_dir=directory(options.data_dir).resolve())

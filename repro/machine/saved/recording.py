@@ -13,15 +13,11 @@ from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
 from repro.machine.work import Work
 from repro.model.layers import Params
-from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store import Store, failures
-from repro.store.files import sweep_files
+from repro.store import Store, failures, files, states
 from repro.store.sealed import Arrays
-from repro.store.states import recorded
 from repro.train.log import LaneLog
 from repro.train.score import Images
-from repro.train.state import State
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Score
 
@@ -39,11 +35,11 @@ def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any
     stack, log, outcome = keeper.stack, keeper.log, work.outcome
     env = _environment(work, keeper, source)
     for k, run in enumerate(stack.runs):
-        if recorded(work.store, work.profile, run):
+        if states.recorded(work.store, work.profile, run):
             outcome.settle(run.id)
             continue
         env["wall_seconds"] = round(log.seconds, 1)
-        trained = ended(stack, keeper.state, k, last.get(k))
+        trained = ended(keeper, k, last.get(k))
         images, _ = work.data.images(run)
         record_lane(work.store, work.profile, run, log.lanes[k], trained, images, env)
         (outcome.done if trained else outcome.diverged).append(run.id)
@@ -67,10 +63,11 @@ def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
     }
 
 
-def ended(stack: Stack, state: State, k: int, last: Score | None) -> Trained | None:
+def ended(keeper: Keeper, k: int, last: Score | None) -> Trained | None:
     """What lane k ends with, for its record and for Runs that start there; None: it diverged."""
     if last is None:
         return None
+    stack, state = keeper.stack, keeper.state
     moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
     adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
     return Trained(stack.own(state.params, k), {"t": state.t, **adam}, last)
@@ -110,5 +107,5 @@ def sweep(store: Store, profile: str, runs: Iterable[Run], checkpoint: Path) -> 
     folder = store.folder(profile)
     for run in runs:
         store.sweep(profile, run.id)
-        sweep_files(weights_path(folder, run))
-    sweep_files(checkpoint)
+        files.sweep_files(weights_path(folder, run))
+    files.sweep_files(checkpoint)

@@ -15,9 +15,8 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from repro.errors import RecordError
+from repro.judge import measures
 from repro.judge.evidence import NOT_RUN, Evidence
-from repro.judge.measures import mc_error
-from repro.judge.measures import metric as read
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
@@ -157,7 +156,7 @@ def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
     mean, error = {}, {}
     for s in (s for s in done if s.cell.variant == variant):
         depth = s.cell.depth
-        value = functools.partial(read, name=metric)
+        value = functools.partial(measures.metric, name=metric)
         mean[depth], sd = float(s.mean(value)), s.sd(value)
         error[depth] = math.nan if sd is None else sd
         if s.seeds == 1 and metric == "LK_test":
@@ -168,7 +167,7 @@ def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
 def sampling(record: Record) -> float:
     """Monte-Carlo error of L_K; NaN where a record holds none."""
     try:
-        return mc_error(record)
+        return measures.mc_error(record)
     except RecordError:
         return math.nan
 
@@ -176,7 +175,7 @@ def sampling(record: Record) -> float:
 def known(record: Record, name: str) -> float:
     """An error of final.json; NaN where a record holds none."""
     try:
-        return read(record, name)
+        return measures.metric(record, name)
     except RecordError:
         return math.nan
 

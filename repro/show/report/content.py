@@ -13,10 +13,9 @@ from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile
 from repro.show.layout import Table
-from repro.show.report import commands
+from repro.show.report import commands, ledger
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
-from repro.show.report.ledger import Entry
 from repro.show.report.rounding import Rounding
 from repro.show.report.throughput import Bench
 from repro.store import Record
@@ -94,7 +93,7 @@ class Part:
     claims: tuple[Claim, ...]
     sheets: tuple[Sheet, ...]
     figures: tuple[Figure, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ledger.Entry, ...]
     check: str  # the command that prints the verdicts
     draw: str  # the command that draws the figures
 

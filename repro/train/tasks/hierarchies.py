@@ -9,9 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from repro.data import DATA_SETS
-from repro.model.families import MODELS
+from repro.model import families, objectives
 from repro.model.layers import Params
-from repro.model.objectives import bound
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store.sealed import Arrays
@@ -19,18 +18,19 @@ from repro.train.feed import Feed
 from repro.train.log import LaneLog, Row, latest
 from repro.train.minibatch import Minibatch
 from repro.train.score import EpochScore, Images, kl_names, score_epoch, score_final
-from repro.train.tasks.again import bounds_again
-from repro.train.tasks.inputs import observed
+from repro.train.tasks import again, inputs
 from repro.train.tasks.task import Objective, Task
 
 
 def objective(stack: Stack) -> Objective:
     """Each lane's training bound, [K]."""
-    infer, optim = MODELS[stack.hierarchy.family], stack.runs[0].optim
+    infer, optim = families.MODELS[stack.hierarchy.family], stack.runs[0].optim
 
     def of(params: Params, batch: Minibatch) -> Tensor:
         net = stack.net(params)
-        return bound(net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim)
+        return objectives.bound(
+            net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim
+        )
 
     return of
 
@@ -71,13 +71,13 @@ HIERARCHIES = Task(
     feed=lambda stack, images: Feed(stack, images.train),
     objective=objective,
     row=row,
-    images=observed,
+    images=inputs.observed,
     score=lambda stack, params, k, images, epoch: score_epoch(
         stack.lane(params, k), stack.runs[k], images, epoch
     ),
     final=final,
     history=history,
-    compared=bounds_again,
+    compared=again.bounds_again,
     unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},
     progress=progress,
     scoring=lambda run: f"scoring L_{run.evaluation.importance_samples}",
