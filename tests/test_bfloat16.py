@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ladder_small
@@ -17,7 +18,7 @@ from repro.model.layers import SMALL, is_rounded, product
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.train.state import State, shade
-from repro.train.step import objective_of, step_function
+from repro.train.step import objective_of, parts_of, step, update_of
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
 SLOPES = [
@@ -135,12 +136,16 @@ def stepped(runs: tuple[Run, ...], rounded: bool, engine: str = "eager", n: int 
     stack, state, feed = prepared(runs, torch.float32)
     if rounded:
         shade(state)
-    step, batches = step_function(stack, engine), list(feed.block(1, 0))[:n]
+    objective, update, rates = parts_of(stack, engine)
+    if engine == "compiled" and runs[0].labels:
+        update = update_of(stack)  # as it is compiled for the others
+    stepping = functools.partial(step, objective, update, runs[0].optim, rates=rates)
+    batches = list(feed.block(1, 0))[:n]
     if engine == "captured":
-        Captured(step, again)(state, batches)
+        Captured(stepping, again)(state, batches)
     else:
         for batch in batches:
-            step(state, batch)
+            stepping(state, batch)
     return state
 
 

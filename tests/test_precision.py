@@ -63,7 +63,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     monkeypatch.setattr("repro.data.load", small.raw)
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
     family = {"lvae_bn_wu": "lvae", "vae": "vae"}
-    tiny = lambda v, _, n: [small.run(family[v], 1, seed) for seed in range(1, n + 1)]  # noqa: E731
+    tiny = lambda v, _, n: [small.run(family[v], 1, seed, steps=2) for seed in range(1, n + 1)]  # noqa: E731
     monkeypatch.setattr(precision, "runs_of", tiny)
     arguments = ["precision", "--profile", "smoke", "--seeds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", [*arguments, "--variants", "vae"])

@@ -22,7 +22,7 @@ from repro.train.evaluate import statistics_pass
 from repro.train.feed import Feed
 from repro.train.score import Images, noise_of, score_epoch, score_final
 from repro.train.state import fresh
-from repro.train.step import step_function
+from repro.train.step import parts_of, step, update_of
 from repro.train.tasks import task_of
 
 N, M, X = 61, 41, small.PIXELS
@@ -187,13 +187,15 @@ def test_lanes_of_real_images_share_their_scale() -> None:
 
 @pytest.mark.slow
 def test_an_epoch_of_compiled_steps_is_one_of_eager_ones() -> None:
+    """An update knows no images: other tests compile it."""
     ragged = (replace(small.run("lvae", depth, **GAUSSIAN), data=RealData()) for depth in (2, 1))
     stack, ends = Stack(tuple(ragged)), []
     feed = Feed(stack, images(run_of()).train.double(), torch.float64)
     for engine in ("eager", "compiled"):
-        state, step = fresh(stack, X, small.CPU, torch.float64), step_function(stack, engine)
+        objective, _, rates = parts_of(stack, engine)
+        state = fresh(stack, X, small.CPU, torch.float64)
         for batch in feed.block(1, 0):
-            step(state, batch)
+            step(objective, update_of(stack), stack.runs[0].optim, state, batch, rates)
         ends.append(state)
     for name, p in ends[0].params.items():
         torch.testing.assert_close(ends[1].params[name], p, rtol=1e-9, atol=1e-11)

@@ -14,7 +14,7 @@ from repro.plan.run import Optim, Run
 from repro.train.feed import Feed
 from repro.train.minibatch import Minibatch
 from repro.train.state import State, fresh
-from repro.train.step import objective_of, rate_and_eps, step_function, update_of
+from repro.train.step import objective_of, parts_of, rate_and_eps, step_function, update_of
 
 UNCLIPPED = {"clip_norm": None, "clip_value": None}
 
@@ -202,6 +202,28 @@ def test_lanes_learn_at_their_own_rate() -> None:
     for name, p in state.params.items():
         change = p - before[name]
         torch.testing.assert_close(change[1], 3 * change[0], rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_compiled_update_of_a_ragged_stack_is_the_eager_one() -> None:
+    """Of three parameters, one of the deeper lane alone: it is the same code for each."""
+    stack, ours, _ = prepared(small.run("lvae", 2), small.run("lvae", 1))
+    few = {2: ("d1.a.W", "d1.a.beta"), 1: ("d2.a.W",)}
+    for part in ("params", "m", "v"):
+        whole = getattr(ours, part)
+        setattr(ours, part, {name: whole[name] for names in few.values() for name in names})
+    assert {len(p) for p in ours.params.values()} == set(few)
+    expected, lr, g = copy_of(ours), torch.ones(2).double() / 500, torch.Generator().manual_seed(4)
+    _, compiled, _ = parts_of(stack, "compiled")
+    for scale in (0.01, 1.0):  # the second is clipped
+        grads = [scale * torch.randn(p.shape, generator=g).double() for p in ours.params.values()]
+        for state, update in ((ours, compiled), (expected, update_of(stack))):
+            state.t += 1
+            with torch.no_grad():
+                update(state, list(grads), *rate_and_eps(stack.runs[0].optim, lr, state.t))
+    for part in ("params", "m", "v"):
+        for name, p in getattr(expected, part).items():
+            torch.testing.assert_close(getattr(ours, part)[name], p, rtol=1e-9, atol=1e-12)
 
 
 def test_the_same_steps_give_the_same_bits() -> None:
