@@ -125,7 +125,15 @@ class TrainedHierarchy:
     def sandwich(
         self, n: int, chains: int = CHAINS, temperatures: int = TEMPERATURES, seed: int = 0
     ) -> Sandwich:
-        """Bounds from both sides, in expectation, on log p(x) of n images that the model draws."""
+        """Bounds from both sides, in expectation, on log p(x) of n images that the model draws.
+
+        Raises UsageError for a model with flows.
+        """
+        if self.run.hierarchy.flows:
+            raise UsageError(
+                f"sandwich: {self.run.id} has planar flows, whose inverse has no closed form:"
+                " annealed() bounds log p(x) from below"
+            )
         S, noise = whole(chains, "{} chains", 1, MOST), self._noise(whole(seed, "seed {}"))
         T = whole(temperatures, "{} temperatures", 1, MOST)
         n = whole(n, "sandwich of {} images", 1, MOST)

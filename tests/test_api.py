@@ -42,6 +42,7 @@ KINDS = {
     "iwae": small.run(
         "vae", 2, batch_norm=False, var_floor=0.0, **IWAE, optim={"importance_samples": 3}, steps=3
     ),
+    "flows": small.run("vae", 1, flows=3, steps=3),
     "fine-tuned": replace(
         START, variant="tuned", schedule=Schedule(2, steps_per_epoch=3), start=START
     ),

@@ -18,6 +18,7 @@ IWAE = {"mc_samples": 2, "importance_samples": 3}
 OBJECTIVES: list[Any] = [
     pytest.param((small.run("vae", 2, batch_norm=False),), id="vae"),
     pytest.param((small.run("vae", 2, optim=IWAE),), id="vae-iw"),
+    pytest.param((small.run("vae", 1, flows=2),), id="vae-flows"),
     pytest.param((small.run("lvae", 2), small.run("lvae", 1, batch_norm=False)), id="lvae-ragged"),
     *(
         pytest.param((ladder_small.run(ladder=case.values[0]),), id=f"ladder-{case.id}")

@@ -23,8 +23,19 @@ from repro.model.distributions import (
 from repro.model.layers import Net, cat_lanes
 
 
+class Flowed(NamedTuple):
+    """A draw z_0 of a Gaussian, what flows made of it, and log det dz/dz_0, [K, R, 1] in nats."""
+
+    z_0: Tensor
+    z: Tensor
+    log_det: Tensor
+
+
 class Pass(NamedTuple):
-    """One stochastic pass. Lists are ordered from the data upward."""
+    """One stochastic pass. Lists are ordered from the data upward.
+
+    Flows have one determinant for all units of z_1: each unit's log_q has an equal share of it.
+    """
 
     log_px: Tensor  # [K, S, B], nats
     log_q: list[Tensor]  # each [K_i, S, B, Z_i], nats per unit
@@ -33,6 +44,7 @@ class Pass(NamedTuple):
     q: list[Normal]
     p: list[Normal | None]  # p(z_i | z_{i+1}) of the lanes that have layer i + 1
     px: Bernoulli | Normal  # fields [K, S * B, X]
+    log_det: Tensor | None = None  # [K, S, B] of flows from q to z_1, nats
 
 
 def observation(net: Net, z_1: Tensor) -> Bernoulli | Normal:
@@ -65,15 +77,29 @@ def prior(net: Net, i: int, z_above: Tensor) -> Normal:
 
 
 def complete(
-    net: Net, x: Tensor, S: int, z: list[Tensor], q: list[Normal], p: list[Normal | None]
+    net: Net,
+    x: Tensor,
+    S: int,
+    z: list[Tensor],
+    q: list[Normal],
+    p: list[Normal | None],
+    flow: Flowed | None = None,
 ) -> Pass:
-    """Log densities of a pass whose latents are drawn. x: [K, B, X] in {0, 1}, or real."""
+    """Log densities of a pass whose latents are drawn. x: [K, B, X] in {0, 1}, or real.
+
+    flow: what z_1 was made of, where it is no draw of q itself.
+    """
     m, px = net.model, observation(net, z[0])
     log_px = log_observation(net, x, px, S)
-    log_q = [log_normal(z_i, q_i, m.var_floor) for z_i, q_i in zip(z, q, strict=True)]
+    drawn = z if flow is None else [flow.z_0, *z[1:]]
+    log_q = [log_normal(z_i, q_i, m.var_floor) for z_i, q_i in zip(drawn, q, strict=True)]
     log_p = [_log_prior(z_i, p_i, m.var_floor) for z_i, p_i in zip(z, p, strict=True)]
+    log_det = None
+    if flow is not None:
+        log_q[0] = log_q[0] - flow.log_det / z[0].shape[-1]
+        log_det = _by_sample(flow.log_det, S).squeeze(-1)
     log_q, log_p = ([_by_sample(t, S) for t in terms] for terms in (log_q, log_p))
-    return Pass(log_px, log_q, log_p, z, q, p, px)
+    return Pass(log_px, log_q, log_p, z, q, p, px, log_det)
 
 
 def _by_sample(rows: Tensor, S: int) -> Tensor:

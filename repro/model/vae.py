@@ -1,4 +1,4 @@
-"""The VAE with L stochastic layers and bottom-up inference, eqs. (7)-(12).
+"""The VAE with L stochastic layers and bottom-up inference, eqs. (7)-(12); of one, with flows.
 
 Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from repro.model.distributions import Normal
+from repro.model.flows import flowed
 from repro.model.hierarchy import Pass, complete, prior
 from repro.model.layers import Net, repeat_rows
 
@@ -19,12 +20,17 @@ def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
     L, S, lanes = net.model.depth, eps[0].shape[1], net.lanes
     q: list[Normal] = []
     z: list[Tensor] = []
+    flow = None
     for i in range(1, L + 1):
         y = x if i == 1 else z[-1][: lanes.at(i)]
-        q_i = net.normal(f"q{i}", net.mlp(f"q{i}", y))  # (8), (9)
+        d = net.mlp(f"q{i}", y)
+        q_i = net.normal(f"q{i}", d)  # (8), (9)
         if i == 1:
             q_i = Normal(repeat_rows(q_i.mu, S), repeat_rows(q_i.var, S))
         q.append(q_i)
         z.append(q_i.sample(eps[i - 1].flatten(1, 2)))
+        if net.model.flows:
+            flow = flowed(net, d, z.pop(), S)
+            z.append(flow.z)
     p: list[Normal | None] = [prior(net, i, z[i]) for i in range(1, L)]  # z[i] is z_{i+1}
-    return complete(net, x, S, z, q, [*p, None])
+    return complete(net, x, S, z, q, [*p, None], flow)

@@ -64,6 +64,10 @@ def _of_hierarchy(run: Run) -> list[tuple[bool, str]]:
             "model.shared and model.upward are choices of the LVAE: leave their defaults",
         ),
         (
+            m.flows == 0 or (m.flows > 0 and m.family == "vae" and m.depth == 1),
+            f"model.flows is {m.flows}: give a VAE of one layer as many as you like, others 0",
+        ),
+        (
             m.output_bias == "zero" or m.observation == "bernoulli",
             "model.output_bias 'data' is the logit of a mean: of a Bernoulli p(x|z_1) only",
         ),

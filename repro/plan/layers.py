@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from repro.plan.run import Ladder, Model, Run
 
+FLOW_GAIN = 0.1  # our own: 80 flows of unit gain would throw z_1 many deviations off
 Role = Literal["image", "sample", "generative"]
 
 
@@ -49,6 +50,9 @@ def vae(model: Model, pixels: int) -> list[Dense]:
     for i, (z, width) in enumerate(zip(model.latents, model.widths, strict=False), start=1):
         role: Role = "image" if i == 1 else "sample"
         found += normal(model, f"q{i}", (below[i - 1], width, z), i, role)
+    if model.flows:  # u, w and b of each
+        out = model.flows * (2 * model.latents[0] + 1)
+        found.append(Dense("q1.flow", model.widths[0], out, 1, "image", FLOW_GAIN, norm=False))
     return found + generative(model, pixels, model.widths)
 
 

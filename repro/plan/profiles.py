@@ -15,6 +15,7 @@ from repro.plan.experiments import (
     ablations,
     cells,
     finetuning,
+    flows,
     iwae,
     ladder,
     replicates,
@@ -26,6 +27,10 @@ from repro.plan.seeds import Seeds, listed, of_id
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
 PUBLISHED_EPOCHS = {"mnist": 2000, "omniglot": 1500, "norb": 2000}
 PUBLISHED_WARMUP = 200
+OTHER_PAPERS = {  # whose models are rows of Table 1: a Run of each, by its variant
+    **dict.fromkeys(iwae.VARIANTS, iwae.run_of),
+    **dict.fromkeys(flows.VARIANTS, flows.run_of),
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Profile:
         """Whether a cell is trained in this profile."""
         if cell.labels:
             return self.ladder.holds(cell)
-        return cell.depth in self.depths or cell.variant in iwae.VARIANTS
+        return cell.depth in self.depths or cell.variant in OTHER_PAPERS
 
     def seeds_of(self, cell: Cell) -> int:
         """How many seeds of a cell are trained unless another number is asked for."""
@@ -156,9 +161,8 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
         return replace(run_of(base, p, seed), variant=cell.variant)
     if ablations.choice_of(cell):
         return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
-    if cell.variant in iwae.VARIANTS:
-        published = PUBLISHED_EPOCHS[cell.data]
-        return iwae.run_of(cell, p.schedule, p.evaluation, published, seed)
+    if other := OTHER_PAPERS.get(cell.variant):
+        return other(cell, p.schedule, p.evaluation, PUBLISHED_EPOCHS[cell.data], seed)
     if cell.variant in finetuning.VARIANTS:
         return finetuning.run_of(cell, run_of(finetuning.START, p, seed))
     schedule, evaluation = p.budget(cell.data)

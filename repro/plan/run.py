@@ -76,6 +76,7 @@ class Model:
     variance: Literal["softplus", "exp"] = "softplus"  # eq. (12); IWAE: sigma = exp(linear)
     init: Literal["code", "glorot"] = "code"  # of all weights; IWAE: Glorot uniform
     output_bias: Literal["zero", "data"] = "zero"  # IWAE: the logit of the training mean
+    flows: int = 0  # planar ones after q(z_1|x), of a VAE of one layer
 
     @property
     def depth(self) -> int:

@@ -19,7 +19,7 @@ from repro.judge.claims.claim import (
 from repro.judge.evidence import Books
 from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import MNIST_NATS, PAPER
-from repro.plan.experiments import iwae, label_of
+from repro.plan.experiments import flows, iwae, label_of
 
 BEATEN = ("vae_nf", "iwae_k1", "iwae_k50")
 VGP = "vae_vgp"
@@ -38,19 +38,20 @@ def _above_others(found: Books) -> Judgement:
         )
         for label, value in map(_row, BEATEN)
     ]
-    return contrasts, f"L_K {bounds(found, [LVAE], 'LK_test')[0]:.2f}{_own_iwae(found)}"
+    return contrasts, f"L_K {bounds(found, [LVAE], 'LK_test')[0]:.2f}{_own_models(found)}"
 
 
-def _own_iwae(found: Books) -> str:
-    """Our own Runs of those models, in words alone: their images are others."""
-    ran = that_ran(found, [iwae.cell(v) for v in iwae.VARIANTS])
-    if not ran:
-        return ""
-    names = ", ".join(map(label_of, ran))
-    return (
-        f"; our own {names}: {in_row(bounds(found, ran, 'LK_test'))}, on byte/255 and so not"
-        " compared"
-    )
+def _own_models(found: Books) -> str:
+    """Our own Runs of those models, in words alone: the statement is about printed numbers."""
+    words = ""
+    for cells, why in (
+        ([iwae.cell(v) for v in iwae.VARIANTS], ", on byte/255 and so not compared"),
+        ([flows.cell(v) for v in flows.VARIANTS], ""),
+    ):
+        if ran := that_ran(found, cells):
+            names, values = ", ".join(map(label_of, ran)), bounds(found, ran, "LK_test")
+            words += f"; our own {names}: {in_row(values)}{why}"
+    return words
 
 
 def _about_vgp(found: Books) -> Judgement:

@@ -4,6 +4,7 @@ from repro.errors import UsageError
 from repro.plan.experiments import (
     ablations,
     finetuning,
+    flows,
     grid,
     iwae,
     ladder,
@@ -18,6 +19,7 @@ EXPERIMENTS: dict[str, list[Cell]] = {
     **mnist.EXPERIMENTS,
     **finetuning.EXPERIMENTS,
     **iwae.EXPERIMENTS,
+    **flows.EXPERIMENTS,
     "table2": [*omniglot.EXPERIMENTS["omniglot"], *norb.EXPERIMENTS["norb"]],
     **omniglot.EXPERIMENTS,
     **norb.EXPERIMENTS,
@@ -29,9 +31,14 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 UNLISTED = ("finetuning_mc10", "replicates", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 # Trained where they are named: `repro train omniglot ladder`.
 ON_REQUEST = (
-    *("finetuning", "iwae", "figure7", "table2"),
+    *("finetuning", "iwae", "flows", "figure7", "table2"),
     *(*omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED),
 )
+LABELS = {  # of variants that are no column of a grid
+    **{name: v.label for name, v in finetuning.VARIANTS.items()},
+    **{name: v.label for name, v in iwae.VARIANTS.items()},
+    **{name: v.label for name, v in flows.VARIANTS.items()},
+}
 DEFAULT = tuple(name for name in EXPERIMENTS if name not in ON_REQUEST)
 
 
@@ -57,10 +64,8 @@ def label_of(cell: Cell) -> str:
     """A cell's variant as tables and figures write it."""
     if cell.labels:
         return ladder.EVERY[cell.variant].label
-    if cell.variant in finetuning.VARIANTS:
-        return finetuning.VARIANTS[cell.variant].label
-    if cell.variant in iwae.VARIANTS:
-        return iwae.VARIANTS[cell.variant].label
+    if cell.variant in LABELS:
+        return LABELS[cell.variant]
     if base := replicates.base_of(cell):
         return f"{label_of(base)}, trained again"
     label = grid.EVERY[cell.variant.partition(ablations.MARK)[0]].label

@@ -11,10 +11,11 @@ unshuffled, equal draws for equal shapes): documented here, not copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from repro.plan.experiments.grid import Cell
 from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage, staged
+from repro.plan.shares import shrunk
 
 LATENTS, WIDTHS = (100, 50), (200, 100)
 BATCH = 20
@@ -44,12 +45,8 @@ EXPERIMENTS: dict[str, list[Cell]] = {"iwae": [cell(variant) for variant in VARI
 def run_of(
     cell: Cell, schedule: Schedule, evaluation: Evaluation, published_epochs: int, seed: int
 ) -> Run:
-    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`.
-
-    Evaluation epochs keep their shares too.
-    """
-    E = max(1, round(EPOCHS * schedule.epochs / published_epochs))
-    scored = {max(1, round(e * E / schedule.epochs)) for e in evaluation.epochs}
+    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`."""
+    E, evaluation = shrunk(EPOCHS, schedule, evaluation, published_epochs)
     return Run(
         variant=cell.variant,
         data=Data(cell.data, grey_scale=255),
@@ -70,7 +67,7 @@ def run_of(
             importance_samples=VARIANTS[cell.variant].k,
         ),
         schedule=Schedule(E, steps_per_epoch=schedule.steps_per_epoch, stages=stages(E)),
-        evaluation=replace(evaluation, epochs=tuple(sorted(scored))),
+        evaluation=evaluation,
         seed=seed,
     )
 

@@ -71,7 +71,7 @@ def log_weight(net: Net, x: Tensor, eps: Tensor) -> Tensor:
     log_w = out.log_px.double()
     for log_p, q, e in zip(out.log_p, out.q, parts, strict=True):
         log_w = log_w + (log_p - _log_q(q, e).view_as(log_p)).double().sum(-1)
-    return log_w
+    return log_w if out.log_det is None else log_w + out.log_det.double()
 
 
 def _log_q(q: Normal, eps: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""Source: Table 1, row "VAE 1-layer + NF", quoted from Rezende & Mohamed 2015 (arXiv:1505.05770)
+Command: `repro train flows --profile paper --seeds 3`
+Run time here: `repro list --experiment flows --profile paper` predicts it
+Expected result: -85.10 nats with 80 flows, and more than the same VAE without flows
+
+A VAE of one layer, 40 latents, whose q(z_1|x) is a Gaussian made flexible by planar flows, trained
+for 500,000 updates of 100 images. Documented choices, not theirs: leaky ReLU for maxout, Adam for
+RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are whole epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from repro.plan.experiments.grid import Cell
+from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule
+from repro.plan.shares import shrunk
+
+LATENTS, WIDTHS = (40,), (400,)
+BATCH = 100
+EPOCHS = 833  # 499,800 updates
+WARMUP = 17  # epochs: 10,000 updates
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Its label, and the number of planar flows."""
+
+    label: str
+    flows: int
+
+
+VARIANTS = {
+    "vae_nf80": Variant("VAE, 80 flows", 80),
+    "vae_nf0": Variant("VAE of 40 latents, no flows", 0),
+}
+
+
+def cell(variant: str) -> Cell:
+    return Cell("mnist", variant, len(LATENTS))
+
+
+EXPERIMENTS: dict[str, list[Cell]] = {"flows": [cell(variant) for variant in VARIANTS]}
+
+
+def run_of(
+    cell: Cell, schedule: Schedule, evaluation: Evaluation, published_epochs: int, seed: int
+) -> Run:
+    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`."""
+    E, evaluation = shrunk(EPOCHS, schedule, evaluation, published_epochs)
+    return Run(
+        variant=cell.variant,
+        data=Data(cell.data),
+        model=Model(
+            family="vae", latents=LATENTS, widths=WIDTHS, flows=VARIANTS[cell.variant].flows
+        ),
+        optim=Optim(batch=BATCH),
+        schedule=Schedule(
+            E,
+            warmup_epochs=max(1, round(WARMUP * E / EPOCHS)),
+            steps_per_epoch=schedule.steps_per_epoch,
+        ),
+        evaluation=evaluation,
+        seed=seed,
+    )

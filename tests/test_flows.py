@@ -1,0 +1,210 @@
+"""Planar flows: determinant, invertibility and density; the row of Table 1 that has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fixture_store
+import numpy as np
+import pytest
+import small
+import torch
+from fixture_data import refused
+from torch import Tensor
+from torch.autograd.functional import jacobian
+
+from repro.api import TrainedHierarchy, load_model
+from repro.errors import UsageError
+from repro.judge.targets import TARGETS
+from repro.model.flows import flowed, planar
+from repro.model.hierarchy import Pass
+from repro.model.layers import Net
+from repro.plan import profiles
+from repro.plan.experiments import flows, label_of
+from repro.plan.layers import FLOW_GAIN, layers
+from repro.plan.profiles import profile, runs
+from repro.plan.run import Run
+from repro.show.scripts import load as script
+from repro.store import Store
+from repro.train.annealing.hamiltonian import log_weight
+
+F, Z, S, B = 3, 5, 2, 4  # flows, units, samples, images
+
+
+def tiny(seed: int = 1, **fields: Any) -> Run:
+    return small.run("vae", 1, seed, **{"batch_norm": False, "flows": F, **fields})
+
+
+def drawn(*shape: int, seed: int = 3, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def passed(net: Net, var_floor: float = 1e-5, K: int = 1) -> Pass:
+    net = replace(net, model=replace(net.model, var_floor=var_floor))
+    return small.infer(net, small.bits(K, B), small.eps(net, S, B))
+
+
+# One flow.
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_a_planar_flow_is_that_of_the_paper(scale: float) -> None:
+    z, u, w, b = drawn(Z), drawn(Z, seed=4, scale=scale), drawn(Z, seed=5), drawn(1, seed=6)
+    ours, log_det = planar(z, u, w, b)
+    zn, un, wn, bn = (t.numpy() for t in (z, u, w, b))
+    u_hat = un + (np.log1p(np.exp(wn @ un)) - 1 - wn @ un) * wn / (wn @ wn)
+    np.testing.assert_allclose(ours, zn + u_hat * np.tanh(wn @ zn + bn), rtol=1e-10)
+    psi = (1 - np.tanh(wn @ zn + bn) ** 2) * wn
+    np.testing.assert_allclose(log_det, [np.log(abs(1 + u_hat @ psi))], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("push", [-60.0, -3.0, -1.0, 0.0, 2.0])
+def test_its_determinant_is_that_of_its_jacobian_and_positive(push: float) -> None:
+    """push: w'u. Below -1, f with u itself would fold space over."""
+    z, w, b = drawn(Z, scale=0.3), drawn(Z, seed=5), drawn(1, seed=6, scale=0.1)
+    u = push * w / w.square().sum()
+    J = jacobian(lambda t: planar(t, u, w, b)[0], z)
+    sign, expected = torch.linalg.slogdet(J)
+    assert sign == 1
+    torch.testing.assert_close(planar(z, u, w, b)[1][0], expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("push", [-60.0, -1.0, 2.0])
+def test_it_keeps_the_order_along_w(push: float) -> None:
+    w, b = drawn(Z, seed=5), drawn(1, seed=6)
+    line = torch.linspace(-3, 3, 401).double().unsqueeze(1) * w
+    moved = planar(line, push * w / w.square().sum(), w, b)[0] @ w
+    assert (moved.diff() > 0).all()
+
+
+# Several, as a network tells them.
+
+
+def test_all_flows_of_a_network_have_the_determinant_of_their_jacobian() -> None:
+    net = small.net(tiny())
+    d, z_0 = drawn(1, 1, 13), drawn(1, 1, Z)
+    J = jacobian(lambda t: flowed(net, d, t, 1).z, z_0).reshape(Z, Z)
+    log_det = flowed(net, d, z_0, 1).log_det
+    assert abs(float(log_det)) > 1e-3
+    torch.testing.assert_close(log_det.squeeze(), torch.linalg.slogdet(J).logabsdet)
+
+
+def test_every_image_has_its_own_flows_and_every_sample_those_of_its_image() -> None:
+    net, z_0 = small.net(tiny()), drawn(1, 1, Z).expand(1, S * B, Z)
+    z = flowed(net, drawn(1, B, 13), z_0, S).z.view(S, B, Z)
+    torch.testing.assert_close(z[0], z[1])
+    assert len(z[0].unique(dim=0)) == B
+
+
+def test_a_density_after_flows_integrates_to_one() -> None:
+    net = small.net(tiny(latents=(1,)))
+    z_0 = torch.linspace(-9, 9, 20_001).double()
+    out = flowed(net, drawn(1, 1, 13), z_0.view(1, -1, 1), z_0.numel())
+    q = torch.exp(torch.distributions.Normal(0.0, 1.0).log_prob(z_0) - out.log_det.flatten())
+    assert float(out.log_det.std()) > 1e-3
+    assert float(torch.trapezoid(q, out.z.flatten())) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_pass_has_the_density_of_what_it_drew() -> None:
+    """log q(z_1|x) = log q(z_0|x) - log det; all of the model sees z_1."""
+    net = small.net(tiny())
+    with_flows, without = passed(net), passed(replace(net, model=replace(net.model, flows=0)))
+    assert with_flows.log_det is not None
+    expected = without.log_q[0].sum(-1) - with_flows.log_det
+    torch.testing.assert_close(with_flows.log_q[0].sum(-1), expected)
+    assert not torch.equal(with_flows.z[0], without.z[0])
+    assert not torch.equal(with_flows.log_px, without.log_px)
+    log_p = torch.distributions.Normal(0.0, 1.0).log_prob(with_flows.z[0]).sum(-1)
+    torch.testing.assert_close(with_flows.log_p[0].sum(-1).flatten(), log_p.flatten())
+
+
+def test_annealing_weighs_a_draw_as_a_pass_does() -> None:
+    net = small.net(tiny())
+    net, out = replace(net, model=replace(net.model, var_floor=0.0)), passed(net, 0.0)
+    ours = log_weight(net, small.bits(1, B), torch.cat(small.eps(net, S, B), -1))
+    torch.testing.assert_close(ours, out.log_px + (out.log_p[0] - out.log_q[0]).sum(-1))
+
+
+def test_lanes_flow_as_alone() -> None:
+    both = small.net(tiny(1), tiny(2))
+    out = passed(both, K=2)
+    for k in range(2):
+        alone = replace(both, params={n: p[k : k + 1] for n, p in both.params.items()})
+        own = small.infer(
+            replace(alone, lanes=small.net(tiny()).lanes),
+            small.bits(2, B)[k : k + 1],
+            [e[k : k + 1] for e in small.eps(both, S, B)],
+        )
+        torch.testing.assert_close(own.log_q[0], out.log_q[0][k : k + 1])
+        torch.testing.assert_close(own.log_px, out.log_px[k : k + 1])
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "count"), [("lvae", 1, 2), ("vae", 2, 2), ("vae", 1, -1)]
+)
+def test_flows_are_of_a_vae_of_one_layer(family: str, depth: int, count: int) -> None:
+    with refused(UsageError, f"model.flows is {count}: give a VAE of one layer"):
+        small.run(family, depth, flows=count)
+
+
+@pytest.mark.parametrize("trained", [tiny()], indirect=True)
+def test_a_trained_model_is_annealed_from_one_side_alone(trained: Run, local: Store) -> None:
+    """Chains go from eps to z_1; a sandwich also needs the way back."""
+    model = load_model(trained.id, "smoke", local.root)
+    assert isinstance(model, TrainedHierarchy)
+    x = (small.grey(8) > 128).astype(np.float32)
+    below, scores = model.annealed(x, chains=4, temperatures=30), model.score(x, samples=50)
+    assert below.log_p.mean() > scores.L1.mean()
+    with refused(UsageError, f"sandwich: {trained.id} has planar flows", "annealed()"):
+        model.sandwich(8)
+
+
+# The row of Table 1.
+
+
+def run_of(variant: str = "vae_nf80", name: str = "paper") -> Run:
+    return profiles.run_of(flows.cell(variant), profile(name))
+
+
+def test_training_is_that_of_the_specification() -> None:
+    run = run_of()
+    assert (run.model.flows, run.hierarchy.latents, run.hierarchy.widths) == (80, (40,), (400,))  # type: ignore[union-attr]
+    assert run.schedule.epochs * (60_000 // run.optim.batch) == pytest.approx(500_000, rel=1e-3)
+    assert run.schedule.warmup_epochs * 600 == pytest.approx(10_000, rel=0.03)
+    (told,) = (d for d in layers(run.model, 784) if d.name == "q1.flow")
+    assert (told.fan_in, told.fan_out, told.gain, told.norm) == (400, 80 * 81, FLOW_GAIN, False)
+
+
+def test_its_twin_differs_in_nothing_but_the_flows() -> None:
+    ours, twin = run_of(), run_of("vae_nf0")
+    assert replace(ours, variant=twin.variant, model=replace(ours.model, flows=0)) == twin
+
+
+def test_a_profile_trains_its_share() -> None:
+    assert {r.schedule.epochs for r in runs(profile("reduced"), ["flows"])} == {17}
+    for name in ("smoke", "quick", "reduced", "paper"):
+        assert [r.id for r in runs(profile(name), ["flows"])] == [
+            "mnist-vae_nf80-L1-s1",
+            "mnist-vae_nf0-L1-s1",
+        ]
+    assert not any(r.variant in flows.VARIANTS for r in runs(profile("paper")))
+
+
+def test_a_record_stands_in_the_row_of_table_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for numbers in (fixture_store.L1, fixture_store.KL):
+        monkeypatch.setitem(numbers, "vae_nf80", numbers["vae"])
+    store = Store(tmp_path)
+    fixture_store.write(store, "reduced", run_of(name="reduced"))
+    table = script("tables", "table1").build(store, "reduced")
+    row = next(row for row in table.rows if row[0] == "VAE 1-layer + NF")
+    assert row[2] == "-85.10"
+    assert row[3].startswith("-")
+    target = TARGETS["table1/vae_nf"]
+    assert (target.cell, label_of(flows.cell("vae_nf80"))) == (
+        flows.cell("vae_nf80"),
+        "VAE, 80 flows",
+    )
