@@ -27,9 +27,9 @@ from repro.plan.seeds import Seeds, listed, of_id
 # Section 3 of the paper; "similar" for the data sets it does not spell out.
 PUBLISHED_EPOCHS = {"mnist": 2000, "omniglot": 1500, "norb": 2000}
 PUBLISHED_WARMUP = 200
-OTHER_PAPERS = {  # whose models are rows of Table 1: a Run of each, by its variant
-    **dict.fromkeys(iwae.VARIANTS, iwae.run_of),
-    **dict.fromkeys(flows.VARIANTS, flows.run_of),
+OTHER_PAPERS = {  # whose models are rows of Table 1, by variant: their epochs, and the Run
+    **dict.fromkeys(iwae.VARIANTS, (iwae.EPOCHS, iwae.run_of)),
+    **dict.fromkeys(flows.VARIANTS, (flows.EPOCHS, flows.run_of)),
 }
 
 
@@ -85,6 +85,16 @@ class Profile:
         E = min(self.schedule.epochs, PUBLISHED_EPOCHS.get(data, self.schedule.epochs))
         epochs = tuple(e for e in self.evaluation.epochs if e <= E)
         return replace(self.schedule, epochs=E), replace(self.evaluation, epochs=epochs)
+
+    def share(self, data: str, epochs: int) -> tuple[Schedule, Evaluation]:
+        """Of another paper's `epochs`, what the profile has of this paper's: one epoch or more,
+        without warm-up, evaluated at the same shares.
+        """
+        had = self.schedule.epochs
+        E = max(1, round(epochs * had / PUBLISHED_EPOCHS[data]))
+        scored = {max(1, round(e * E / had)) for e in self.evaluation.epochs}
+        evaluation = replace(self.evaluation, epochs=tuple(sorted(scored)))
+        return Schedule(E, steps_per_epoch=self.schedule.steps_per_epoch), evaluation
 
 
 def smoke() -> Profile:
@@ -161,8 +171,9 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
         return replace(run_of(base, p, seed), variant=cell.variant)
     if ablations.choice_of(cell):
         return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
-    if other := OTHER_PAPERS.get(cell.variant):
-        return other(cell, p.schedule, p.evaluation, PUBLISHED_EPOCHS[cell.data], seed)
+    if cell.variant in OTHER_PAPERS:
+        epochs, other = OTHER_PAPERS[cell.variant]
+        return other(cell, *p.share(cell.data, epochs), seed)
     if cell.variant in finetuning.VARIANTS:
         return finetuning.run_of(cell, run_of(finetuning.START, p, seed))
     schedule, evaluation = p.budget(cell.data)

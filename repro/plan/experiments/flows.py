@@ -10,11 +10,10 @@ RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are whole e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.plan.experiments.grid import Cell
 from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule
-from repro.plan.shares import shrunk
 
 LATENTS, WIDTHS = (40,), (400,)
 BATCH = 100
@@ -43,11 +42,9 @@ def cell(variant: str) -> Cell:
 EXPERIMENTS: dict[str, list[Cell]] = {"flows": [cell(variant) for variant in VARIANTS]}
 
 
-def run_of(
-    cell: Cell, schedule: Schedule, evaluation: Evaluation, published_epochs: int, seed: int
-) -> Run:
-    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`."""
-    E, evaluation = shrunk(EPOCHS, schedule, evaluation, published_epochs)
+def run_of(cell: Cell, schedule: Schedule, evaluation: Evaluation, seed: int) -> Run:
+    """The Run of a cell; its warm-up keeps its share of however long it trains."""
+    warm = max(1, round(WARMUP * schedule.epochs / EPOCHS))
     return Run(
         variant=cell.variant,
         data=Data(cell.data),
@@ -55,11 +52,7 @@ def run_of(
             family="vae", latents=LATENTS, widths=WIDTHS, flows=VARIANTS[cell.variant].flows
         ),
         optim=Optim(batch=BATCH),
-        schedule=Schedule(
-            E,
-            warmup_epochs=max(1, round(WARMUP * E / EPOCHS)),
-            steps_per_epoch=schedule.steps_per_epoch,
-        ),
+        schedule=replace(schedule, warmup_epochs=warm),
         evaluation=evaluation,
         seed=seed,
     )

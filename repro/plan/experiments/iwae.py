@@ -11,11 +11,10 @@ unshuffled, equal draws for equal shapes): documented here, not copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.plan.experiments.grid import Cell
 from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage, staged
-from repro.plan.shares import shrunk
 
 LATENTS, WIDTHS = (100, 50), (200, 100)
 BATCH = 20
@@ -42,11 +41,8 @@ def cell(variant: str) -> Cell:
 EXPERIMENTS: dict[str, list[Cell]] = {"iwae": [cell(variant) for variant in VARIANTS]}
 
 
-def run_of(
-    cell: Cell, schedule: Schedule, evaluation: Evaluation, published_epochs: int, seed: int
-) -> Run:
-    """The Run of a cell: the share of EPOCHS that `schedule` has of `published_epochs`."""
-    E, evaluation = shrunk(EPOCHS, schedule, evaluation, published_epochs)
+def run_of(cell: Cell, schedule: Schedule, evaluation: Evaluation, seed: int) -> Run:
+    """The Run of a cell, in stages however long it trains."""
     return Run(
         variant=cell.variant,
         data=Data(cell.data, grey_scale=255),
@@ -66,7 +62,7 @@ def run_of(
             clip_value=None,
             importance_samples=VARIANTS[cell.variant].k,
         ),
-        schedule=Schedule(E, steps_per_epoch=schedule.steps_per_epoch, stages=stages(E)),
+        schedule=replace(schedule, stages=stages(schedule.epochs)),
         evaluation=evaluation,
         seed=seed,
     )
