@@ -15,17 +15,26 @@ from repro.model.hierarchy import Flowed
 from repro.model.layers import Net, repeat_rows
 
 
-def planar(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """f(z) = z + u_hat tanh(w'z + b), and log det df/dz = log(1 + u_hat' psi(z)).
+def invertible(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """u_hat: u moved along w so that w'u_hat = softplus(w'u) - 1 > -1; and w'u_hat.
 
-    z, u, w: [..., Z]; b: [..., 1]. Returns [..., Z] and [..., 1]. u_hat is u moved along w so that
-    w' u_hat = softplus(w'u) - 1 > -1: then f is invertible and its determinant positive.
+    Then a flow is invertible and its determinant positive. u, w: [..., Z]. Returns [..., Z], [...].
     """
     wu = (w * u).sum(-1, keepdim=True)
-    along = F.softplus(wu) - 1  # w' u_hat
+    along = F.softplus(wu) - 1
     u_hat = u + (along - wu) * w / (w.square().sum(-1, keepdim=True) + VAR_TINY)
+    return u_hat, along.squeeze(-1)
+
+
+def planar(z: Tensor, u_hat: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """f(z) = z + u_hat h with h = tanh(w'z + b). z, u_hat, w: [..., Z]; b, h: [..., 1]."""
     h = ((w * z).sum(-1, keepdim=True) + b).tanh()
-    return z + u_hat * h, ((1 - h.square()) * along).log1p()
+    return z + u_hat * h, h
+
+
+def log_det(h: Tensor, along: Tensor) -> Tensor:
+    """log det df/dz = log(1 + u_hat' psi(z)) of each flow, psi = (1 - h^2) w; along: w'u_hat."""
+    return ((1 - h.square()) * along).log1p()
 
 
 def flowed(net: Net, d: Tensor, z_0: Tensor, S: int) -> Flowed:
@@ -34,10 +43,12 @@ def flowed(net: Net, d: Tensor, z_0: Tensor, S: int) -> Flowed:
     d [K, B, width]: the last hidden layer of q(z_1|x), which also tells each image's u, w and b of
     every flow (amortised).
     """
-    Z = z_0.shape[-1]
-    z, log_det = z_0, z_0.new_zeros(())
-    for parameters in torch.split(net.dense("q1.flow", d, norm=False), 2 * Z + 1, -1):
-        u, w, b = torch.split(repeat_rows(parameters, S), [Z, Z, 1], -1)
-        z, step = planar(z, u, w, b)
-        log_det = log_det + step
-    return Flowed(z_0, z, log_det)
+    Z, parameters = z_0.shape[-1], net.dense("q1.flow", d, norm=False)
+    each = repeat_rows(parameters, S).view(*z_0.shape[:-1], net.model.flows, 2 * Z + 1)
+    u, w, b = torch.split(each, [Z, Z, 1], -1)  # [K, R, F, ...]
+    u_hat, along = invertible(u, w)
+    z, found = z_0, []
+    for parts in zip(u_hat.unbind(-2), w.unbind(-2), b.unbind(-2), strict=True):
+        z, h = planar(z, *parts)
+        found.append(h)
+    return Flowed(z_0, z, log_det(torch.cat(found, -1), along).sum(-1, keepdim=True))
