@@ -17,6 +17,7 @@ from repro.cli.shared.options import held, to_read
 from repro.cli.shared.terminal import seconds
 from repro.errors import UsageError
 from repro.machine.watch.pace import in_words
+from repro.plan.profiles import find_run, profile
 from repro.store.places import ROOT
 
 COMMANDS = (
@@ -30,6 +31,18 @@ def test_readers_take_the_fullest_profile_of_runs(local):
         fixture_store.build(local.root, name)
     opened, p = to_read(None, None)
     assert (opened.root, p.name) == (local.root, "quick")
+
+
+def test_readers_take_the_fullest_that_has_table_1_s_own_row(local):
+    """One Ladder network of profile paper does not hide what is whole in another."""
+    fixture_store.build(local.root, "smoke")
+    ladder = find_run("ladder-full-100-s3", profile("paper"))
+    fixture_store.write(local, "paper", ladder)
+    assert held(local) == ["paper", "smoke"]
+    fixture_store.build(local.root, "quick")
+    assert held(local) == ["quick", "paper", "smoke"]
+    fixture_store.write(local, "paper", find_run("mnist-lvae_bn_wu-L5-s2", profile("paper")))
+    assert held(local) == ["paper", "quick", "smoke"]
 
 
 def test_readers_take_results_where_runs_is_empty(local):

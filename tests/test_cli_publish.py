@@ -13,7 +13,7 @@ from commands import LVAE, QUICK, VAE, one_line, quick_run
 from repro import store as stores
 from repro.cli import publish as publishing
 from repro.cli import run
-from repro.plan.profiles import chosen, runs
+from repro.plan.profiles import chosen, profile, runs
 from repro.show import gallery, layout, results
 from repro.store import Store
 from repro.store.places import ROOT
@@ -69,7 +69,7 @@ def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
         made = [row for row in rows if row[1] not in ("made by", ":---")]
         commands = [end.strip("`").split() for _, end in made if end != "–"]
         assert all(chosen(QUICK, command[2:-2]) for command in commands)
-        assert len(commands) == len(made) - 2 >= least  # two models are quoted alone
+        assert len(commands) == len(made) - 1 >= least  # one model is quoted alone
     text = page.read_text(encoding="utf-8")
     assert all(f"`{r.id}`" in text for r in runs(QUICK))
     assert "no reproduction" in text
@@ -82,6 +82,22 @@ def test_a_page_has_table_2_and_figures_of_omniglot_where_there_are_runs(full):
     assert all(part in page for part in ("**Table 2", "figure10.png"))
     assert "figure7.png" not in page
     assert "figure8.png" not in page  # one depth is no curve
+
+
+def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full, readme):
+    """What a profile has so far stands in full on the page, and in one line of the README."""
+    assert run(["publish", "--profile", "quick"]) == 0
+    fixture_store.write(full, "paper", chosen(profile("paper"), ["ladder-full-100-s3"])[0])
+    assert run(["publish", "--profile", "paper"]) == 0
+    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
+    assert page.index("## Profile quick") < page.index("## Profile paper")
+    assert page.count("(paper/ladder-full-100-s3)") == 1
+    block = readme.read_text(encoding="utf-8")
+    assert "Of the published protocol: 1 Run so far, in [results/README.md]" in block
+    assert "**Table 1 (reduced protocol, not a reproduction).**" in block
+    fixture_store.write(full, "paper", chosen(profile("paper"), [LVAE])[0])
+    assert run(["publish", "--profile", "paper"]) == 0
+    assert "results/paper/figures/figure5.png" in readme.read_text(encoding="utf-8")
 
 
 def test_publish_keeps_the_rest_of_the_readme(full, readme):

@@ -61,7 +61,7 @@ def publish(
 
 
 def draw(target: Store, p: Profile) -> None:
-    """Tables and figures of a profile, and the pages that show the fullest one."""
+    """Tables and figures of a profile, and the pages that show all of them."""
     from repro.show import gallery, layout
 
     for folder, render_all in (("tables", layout.render_all), ("figures", gallery.render_all)):
@@ -141,14 +141,14 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
 
 
 def pages(target: Store) -> dict[Path, str]:
-    """What shows the fullest profile, by its file. Raises RecordError, MachineError."""
+    """What shows the published profiles, by its file. Raises RecordError, MachineError."""
     from repro.show import results
 
     store, readme = Snapshot(target.root), ROOT / "README.md"
-    p = next((find_profile(name) for name in held(store) if name != "smoke"), None)
+    shown = [find_profile(name) for name in held(store) if name != "smoke"]
     return {
-        target.root / "README.md": results.page(store, p),
-        readme: with_block(readme, results.summary(store, p)),
+        target.root / "README.md": results.page(store, *shown),
+        readme: with_block(readme, results.summary(store, *shown)),
     }
 
 

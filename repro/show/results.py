@@ -1,4 +1,4 @@
-"""`results/README.md`, and what the project's README shows of it: the fullest published profile."""
+"""`results/README.md`, and what the project's README shows of it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,17 @@ FIGURE = "figure5"  # the one that the project's README shows: which layers are 
 LONG = ("quoted from", "MC error", "sd (seeds)", "seeds", "ours, L_1")  # columns it leaves out
 
 
-def page(store: Store, p: Profile | None) -> str:
-    """All of a profile's results, for `results/README.md`. Raises RecordError, MachineError."""
-    if p is None:
-        return f"{HEAD}\n\n{NONE}\n"
+def page(store: Store, *profiles: Profile) -> str:
+    """All results of these profiles, one after the other, for `results/README.md`.
+
+    Raises RecordError, MachineError.
+    """
+    parts = [block for p in profiles for block in _part(store, p)]
+    return "\n\n".join([HEAD, *(parts or [NONE])]) + "\n"
+
+
+def _part(store: Store, p: Profile) -> list[str]:
+    """A profile's tables and figures below its title."""
     from repro.show import gallery  # matplotlib takes half a second
 
     records, without = store.records(p.name), gallery.left_out(store, p.name)
@@ -43,18 +50,21 @@ def page(store: Store, p: Profile | None) -> str:
         *([_every_run(hierarchies, found, p)] if hierarchies else []),
         *([_every_ladder(ladders, found, p)] if ladders else []),
     ]
-    return "\n\n".join([
-        HEAD,
+    return [
+        f"## Profile {p.name}",
         _headline(records, p),
         *(t.markdown().strip() for t in tables),
         *(_drawn(f, p) for f in shown("figures", records) if f not in without),
-    ]) + "\n"  # fmt: skip
+    ]
 
 
-def summary(store: Store, p: Profile | None) -> str:
-    """Table 1 in short and one figure, for the project's README. Raises RecordError."""
-    if p is None:
+def summary(store: Store, *profiles: Profile) -> str:
+    """Table 1 in short and one figure of the first profile, and what else is of the published
+    protocol, for the project's README. Raises RecordError.
+    """
+    if not profiles:
         return NONE
+    p, *others = profiles
     table1 = scripts.load("tables", "table1").build(store, p.name)
     whole = made_by(table1, books(store, p.name), p)
     keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
@@ -68,7 +78,17 @@ def summary(store: Store, p: Profile | None) -> str:
         columns=tuple(whole.columns[i] for i in keep),
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
-    return f"{table.markdown()}\n![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
+    figure = f"![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
+    return "\n".join([table.markdown(), figure, *(_beside(store, q) for q in others)])
+
+
+def _beside(store: Store, p: Profile) -> str:
+    """A line on a profile that the project's README does not show; empty but of the published."""
+    if not p.published_protocol:
+        return ""
+    n = len(store.records(p.name))
+    so_far = f"{n} Run{'' if n == 1 else 's'} so far"
+    return f"\nOf the published protocol: {so_far}, in [results/README.md](results/README.md)."
 
 
 def made_by(table: Table, found: Books, p: Profile) -> Table:

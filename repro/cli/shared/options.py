@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from repro.errors import UsageError
-from repro.plan.profiles import PROFILES, Profile, profile
+from repro.plan.profiles import PROFILES, Profile, profile, runs
 from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
 from repro.store import Store, open_store
 from repro.store.places import NAMED
@@ -32,7 +32,7 @@ ProfileToTrain = Annotated[
 ]
 ProfileToRead = Annotated[
     str | None,
-    given(f"{_NAMES}. Default: the fullest that the store holds.", "--profile", metavar="P"),
+    given(f"{_NAMES}. Default: the fullest with the 5-layer LVAE.", "--profile", metavar="P"),
 ]
 StoreToRead = Annotated[
     str | None,
@@ -153,12 +153,20 @@ def seeds_asked(seed: int | None, seeds: str | None) -> Seeds:
 
 
 def held(store: Store) -> list[str]:
-    """The profiles a store has records of, fullest first."""
-    return [p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))]
+    """The profiles a store has records of, fullest first; before the others those with a Run of
+    Table 1's own row, and `smoke`, which shows nothing, last.
+    """
+    names = [p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))]
+    return sorted(names, key=lambda name: name == "smoke" or not _has_own_row(store, name))
+
+
+def _has_own_row(store: Store, name: str) -> bool:
+    stems = (run.id.rpartition("-s")[0] for run in runs(profile(name), ["table1"]))
+    return any(any(store.folder(name).glob(f"{stem}-s*/{FINAL}")) for stem in stems)
 
 
 def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile]:
-    """Where a reading command reads: by default the fullest profile of `runs`, else of `results`.
+    """Where a reading command reads: by default the first held profile of `runs`, else `results`.
 
     Raises UsageError for an unknown profile, RecordError for a store that does not exist.
     """
@@ -173,7 +181,7 @@ def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile
 
 
 def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Store, Profile]:
-    """Where the Run is: the first of the stores asked for, and its fullest profile, that has it.
+    """Where the Run is: the first of the stores asked for, and of its profiles, that has it.
 
     Raises ReproError.
     """
