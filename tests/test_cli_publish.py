@@ -90,7 +90,7 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
     fixture_store.write(full, "paper", chosen(profile("paper"), ["ladder-full-100-s3"])[0])
     assert run(["publish", "--profile", "paper"]) == 0
     page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
-    assert page.index("## Profile quick") < page.index("## Profile paper")
+    assert page.index("## Profile paper") < page.index("## Profile quick")
     assert page.count("(paper/ladder-full-100-s3)") == 1
     block = readme.read_text(encoding="utf-8")
     assert "Of the published protocol: 1 Run so far, in [results/README.md]" in block
@@ -98,6 +98,8 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
     fixture_store.write(full, "paper", chosen(profile("paper"), [LVAE])[0])
     assert run(["publish", "--profile", "paper"]) == 0
     assert "results/paper/figures/figure5.png" in readme.read_text(encoding="utf-8")
+    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
+    assert "## Profile quick" not in page, "one depth only, beside a fuller profile"
 
 
 def test_publish_keeps_the_rest_of_the_readme(full, readme):

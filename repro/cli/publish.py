@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.shared.options import ProfileToTrain, examples, given, held, to_read
+from repro.cli.shared.options import BEST_FIRST, ProfileToTrain, examples, given, held, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.profiles import Profile, find_run, runs
@@ -145,10 +145,12 @@ def pages(target: Store) -> dict[Path, str]:
     from repro.show import results
 
     store, readme = Snapshot(target.root), ROOT / "README.md"
-    shown = [find_profile(name) for name in held(store) if name != "smoke"]
+    leads = [find_profile(name) for name in held(store) if name != "smoke"]
+    whole = [p for p in leads if p.every_depth or p is leads[0]]
+    whole.sort(key=lambda p: BEST_FIRST.index(p.name))
     return {
-        target.root / "README.md": results.page(store, *shown),
-        readme: with_block(readme, results.summary(store, *shown)),
+        target.root / "README.md": results.page(store, *whole),
+        readme: with_block(readme, results.summary(store, *leads)),
     }
 
 

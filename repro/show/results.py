@@ -79,13 +79,12 @@ def summary(store: Store, *profiles: Profile) -> str:
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
     figure = f"![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
-    return "\n".join([table.markdown(), figure, *(_beside(store, q) for q in others)])
+    beside = [_beside(store, q) for q in others if q.published_protocol]
+    return "\n".join([table.markdown(), figure, *beside])
 
 
 def _beside(store: Store, p: Profile) -> str:
-    """A line on a profile that the project's README does not show; empty but of the published."""
-    if not p.published_protocol:
-        return ""
+    """A line on a profile that the project's README does not show."""
     n = len(store.records(p.name))
     so_far = f"{n} Run{'' if n == 1 else 's'} so far"
     return f"\nOf the published protocol: {so_far}, in [results/README.md](results/README.md)."
