@@ -147,7 +147,7 @@ def test_too_little_memory_is_a_machine_error(trained: Store, monkeypatch, use, 
     def full(*_: object, **__: object) -> None:
         raise error
 
-    for name in ("latents", "reconstruct", "bounds", "generate", "predict"):
+    for name in ("latents", "reconstruct", "bounds", "hierarchy.generate", "predict"):
         monkeypatch.setattr(f"repro.api.{name}", full)
     model = ladder(trained) if use == "classify" else hierarchy(trained)
     with refused(MachineError, "too little memory", "give fewer"):

@@ -18,9 +18,10 @@ from torch.autograd.functional import jacobian
 from repro.api import TrainedHierarchy, load_model
 from repro.errors import UsageError
 from repro.judge.targets import TARGETS
-from repro.model.flows import flowed, invertible, log_det, planar
+from repro.model.distributions import invertible, planar, planar_log_det
 from repro.model.hierarchy import Pass
 from repro.model.layers import Net
+from repro.model.vae import flowed
 from repro.plan import profiles
 from repro.plan.experiments import flows, label_of
 from repro.plan.layers import FLOW_GAIN, layers
@@ -45,7 +46,7 @@ def one(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """f(z) and log det df/dz of one flow, as its network tells u, w and b."""
     u_hat, along = invertible(u, w)
     moved, h = planar(z, u_hat, w, b)
-    return moved, log_det(h.squeeze(-1), along)
+    return moved, planar_log_det(h.squeeze(-1), along)
 
 
 def passed(net: Net, var_floor: float = 1e-5, K: int = 1) -> Pass:

@@ -14,7 +14,7 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
 from repro.errors import MachineError, UsageError
-from repro.machine import local, saved
+from repro.machine import saved
 from repro.machine.local import train
 from repro.machine.saved import checkpoint, stopping
 from repro.machine.saved.checkpoint import load_checkpoint, save_checkpoint
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_another_device_is_refused_and_kept(
         checkpoint.load_header(path),
         load_checkpoint(path, torch.device("cpu")),
     )
-    elsewhere = local.Pinned(pinned.engine, pinned.threads, "cuda")
+    elsewhere = checkpoint.Pinned(pinned.engine, pinned.threads, "cuda")
     save_checkpoint(path, Stack(tuple(lanes)), state, log, elsewhere)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with refused(MachineError, "was begun on cuda"):

@@ -70,10 +70,13 @@ def test_no_default_has_changed_since(full: dict[str, Any], sparse: dict[str, An
 
 
 def own_fields(full: Any, written: Any) -> Any:
-    """Of what was written once, what is written today: each kind of data has its own fields."""
+    """Of what was written once, what is written today: each kind of data has its own fields.
+
+    A field that came later is at its default: else it would be saved.
+    """
     if not isinstance(written, dict):
         return full
-    return {name: own_fields(full[name], part) for name, part in written.items()}
+    return {n: own_fields(full.get(n, part), part) for n, part in written.items()}
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path: Path) 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> None:
     """Another process finishes something between this one's plan and its locks."""
-    real = engine.lock_all
+    real = engine.locks.lock_all
 
     @contextlib.contextmanager
     def late(*asked: Any) -> Iterator[None]:
@@ -168,7 +168,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> No
         with real(*asked):
             yield
 
-    monkeypatch.setattr(engine, "lock_all", late)
+    monkeypatch.setattr(engine.locks, "lock_all", late)
 
 
 @pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])

@@ -99,3 +99,28 @@ def kl_standard_normal(q: Normal, var_floor: float) -> Tensor:
 def log_mean_exp(log_w: Tensor, dim: int) -> Tensor:
     """log (1/K) sum_k exp(log_w_k): the inside of eq. (6), with the 1/K it lacks in print."""
     return torch.logsumexp(log_w, dim) - math.log(log_w.shape[dim])
+
+
+# Planar flows, Rezende & Mohamed 2015 (arXiv:1505.05770v6), section 4.1 and appendix A.1.
+
+
+def invertible(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """u_hat: u moved along w so that w'u_hat = softplus(w'u) - 1 > -1; and w'u_hat.
+
+    Then a flow is invertible and its determinant positive. u, w: [..., Z]. Returns [..., Z], [...].
+    """
+    wu = (w * u).sum(-1, keepdim=True)
+    along = F.softplus(wu) - 1
+    u_hat = u + (along - wu) * w / (w.square().sum(-1, keepdim=True) + VAR_TINY)
+    return u_hat, along.squeeze(-1)
+
+
+def planar(z: Tensor, u_hat: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """f(z) = z + u_hat h with h = tanh(w'z + b). z, u_hat, w: [..., Z]; b, h: [..., 1]."""
+    h = ((w * z).sum(-1, keepdim=True) + b).tanh()
+    return z + u_hat * h, h
+
+
+def planar_log_det(h: Tensor, along: Tensor) -> Tensor:
+    """log det df/dz = log(1 + u_hat' psi(z)) of each flow, psi = (1 - h^2) w; along: w'u_hat."""
+    return ((1 - h.square()) * along).log1p()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from repro.model.distributions import Normal
-from repro.model.flows import flowed
-from repro.model.hierarchy import Pass, complete, prior
+from repro.model.distributions import Normal, invertible, planar, planar_log_det
+from repro.model.hierarchy import Flowed, Pass, complete, prior
 from repro.model.layers import Net, repeat_rows
 
 
@@ -34,3 +34,20 @@ def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
             z.append(flow.z)
     p: list[Normal | None] = [prior(net, i, z[i]) for i in range(1, L)]  # z[i] is z_{i+1}
     return complete(net, x, S, z, q, [*p, None], flow)
+
+
+def flowed(net: Net, d: Tensor, z_0: Tensor, S: int) -> Flowed:
+    """z_0 [K, R, Z] after all F flows, one after the other; R = S * B rows.
+
+    d [K, B, width]: the last hidden layer of q(z_1|x), which also tells each image's u, w and b of
+    every flow (amortised).
+    """
+    Z, parameters = z_0.shape[-1], net.dense("q1.flow", d, norm=False)
+    each = repeat_rows(parameters, S).view(*z_0.shape[:-1], net.model.flows, 2 * Z + 1)
+    u, w, b = torch.split(each, [Z, Z, 1], -1)  # [K, R, F, ...]
+    u_hat, along = invertible(u, w)
+    z, found = z_0, []
+    for parts in zip(u_hat.unbind(-2), w.unbind(-2), b.unbind(-2), strict=True):
+        z, h = planar(z, *parts)
+        found.append(h)
+    return Flowed(z_0, z, planar_log_det(torch.cat(found, -1), along).sum(-1, keepdim=True))
