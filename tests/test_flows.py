@@ -214,5 +214,5 @@ def test_a_record_stands_in_the_row_of_table_1(
     target = TARGETS["table1/vae_nf"]
     assert (target.cell, label_of(flows.cell("vae_nf80"))) == (
         flows.cell("vae_nf80"),
-        "VAE, 80 flows",
+        "VAE with 80 flows",
     )

@@ -30,8 +30,8 @@ class Variant:
 
 
 VARIANTS = {
-    "vae_nf80": Variant("VAE, 80 flows", 80),
-    "vae_nf0": Variant("VAE of 40 latents, no flows", 0),
+    "vae_nf80": Variant("VAE with 80 flows", 80),
+    "vae_nf0": Variant("VAE of 40 latents without flows", 0),
 }
 
 
