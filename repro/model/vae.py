@@ -28,10 +28,11 @@ def infer(net: Net, x: Tensor, eps: Sequence[Tensor]) -> Pass:
         if i == 1:
             q_i = Normal(repeat_rows(q_i.mu, S), repeat_rows(q_i.var, S))
         q.append(q_i)
-        z.append(q_i.sample(eps[i - 1].flatten(1, 2)))
+        z_i = q_i.sample(eps[i - 1].flatten(1, 2))
         if net.model.flows:
-            flow = flowed(net, d, z.pop(), S)
-            z.append(flow.z)
+            flow = flowed(net, d, z_i, S)
+            z_i = flow.z
+        z.append(z_i)
     p: list[Normal | None] = [prior(net, i, z[i]) for i in range(1, L)]  # z[i] is z_{i+1}
     return complete(net, x, S, z, q, [*p, None], flow)
 
