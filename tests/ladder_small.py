@@ -63,12 +63,12 @@ VARIANTS = [
     pytest.param(model(combinator="sig", **LASAGNE), id="lasagne"),
 ]
 COMPILED = [  # between them, all that those are made of
-    pytest.param(shallow(**KZKY), id="kzky"),
-    pytest.param(shallow(**{**PARMESAN, "passed_down": "normalised"}), id="parmesan-lasagne"),
+    pytest.param(
+        shallow(**{**KZKY, **PARMESAN, "passed_down": "normalised"}), id="kzky-parmesan-lasagne"
+    ),
     pytest.param(
         shallow(decoder="top", cost_weights=(0.0, 0.0, 2.0), gammas="none", **AMLP), id="amlp-gamma"
     ),
-    pytest.param(shallow(decoder="none", cost_weights=(0.0,) * 3), id="baseline"),
 ]
 
 
