@@ -60,8 +60,7 @@ def build(cls: Any, raw: Any, where: str) -> Any:
         if name not in known:
             raise RecordError(f"{where}.{name}: unknown field; is it from a newer version?")
     for name, f in known.items():
-        no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if no_default and name not in raw:
+        if name not in raw and f.default is f.default_factory is dataclasses.MISSING:
             raise RecordError(f"{where}.{name}: missing")
     types_of = {**_hints(cls), **told}
     return cls(**{n: _value(types_of[n], v, f"{where}.{n}") for n, v in raw.items()})
@@ -73,27 +72,20 @@ def read(cls: Any, name: str, raw: dict[str, Any], where: str) -> Any:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return build(kind, value, where)
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        ok = value in args
-    elif origin is tuple:
-        ok = isinstance(value, list | tuple)
-        return (
-            tuple(_value(args[0], v, where) for v in value) if ok else _reject(kind, value, where)
-        )
-    elif origin is dict:
-        ok = isinstance(value, dict)
-        value = {n: _value(args[1], v, f"{where}.{n}") for n, v in value.items()} if ok else value
-    elif origin in (typing.Union, types.UnionType):
+    if origin in (typing.Union, types.UnionType):
         return _one_of(args, value, where)
-    elif kind is float:
-        ok = isinstance(value, int | float) and not isinstance(value, bool)
-        value = float(value) if ok else value
-    else:
-        ok = type(value) is kind
-    return value if ok else _reject(kind, value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_value(args[0], v, where) for v in value)
+    if origin is dict and isinstance(value, dict):
+        return {n: _value(args[1], v, f"{where}.{n}") for n, v in value.items()}
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is kind or (origin is Literal and value in args):
+        return value
+    raise RecordError(f"{where}: {value!r} is not a valid {getattr(kind, '__name__', kind)}")
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -108,7 +100,3 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 def _families(kind: Any) -> tuple[Any, ...]:
     hints = _hints(kind) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else {}
     return typing.get_args(hints.get("family"))
-
-
-def _reject(kind: Any, value: Any, where: str) -> None:
-    raise RecordError(f"{where}: {value!r} is not a valid {getattr(kind, '__name__', kind)}")

@@ -16,7 +16,7 @@ from itertools import accumulate, groupby
 from typing import Any, Literal
 
 from repro.errors import UsageError
-from repro.plan.conditions import conditions
+from repro.plan.conditions import problems
 from repro.plan.from_json import build, read, sparse
 
 LATENTS = (64, 32, 16, 8, 4)
@@ -235,9 +235,8 @@ class Run:
             raise UsageError(
                 f"run {self.id}: data is {given.__name__}: its model needs {kind.__name__}"
             )
-        for ok, problem in conditions(self):
-            if not ok:
-                raise UsageError(f"run {self.id}: {problem}")
+        for problem in problems(self):
+            raise UsageError(f"run {self.id}: {problem}")
 
     @property
     def id(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from repro.errors import UsageError
 
@@ -26,8 +27,13 @@ def of_id(run_id: str) -> tuple[str, int] | None:
 def listed(seeds: int | Sequence[int]) -> Sequence[int]:
     """The seeds, ascending. Raises UsageError for too many, none, or one that no id can have."""
     if isinstance(seeds, int):
-        if not 1 <= seeds <= MOST:
-            raise _refused(seeds)
+        if seeds < 1:
+            raise UsageError(f"--seeds {seeds}: give at least 1")
+        if seeds > MOST:
+            raise UsageError(
+                f"--seeds {seeds}: asks for seeds 1 to {seeds}, at most {MOST} are trained at once:"
+                f" for that seed alone give --seed {seeds}, for a range --seeds A-B"
+            )
         return range(1, seeds + 1)
     found = sorted(set(seeds))
     if not found or found[0] < 1 or found[-1] > LARGEST or len(found) > MOST:
@@ -66,19 +72,6 @@ def _range(part: str, text: str) -> range:
 
 def _runs(found: Sequence[int]) -> Iterator[str]:
     """Ascending seeds, those in a row as one range."""
-    first = last = found[0]
-    for seed in [*found[1:], 0]:
-        if seed == last + 1:
-            last = seed
-            continue
-        yield f"{first}" if first == last else f"{first}-{last}"
-        first = last = seed
-
-
-def _refused(number: int) -> UsageError:
-    if number < 1:
-        return UsageError(f"--seeds {number}: give at least 1")
-    return UsageError(
-        f"--seeds {number}: asks for seeds 1 to {number}, at most {MOST} are trained at once: for"
-        f" that seed alone give --seed {number}, for a range --seeds A-B"
-    )
+    for _, row in groupby(enumerate(found), lambda item: item[1] - item[0]):
+        first, *others = (seed for _, seed in row)
+        yield f"{first}-{others[-1]}" if others else f"{first}"

@@ -34,11 +34,8 @@ ON_REQUEST = (
     *("finetuning", "iwae", "flows", "figure7", "table2"),
     *(*omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED),
 )
-LABELS = {  # of variants that are no column of a grid
-    **{name: v.label for name, v in finetuning.VARIANTS.items()},
-    **{name: v.label for name, v in iwae.VARIANTS.items()},
-    **{name: v.label for name, v in flows.VARIANTS.items()},
-}
+# Of variants that are no column of a grid.
+LABELS = {**finetuning.LABELS, **iwae.LABELS, **flows.LABELS}
 DEFAULT = tuple(name for name in EXPERIMENTS if name not in ON_REQUEST)
 
 

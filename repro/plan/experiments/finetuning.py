@@ -11,28 +11,22 @@ ambiguous in the paper: here 1 by default, and the other reading beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.run import Run, Schedule, Stage, staged
 
 START = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
 FALLS, FACTOR = 10, 0.75
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A way to fine-tune: its label, Monte-Carlo and importance samples of a training step."""
-
-    label: str
-    mc_samples: int = 1
-    importance_samples: int = 1
-
-
-VARIANTS = {
-    "lvae_bn_wu_ft": Variant("LVAE+BN+WU, fine-tuned"),
-    "lvae_bn_wu_ft_iw10": Variant("LVAE+BN+WU, fine-tuned, IW=10", 10, 10),
-    "lvae_bn_wu_ft_mc10": Variant("LVAE+BN+WU, fine-tuned, MC=10", 10),
+VARIANTS = {  # Monte-Carlo and importance samples of a training step
+    "lvae_bn_wu_ft": (1, 1),
+    "lvae_bn_wu_ft_iw10": (10, 10),
+    "lvae_bn_wu_ft_mc10": (10, 1),
+}
+LABELS = {
+    "lvae_bn_wu_ft": "LVAE+BN+WU, fine-tuned",
+    "lvae_bn_wu_ft_iw10": "LVAE+BN+WU, fine-tuned, IW=10",
+    "lvae_bn_wu_ft_mc10": "LVAE+BN+WU, fine-tuned, MC=10",
 }
 
 
@@ -48,14 +42,14 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 
 def run_of(cell: Cell, start: Run) -> Run:
     """The Run that fine-tunes what `start` trained. Where steps are limited, so are samples."""
-    v, E, steps = VARIANTS[cell.variant], start.schedule.epochs, start.schedule.steps_per_epoch
-    samples = v.mc_samples * v.importance_samples
-    optim = replace(start.optim, mc_samples=v.mc_samples, importance_samples=v.importance_samples)
+    mc, iw = VARIANTS[cell.variant]
+    E, steps = start.schedule.epochs, start.schedule.steps_per_epoch
+    steps = steps and max(1, steps // (mc * iw))
     return replace(
         start,
         variant=cell.variant,
-        optim=optim,
-        schedule=Schedule(E, steps_per_epoch=steps and max(1, steps // samples), stages=stages(E)),
+        optim=replace(start.optim, mc_samples=mc, importance_samples=iw),
+        schedule=Schedule(E, steps_per_epoch=steps, stages=stages(E)),
         start=start,
     )
 

@@ -10,7 +10,7 @@ RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are whole e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from repro.plan.experiments.grid import Cell
 from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule
@@ -19,20 +19,8 @@ LATENTS, WIDTHS = (40,), (400,)
 BATCH = 100
 EPOCHS = 833  # 499,800 updates
 WARMUP = 17  # epochs: 10,000 updates
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Its label, and the number of planar flows."""
-
-    label: str
-    flows: int
-
-
-VARIANTS = {
-    "vae_nf80": Variant("VAE with 80 flows", 80),
-    "vae_nf0": Variant("VAE of 40 latents without flows", 0),
-}
+VARIANTS = {"vae_nf80": 80, "vae_nf0": 0}  # planar flows
+LABELS = {"vae_nf80": "VAE with 80 flows", "vae_nf0": "VAE of 40 latents without flows"}
 
 
 def cell(variant: str) -> Cell:
@@ -48,9 +36,7 @@ def run_of(cell: Cell, schedule: Schedule, evaluation: Evaluation, seed: int) ->
     return Run(
         variant=cell.variant,
         data=Data(cell.data),
-        model=Model(
-            family="vae", latents=LATENTS, widths=WIDTHS, flows=VARIANTS[cell.variant].flows
-        ),
+        model=Model(family="vae", latents=LATENTS, widths=WIDTHS, flows=VARIANTS[cell.variant]),
         optim=Optim(batch=BATCH),
         schedule=replace(schedule, warmup_epochs=warm),
         evaluation=evaluation,

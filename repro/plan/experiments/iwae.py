@@ -11,7 +11,7 @@ unshuffled, equal draws for equal shapes): documented here, not copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from repro.plan.experiments.grid import Cell
 from repro.plan.run import Data, Evaluation, Model, Optim, Run, Schedule, Stage, staged
@@ -21,17 +21,8 @@ BATCH = 20
 LENGTHS = tuple(3**i for i in range(8))  # epochs of each stage
 FACTORS = (1.0, 0.72, 0.52, 0.37, 0.27, 0.19, 0.14, 0.1)  # of the learning rate 1e-3
 EPOCHS = sum(LENGTHS)  # 3,280
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Its label, and importance samples of a training step."""
-
-    label: str
-    k: int
-
-
-VARIANTS = {"iwae_k1": Variant("IWAE, IW=1", 1), "iwae_k50": Variant("IWAE, IW=50", 50)}
+VARIANTS = {"iwae_k1": 1, "iwae_k50": 50}  # importance samples of a training step
+LABELS = {name: f"IWAE, IW={k}" for name, k in VARIANTS.items()}
 
 
 def cell(variant: str) -> Cell:
@@ -60,7 +51,7 @@ def run_of(cell: Cell, schedule: Schedule, evaluation: Evaluation, seed: int) ->
             batch=BATCH,
             clip_norm=None,
             clip_value=None,
-            importance_samples=VARIANTS[cell.variant].k,
+            importance_samples=VARIANTS[cell.variant],
         ),
         schedule=replace(schedule, stages=stages(schedule.epochs)),
         evaluation=evaluation,

@@ -146,28 +146,13 @@ def _pezeshki(label: str, **model: Any) -> Variant:
     return Variant(label, model, decay_from=PEZESHKI_DECAY_FROM)
 
 
-def _mlps() -> dict[str, Variant]:
-    """(A)MLP [4], [2,2] and [2,2,2]."""
-    return {
-        f"{kind}_{''.join(map(str, hidden))}": _pezeshki(
-            f"{kind.upper()} {list(hidden)}",
-            combinator=kind,
-            combinator_hidden=hidden,
-            combinator_init="random",
-        )
-        for kind in ("mlp", "amlp")
-        for hidden in ((4,), (2, 2), (2, 2, 2))
-    }
-
-
-INPUT_NOISE = _noise(0)
 COMBINATORS: dict[str, Variant] = {
     "plain": _pezeshki("Baseline", decoder="none", noise=_noise(0, 0), cost_weights=_top(0)),
     "vanilla": _pezeshki("Vanilla", combinator="sig"),
-    "first_noise": _pezeshki("FirstNoise", combinator="sig", noise=INPUT_NOISE),
+    "first_noise": _pezeshki("FirstNoise", combinator="sig", noise=_noise(0)),
     "first_recons": _pezeshki("FirstRecons", combinator="sig", cost_weights=_costs(1000, 0, 0)),
     "first_both": _pezeshki(
-        "FirstN&R", combinator="sig", noise=INPUT_NOISE, cost_weights=_costs(1000, 0, 0)
+        "FirstN&R", combinator="sig", noise=_noise(0), cost_weights=_costs(1000, 0, 0)
     ),
     "no_lateral": _pezeshki("NoLateral", combinator="sig", lateral=False),
     "rand_init": _pezeshki("RandInit", combinator="sig", combinator_init="random"),
@@ -176,7 +161,16 @@ COMBINATORS: dict[str, Variant] = {
     "no_mult": _pezeshki("NoMult", combinator="g2"),
     "linear": _pezeshki("Linear", combinator="linear"),
     "g4": _pezeshki("g4: z and u apart", combinator="g4"),
-    **_mlps(),
+    **{
+        f"{kind}_{''.join(map(str, hidden))}": _pezeshki(
+            f"{kind.upper()} {list(hidden)}",
+            combinator=kind,
+            combinator_hidden=hidden,
+            combinator_init="random",
+        )
+        for kind in ("mlp", "amlp")
+        for hidden in ((4,), (2, 2), (2, 2, 2))
+    },
 }
 EVERY = {**VARIANTS, **COMBINATORS}
 
@@ -201,26 +195,21 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 
 
 def run_of(cell: Cell, epochs: int | None, steps: int | None, test: int | None, seed: int) -> Run:
-    """The Run of a cell. epochs: None for as many as published; the decay keeps its share.
+    """The Run of a cell: the full model's settings for its labels, then the variant's own.
 
-    steps: of an epoch, None for all. test: test images, None for all.
+    epochs: None for as many as published; the decay keeps its share. steps: of an epoch, None for
+    all. test: test images, None for all.
     """
-    v = EVERY[cell.variant]
+    v, key = EVERY[cell.variant], (cell.variant, cell.labels)
     E = epochs or v.epochs
+    model = Ladder(cost_weights=COST_WEIGHTS.get(key, COST_WEIGHTS["full", cell.labels]))
     optim = Optim(0.002, 100, eps=1e-8, eps_form="code", clip_norm=None, clip_value=None)
     return Run(
         variant=cell.variant,
         data=LabelledData(cell.data, GREY_SCALE, labels=cell.labels, **v.data),
-        model=_model(cell, v),
+        model=replace(model, **{"noise": NOISE.get(key, model.noise), **v.model}),
         optim=replace(optim, **v.optim),
         schedule=Schedule(E, steps_per_epoch=steps, decay_from=v.decay_from),
         evaluation=Evaluation(tuple(range(1, E + 1)), 1, train_images=COSTS_ON, test_images=test),
         seed=seed,
     )
-
-
-def _model(cell: Cell, v: Variant) -> Ladder:
-    """The full model's settings for this number of labels, then the variant's own."""
-    key = (cell.variant, cell.labels)
-    model = Ladder(cost_weights=COST_WEIGHTS.get(key, COST_WEIGHTS["full", cell.labels]))
-    return replace(model, **{"noise": NOISE.get(key, model.noise), **v.model})
