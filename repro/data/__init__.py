@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from repro.data import mirrors, seen, sources
@@ -73,8 +72,7 @@ def lacking(name: str, data_dir: Path | None = None) -> str | None:
 def status(data_dir: Path | None = None, names: Iterable[str] | None = None) -> list[FileStatus]:
     """The state of every file of the named data sets (default: all). Fetches nothing."""
     folder = directory(data_dir)
-    found = [(d, s) for d in _named(names) for s in sources.status(d, folder / d.name)]
-    return [_with_hint(d, s, folder / d.name) for d, s in found]
+    return [s for d in _named(names) for s in sources.status(d, folder / d.name)]
 
 
 @_reading()
@@ -105,11 +103,9 @@ def verify(data_dir: Path | None = None, names: Iterable[str] | None = None) -> 
 
 def _begun(folder: Path) -> list[str]:
     """FIRST, and the data sets of which a file is there."""
-    return [n for n, d in DATA_SETS.items() if n in FIRST or _holds_any(d, folder / n)]
-
-
-def _holds_any(data_set: DataSet, folder: Path) -> bool:
-    return any(len(v.missing(folder)) < len(v.files) for v in data_set.versions)
+    versions = [(name, v) for name, d in DATA_SETS.items() for v in d.versions]
+    there = {name for name, v in versions if len(v.missing(folder / name)) < len(v.files)}
+    return [name for name in DATA_SETS if name in FIRST or name in there]
 
 
 def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
@@ -122,14 +118,6 @@ def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
     )
 
 
-def _with_hint(data_set: DataSet, status: FileStatus, folder: Path) -> FileStatus:
-    """What is said of a missing file, and where one lies that seems to be it."""
-    files = [file for v in data_set.versions for file in v.files if file.name == status.file]
-    if status.state != "missing" or not files:
-        return status
-    return replace(status, detail=status.detail + seen.hint_of(files[0], folder))
-
-
 def _best(data_set: DataSet, folder: Path) -> tuple[DataSet, list[str]]:
     """The first version that is there or can be fetched, and the hosts it came from."""
     faults: list[str] = []
@@ -138,9 +126,8 @@ def _best(data_set: DataSet, folder: Path) -> tuple[DataSet, list[str]]:
             return version, mirrors.download(version, folder) if version.missing(folder) else []
         except (DataError, MachineError) as e:
             faults.append(f"{e}{seen.hint(version, folder)}")
-            if version is data_set.versions[-1]:
-                raise type(e)("; ".join(faults)) from e
-    raise AssertionError("a data set has a version")
+            last = e
+    raise type(last)("; ".join(faults)) from last
 
 
 def _named(names: Iterable[str] | None) -> list[DataSet]:

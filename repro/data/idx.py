@@ -57,15 +57,11 @@ def data_set(
 
     layouts: other folders of them, see `File`.
     """
-    shapes = _shapes(train, test)
+    shapes = [(train, SIDE, SIDE), (train,), (test, SIDE, SIDE), (test,)]
     sizes = [len(header(s)) + math.prod(s) for s in shapes]
     files = tuple(File(*f, layouts=layouts) for f in zip(NAMES, sizes, hashes, strict=True))
     decode = functools.partial(_decode, shapes)
     return DataSet(name, files, mirrors, decode, (train, test), (SIDE, SIDE))
-
-
-def _shapes(train: int, test: int) -> list[tuple[int, ...]]:
-    return [(train, SIDE, SIDE), (train,), (test, SIDE, SIDE), (test,)]
 
 
 def _decode(

@@ -33,8 +33,13 @@ def split(data: LabelledData, classes: Bytes, order: Rows) -> Split:
     Raises UsageError where there are too few images.
     """
     n, N = data.labels, len(classes)
-    if data.first_images is not None:
-        order, N = _of_first(data, order), data.first_images
+    if (first := data.first_images) is not None:
+        if first > N:
+            raise UsageError(
+                f"the first {first} images are asked for, but {data.name} has {N} training images:"
+                " ask for fewer"
+            )
+        order, N = order[order < first], first
     if data.label_order == "file":
         order = np.sort(order)
     if n > N:
@@ -44,16 +49,6 @@ def split(data: LabelledData, classes: Bytes, order: Rows) -> Split:
         labelled = _balanced(data, classes, order)
     pool = order if data.pool == "all" else order[~np.isin(order, labelled)]
     return Split(labelled, pool)
-
-
-def _of_first(data: LabelledData, order: Rows) -> Rows:
-    first, N = data.first_images or 0, len(order)
-    if first > N:
-        raise UsageError(
-            f"the first {first} images are asked for, but {data.name} has {N} training images:"
-            " ask for fewer"
-        )
-    return order[order < first]
 
 
 def _balanced(data: LabelledData, classes: Bytes, order: Rows) -> Rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
 import os
 import shutil
 import tempfile
@@ -14,12 +13,12 @@ from urllib.parse import urlsplit
 
 from repro.data.sources import (
     FOLDER_VARIABLE,
-    GZIP_MAGIC,
     MARGIN,
     DamageError,
     DataSet,
     File,
     check,
+    is_packed,
 )
 from repro.errors import DataError, MachineError
 
@@ -103,15 +102,15 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
     faults = []
     for base in bases:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as tmp:
+            path = Path(tmp) / file.published
             try:
-                path = _retrieve(file, f"{base.rstrip('/')}/{file.published}", Path(tmp))
-                check(file, path)
+                _retrieve(file, f"{base.rstrip('/')}/{file.published}", path)
+                check(file, path)  # of the content, as mirrors may repack
             except (requests.RequestException, DamageError) as e:
                 faults.append(f"{_host(base)}: {_reason(e)}")
                 continue
             # Some servers send a .gz as an *encoding*, which the client has then undone.
-            packed = _begins_with(path, GZIP_MAGIC)
-            path.replace(folder / (file.published if packed else file.name))
+            path.replace(folder / (file.published if is_packed(path) else file.name))
             return base
     raise DataError(
         f"{file.published}: no mirror has it ({'; '.join(faults)}): check the network, put it into"
@@ -119,23 +118,11 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
     )
 
 
-def _begins_with(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as f:
-        return f.read(len(magic)) == magic
-
-
-def _retrieve(file: File, url: str, folder: Path) -> Path:
+def _retrieve(file: File, url: str, path: Path) -> None:
     import pooch
 
-    def get(url: str, output: str, _: object) -> None:
-        with _Sink(file, Path(output)) as sink:
-            pooch.HTTPDownloader(progressbar=sink, chunk_size=CHUNK, timeout=TIMEOUTS)(
-                url, sink, None
-            )
-
-    pooch.get_logger().setLevel(logging.WARNING)
-    # The container's hash is unknown, as mirrors may repack: the content is verified instead.
-    return Path(pooch.retrieve(url, None, fname=file.published, path=folder, downloader=get))
+    with contextlib.closing(_Sink(file, path)) as sink:
+        pooch.HTTPDownloader(progressbar=sink, chunk_size=CHUNK, timeout=TIMEOUTS)(url, sink, None)
 
 
 class _Sink:
@@ -152,13 +139,7 @@ class _Sink:
         self._left = file.size + MARGIN
         self._out = path.open("wb")
         self._bar = tqdm(desc=file.published, unit="B", unit_scale=True, disable=None, leave=False)
-
-    def __enter__(self) -> _Sink:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-        self._out.close()
+        self.flush = self._out.flush
 
     def write(self, chunk: bytes) -> None:
         self._left -= len(chunk)
@@ -168,9 +149,6 @@ class _Sink:
         self._bar.total = self.total or None
         self._bar.update(len(chunk))
 
-    def flush(self) -> None:
-        self._out.flush()
-
     def update(self, _: int) -> None:
         """Counted in `write`."""
 
@@ -179,6 +157,7 @@ class _Sink:
 
     def close(self) -> None:
         self._bar.close()
+        self._out.close()
 
 
 def _host(url: str) -> str:

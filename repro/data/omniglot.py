@@ -60,18 +60,14 @@ def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
     originals.read.cache_clear()
     names = sorted(name for part in parts for name in part.alphabets)
     labels = [np.array([names.index(a) for a in p.alphabets], np.uint8)[p.alphabet] for p in parts]
-    order = np.argsort([_place(name) for part in parts for name in part.names()])
+    drawings = (name for part in parts for name in part.names())
+    order = np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in drawings])
     grey = np.concatenate([originals.scaled(p.pixels) for p in parts])[order]
     label, drawer = (np.concatenate(x)[order] for x in (labels, [p.drawer for p in parts]))
     train = drawer <= TRAIN_DRAWERS
     return _images(
         which, contents, (grey[train], label[train]), (grey[~train], label[~train]), "rebuilt"
     )
-
-
-def _place(name: str) -> str:
-    """Where a drawing stands among the others: as good as random, and the same everywhere."""
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 Labelled = tuple[Bytes, Bytes]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from repro.data.sources import DataSet, File
+if TYPE_CHECKING:
+    from repro.data.sources import DataSet, File
 
 COPY = re.compile(r"\(\d+\)|[^a-z0-9]")  # marks of a second download, and how words are parted
 

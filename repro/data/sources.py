@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
+from repro.data import seen
 from repro.data.images import Images
 from repro.errors import DataError
 from repro.plan.run import Data
@@ -150,13 +151,10 @@ class Stream:
         self._hash.update(read)
         return read
 
-    def rest(self) -> Iterator[bytes]:
-        """All that is left of the expected size, in chunks."""
-        while left := self._file.size - self._taken:
-            yield self.take(min(CHUNK, left))
-
     def end(self) -> str:
-        """The SHA-256 of the content, where no byte follows and it is not another's."""
+        """The SHA-256 of the whole content, where no byte follows and it is not another's."""
+        while left := self._file.size - self._taken:
+            self.take(min(CHUNK, left))
         if self._read(1):
             raise DamageError(
                 f"too large, more than the expected {self._file.size} bytes of content"
@@ -173,12 +171,16 @@ class Stream:
             raise DamageError(f"truncated or damaged gzip ({e})") from e
 
 
+def is_packed(path: Path) -> bool:
+    with path.open("rb") as f:
+        return f.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
 @contextlib.contextmanager
 def opened(file: File, path: Path) -> Iterator[Stream]:
     """A file's content, behind its header. Raises DamageError, OSError."""
+    packed = is_packed(path)
     with path.open("rb") as raw:
-        packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        raw.seek(0)
         if packed and path.stat().st_size > file.size + MARGIN:
             raise DamageError(f"too large for {file.size} bytes of content")
         with gzip.open(raw) if packed else contextlib.nullcontext(raw) as unpacked:
@@ -187,20 +189,16 @@ def opened(file: File, path: Path) -> Iterator[Stream]:
 
 def content(file: File, path: Path) -> bytes:
     """The verified content of a small file. Raises DamageError, OSError."""
-    if file.identify:
-        return _identified(file, path, file.identify)
-    with opened(file, path) as stream:
-        read = file.header + stream.take(file.size - len(file.header))
-        stream.end()
-    return read
-
-
-def _identified(file: File, path: Path, identify: Callable[[bytes], str]) -> bytes:
+    if file.identify is None:
+        with opened(file, path) as stream:
+            read = file.header + stream.take(file.size - len(file.header))
+            stream.end()
+        return read
     with path.open("rb") as raw:
         read = raw.read(file.size + 1)
     if len(read) > file.size:
         raise DamageError(f"too large, more than {file.size} bytes")
-    actual = identify(read)
+    actual = file.identify(read)
     if actual != file.digest:
         raise DamageError(f"content hashes to {actual}, expected {file.digest}")
     return read
@@ -210,11 +208,9 @@ def check(file: File, path: Path) -> None:
     """Verify a file in little memory, whatever its size. Raises DamageError, OSError."""
     if file.identify:
         content(file, path)
-        return
-    with opened(file, path) as stream:
-        for _ in stream.rest():
-            pass
-        stream.end()
+    else:
+        with opened(file, path) as stream:
+            stream.end()
 
 
 def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
@@ -222,14 +218,13 @@ def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
 
     What is missing of one version is not needed where another is there whole.
     """
-    whole = any(not version.missing(folder) for version in data_set.versions)
     found = [_status(v, file, folder) for v in data_set.versions for file in v.files]
-    return [_not_needed(s, data_set) if whole and s.state == "missing" else s for s in found]
-
-
-def _not_needed(status: FileStatus, data_set: DataSet) -> FileStatus:
+    if all(version.missing(folder) for version in data_set.versions):
+        return found
     detail = f"another version is there; `{data_set.fetch_command}` looks for this"
-    return replace(status, state="not needed", detail=detail)
+    return [
+        replace(s, state="not needed", detail=detail) if s.state == "missing" else s for s in found
+    ]
 
 
 def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
@@ -264,7 +259,8 @@ def blaming(path: Path, data_set: DataSet) -> Iterator[None]:
 def _status(data_set: DataSet, file: File, folder: Path) -> FileStatus:
     path = file.locate(folder)
     if path is None:
-        path, remedy = folder / file.published, f"run `{data_set.fetch_command}`"
+        path = folder / file.published
+        remedy = f"run `{data_set.fetch_command}`{seen.hint_of(file, folder)}"
         return FileStatus(data_set.name, file.name, path, "missing", remedy)
     try:
         with blaming(path, data_set):
