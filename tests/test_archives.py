@@ -32,6 +32,7 @@ OUTSIDE = [
     "{tmp}/evil.png",
     f"{TOPS[0]}/Armenian/character01/../../../../evil.png",
     "..\\..\\evil.png",
+    "C:evil.png",
 ]
 SECONDS, MEGABYTES = 5.0, 64
 CLAIMED = 4000  # members that are all the same bytes
@@ -86,13 +87,13 @@ def test_an_archive_whose_members_are_one_and_the_same_is_refused_in_little_time
             member = copy(archive.filelist[0])
             member.filename = name_of(TOPS[0], f"A{n // 20}", 1, n % 20 + 1)
             archive.filelist.append(member)
-    start = time.monotonic()
+    start = time.process_time()
     tracemalloc.start()
     with pytest.raises(DamageError):
         originals.read(out.getvalue(), TOPS[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert peak < MEGABYTES << 20
 
 

@@ -10,7 +10,6 @@ from fixture_data import refused
 
 from repro.errors import UsageError
 from repro.plan.experiments import EXPERIMENTS, experiments_of
-from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
 from repro.plan.run import Data, LabelledData, Optim, Run
@@ -25,55 +24,38 @@ def ladder(variant: str = "full", labels: int = 100, seed: int = 1) -> Run:
 
 # What the README of the released code says
 
-FULL = {
-    50: (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1),
-    100: (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1),
-    1000: (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1),
-    60000: (1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01),
+FULL = (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1)
+EVERY_LAYER, TOP = tuple(range(7)), (6,)
+PUBLISHED = {  # costs, layers that are estimated, noise above the input
+    ("full", 50): ((2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1), EVERY_LAYER, 0.3),
+    ("full", 100): (FULL, EVERY_LAYER, 0.3),
+    ("full", 1000): ((2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1), EVERY_LAYER, 0.2),
+    ("full", 60000): ((1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01), EVERY_LAYER, 0.3),
+    ("bottom", 100): ((5000, 0, 0, 0, 0, 0, 0), EVERY_LAYER, 0.3),
+    ("bottom", 1000): ((2000, 0, 0, 0, 0, 0, 0), EVERY_LAYER, 0.3),
+    ("bottom", 60000): ((2000, 0, 0, 0, 0, 0, 0), EVERY_LAYER, 0.3),
+    ("gamma", 100): ((0, 0, 0, 0, 0, 0, 0.5), TOP, 0.3),
+    ("gamma", 1000): ((0, 0, 0, 0, 0, 0, 10), TOP, 0.3),
+    ("gamma", 60000): ((0, 0, 0, 0, 0, 0, 2), TOP, 0.3),
+    ("baseline", 100): ((0,) * 7, (), 0.5),
+    ("baseline", 1000): ((0,) * 7, (), 0.5),
+    ("baseline", 60000): ((0,) * 7, (), 0.5),
 }
 
 
-@pytest.mark.parametrize("labels", FULL)
-def test_costs_of_the_full_model(labels: int) -> None:
-    assert ladder("full", labels).ladder.cost_weights == FULL[labels]
-
-
-@pytest.mark.parametrize(("labels", "weight"), [(100, 5000), (1000, 2000), (60000, 2000)])
-def test_the_bottom_model_has_one_cost_and_the_whole_decoder(labels: int, weight: int) -> None:
-    model = ladder("bottom", labels).ladder
-    assert model.cost_weights == (weight, 0, 0, 0, 0, 0, 0)
-    assert model.estimated == tuple(range(7))
-
-
-@pytest.mark.parametrize(("labels", "weight"), [(100, 0.5), (1000, 10), (60000, 2)])
-def test_the_gamma_model_has_one_cost_and_one_combinator(labels: int, weight: float) -> None:
-    model = ladder("gamma", labels).ladder
-    assert model.cost_weights == (0, 0, 0, 0, 0, 0, weight)
-    assert model.estimated == (6,)
-
-
-@pytest.mark.parametrize("labels", [100, 1000, 60000])
-def test_the_baseline_has_no_decoder_and_more_noise_above_the_input(labels: int) -> None:
-    model = ladder("baseline", labels).ladder
-    assert (model.costly, model.estimated) == ((), ())
-    assert model.noise == (0.3, *(0.5,) * 6)
-
-
-@pytest.mark.parametrize("wanted", RASMUS, ids=lambda c: f"{c.variant}-{c.labels}")
-def test_published_rows_have_the_combinator_of_the_published_costs(wanted: Cell) -> None:
-    """The released code's default is still `sig`, whose costs were others."""
-    model = run_of(wanted, PAPER).ladder
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_published_rows_are_as_published(row: tuple[str, int]) -> None:
+    """The released code's default combinator is still `sig`, whose costs were others."""
+    model, (costs, estimated, noise) = ladder(*row).ladder, PUBLISHED[row]
+    assert (model.cost_weights, model.estimated) == (costs, estimated)
+    assert model.noise == (0.3, *(noise,) * 6)
     assert (model.combinator, model.estimate_norm, model.joined) == ("gauss", True, False)
 
 
-@pytest.mark.parametrize("wanted", EXPERIMENTS["ladder"], ids=lambda c: f"{c.variant}-{c.labels}")
-def test_the_input_s_noise_is_the_same_everywhere(wanted: Cell) -> None:
-    assert run_of(wanted, PAPER).ladder.noise[0] == 0.3
-
-
-def test_the_full_model_with_1000_labels_alone_has_less_noise() -> None:
-    quiet = [c for c in EXPERIMENTS["ladder"] if run_of(c, PAPER).ladder.noise[1] == 0.2]
-    assert quiet == [cell("full", 1000)]
+def test_the_published_rows_and_the_ports_are_the_table() -> None:
+    assert EXPERIMENTS["ladder"] == [*RASMUS, cell("full", 50), *PORTS]
+    assert {(c.variant, c.labels) for c in RASMUS} == PUBLISHED.keys() - {("full", 50)}
+    assert {run_of(c, PAPER).ladder.noise[:2] for c in PORTS} == {(0.3, 0.3)}
 
 
 def test_pixels_are_bytes_over_255() -> None:
@@ -93,7 +75,7 @@ def test_kzky_s_two_ways_differ_in_their_costs_alone() -> None:
     ran, described = ladder("kzky"), ladder("kzky_readme")
     same = replace(described.ladder, cost_weights=ran.ladder.cost_weights)
     assert replace(described, variant="kzky", model=same) == ran
-    assert described.ladder.cost_weights == FULL[100]
+    assert described.ladder.cost_weights == FULL
 
 
 def test_kzky_trains_at_a_small_constant_rate_on_the_images_without_label() -> None:
@@ -148,34 +130,24 @@ def test_the_error_is_measured_after_every_epoch() -> None:
 # Profiles
 
 
-@pytest.mark.parametrize("name", ["smoke", "quick", "reduced"])
-def test_small_profiles_train_the_full_model_and_the_baseline(name: str) -> None:
-    ids = [r.id for r in runs(profile(name), ["ladder"])]
-    assert ids == ["ladder-full-100-s1", "ladder-baseline-100-s1"]
+def test_small_profiles_train_the_full_model_and_the_baseline() -> None:
+    for name in ("smoke", "quick", "reduced"):
+        ids = [r.id for r in runs(profile(name), ["ladder"])]
+        assert ids == ["ladder-full-100-s1", "ladder-baseline-100-s1"]
 
 
 def test_the_published_protocol_has_ten_seeds_of_every_row() -> None:
     found = runs(PAPER, ["ladder"])
     assert len(found) == 10 * len(EXPERIMENTS["ladder"]) == 10 * 17
     assert {r.seed for r in found} == set(range(1, 11))
-
-
-def test_seeds_of_hierarchies_stay_as_they_were() -> None:
     assert {r.seed for r in runs(PAPER) if not r.labels} == {1}
-
-
-def test_a_number_of_seeds_asked_for_holds_for_all() -> None:
     assert {r.seed for r in runs(PAPER, ["ladder_100"], seeds=2)} == {1, 2}
 
 
-@pytest.mark.parametrize("name", PROFILES)
-def test_combinators_are_trained_only_when_named(name: str) -> None:
-    assert not [r for r in runs(profile(name)) if r.variant in COMBINATORS]
-
-
-def test_combinators_can_be_named() -> None:
-    found = {r.variant for r in runs(PAPER, ["combinators"])}
-    assert found == set(COMBINATORS)
+def test_combinators_are_trained_only_when_named() -> None:
+    for p in PROFILES.values():
+        assert not [r for r in runs(p) if r.variant in COMBINATORS]
+    assert {r.variant for r in runs(PAPER, ["combinators"])} == set(COMBINATORS)
 
 
 def test_a_cell_knows_the_experiments_that_need_it() -> None:

@@ -5,28 +5,24 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import fixture_omniglot as small
 import numpy as np
 import pytest
-from fixture_data import Handler, absent, refused, reply, serving
+from fixture_data import absent, files, refused, serving
 from fixture_omniglot import (
     TOPS,
     archives,
     fill,
     mat,
-    name_of,
     toy,
 )
 
 from repro import data
-from repro.data import sources
 from repro.data.omniglot import git_blob
 from repro.errors import DataError
 from repro.plan.run import Data
 
 BACKGROUND = f"{TOPS[0]}.zip"
-FIRST = name_of(TOPS[0], "Armenian", 1, 1)
-
-
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 
@@ -51,6 +47,7 @@ def test_shares_of_ink_become_bytes_over_255(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
+        ({}, "no readable .mat file"),
         ({"data": None}, "data is missing"),
         ({"testdata": np.zeros((700, 3))}, "testdata is of shape (700, 3)"),
         ({"target": np.zeros((50, 4))}, "5 images, but 4 alphabets"),
@@ -61,16 +58,10 @@ def test_shares_of_ink_become_bytes_over_255(tmp_path: Path) -> None:
 def test_a_mat_file_of_another_form_is_refused(
     changes: dict[str, np.ndarray | None], fault: str, tmp_path: Path
 ) -> None:
-    content = mat(**changes)
+    content = mat(**changes) if changes else b"no matrix"
     folder = fill(tmp_path, {"chardata.mat": content})
     with refused(DataError, str(folder / "chardata.mat"), fault, "delete it"):
         data.load_set(toy(content), tmp_path)
-
-
-def test_what_is_no_mat_file_is_refused(tmp_path: Path) -> None:
-    fill(tmp_path, {"chardata.mat": b"no matrix"})
-    with refused(DataError, "chardata.mat", "no readable .mat file"):
-        data.load_set(toy(b"no matrix"), tmp_path)
 
 
 def test_the_digest_is_what_git_calls_the_content(tmp_path: Path) -> None:
@@ -79,6 +70,8 @@ def test_the_digest_is_what_git_calls_the_content(tmp_path: Path) -> None:
         ["git", "hash-object", tmp_path / "x"], capture_output=True, text=True, check=True
     )
     assert git_blob(b"content") == git.stdout.strip()
+    (file,) = data.DATA_SETS["omniglot"].files
+    assert file.digest == "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
 
 
 def test_another_mat_file_than_the_published_one_is_refused(tmp_path: Path) -> None:
@@ -88,37 +81,38 @@ def test_another_mat_file_than_the_published_one_is_refused(tmp_path: Path) -> N
         data.load_set(toy(), tmp_path)
 
 
-def answer(files: dict[str, bytes]):
-    def send(handler: Handler) -> None:
-        content = files.get(Path(handler.path).name)
-        absent(handler) if content is None else reply(handler, content)
-
-    return send
+MAT = {"chardata.mat": mat()}
 
 
-def test_the_mat_file_is_used_where_both_are_there(tmp_path: Path) -> None:
-    fill(tmp_path, {**archives(), "chardata.mat": mat()})
-    assert data.load_set(toy(), tmp_path).version == "published"
+@pytest.mark.parametrize(
+    ("there", "offered", "version", "source"),
+    [
+        (archives() | MAT, {}, "published", "local folder"),
+        (archives(), MAT, "rebuilt", "local folder"),
+        ({}, archives() | MAT, "published", "127.0.0.1"),
+        ({}, archives(), "rebuilt", "127.0.0.1"),
+    ],
+    ids=["both", "no mirror is asked", "the better one", "what can be had"],
+)
+def test_what_is_there_is_read_and_else_the_better_version_fetched(
+    tmp_path: Path, there: small.Members, offered: small.Members, version: str, source: str
+) -> None:
+    fill(tmp_path, there)
+    with serving(files(offered)) as mirror:
+        images = data.load_set(toy(mirrors=(mirror.url,)), tmp_path)
+    assert (images.version, images.source) == (version, source)
+    assert bool(mirror.seen) == (source == "127.0.0.1")
 
 
-def test_archives_that_are_there_are_used_without_asking_a_mirror(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("offered", "state"), [(MAT, "ok"), ({}, "not needed")])
+def test_fetching_by_name_looks_for_the_better_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offered: small.Members, state: str
+) -> None:
     fill(tmp_path, archives())
-    with serving(answer({"chardata.mat": mat()})) as mirror:
-        images = data.load_set(toy(mirrors=(mirror.url,)), tmp_path)
-    assert (images.version, images.source, mirror.seen) == ("rebuilt", "local folder", [])
-
-
-def test_an_empty_folder_gets_the_mat_file(tmp_path: Path) -> None:
-    with serving(answer({**archives(), "chardata.mat": mat()})) as mirror:
-        images = data.load_set(toy(mirrors=(mirror.url,)), tmp_path)
-    assert images.version == "published"
-    assert (tmp_path / "omniglot" / "chardata.mat").read_bytes() == mat()
-
-
-def test_archives_are_fetched_where_no_mirror_has_the_mat_file(tmp_path: Path) -> None:
-    with serving(answer(archives())) as mirror:
-        images = data.load_set(toy(mirrors=(mirror.url,)), tmp_path)
-    assert (images.version, images.source) == ("rebuilt", "127.0.0.1")
+    with serving(files(offered)) as mirror:
+        monkeypatch.setitem(data.DATA_SETS, "omniglot", toy(mirrors=(mirror.url,)))
+        found = data.fetch(["omniglot"], tmp_path)
+    assert [s.state for s in found] == [state, "ok", "ok"]
 
 
 def test_where_no_mirror_has_either_both_are_named(tmp_path: Path) -> None:
@@ -130,33 +124,6 @@ def test_a_damaged_mat_file_is_not_passed_over(tmp_path: Path) -> None:
     fill(tmp_path, {**archives(), "chardata.mat": b"damaged"})
     with refused(DataError, "chardata.mat", "delete it"):
         data.load_set(toy(), tmp_path)
-
-
-def test_both_versions_have_their_own_hash() -> None:
-    hashes = [
-        sources.content_hash(v, [file.digest or "" for file in v.files]) for v in toy().versions
-    ]
-    assert hashes[0] != hashes[1]
-
-
-def test_fetching_by_name_looks_for_the_better_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path, archives())
-    with serving(answer({"chardata.mat": mat()})) as mirror:
-        monkeypatch.setitem(data.DATA_SETS, "omniglot", toy(mirrors=(mirror.url,)))
-        found = data.fetch(["omniglot"], tmp_path)
-    assert [s.state for s in found] == ["ok"] * 3
-
-
-def test_fetching_by_name_is_content_with_archives_where_nothing_better_is_to_be_had(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path, archives())
-    with serving(absent) as mirror:
-        monkeypatch.setitem(data.DATA_SETS, "omniglot", toy(mirrors=(mirror.url,)))
-        found = data.fetch(["omniglot"], tmp_path)
-    assert [s.state for s in found] == ["not needed", "ok", "ok"]
 
 
 def test_what_one_version_lacks_is_not_needed_where_the_other_is_whole(
@@ -175,11 +142,6 @@ def test_half_of_the_archives_is_missing_data(
     fill(tmp_path, {BACKGROUND: archives()[BACKGROUND]})
     with refused(DataError, "missing", "repro data fetch omniglot"):
         data.verify(tmp_path, ["omniglot"])
-
-
-def test_the_published_mat_file_is_known_by_its_git_blob() -> None:
-    (file,) = data.DATA_SETS["omniglot"].files
-    assert file.digest == "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
 
 
 def test_a_run_of_omniglot_reads_grey_values_over_255() -> None:
