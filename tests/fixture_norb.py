@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ def pairs(n: int, seed: int) -> np.ndarray:
     return (40 + 200 * blob).astype(np.uint8)
 
 
+@functools.cache
 def contents(train: int = TRAIN, test: int = TEST) -> dict[str, bytes]:
     """Content of the four files, written from the format's description."""
     made = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ LVAE = "norb-lvae_bn_wu-L5-s1"
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a small NORB, which is found there."""
     folder = tmp_path / "data"
-    fixture_norb.fill(folder, fixture_norb.contents(PAIRS, PAIRS))
+    fixture_norb.fill(folder, fixture_norb.contents(PAIRS, PAIRS), suffix="")
     small_set = fixture_norb.small(train=PAIRS, test=PAIRS)
     monkeypatch.setitem(data.DATA_SETS, "norb", small_set)
     monkeypatch.setenv("REPRO_DATA", str(folder))
@@ -200,8 +201,8 @@ def test_a_dry_run_says_it_and_plans_all_the_same(
 def test_damaged_files_stop_training_with_exit_3(
     local: Store, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = files / "norb" / f"{fixture_norb.TEST_CAT}.gz"
-    path.write_bytes(path.read_bytes()[:-5])
+    path = files / "norb" / fixture_norb.TEST_CAT
+    path.write_bytes(gzip.compress(path.read_bytes())[:-5])
     assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 3
     err = capsys.readouterr().err
     assert err.count("\n") == 1
