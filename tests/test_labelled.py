@@ -23,7 +23,9 @@ def drawn(labels: int, **fields: Any) -> Split:
 
 @pytest.mark.parametrize("labels", [10, 50, 170])
 def test_every_class_has_equally_many_labels(labels: int) -> None:
-    counts = np.bincount(CLASSES[drawn(labels).labelled], minlength=10)
+    labelled = drawn(labels).labelled
+    assert len(set(labelled.tolist())) == labels
+    counts = np.bincount(CLASSES[labelled], minlength=10)
     assert counts.tolist() == [labels // 10] * 10
 
 
@@ -32,10 +34,6 @@ def test_labelled_images_are_the_first_of_their_class_in_the_order() -> None:
     for c in range(10):
         mine = [i for i in ORDER if CLASSES[i] == c][:5]
         assert sorted(mine) == sorted(i for i in labelled if CLASSES[i] == c)
-
-
-def test_no_image_is_labelled_twice() -> None:
-    assert len(set(drawn(170).labelled.tolist())) == 170
 
 
 def test_fewer_labels_are_among_more() -> None:
@@ -48,6 +46,7 @@ def test_an_unbalanced_draw_is_the_first_of_the_order() -> None:
 
 def test_the_pool_is_every_image_labelled_ones_included() -> None:
     assert drawn(50).pool.tolist() == ORDER.tolist()
+    assert drawn(N).labelled.tolist() == drawn(N).pool.tolist() == ORDER.tolist()
 
 
 def test_kzky_s_pool_is_the_rest() -> None:
@@ -56,14 +55,11 @@ def test_kzky_s_pool_is_the_rest() -> None:
     assert len(s.pool) == N - 50
 
 
-def test_where_every_image_is_labelled_both_lists_are_the_same() -> None:
-    s = drawn(N)
-    assert s.labelled.tolist() == s.pool.tolist() == ORDER.tolist()
-
-
-def test_more_labels_than_images_are_refused() -> None:
+def test_more_labels_than_images_or_not_divisible_are_refused() -> None:
     with refused(UsageError, "180 labels, but mnist has 173 training images", "ask for fewer"):
         drawn(180)
+    with refused(UsageError, "15 labels are not divisible by 10"):
+        drawn(15)
 
 
 def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
@@ -71,8 +67,3 @@ def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
     few[0] = 7
     with refused(UsageError, "need 5 images of each class", "1 of class 7"):
         split(LabelledData(labels=50), few, ORDER)
-
-
-def test_labels_that_the_classes_do_not_divide_are_refused() -> None:
-    with refused(UsageError, "15 labels are not divisible by 10"):
-        drawn(15)

@@ -42,22 +42,15 @@ from repro.store.places import ROOT
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 
-def test_missing_files_come_from_the_first_mirror(tmp_path: Path) -> None:
+def test_missing_files_come_from_the_first_mirror_and_stay(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with serving(whole) as good, serving(whole) as spare:
         images = data.load_set(toy(mirrors=(good.url, spare.url)), tmp_path)
-    assert images.train.tobytes() == toy_contents()[IMAGES][16:]
+    assert (images.source, images.train.tobytes()) == ("127.0.0.1", toy_contents()[IMAGES][16:])
     assert (len(good.seen), spare.seen) == (4, [])
-
-
-def test_source_of_fetched_data_is_the_host(tmp_path: Path) -> None:
-    with serving(whole) as good:
-        assert data.load_set(toy(mirrors=(good.url,)), tmp_path).source == "127.0.0.1"
-
-
-def test_fetched_files_serve_later_without_a_mirror(tmp_path: Path) -> None:
-    with serving(whole) as good:
-        data.load_set(toy(mirrors=(good.url,)), tmp_path)
     assert data.load_set(toy(), tmp_path).source == "local folder"
+    assert capfd.readouterr() == ("", "")  # no bar off a terminal
 
 
 def test_only_missing_files_are_fetched(tmp_path: Path) -> None:
@@ -68,17 +61,12 @@ def test_only_missing_files_are_fetched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [absent, wrong, truncated, endless])
-def test_next_mirror_is_tried_when_one_fails(
+def test_next_mirror_is_tried_when_one_fails_and_then_asked_first(
     fault: Callable[[Handler], None], tmp_path: Path
 ) -> None:
     with serving(fault) as bad, serving(whole) as good:
         images = data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
     assert images.train.tobytes() == toy_contents()[IMAGES][16:]
-
-
-def test_mirror_that_failed_once_is_tried_last_afterwards(tmp_path: Path) -> None:
-    with serving(absent) as bad, serving(whole) as good:
-        data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
     assert (len(bad.seen), len(good.seen)) == (1, 4)
 
 
@@ -155,12 +143,6 @@ def test_two_processes_fetch_each_file_once_between_them(data_dir: Path, tmp_pat
         ]
         assert [p.communicate()[0] for p in both] == ["{'ok'}\n"] * 2
     assert sorted(mirror.seen) == sorted(f"/mnist/{name}.gz" for name in idx.NAMES)
-
-
-def test_no_bar_is_drawn_off_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with serving(whole) as good:
-        data.load_set(toy(mirrors=(good.url,)), tmp_path)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_incomplete_read_only_folder_is_a_machine_error() -> None:
