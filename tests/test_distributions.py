@@ -62,14 +62,6 @@ def test_log_normal_adds_the_floor_to_the_variance() -> None:
     torch.testing.assert_close(log_normal(z, tiny, FLOOR), usual(tiny, FLOOR).log_prob(z))
 
 
-@pytest.mark.parametrize("unit", range(3))
-def test_log_normal_integrates_to_one(unit: int) -> None:
-    def density(z: float) -> float:
-        return math.exp(float(log_normal(tensor(z), Normal(Q.mu[unit], Q.var[unit]), FLOOR)))
-
-    assert integral(density, Q, unit) == pytest.approx(1, abs=1e-9)
-
-
 def test_log_standard_normal_has_no_floor() -> None:
     torch.testing.assert_close(
         log_standard_normal(Z),
@@ -77,10 +69,6 @@ def test_log_standard_normal_has_no_floor() -> None:
         rtol=1e-14,
         atol=0,
     )
-
-
-def test_kl_normal_is_the_usual_divergence() -> None:
-    torch.testing.assert_close(kl_normal(Q, P, 0.0), td.kl_divergence(usual(Q), usual(P)))
 
 
 @pytest.mark.parametrize("unit", range(3))
@@ -100,10 +88,6 @@ def test_kl_standard_normal_is_the_integral_with_the_floor_in_q_alone(unit: int)
 
     ours = float(kl_standard_normal(Q, FLOOR)[unit])
     assert ours == pytest.approx(integral(integrand, Q, unit), rel=1e-9)
-
-
-def test_kl_of_equal_densities_is_zero() -> None:
-    assert kl_normal(Q, Q, FLOOR).abs().max() < 1e-14
 
 
 def test_log_bernoulli_is_the_usual_log_probability_summed_over_pixels() -> None:
@@ -145,10 +129,6 @@ def test_log_mean_exp_is_the_log_of_the_mean() -> None:
 def test_log_mean_exp_survives_extreme_weights(shift: float) -> None:
     log_w = tensor(0.0, math.log(3)) + shift
     assert float(log_mean_exp(log_w, 0)) == pytest.approx(shift + math.log(2))
-
-
-def test_log_mean_exp_of_one_weight_is_the_weight() -> None:
-    torch.testing.assert_close(log_mean_exp(Z.unsqueeze(0), 0), Z)
 
 
 @pytest.mark.parametrize("unit", range(3))
@@ -198,31 +178,7 @@ def test_a_merge_of_any_two_variance_heads_has_a_finite_gradient() -> None:
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_precision_weighted_variance_is_below_both() -> None:
-    var = precision_weighted(Q, P).var
-    assert (var < torch.minimum(Q.var, P.var)).all()
-
-
-def test_precision_weighted_mean_lies_between_both() -> None:
-    mu = precision_weighted(Q, P).mu
-    low, high = torch.minimum(Q.mu, P.mu), torch.maximum(Q.mu, P.mu)
-    assert ((low < mu) & (mu < high)).all()
-
-
-def test_floor_does_not_act_in_the_merge() -> None:
-    tiny = Normal(Q.mu, Q.var * 1e-9)
-    torch.testing.assert_close(precision_weighted(tiny, P).var, tiny.var, rtol=1e-6, atol=0)
-
-
 def test_sample_moves_by_the_square_root_of_the_raw_variance() -> None:
     tiny = Normal(tensor(0, 0, 0), Q.var * 1e-9)
     moved = tiny.sample(torch.ones(3)) - tiny.sample(torch.zeros(3))
     torch.testing.assert_close(moved, tiny.var.sqrt(), rtol=1e-12, atol=0)
-
-
-def test_draws_have_the_mean_and_variance_of_their_density() -> None:
-    n = 200_000
-    eps = torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    z = Q.sample(eps)
-    assert ((z.mean(0) - Q.mu).abs() < 5 * (Q.var / n).sqrt()).all()
-    assert ((z.var(0) / Q.var - 1).abs() < 5 * math.sqrt(2 / n)).all()

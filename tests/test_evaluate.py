@@ -13,13 +13,6 @@ from repro.model.layers import fold
 from repro.train.evaluate import bounds, importance_bound, latents, reconstruct, statistics_pass
 
 
-def test_importance_bound_lies_above_the_lower_bound() -> None:
-    net = small.net(small.run(batch_norm=False))
-    x = small.bits()
-    L_1 = bounds(net, x, small.noise(), "test").L1.mean()
-    assert importance_bound(net, x, small.noise(), 500).LK.mean() > L_1
-
-
 @pytest.mark.parametrize("rows", [64, 300, 100_000])
 def test_importance_bound_does_not_depend_on_its_chunks(rows: int) -> None:
     net = small.net(small.run(batch_norm=False))
@@ -30,74 +23,37 @@ def test_importance_bound_does_not_depend_on_its_chunks(rows: int) -> None:
     assert (ours.LK.mean() - other.LK.mean()).abs() < 4 * error
 
 
-@pytest.mark.parametrize("samples", [5, 64, 1000])
-def test_importance_bound_takes_as_many_samples_as_asked(samples: int) -> None:
+@pytest.mark.parametrize(
+    ("B", "samples", "rows", "at_once"),
+    [(3, 5, 192, 3), (200, 150, 64, 1), (3, 1000, 192, 3), (128, 500, 4096, 64)],
+)
+def test_a_chunk_has_noise_of_its_own_and_no_more_rows_than_allowed(
+    B: int, samples: int, rows: int, at_once: int
+) -> None:
+    """Between them chunks take all images and samples; at_once: images or samples of the first."""
     net = small.net(small.run(batch_norm=False))
-    shapes: list[tuple[int, ...]] = []
+    chunks: dict[int, tuple[int, int]] = {}
 
     def noise(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
-        shapes.append(shape)
+        assert i not in chunks
+        chunks[i] = shape[1], shape[2]
         return small.noise()(purpose, i, shape)
 
-    importance_bound(net, small.bits(B=3), noise, samples, rows=64 * 3)
-    assert sum(S * B for _, S, B, _ in shapes) == 3 * samples
-
-
-@pytest.mark.parametrize("rows", [64, 4096])
-def test_importance_bound_holds_no_more_rows_than_allowed(rows: int) -> None:
-    net = small.net(small.run(batch_norm=False))
-    most = 0
-
-    def noise(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
-        nonlocal most
-        most = max(most, shape[1] * shape[2])
-        return small.noise()(purpose, i, shape)
-
-    importance_bound(net, small.bits(B=200), noise, 150, rows)
-    assert most <= rows
-
-
-def test_importance_bound_scores_many_images_at_once() -> None:
-    net = small.net(small.run(batch_norm=False))
-    shapes: list[tuple[int, ...]] = []
-
-    def noise(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
-        shapes.append(shape)
-        return small.noise()(purpose, i, shape)
-
-    importance_bound(net, small.bits(B=128), noise, 500)
-    assert {B for _, _, B, _ in shapes} == {64}
-
-
-def test_no_chunk_draws_the_noise_of_another() -> None:
-    net = small.net(small.run(batch_norm=False))
-    names: list[int] = []
-
-    def noise(purpose: str, i: int, shape: tuple[int, ...]) -> Tensor:
-        names.append(i)
-        return small.noise()(purpose, i, shape)
-
-    importance_bound(net, small.bits(), noise, 100, rows=64)
-    assert len(names) == len(set(names)) >= 100
-
-
-def test_evaluation_bound_has_beta_one_whatever_the_warm_up() -> None:
-    net = small.net(small.run(warmup=100))
-    x, e = small.bits(), small.eps(net)
-    seen = statistics_pass(net, x, lambda *_: torch.cat(e, -1))[1]
-    log_px, kl = Reference.of(net.model, net.params).terms(
-        x[0].numpy(), [layer[0].numpy() for layer in e]
-    )
-    np.testing.assert_allclose(seen.L1[0].numpy(), log_px - sum(k.sum(1) for k in kl), rtol=1e-9)
+    assert importance_bound(net, small.bits(B=B), noise, samples, rows).LK.shape == (1, B)
+    assert sum(S * b for S, b in chunks.values()) == samples * B
+    assert max(S * b for S, b in chunks.values()) <= rows
+    assert at_once in chunks[0]
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
 def test_statistics_are_those_of_one_full_batch(family: str) -> None:
-    net = small.net(small.run(family))
+    """Its bound has beta = 1, whatever the warm-up."""
+    net = small.net(small.run(family, warmup=100))
     x, e = small.bits(B=89), small.eps(net, B=89)
-    seen, _ = statistics_pass(net, x, lambda *_: torch.cat(e, -1))
+    seen, found = statistics_pass(net, x, lambda *_: torch.cat(e, -1))
     reference = Reference.of(net.model, net.params)
-    reference.terms(x[0].numpy(), [layer[0].numpy() for layer in e])
+    log_px, kl = reference.terms(x[0].numpy(), [layer[0].numpy() for layer in e])
+    np.testing.assert_allclose(found.L1[0].numpy(), log_px - sum(k.sum(1) for k in kl), rtol=1e-9)
     assert set(seen) == set(reference.moments)
     for name, (mean, var) in reference.moments.items():
         np.testing.assert_allclose(seen[name].mean[0, 0].numpy(), mean, rtol=1e-9, atol=1e-11)
@@ -123,13 +79,6 @@ def test_folded_network_treats_each_image_alone() -> None:
     torch.testing.assert_close(part.px.logit, whole.px.logit[:, :3])
 
 
-def test_folding_leaves_the_trained_parameters_alone() -> None:
-    net = small.net(small.run())
-    before = {n: p.clone() for n, p in net.params.items()}
-    fold(net, statistics_pass(net, small.bits(), small.noise())[0])
-    assert all(torch.equal(net.params[n], p) for n, p in before.items())
-
-
 def test_lanes_without_batch_norm_keep_their_weights_when_folded() -> None:
     net = small.net(small.run(seed=1), small.run(seed=2, batch_norm=False))
     x, e = small.bits(2), small.eps(net)
@@ -140,26 +89,19 @@ def test_lanes_without_batch_norm_keep_their_weights_when_folded() -> None:
     )
 
 
-def test_bounds_average_chunks_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.train.evaluate.ROWS", 5)
+def test_bounds_average_chunks_by_their_size() -> None:
     net, x = small.net(small.run(batch_norm=False)), small.bits()
     e = small.eps(net)
 
     def noise(_: str, i: int, shape: tuple[int, ...]) -> Tensor:
         return torch.cat(e, -1)[:, :, 5 * i : 5 * i + shape[2]]
 
-    ours = bounds(net, x, noise, "test")
+    ours = bounds(net, x, noise, "test", 5)
     out = small.infer(net, x, e)
     for layer, log_q, log_p in zip(ours.kl, out.log_q, out.log_p, strict=True):
         torch.testing.assert_close(layer, (log_q - log_p).mean((1, 2)))
     assert ours.L1.shape == (1, small.BATCH)
-
-
-def test_latents_are_one_draw_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.train.evaluate.ROWS", 5)
-    net = small.net(small.run(batch_norm=False))
-    draws = latents(net, small.bits(), small.noise())
-    assert [tuple(z.shape) for z in draws] == [(1, small.BATCH, z) for z in small.LATENTS]
+    assert [z.shape for z in latents(net, x, noise)] == [z.shape for z in out.z]
 
 
 def test_reconstruction_is_the_mean_given_the_posterior_sample() -> None:

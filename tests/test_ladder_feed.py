@@ -45,39 +45,23 @@ def pool(batches: list[LadderBatch]) -> list[int]:
     return [r for b in batches for r in rows(b.x[0, b.y.shape[1] :])]
 
 
-def test_mnist_has_600_steps_in_an_epoch() -> None:
-    run = find_run("ladder-full-100-s1", profile("paper"))
+@pytest.mark.parametrize(("variant", "steps"), [("full", 600), ("kzky", 599)])
+def test_an_epoch_of_mnist_has_so_many_steps(variant: str, steps: int) -> None:
+    run = find_run(f"ladder-{variant}-100-s1", profile("paper"))
     classes = (np.arange(60_000) % 10).astype(np.uint8)
     images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
-    assert feed_of(run, images=images).steps == 600
+    assert feed_of(run, images=images).steps == steps
 
 
-def test_kzky_has_599_steps_in_an_epoch() -> None:
-    run = find_run("ladder-kzky-100-s1", profile("paper"))
-    classes = (np.arange(60_000) % 10).astype(np.uint8)
-    images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
-    assert feed_of(run, images=images).steps == 599
-
-
-def test_a_minibatch_has_labelled_rows_and_then_unlabelled_ones() -> None:
-    batch = epoch_of(feed_of(small.run()))[0]
-    assert batch.x.shape == (1, LABELS + BATCH, small.SIZES[0])
-    assert batch.y.shape == (1, LABELS)
-
-
-def test_an_epoch_passes_once_over_the_pool() -> None:
-    seen = pool(epoch_of(feed_of(small.run(), images=numbered())))
-    assert len(set(seen)) == len(seen) == STEPS * BATCH
-
-
-def test_labelled_images_are_in_the_pool_as_well() -> None:
+def test_an_epoch_passes_once_over_the_pool_beside_all_labelled_images_where_they_are_few() -> None:
     feed = feed_of(small.run(), images=numbered())
+    batches = epoch_of(feed)
+    assert len(set(pool(batches))) == len(pool(batches)) == STEPS * BATCH
     assert set(feed.splits[0].labelled.tolist()) <= set(feed.splits[0].pool.tolist())
-
-
-def test_every_minibatch_has_all_labelled_images_where_they_are_few() -> None:
-    for batch in epoch_of(feed_of(small.run(), images=numbered())):
-        assert len(set(told([batch]))) == LABELS
+    for b in batches:
+        assert len(set(told([b]))) == LABELS
+        assert (b.x.shape, b.y.shape) == ((1, LABELS + BATCH, small.SIZES[0]), (1, LABELS))
+        assert [tuple(e.shape) for e in b.eps] == [(1, LABELS + BATCH, m) for m in small.SIZES]
 
 
 def test_labelled_images_are_cycled_in_the_order_of_the_epoch() -> None:
@@ -87,17 +71,13 @@ def test_labelled_images_are_cycled_in_the_order_of_the_epoch() -> None:
     assert seen == (cycle * STEPS)[: len(seen)]
 
 
-def test_the_order_is_new_in_every_epoch() -> None:
-    feed = feed_of(small.run(labels=85), images=numbered())
-    first, second = epoch_of(feed, 1), epoch_of(feed, 2)
-    assert told(first) != told(second)
-    assert pool(first) != pool(second)
-
-
-def test_the_order_belongs_to_the_seed() -> None:
+@pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
+def test_the_order_is_new_in_every_epoch_and_for_every_seed(epoch: int, seed: int) -> None:
     """In the released code every seed sees the images in one order; here it is a seed's own."""
-    one, other = (epoch_of(feed_of(small.run(s), images=numbered())) for s in (1, 2))
-    assert pool(one) != pool(other)
+    feeds = (feed_of(small.run(s, labels=85), images=numbered()) for s in (1, seed))
+    ours, other = (epoch_of(feed, e) for feed, e in zip(feeds, (1, epoch), strict=True))
+    assert told(ours) != told(other)
+    assert pool(ours) != pool(other)
 
 
 def test_labels_are_the_classes_of_their_images() -> None:
@@ -106,22 +86,13 @@ def test_labels_are_the_classes_of_their_images() -> None:
         assert batch.y[0].tolist() == images.train_labels[told([batch])].tolist()
 
 
-def test_labels_are_balanced_in_the_draw() -> None:
-    images = numbered()
-    counts = np.bincount(images.train_labels[split_of(small.run(), images.train_labels).labelled])
-    assert counts.tolist() == [LABELS // 5] * 5
-
-
-def test_another_seed_draws_other_labels() -> None:
+def test_labels_are_balanced_and_of_the_seed_alone() -> None:
     classes = numbered().train_labels
-    one, other = (set(split_of(small.run(seed), classes).labelled) for seed in (1, 2))
-    assert one != other
-
-
-def test_variants_of_a_seed_share_their_labels() -> None:
-    classes = numbered().train_labels
-    one, other = (split_of(small.run(ladder=m), classes) for m in (small.model(), small.baseline()))
-    assert one.labelled.tolist() == other.labelled.tolist()
+    runs = small.run(), small.run(ladder=small.baseline()), small.run(2)
+    ours, variant, seed = (split_of(run, classes).labelled for run in runs)
+    assert np.bincount(classes[ours]).tolist() == [LABELS // 5] * 5
+    assert ours.tolist() == variant.tolist()
+    assert set(ours) != set(seed)
 
 
 def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
@@ -177,11 +148,6 @@ def test_noise_is_standard_normal() -> None:
     eps = torch.cat([e.flatten() for b in epoch_of(feed_of(small.run())) for e in b.eps])
     assert abs(float(eps.mean())) < 5 / len(eps) ** 0.5
     assert abs(float(eps.var()) - 1) < 5 * (2 / len(eps)) ** 0.5
-
-
-def test_noise_has_a_value_for_every_row_and_unit() -> None:
-    batch = epoch_of(feed_of(small.run()))[0]
-    assert [tuple(e.shape) for e in batch.eps] == [(1, LABELS + BATCH, m) for m in small.SIZES]
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(1, 2e-3), (6, 2e-3), (7, 1.6e-3), (10, 4e-4)])

@@ -1,4 +1,4 @@
-"""The Ladder network's costs: against numpy, their gradients, and lane by lane."""
+"""The Ladder network: costs against numpy and lane by lane, normalisation, predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ladder_reference import Reference
 from ladder_small import LABELLED, ROWS
 from torch import Tensor
 
-from repro.model.ladder_network import LadderNet, cost
+from repro.model.ladder_network import LadderNet, cost, encode, normalise, predict, statistics
+from repro.model.layers import Moments
 from repro.plan.run import Ladder
 
 VARIANTS = [
@@ -19,6 +20,7 @@ VARIANTS = [
     pytest.param(small.model(top_input="logits"), id="logits"),
     pytest.param(small.model(estimate_norm=False), id="raw estimates"),
     pytest.param(small.model(lateral=False), id="no lateral"),
+    pytest.param(small.model(cost_weights=(5.0, 0.0, 0.0, 0.0)), id="pixels alone"),
     pytest.param(small.top_only(), id="top"),
     pytest.param(small.baseline(), id="baseline"),
     pytest.param(small.model(joined=True), id="joined"),
@@ -52,14 +54,14 @@ def test_supervised_cost_is_the_reference_s(model: Ladder) -> None:
 
 @pytest.mark.parametrize("model", VARIANTS)
 def test_denoising_costs_are_the_reference_s(model: Ladder) -> None:
-    ladder, expected = small.net(model), dict.fromkeys(model.costly, 0.0)
+    ladder, expected = small.net(model), dict[int, float]()
     for name in ("labelled", "unlabelled") if model.cost_rows == "both" else ("unlabelled",):
         x, eps = together(model, HALVES[name])
         rows = HALVES[name] if model.joined else slice(None)
         for i, c in Reference.of(ladder).denoising(x, eps, rows).items():
-            expected[i] += c
+            expected[i] = expected.get(i, 0.0) + c
     ours = {i: float(c) for i, c in small.costs(ladder).denoising.items()}
-    assert ours == pytest.approx(expected, rel=1e-9)
+    assert ours == pytest.approx({i: expected[i] for i in model.costly}, rel=1e-9)
 
 
 def test_halves_of_one_size_cost_what_the_reference_says() -> None:
@@ -72,25 +74,11 @@ def test_halves_of_one_size_cost_what_the_reference_says() -> None:
     assert {i: float(c) for i, c in ours.denoising.items()} == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_total_weighs_each_denoising_cost_by_its_lambda() -> None:
-    ladder = small.net()
-    c = small.costs(ladder)
-    weighted = sum(w * c.denoising[i] for i, w in enumerate((3.0, 2.0, 0.5, 0.7)))
-    torch.testing.assert_close(c.total(ladder.model), c.supervised + weighted)
-
-
-def test_the_total_of_the_baseline_is_its_supervised_cost() -> None:
-    c = small.costs(small.net(small.baseline()))
-    assert c.denoising == {}
-    torch.testing.assert_close(c.total(small.baseline()), c.supervised)
-
-
-def test_only_layers_with_a_lambda_are_estimated_in_training() -> None:
-    bottom = small.net(small.model(cost_weights=(5.0, 0.0, 0.0, 0.0)))
-    torch.testing.assert_close(
-        small.costs(bottom).denoising[0], small.costs(small.net()).denoising[0]
-    )
-    assert small.costs(bottom).denoising.keys() == {0}
+@pytest.mark.parametrize("model", [small.model(), small.baseline()])
+def test_the_total_weighs_each_denoising_cost_by_its_lambda(model: Ladder) -> None:
+    c = small.costs(small.net(model))
+    weighted = sum(w * c.denoising[i] for i, w in enumerate((3.0, 2.0, 0.5, 0.7)) if c.denoising)
+    torch.testing.assert_close(c.total(model), c.supervised + weighted)
 
 
 def test_layers_without_a_lambda_can_be_measured() -> None:
@@ -98,28 +86,6 @@ def test_layers_without_a_lambda_can_be_measured() -> None:
     measured = cost(ladder, small.pixels(), small.classes(), small.noise(), layers=range(4))
     for i, c in small.costs(small.net()).denoising.items():
         torch.testing.assert_close(measured.denoising[i], c)
-
-
-def test_denoising_covers_the_unlabelled_half_alone() -> None:
-    ladder, x = small.net(), small.pixels()
-    other = x.clone()
-    other[:, :LABELLED] = small.pixels(seed=1)[:, :LABELLED]
-    ours, changed = small.costs(ladder, x), small.costs(ladder, other)
-    assert changed.supervised != ours.supervised
-    assert changed.denoising == ours.denoising
-
-
-def test_the_labelled_half_s_statistics_are_its_own() -> None:
-    ladder, x = small.net(), small.pixels()
-    other = x.clone()
-    other[:, LABELLED:] = small.pixels(seed=1)[:, LABELLED:]
-    assert small.costs(ladder, other).supervised == small.costs(ladder, x).supervised
-
-
-def test_the_supervised_cost_is_of_the_corrupted_path() -> None:
-    ladder = small.net()
-    quiet = [torch.zeros_like(e) for e in small.noise()]
-    assert small.costs(ladder).supervised != small.costs(ladder, eps=quiet).supervised
 
 
 def test_extreme_logits_cost_much_and_not_nan() -> None:
@@ -156,19 +122,67 @@ def test_every_parameter_has_a_gradient(model: Ladder) -> None:
     assert [n for n, g in zip(leaves, grads, strict=True) if not g.any()] == []
 
 
-def test_an_estimate_of_the_clean_pixels_costs_nothing_at_layer_0() -> None:
-    ladder = small.net(small.model(noise=(0.0,) * 4))
-    a = ladder.params["g0.a"]
-    a.zero_()
-    a[:, 9] = 1  # v = 1, mu = 0: z_hat = z
-    assert float(small.costs(ladder).denoising[0]) == pytest.approx(0, abs=1e-20)
+# Normalisation and predictions
 
 
-def test_numpy_and_torch_draw_no_noise_of_their_own() -> None:
-    before, drawn = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    small.costs(small.net())
-    assert torch.equal(torch.get_rng_state(), before)
-    assert np.random.get_state()[1].tolist() == drawn
+@pytest.mark.parametrize("groups", [(28,), (7, 7, 7, 7), (11, 17)])
+def test_each_group_of_rows_has_mean_0_and_variance_1(groups: tuple[int, ...]) -> None:
+    h = 3 + 5 * small.pixels(K=2)
+    z, (mean, var) = normalise(h, groups, 1e-10)
+    for i, part in enumerate(h.split(groups, 1)):
+        torch.testing.assert_close(mean[:, i], part.mean(1))
+        torch.testing.assert_close(var[:, i], part.var(1, correction=0))
+    for part in z.split(groups, 1):
+        torch.testing.assert_close(part.mean(1), torch.zeros(2, 19, dtype=torch.float64))
+        torch.testing.assert_close(part.var(1, correction=0), torch.ones(2, 19).double())
+
+
+def test_a_dead_unit_keeps_the_cost_finite() -> None:
+    ladder = small.net()
+    ladder.params["f2.W"][:, :, 0] = 0
+    total = small.costs(ladder).total(ladder.model)
+    ladder.params["f2.W"][:, :, 0] = 1
+    assert total < 10 * small.costs(ladder).total(ladder.model)
+
+
+@pytest.mark.parametrize(("test_var", "correction"), [("unbiased", 1), ("biased", 0)])
+def test_statistics_are_the_mean_and_unbiased_variance_of_the_labelled_images(
+    test_var: str, correction: int
+) -> None:
+    """Kzky's keep the population variance."""
+    ladder, x = small.net(small.model(test_var=test_var)), small.pixels(R=LABELLED)
+    mean, var = statistics(ladder, [x], LABELLED)[0]
+    product = torch.bmm(x, ladder.params["f1.W"])
+    torch.testing.assert_close(mean[:, 0], product.mean(1))
+    torch.testing.assert_close(var[:, 0], product.var(1, correction=correction))
+
+
+@pytest.mark.parametrize("sizes", [(3,), (1, 2), (1, 1, 1)])
+def test_statistics_of_several_minibatches_are_averaged(sizes: tuple[int, ...]) -> None:
+    ladder, x = small.net(), small.pixels(R=3 * LABELLED)
+    ours = statistics(ladder, torch.split(x, [n * LABELLED for n in sizes], 1), LABELLED)
+    parts = [statistics(ladder, [part], LABELLED) for part in x.split(LABELLED, 1)]
+    for i, (mean, var) in enumerate(ours):
+        torch.testing.assert_close(mean, torch.stack([p[i].mean for p in parts]).mean(0))
+        torch.testing.assert_close(var, torch.stack([p[i].var for p in parts]).mean(0))
+
+
+def given(ladder: LadderNet) -> list[Moments]:
+    return statistics(ladder, [small.pixels(R=LABELLED)], LABELLED)
+
+
+def test_a_prediction_does_not_depend_on_the_images_beside_it() -> None:
+    ladder, x = small.net(), small.pixels(seed=1)
+    together = predict(ladder, x, given(ladder))
+    for r in range(3):
+        alone = predict(ladder, x[:, r : r + 1], given(ladder))
+        torch.testing.assert_close(together[:, r : r + 1], alone)
+
+
+def test_a_prediction_is_the_clean_path_s() -> None:
+    """With a minibatch's own population statistics it is the training path without noise."""
+    ladder, x = small.net(small.model(test_var="biased")), small.pixels(R=LABELLED)
+    torch.testing.assert_close(predict(ladder, x, given(ladder)), encode(ladder, x, (LABELLED,)).h)
 
 
 # Lanes

@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 import torch
 from fixture_data import refused
-from ladder_small import LABELLED, ROWS
-from torch import Tensor
 
 from repro.data.labelled import split
 from repro.errors import UsageError
 from repro.judge.check import check
 from repro.model.combinators import combinator
 from repro.model.ladder_network import (
-    cost,
-    decode,
-    encode,
     initial_value,
-    normalise,
-    on_scale_of,
     parameters,
 )
 from repro.model.stack import Stack
@@ -127,86 +120,13 @@ def test_parmesan_s_combinator_begins_as_its_lateral_input() -> None:
     torch.testing.assert_close(combinator("sig").combine(z, u, a.unsqueeze(0)), z)
 
 
-# Statistics
-
-
-def test_joined_halves_are_normalised_together() -> None:
-    ladder, x = small.net(small.model(joined=True)), small.pixels()
-    other = x.clone()
-    other[:, LABELLED:] = small.pixels(seed=1)[:, LABELLED:]
-    assert small.costs(ladder, other).supervised != small.costs(ladder, x).supervised
-
-
-@pytest.mark.parametrize("joined", [False, True])
-def test_targets_of_joined_halves_are_normalised_together_as_well(joined: bool) -> None:
-    """Where z_hat = 0 a cost is the mean square of the unlabelled targets: 1 by their own rows."""
-    ladder = small.net(small.model(joined=joined, estimate_norm=False))
-    ladder.params["g2.a"].zero_()
-    own = float(small.costs(ladder).denoising[2]) == pytest.approx(1, rel=1e-6)
-    assert own is not joined
+# Images
 
 
 def test_a_baseline_with_joined_statistics_is_given_unlabelled_rows() -> None:
     feed = LadderFeed(Stack((small.run(ladder=small.baseline(joined=True)),)), small.images())
     (batch, *_) = feed.block(1, 0)
     assert batch.x.shape[1] == small.LABELS + small.BATCH
-
-
-def test_estimates_can_be_scaled_by_the_noisy_path() -> None:
-    model = small.model(joined=True, estimate_scale="noisy")
-    ladder, x, eps = small.net(model), small.pixels(), small.noise()
-    clean, noisy = (encode(ladder, x, (ROWS,), e) for e in (None, eps))
-    z_hat = decode(ladder, [z[:, LABELLED:] for z in noisy.z], noisy.h[:, LABELLED:])
-    expected = clean.z[2][:, LABELLED:] - on_scale_of(model, noisy, 2, z_hat[2])
-    ours = cost(ladder, x, small.classes(), eps).denoising[2]
-    torch.testing.assert_close(ours, expected.square().mean((1, 2)))
-
-
-def test_what_is_passed_down_can_be_the_normalised_estimate() -> None:
-    ladder = small.net(small.model(passed_down="normalised"))
-    path = encode(ladder, small.pixels(), (ROWS,))
-    noisy = encode(ladder, small.pixels(), (ROWS,), small.noise())
-    z_hat = decode(ladder, noisy.z, noisy.h, path)
-    above = on_scale_of(ladder.model, path, 3, z_hat[3])
-    u, _ = normalise(torch.bmm(above, ladder.params["g2.V"]), (ROWS,), 1e-10)
-    g = combinator("gauss").combine
-    torch.testing.assert_close(z_hat[2], g(noisy.z[2], u, ladder.params["g2.a"]))
-
-
-def test_shared_statistics_are_of_products_so_they_do_something() -> None:
-    """Of a normalised z they would be mean 0 and variance 1: the Lasagne port's fault."""
-    ladder = small.net(small.model(passed_down="normalised"))
-    path = encode(ladder, small.pixels(), (ROWS,))
-    product = torch.bmm(small.pixels(), ladder.params["f1.W"])
-    torch.testing.assert_close(on_scale_of(ladder.model, path, 1, product), path.z[1])
-    assert not torch.allclose(product, path.z[1], atol=0.1)
-
-
-# Layers
-
-
-def hidden(**fields: Any) -> tuple[Tensor, Tensor]:
-    """What layer 2 multiplies, and z_1 with the parameters of layer 1."""
-    ladder = small.net(small.model(**fields))
-    path = encode(ladder, small.pixels(), (ROWS,), top=1)
-    gamma = ladder.params.get("f1.gamma", torch.ones(1, 13)).unsqueeze(1)
-    beta = ladder.params["f1.beta"].unsqueeze(1)
-    affine = {"shift_first": gamma * (path.z[1] + beta), "scale_first": gamma * path.z[1] + beta}
-    return path.h, affine[ladder.model.affine]
-
-
-@pytest.mark.parametrize("affine", ["shift_first", "scale_first"])
-def test_a_hidden_layer_s_gamma_acts_in_the_given_order(affine: str) -> None:
-    h, expected = hidden(gammas="all", affine=affine)
-    torch.testing.assert_close(h, torch.relu(expected))
-
-
-def test_hidden_layers_can_be_leaky() -> None:
-    h, expected = hidden(leaky_slope=0.01)
-    torch.testing.assert_close(h, torch.where(expected > 0, expected, 0.01 * expected))
-
-
-# Images
 
 
 CLASSES = (np.arange(97) % 10).astype(np.uint8)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from repro.model.ladder_network import LadderNet, encode, predict, statistics
-from repro.plan.run import Run
+from repro.plan.run import Ladder, Run
 from repro.store.sealed import Arrays
 from repro.train.evaluate import Room
 from repro.train.ladder_feed import split_of
@@ -50,13 +50,6 @@ def test_images_are_classified_with_the_labelled_images_statistics() -> None:
     assert scored(run).predicted.tolist() == logits[0].argmax(-1).tolist()
 
 
-def test_the_error_is_over_all_test_images() -> None:
-    score = scored(small.run())
-    wrong = score.predicted != small.images().test_labels
-    assert len(score.predicted) == small.M
-    assert score.error_percent == pytest.approx(100 * wrong.mean())
-
-
 @pytest.mark.parametrize("rows", [1, 5, small.M])
 def test_the_error_does_not_depend_on_the_size_of_chunks(rows: int) -> None:
     run, images = small.run(labels=85), small.images()
@@ -81,14 +74,11 @@ def test_pixels_are_bytes_over_the_grey_scale() -> None:
     torch.testing.assert_close(x, torch.tensor([[[0.0, 0.2, 1.0]]]))
 
 
-def test_scoring_twice_gives_the_same_numbers() -> None:
-    assert written(scored(small.run())) == written(scored(small.run()))
-
-
 def test_costs_are_measured_with_noise_of_the_epoch() -> None:
     one, other = (written(scored(small.run(), epoch)) for epoch in (1, 2))
     assert one["error_percent"] == other["error_percent"]
     assert one["C_0"] != other["C_0"]
+    assert one == written(scored(small.run()))
 
 
 def test_scoring_leaves_the_parameters_alone() -> None:
@@ -99,32 +89,28 @@ def test_scoring_leaves_the_parameters_alone() -> None:
     assert all(torch.equal(before[n], p) for n, p in net.params.items())
 
 
-def test_costs_are_before_their_lambda() -> None:
-    heavy = small.run(ladder=small.model(cost_weights=(300.0, 200.0, 50.0, 70.0)))
-    assert scored(heavy).denoising == scored(small.run()).denoising
+@pytest.mark.parametrize("weights", [(300.0, 200.0, 50.0, 70.0), (3.0, 0.0, 0.0, 0.0)])
+def test_costs_are_before_their_lambda_whether_or_not_there_is_one(weights: Any) -> None:
+    other = small.run(ladder=small.model(cost_weights=weights))
+    assert scored(other).denoising == scored(small.run()).denoising
 
 
-def test_costs_without_a_lambda_are_measured_as_well() -> None:
-    bottom = small.run(ladder=small.model(cost_weights=(3.0, 0.0, 0.0, 0.0)))
-    assert scored(bottom).denoising == scored(small.run()).denoising
-
-
-def test_the_curve_has_a_column_for_each_layer() -> None:
-    assert written(scored(small.run())).keys() == {
-        *("error_percent", "cross_entropy"),
-        *("C_0", "C_1", "C_2", "C_3"),
-    }
-    assert cost_names(3) == ["C_0", "C_1", "C_2", "C_3"]
-
-
-def test_the_gamma_model_has_a_cost_at_the_top_alone() -> None:
-    assert scored(small.run(ladder=small.top_only())).denoising.keys() == {3}
-
-
-def test_the_baseline_has_a_cross_entropy_alone() -> None:
-    score = scored(small.run(ladder=small.baseline()))
-    assert score.denoising == {}
+@pytest.mark.parametrize(
+    ("model", "estimated"), [(small.model(), 4), (small.top_only(), 1), (small.baseline(), 0)]
+)
+def test_a_record_has_a_cost_for_each_estimated_layer(model: Ladder, estimated: int) -> None:
+    run = small.run(ladder=model)
+    score = scored(run)
+    assert score.finite
     assert score.cross_entropy > 0
+    names = cost_names(3)[4 - estimated :]
+    assert written(score).keys() == {"error_percent", "cross_entropy", *names}
+    final, arrays = score_final(run, small.images(), score)
+    assert [cost is not None and cost > 0 for cost in final["denoising"]] == [
+        f"C_{i}" in names for i in range(4)
+    ]
+    learned = {name for name in arrays["combinators"] if name[0] == "g"}
+    assert learned == {f"g{i}" for i in score.denoising}
 
 
 @pytest.mark.parametrize("name", ["f1.W", "g0.a"])
@@ -133,10 +119,6 @@ def test_a_network_with_nan_is_not_finite(name: str) -> None:
     net = net_of(run)
     net.params[name].fill_(math.nan)
     assert not score_epoch(net, run, small.images(), 1).finite
-
-
-def test_a_healthy_network_is_finite() -> None:
-    assert scored(small.run()).finite
 
 
 def test_the_clean_path_is_classified() -> None:
@@ -152,35 +134,19 @@ def test_the_clean_path_is_classified() -> None:
 # What a record keeps
 
 
-def test_final_metrics_count_errors_and_their_spread_over_images() -> None:
-    run, score = small.run(), scored(small.run())
-    final, _ = score_final(run, small.images(), score)
-    p = final["errors"] / small.M
+def test_a_record_counts_errors_and_keeps_predictions_and_labelled_images() -> None:
+    run, images = small.run(), small.images()
+    score = scored(run)
+    final, arrays = score_final(run, images, score)
+    p = float((score.predicted != images.test_labels).mean())
     assert (final["test_images"], final["labels"]) == (small.M, small.LABELS)
+    assert final["errors"] == round(small.M * p)
     assert final["error_percent"] == pytest.approx(100 * p)
     assert final["error_se"] == pytest.approx(100 * (p * (1 - p) / small.M) ** 0.5)
-
-
-def test_final_costs_stand_at_their_layer() -> None:
-    run = small.run(ladder=small.top_only())
-    final, _ = score_final(run, small.images(), scored(run))
-    assert final["denoising"][:3] == [None] * 3
-    assert final["denoising"][3] > 0
-
-
-def test_the_labelled_images_are_saved_with_their_classes() -> None:
-    run, images = small.run(), small.images()
-    _, arrays = score_final(run, images, scored(run))
+    assert arrays["predictions"]["predicted"].tolist() == score.predicted.tolist()
     row, classes = arrays["labels"]["row"], arrays["labels"]["class"]
     assert set(row) == set(split_of(run, images.train_labels).labelled)
     assert classes.tolist() == images.train_labels[row].tolist()
-    assert np.bincount(classes).tolist() == [3] * 5
-
-
-def test_predictions_are_saved() -> None:
-    run, score = small.run(), scored(small.run())
-    _, arrays = score_final(run, small.images(), score)
-    assert arrays["predictions"]["predicted"].tolist() == score.predicted.tolist()
 
 
 def curves(**fields: Any) -> Arrays:
@@ -188,12 +154,6 @@ def curves(**fields: Any) -> Arrays:
     ladder = small.net(small.model(**fields), spread=0.0)
     single = {n: p.float() for n, p in ladder.params.items()}
     return combinator_curves(LadderNet(ladder.model, single))
-
-
-def test_learned_combinators_are_saved_for_every_layer() -> None:
-    run = small.run()
-    _, arrays = score_final(run, small.images(), scored(run))
-    assert {n for n in arrays["combinators"] if n[0] == "g"} == {"g0", "g1", "g2", "g3"}
 
 
 def test_a_combinator_is_saved_as_its_estimate_by_u_and_z() -> None:

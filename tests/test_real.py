@@ -48,18 +48,10 @@ def real(seed: int = 1, **data: Any) -> Raw:
 # What is modelled
 
 
-def test_every_value_lies_in_its_byte_s_interval() -> None:
-    values = real().train[:N].astype(float) * 256 - raw().train
-    assert ((values >= 0) & (values < 1.0001)).all()
-
-
-def test_the_noise_is_uniform() -> None:
+def test_noise_is_uniform_in_each_byte_s_interval() -> None:
     noise = np.sort((real().train[:N].astype(float) * 256 - raw().train).ravel())
+    assert ((noise >= 0) & (noise < 1.0001)).all()
     assert np.abs(noise - np.linspace(0, 1, noise.size)).max() < 1.95 / noise.size**0.5
-
-
-def test_both_sets_are_doubled() -> None:
-    assert (real().train.shape, real().test.shape) == ((2 * N, X), (2 * M, X))
 
 
 def test_copies_are_of_the_same_images_with_noise_of_their_own() -> None:
@@ -69,28 +61,23 @@ def test_copies_are_of_the_same_images_with_noise_of_their_own() -> None:
         assert abs(np.corrcoef((first % 1).ravel(), (second % 1).ravel())[0, 1]) < 0.1
 
 
-def test_classes_are_doubled_with_their_images() -> None:
-    assert real().train_labels.tolist() == raw().train_labels.tolist() * 2
-    assert real().test_labels.tolist() == raw().test_labels.tolist() * 2
+@pytest.mark.parametrize(
+    ("data", "train", "test"), [({}, 2, 2), ({"copies": 1}, 1, 2), ({"test_copies": 1}, 2, 1)]
+)
+def test_images_and_their_classes_are_there_so_often(
+    data: dict[str, Any], train: int, test: int
+) -> None:
+    found = real(**data)
+    assert (found.train.shape, found.test.shape) == ((train * N, X), (test * M, X))
+    assert found.train_labels.tolist() == raw().train_labels.tolist() * train
+    assert found.test_labels.tolist() == raw().test_labels.tolist() * test
+    np.testing.assert_array_equal(found.train, real().train[: train * N])
+    np.testing.assert_array_equal(found.test, real().test[: test * M])
 
 
-def test_one_copy_is_the_first_of_two() -> None:
-    np.testing.assert_array_equal(real(copies=1).train, real().train[:N])
-
-
-def test_the_test_set_alone_can_be_one_copy() -> None:
-    once = real(test_copies=1)
-    assert (once.train.shape, once.test.shape) == ((2 * N, X), (M, X))
-    np.testing.assert_array_equal(once.test, real().test[:M])
-    assert once.test_labels.tolist() == raw().test_labels.tolist()
-
-
-def test_every_run_has_the_same_values() -> None:
+def test_every_run_has_the_same_values_unless_another_test_seed_is_asked_for() -> None:
     for part in ("train", "test"):
         np.testing.assert_array_equal(getattr(real(1), part), getattr(real(2), part))
-
-
-def test_another_test_seed_draws_other_noise() -> None:
     assert (real(test_seed=1).test != real().test).any()
 
 
@@ -119,7 +106,6 @@ def test_black_images_have_no_maximum_to_divide_by() -> None:
 def test_binary_images_are_binarised_as_ever() -> None:
     run = small.run()
     ready = task_of(run).images(run, raw())
-    assert ready.train.dtype == np.uint8
     np.testing.assert_array_equal(ready.train, raw().train)
     assert set(np.unique(ready.test)) == {0, 1}
 
@@ -221,7 +207,7 @@ def test_saved_images_are_bytes_wherever_the_mean_lies() -> None:
     params["x.out.W"][0, :, :3] = 0
     given = images(run)
     last = score_epoch(stack.lane(params, 0), run, given, 2)
-    final, arrays = score_final(run, given, last, (1, X))
+    final, arrays = score_final(run, given, last)
     shown = arrays["samples"]
     assert [shown[n].dtype for n in ("true", "reconstruction", "prior")] == [np.uint8] * 3
     for name in ("reconstruction", "prior"):

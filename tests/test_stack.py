@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -90,43 +89,30 @@ def alone(run: Run) -> Trained:
     return trained((run,))[0]
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
-@pytest.mark.parametrize("lanes", [three, ragged, mixed])
-def test_a_lane_trains_as_it_would_alone(family: str, lanes: Any) -> None:
-    runs = lanes(family)
-    for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, alone(run))
+def turned(family: str) -> tuple[Run, ...]:
+    """The lanes of `three` in another order."""
+    return three(family)[::-1]
 
 
-@pytest.mark.parametrize("family", ["vae", "lvae"])
-def test_the_order_of_lanes_does_not_matter(family: str) -> None:
-    runs = three(family)
-    first = dict(zip(runs, trained(runs), strict=True))
-    for order in list(permutations(runs))[1:]:
-        for run, ours in zip(order, trained(order), strict=True):
-            same(ours, first[run])
+def variants(fields: dict[str, Any]) -> tuple[Run, ...]:
+    return of_lane("lvae", 3, 1, **fields), of_lane("lvae", 2, 2, **fields)
 
 
-@pytest.mark.parametrize("fields", [{"shared": False}, {"upward": "mu"}], ids=str)
-def test_variants_of_the_lvae_share_stacks_too(fields: dict[str, Any]) -> None:
-    runs = of_lane("lvae", 3, 1, **fields), of_lane("lvae", 2, 2, **fields)
-    for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, alone(run))
+OTHERS = (  # of another grey scale, of heads that begin otherwise, scored by other statistics
+    replace(of_lane("lvae", 3, 1), data=Data(grey_scale=255)),
+    of_lane("lvae", 3, 2, head_init="uniform"),
+    of_lane("lvae", 2, 3, evaluation={"statistics": "minibatches"}),
+)
 
 
-def of_other_data_and_heads(family: str) -> tuple[Run, ...]:
-    """Lanes of another grey scale, of heads that begin otherwise, scored by other statistics."""
-    grey = replace(of_lane(family, 3, 1), data=Data(grey_scale=255))
-    statistics = {"statistics": "minibatches"}
-    return (
-        grey,
-        of_lane(family, 3, 2, head_init="uniform"),
-        of_lane(family, 2, 3, evaluation=statistics),
-    )
-
-
-def test_lanes_of_other_data_and_heads_train_as_they_would_alone() -> None:
-    runs = of_other_data_and_heads("lvae")
+@pytest.mark.parametrize(
+    "runs",
+    [
+        *(of(family) for of in (three, turned, ragged, mixed) for family in ("vae", "lvae")),
+        *(variants({"shared": False}), variants({"upward": "mu"}), OTHERS),
+    ],
+)
+def test_a_lane_trains_as_it_would_alone(runs: tuple[Run, ...]) -> None:
     for run, ours in zip(runs, trained(runs), strict=True):
         same(ours, alone(run))
 
@@ -149,8 +135,7 @@ def one_step(stack: Stack) -> State:
     return state
 
 
-@pytest.mark.parametrize("poisoned", [0, 1, 2])
-@pytest.mark.parametrize("lanes", [three, ragged, mixed])
+@pytest.mark.parametrize(("lanes", "poisoned"), [(three, 1), (ragged, 0), (mixed, 2)])
 def test_a_lane_of_nan_disturbs_nobody(lanes: Any, poisoned: int) -> None:
     runs = lanes("lvae")
     together = trained(runs, poisoned)
@@ -194,21 +179,13 @@ def test_a_lane_is_a_view_into_its_stack() -> None:
         small.run(optim={"clip_norm": None}),
         small.run(evaluation={"importance_samples": 8}),
         replace(small.run(), data=Data(test_seed=1)),
+        small.run(latents=(5, 2, 2)),
+        small.run(depth=2, widths=(13, 10, 7)),
     ],
-    ids=["family", "shared", "epochs", "steps", "clip_norm", "evaluation", "data"],
+    ids=lambda run: run.hash[:5],
 )
 def test_runs_that_train_differently_cannot_share_a_stack(other: Run) -> None:
     with refused(UsageError, "stack", small.run().id):
-        Stack((small.run(), other))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [small.run(latents=(5, 2, 2)), small.run(depth=2, widths=(13, 10, 7))],
-    ids=["latents", "widths"],
-)
-def test_runs_of_other_sizes_cannot_share_a_stack(other: Run) -> None:
-    with refused(UsageError, "stack", "sizes", small.run().id):
         Stack((small.run(), other))
 
 
@@ -223,25 +200,27 @@ def test_packing_loses_and_repeats_no_run() -> None:
     assert sorted(packed, key=repr) == sorted(runs, key=repr)
 
 
-def test_packing_fills_no_stack_beyond_its_limit() -> None:
-    runs = [small.run(seed=s) for s in range(1, 12)]
-    assert [len(stack.runs) for stack in pack(runs, 4)] == [4, 4, 3]
+SEEDS = [small.run(seed=s) for s in range(1, 12)]
+NORMS = [small.run(seed=s, batch_norm=on) for s in (1, 2) for on in (True, False)]
+SIZES = [small.run(depth=1), small.run(latents=(5, 2, 2)), small.run(), small.run(depth=2)]
+DEPTHS = [small.run(depth=d, seed=s) for d in (1, 2) for s in (1, 2)]
 
 
-def test_packing_keeps_batch_norm_on_and_off_apart() -> None:
-    runs = [small.run(seed=s, batch_norm=on) for s in (1, 2) for on in (True, False)]
-    assert [len(set(stack.lanes.norm)) for stack in pack(runs, 9)] == [1, 1]
-
-
-def test_packing_keeps_other_sizes_apart() -> None:
-    runs = [small.run(depth=1), small.run(latents=(5, 2, 2)), small.run(), small.run(depth=2)]
-    depths = sorted(stack.lanes.depths for stack in pack(runs, 9))
-    assert depths == [(3, 1), (3, 2)]
-
-
-def test_packing_without_ragged_stacks_keeps_depths_apart() -> None:
-    runs = [small.run(depth=d, seed=s) for d in (1, 2) for s in (1, 2)]
-    assert [stack.lanes.depths for stack in pack(runs, 9, ragged=False)] == [(1, 1), (2, 2)]
+@pytest.mark.parametrize(
+    ("runs", "limits", "expected"),
+    [
+        pytest.param(SEEDS, {"most_lanes": 4}, [(3,) * 3, (3,) * 4, (3,) * 4], id="limit"),
+        pytest.param(NORMS, {}, [(3, 3), (3, 3)], id="batch norm"),
+        pytest.param(SIZES, {}, [(3, 1), (3, 2)], id="sizes"),
+        pytest.param(DEPTHS, {"ragged": False}, [(1, 1), (2, 2)], id="depths"),
+    ],
+)
+def test_packing_keeps_apart_what_does_not_go_together(
+    runs: list[Run], limits: dict[str, Any], expected: list[tuple[int, ...]]
+) -> None:
+    stacks = pack(runs, **{"most_lanes": 9, **limits})
+    assert sorted(stack.lanes.depths for stack in stacks) == expected
+    assert all(len(set(stack.lanes.norm)) == 1 for stack in stacks)
 
 
 def test_a_bound_of_one_lane_has_no_gradient_in_another() -> None:

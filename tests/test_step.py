@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repro.model.stack import Stack
-from repro.plan.run import Optim, Run
+from repro.plan.run import Run
 from repro.train.feed import Feed
 from repro.train.minibatch import Minibatch
 from repro.train.state import State, fresh
@@ -83,16 +83,6 @@ def test_the_code_s_form_has_its_epsilon_before_the_correction() -> None:
     torch.testing.assert_close(updated(run, grads).params["x.a.W"], p, rtol=1e-10, atol=1e-12)
 
 
-def test_the_code_s_epsilon_is_much_larger_in_the_first_step() -> None:
-    t, lr = torch.ones((), dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    usual, code = (
-        float(rate_and_eps(Optim(eps_form=form), lr, t)[1])  # type: ignore[arg-type]
-        for form in ("usual", "code")
-    )
-    assert code == pytest.approx(1e-4)
-    assert code / usual * 1e-4 == pytest.approx(3.2e-3, rel=0.02)
-
-
 def first_moments(run: Run, grad: dict[str, Tensor]) -> dict[str, Tensor]:
     """The gradients that Adam saw: its first moment after one step is a tenth of them."""
     return {n: m / 0.1 for n, m in updated(run, [grad]).m.items()}
@@ -102,7 +92,7 @@ def norm_of(grad: dict[str, Tensor]) -> float:
     return float(torch.cat([g.flatten() for g in grad.values()]).norm())
 
 
-@pytest.mark.parametrize("scale", [1e-9, 1e-4, 0.05, 0.3])
+@pytest.mark.parametrize("scale", [1e-9, 0.3])
 def test_gradients_are_scaled_to_a_norm_of_at_most_four(scale: float) -> None:
     run = small.run(optim={"clip_value": None})
     grad = gradients(run, scale, 1)[0]
@@ -112,20 +102,15 @@ def test_gradients_are_scaled_to_a_norm_of_at_most_four(scale: float) -> None:
         torch.testing.assert_close(seen, factor * grad[name], rtol=1e-10, atol=0)
 
 
-def test_gradients_are_clipped_by_element_after_the_norm() -> None:
-    run = small.run()
+@pytest.mark.parametrize("norm", [4.0, None])
+def test_gradients_are_clipped_by_element_after_the_norm(norm: float | None) -> None:
+    run = small.run(optim={"clip_norm": norm})
     grad = gradients(run, 1e-3, 1)[0]
-    grad["x.out.beta"][0, :3] = torch.tensor([30.0, -40.0, 1.0])
+    grad["x.out.beta"][0, :3] = torch.tensor([30.0, -40.0, 0.5])
     seen = first_moments(run, grad)["x.out.beta"][0, :3]
-    factor = 4.0 / (norm_of(grad) + 1e-7)
+    factor = 0.5 * norm / (norm_of(grad) + 1e-7) if norm else 0.5
     expected = torch.tensor([0.9, -0.9, factor], dtype=torch.float64)
     torch.testing.assert_close(seen, expected, rtol=1e-10, atol=0)
-
-
-def test_clipping_alone_bounds_each_element() -> None:
-    run = small.run(optim={"clip_norm": None})
-    seen = first_moments(run, gradients(run, 5.0, 1)[0])
-    assert max(float(g.abs().max()) for g in seen.values()) == pytest.approx(0.9)
 
 
 def test_each_lane_is_clipped_by_its_own_norm() -> None:
@@ -142,13 +127,9 @@ def test_each_lane_is_clipped_by_its_own_norm() -> None:
     update_of(stack)(state, list(grads.values()), *rate_and_eps(runs[0].optim, lr, state.t))
     for k, run in enumerate(runs):
         own = {n: g[k : k + 1] for n, g in grads.items() if k < len(g)}
-        alone = first_moments(run, {n: own[n] for n in fresh_names(run)})
+        alone = first_moments(run, {n: own[n] for n in prepared(run)[1].params})
         for name, seen in alone.items():
             torch.testing.assert_close(state.m[name][k : k + 1] / 0.1, seen)
-
-
-def fresh_names(run: Run) -> list[str]:
-    return list(prepared(run)[1].params)
 
 
 def test_the_step_follows_the_gradient_of_the_mean_bound() -> None:
@@ -160,17 +141,6 @@ def test_the_step_follows_the_gradient_of_the_mean_bound() -> None:
     step_function(stack, "eager")(state, batch)
     for (name, m), g in zip(state.m.items(), grads, strict=True):
         torch.testing.assert_close(m, -0.1 * g, msg=name)
-
-
-@pytest.mark.parametrize("family", ["vae", "lvae"])
-@pytest.mark.parametrize("batch_norm", [True, False])
-def test_one_small_step_raises_the_bound(family: str, batch_norm: bool) -> None:
-    run = small.run(family, optim={"lr": 1e-5}, warmup=0, batch_norm=batch_norm)
-    stack, state, feed = prepared(run)
-    batch = batches(feed, 1)[0]
-    before = objective_of(stack)(state.params, batch)
-    step_function(stack, "eager")(state, batch)
-    assert (objective_of(stack)(state.params, batch) > before).all()
 
 
 def test_the_step_adds_the_bound_to_the_epoch_s_sum() -> None:
@@ -224,16 +194,6 @@ def test_a_compiled_update_of_a_ragged_stack_is_the_eager_one() -> None:
     for part in ("params", "m", "v"):
         for name, p in getattr(expected, part).items():
             torch.testing.assert_close(getattr(ours, part)[name], p, rtol=1e-9, atol=1e-12)
-
-
-def test_the_same_steps_give_the_same_bits() -> None:
-    ends = []
-    for _ in range(2):
-        stack, state, feed = prepared(small.run(), dtype=torch.float32)
-        for batch in batches(feed, 5):
-            step_function(stack, "eager")(state, batch)
-        ends.append(state.params)
-    assert all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0])
 
 
 @pytest.mark.cuda

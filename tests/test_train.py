@@ -67,28 +67,13 @@ class Stopped(Exception):  # noqa: N818 - a way to stop, not an error
     pass
 
 
-def test_every_epoch_takes_all_its_steps() -> None:
-    loop = Loop((short(epochs=3),))
-    loop.go()
-    assert len(loop.steps) == 3 * small.STEPS == float(loop.state.t)
-
-
 def test_beta_rises_by_epoch_not_by_minibatch() -> None:
     loop = Loop((short(epochs=4, warmup=2),))
     loop.go()
     betas = [float(b.beta) for b in loop.steps]
     assert betas == [b for b in (0.0, 0.5, 1.0, 1.0) for _ in range(small.STEPS)]
-
-
-def test_the_curve_has_a_row_an_epoch_with_its_beta_and_rate() -> None:
-    loop = Loop((short(epochs=3, warmup=2),))
-    loop.go()
-    rows = loop.log.lanes[0].rows
-    assert [(r["epoch"], r["beta"], r["lr"]) for r in rows] == [
-        (1, 0.0, 1e-3),
-        (2, 0.5, 1e-3),
-        (3, 1.0, 1e-3),
-    ]
+    rows = [(row["epoch"], row["beta"], row["lr"]) for row in loop.log.lanes[0].rows]
+    assert rows == [(1, 0.0, 1e-3), (2, 0.5, 1e-3), (3, 1.0, 1e-3), (4, 1.0, 1e-3)]
 
 
 def test_running_bound_is_the_mean_over_the_epoch_s_steps() -> None:
@@ -106,9 +91,9 @@ def test_running_bound_is_the_mean_over_the_epoch_s_steps() -> None:
         assert row["L1_train_running"] == pytest.approx(epoch.mean(), rel=1e-10)
 
 
-def test_lanes_are_scored_at_the_evaluation_epochs_alone() -> None:
+def test_lanes_are_scored_at_the_evaluation_epochs_alone_and_the_last_scores_returned() -> None:
     loop = Loop((short(epochs=5, scored=(1, 3, 5)), short(epochs=5, scored=(1, 3, 5), seed=2)))
-    loop.go()
+    assert {k: s.L1_train for k, s in loop.go().items()} == {0: -5, 1: -5}
     assert loop.scored == [(k, epoch) for epoch in (1, 3, 5) for k in (0, 1)]
 
 
@@ -131,11 +116,6 @@ def test_layers_of_the_curve_sum_the_units_of_each() -> None:
     loop.go(score)
     row = loop.log.lanes[0].rows[0]
     assert [row[name] for name in kl_names(3)] == [0 + 1 + 2 + 3 + 4, 5 + 6 + 7, 8 + 9]
-
-
-def test_the_last_scores_are_returned() -> None:
-    loop = Loop((short(epochs=3, scored=(1, 3)), short(epochs=3, scored=(1, 3), seed=2)))
-    assert {k: s.L1_train for k, s in loop.go().items()} == {0: -3, 1: -3}
 
 
 def test_scoring_does_not_change_training() -> None:
@@ -194,19 +174,13 @@ def poison_before(loop: Loop, lane: int, step: int) -> None:
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(0, 1), (small.STEPS, 2), (3 * small.STEPS - 1, 3)])
-def test_a_diverged_lane_is_noted_with_its_epoch(step: int, epoch: int) -> None:
+def test_a_diverged_lane_is_frozen_and_noted_with_its_epoch(step: int, epoch: int) -> None:
     loop = Loop((short(epochs=3), short(epochs=3, seed=2)))
     poison_before(loop, 1, step)
     loop.go()
     assert [lane.diverged_at for lane in loop.log.lanes] == [None, epoch]
-    assert [row["epoch"] for row in loop.log.lanes[1].rows] == list(range(1, epoch))
-
-
-def test_a_diverged_lane_is_frozen() -> None:
-    loop = Loop((short(epochs=2), short(epochs=2, seed=2)))
-    poison_before(loop, 1, 0)
-    loop.go()
     assert loop.state.alive.tolist() == [True, False]
+    assert [row["epoch"] for row in loop.log.lanes[1].rows] == list(range(1, epoch))
 
 
 def test_a_diverged_lane_is_not_scored() -> None:

@@ -5,6 +5,7 @@ Shapes: K lanes, S samples, B images of a chunk, N images, X pixels, Z units. Na
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -26,16 +27,12 @@ Noise = Callable[[str, int, tuple[int, ...]], Tensor]
 """(purpose, chunk number, shape) -> standard normal draws; makes every draw repeatable."""
 
 
-def _tell_nobody(line: str) -> None:
-    pass
-
-
 @dataclass
 class Room:
     """Rows of one chunk of a scoring pass: they bound its memory, and they name its draws."""
 
     rows: int = ROWS
-    notice: Callable[[str], None] = _tell_nobody
+    notice: Callable[[str], object] = lambda line: None
 
     def fitting(self, measure: Callable[[int], T]) -> T:
         """measure(rows), from the start with half of them whenever the device's memory is out."""
@@ -75,10 +72,9 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
     """
     full = max(1, x.shape[1] // batch)
     total: dict[str, Moments] = {}
-    for i, rows in _chunks(min(x.shape[1], full * batch), batch):
+    for i, part in enumerate(torch.split(x[:, : full * batch], batch, 1)):
         seen = Net(net.model, net.lanes, net.params)
-        eps = _eps(net, noise, "statistics", i, 1, rows.stop - rows.start)
-        MODELS[net.model.family](seen, x[:, rows], eps)
+        MODELS[net.model.family](seen, part, _eps(net, noise, "statistics", i, 1, part.shape[1]))
         for name, (mean, var) in seen.seen.items():
             before = total.get(name, Moments(torch.zeros_like(mean), torch.zeros_like(var)))
             total[name] = Moments(before.mean + mean / full, before.var + var / full)
@@ -106,16 +102,13 @@ def importance_bound(net: Net, x: Tensor, noise: Noise, samples: int, rows: int 
     image no more is kept than its `samples` log weights.
     """
     S = min(samples, max(1, rows // 64))
-    done: list[Weights] = []
-    chunk = 0
-    for _, at in _chunks(x.shape[1], max(1, rows // S)):
-        part, log_w = x[:, at], []
-        for start in range(0, samples, S):
-            n = min(S, samples - start)
-            eps = _eps(net, noise, "importance", chunk, n, part.shape[1])
+    done, chunks = [], itertools.count()
+    for part in torch.split(x, max(1, rows // S), 1):
+        log_w = []
+        for left in range(samples, 0, -S):
+            eps = _eps(net, noise, "importance", next(chunks), min(S, left), part.shape[1])
             out = MODELS[net.model.family](net, part, eps)
             log_w.append(out.log_px - total_kl(unit_kl(net, out, "mc")))
-            chunk += 1
         done.append(weigh(torch.cat(log_w, 1)))
     return Weights(*(torch.cat(parts, -1) for parts in zip(*done, strict=True)))
 
@@ -133,9 +126,9 @@ def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
 
 def _passes(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Iterator[Pass]:
     """One pass of a single draw over all images, chunk by chunk."""
-    for i, at in _chunks(x.shape[1], rows):
-        eps = _eps(net, noise, purpose, i, 1, at.stop - at.start)
-        yield MODELS[net.model.family](net, x[:, at], eps)
+    for i, part in enumerate(torch.split(x, rows, 1)):
+        eps = _eps(net, noise, purpose, i, 1, part.shape[1])
+        yield MODELS[net.model.family](net, part, eps)
 
 
 def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[Tensor]:
@@ -143,8 +136,3 @@ def _eps(net: Net, noise: Noise, purpose: str, i: int, S: int, B: int) -> list[T
     Z = net.model.latents
     eps = noise(purpose, i, (len(net.lanes.depths), S, B, sum(Z)))
     return [e[: net.lanes.at(i)] for i, e in enumerate(torch.split(eps, list(Z), -1), start=1)]
-
-
-def _chunks(n: int, size: int) -> Iterator[tuple[int, slice]]:
-    for i, start in enumerate(range(0, n, size)):
-        yield i, slice(start, min(start + size, n))

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from repro.model import streams
 from repro.model.stack import Stack
-from repro.plan.run import Run
-from repro.train.minibatch import BLOCK, Minibatch, sent, steps_of
+from repro.train.minibatch import BLOCK, Minibatch, binarised, sent, steps_of
 
 
 class Feed:
@@ -56,30 +55,17 @@ class Feed:
         """n minibatches of one lane, [n, B, X], in the epoch's order."""
         run, rows = self.stack.runs[k], slice(first * self.batch, (first + n) * self.batch)
         x = self.images[sent(self._orders(epoch)[k][rows], self.images.device)]
-        if run.hierarchy.observation == "bernoulli":
-            x = self._binarised(x, run, epoch, first)
+        if run.hierarchy.observation == "bernoulli":  # a row is met, and drawn, once an epoch
+            x = binarised(x, run, "binarise", epoch, first).view(torch.uint8)
         return x.view(n, self.batch, -1)
-
-    def _binarised(self, grey: Tensor, run: Run, epoch: int, first: int) -> Tensor:
-        """Each pixel Bernoulli(byte / grey_scale).
-
-        A row is met once an epoch, so drawing block by block is one binarisation an epoch. A
-        uniform integer below the grey scale is smaller than the byte with just that probability.
-        """
-        shape, device, scale = tuple(grey.shape), grey.device, run.data.grey_scale
-        draw = streams.below(scale, run.seed, "binarise", epoch, first, shape=shape, device=device)
-        return (draw < grey).view(torch.uint8)
 
     def _noise(self, epoch: int, first: int, n: int) -> list[Tensor]:
         """Standard normal noise, one [n, K_i, S, B, Z_i] a layer; a lane draws all its layers."""
-        per_layer: list[list[Tensor]] = [[] for _ in self.stack.hierarchy.latents]
+        lanes, device = [], self.images.device
         for run in self.stack.runs:
             Z = run.hierarchy.latents
             shape = (n, self.samples, self.batch, sum(Z))
-            device = self.images.device
             eps = streams.normal(run.seed, "noise", epoch, first, shape=shape, device=device)
-            for layer, part in zip(
-                per_layer, torch.split(eps.to(self.dtype), list(Z), -1), strict=False
-            ):
-                layer.append(part)
-        return [torch.stack(lanes, 1) for lanes in per_layer]
+            lanes.append(torch.split(eps.to(self.dtype), list(Z), -1))
+        depths = range(self.stack.model.depth)
+        return [torch.stack([own[i] for own in lanes if i < len(own)], 1) for i in depths]

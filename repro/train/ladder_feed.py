@@ -28,6 +28,11 @@ def split_of(run: Run, classes: np.ndarray) -> Split:
     )
 
 
+def shuffled(rows: np.ndarray, seed: int, stream: str, epoch: int) -> Tensor:
+    """Rows in an epoch's order."""
+    return torch.from_numpy(rows)[streams.permutation(len(rows), seed, stream, epoch)]
+
+
 class LadderFeed:
     """An epoch is one pass over the pool; the labelled images are cycled in the epoch's order."""
 
@@ -69,12 +74,10 @@ class LadderFeed:
 
     def _drawn(self, epoch: int) -> list[list[Tensor]]:
         """Each lane's labelled images and its pool, as this epoch shows them."""
-        lanes = enumerate(self.splits)
-        return [[self._shuffled(i, part, epoch) for part in split] for i, split in lanes]
-
-    def _shuffled(self, k: int, rows: np.ndarray, epoch: int) -> Tensor:
-        order = streams.permutation(len(rows), self.stack.runs[k].seed, "order", epoch)
-        return torch.from_numpy(rows)[order]
+        return [
+            [shuffled(rows, run.seed, "order", epoch) for rows in split]
+            for run, split in zip(self.stack.runs, self.splits, strict=True)
+        ]
 
     def _noise(self, epoch: int, step: int) -> list[Tensor]:
         """Standard normal noise of one step, one [K, R, M_i] a layer."""

@@ -20,7 +20,7 @@ from repro.model.ladder_network import LadderNet, cost, predict, statistics
 from repro.model.layers import Moments
 from repro.plan.run import Run
 from repro.store.sealed import Arrays
-from repro.train.ladder_feed import split_of
+from repro.train.ladder_feed import shuffled, split_of
 from repro.train.log import LaneLog
 from repro.train.score import Images
 
@@ -79,7 +79,10 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     net: one lane. Costs are those of training, on `evaluation.train_images` images of the pool with
     fresh noise. The released code also averages the statistics anew before its final evaluation.
     """
-    told, pool = (_shuffled(run, part, epoch) for part in split_of(run, images.train_labels))
+    told, pool = (
+        shuffled(rows, run.seed, "score/order", epoch).numpy()
+        for rows in split_of(run, images.train_labels)
+    )
     logits, seen = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
     costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
     mean = torch.stack(costs).mean(0).tolist()
@@ -109,10 +112,6 @@ def _logits(
 def grey(images: Tensor, run: Run) -> Tensor:
     """Bytes [N, X] as one lane of pixels in [0, 1], [1, N, X]."""
     return images.float().unsqueeze(0) / run.data.grey_scale
-
-
-def _shuffled(run: Run, rows: np.ndarray, epoch: int) -> np.ndarray:
-    return np.take(rows, streams.permutation(len(rows), run.seed, "score/order", epoch).numpy())
 
 
 def _labelled(run: Run, images: Images, told: np.ndarray, rows: int) -> Iterator[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -37,7 +38,7 @@ def train(
             yield
         _close_epoch(stack, state, log, feed.steps)
         if epoch in run.evaluation.epochs:
-            last = _score_lanes(state, log, epoch, score)
+            last = _score_lanes(state, log, score)
         log.epoch, log.step = epoch, 0
         yield
     if not last:  # continued after the last epoch
@@ -51,29 +52,28 @@ def _alive(log: Log) -> list[int]:
 
 def _close_epoch(stack: Stack, state: State, log: Log, steps: int) -> None:
     """Note the running mean of the objective; freeze lanes where it is not finite."""
-    row, epoch, means = task_of(stack.runs[0]).row, log.epoch + 1, (state.sums / steps).tolist()
-    finite = state.sums.isfinite().tolist()
+    row, means = task_of(stack.runs[0]).row, (state.sums / steps).tolist()
     for k in _alive(log):
-        lane = log.lanes[k]
-        if not finite[k]:
-            lane.diverged_at = epoch
-            state.alive[k] = False
-            continue
-        lane.rows.append(row(stack.runs[k], epoch, means[k]))
+        if math.isfinite(means[k]):
+            log.lanes[k].rows.append(row(stack.runs[k], log.epoch + 1, means[k]))
+        else:
+            _freeze(state, log, k)
     state.sums.zero_()
 
 
-def _score_lanes(
-    state: State, log: Log, epoch: int, score: Callable[[int, int], Score]
-) -> dict[int, Score]:
+def _score_lanes(state: State, log: Log, score: Callable[[int, int], Score]) -> dict[int, Score]:
     """Measure every living lane and write it down."""
-    scores = {}
+    scores, epoch = {}, log.epoch + 1
     for k in _alive(log):
-        lane, s = log.lanes[k], score(k, epoch)
-        if not s.finite:
-            lane.diverged_at = epoch
-            state.alive[k] = False
-            continue
-        s.write(lane, epoch)
-        scores[k] = s
+        s = score(k, epoch)
+        if s.finite:
+            s.write(log.lanes[k], epoch)
+            scores[k] = s
+        else:
+            _freeze(state, log, k)
     return scores
+
+
+def _freeze(state: State, log: Log, k: int) -> None:
+    log.lanes[k].diverged_at = log.epoch + 1
+    state.alive[k] = False

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repro.errors import UsageError
+from repro.model import streams
 from repro.plan.run import Run
 
 BLOCK = 26  # steps prepared at once: 9 blocks in a MNIST epoch of 234, about 9 MB a lane
@@ -54,6 +55,14 @@ class Batches(Protocol):
 
     def block(self, epoch: int, first: int) -> Iterator[Any]:
         """The minibatches of one block, from step `first` of an epoch (a multiple of BLOCK)."""
+
+
+def binarised(grey: Tensor, run: Run, stream: str, *at: int) -> Tensor:
+    """Each pixel 1 with probability byte / grey_scale, as bool: where a uniform integer below the
+    grey scale is smaller than the byte.
+    """
+    shape, device, scale = tuple(grey.shape), grey.device, run.data.grey_scale
+    return streams.below(scale, run.seed, stream, *at, shape=shape, device=device) < grey
 
 
 def each(change: Callable[..., Tensor], *batches: Any) -> Any:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.data import DATA_SETS
 from repro.model import streams
 from repro.model.hierarchy import generate
 from repro.model.layers import Moments, Net, fold
 from repro.plan.run import Run
 from repro.store.sealed import ACTIVE_NATS, PCA_STEPS, Arrays
 from repro.train.evaluate import (
+    Bounds,
     Noise,
     Room,
     bounds,
@@ -27,6 +29,7 @@ from repro.train.evaluate import (
 )
 from repro.train.importance import TRUSTED, Weights, counts
 from repro.train.log import LaneLog
+from repro.train.minibatch import binarised
 
 SHOWN = 100  # images of Figs. 9 and 10
 PROJECTED = 10_000  # images of Fig. 6: all that MNIST has; more would only swell a record
@@ -95,14 +98,14 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     noise, room = noise_of(run, epoch, images.train.device), images.room
     x = _training_set(run, images.train, epoch)
     seen: dict[str, Moments] = {}
-    if run.hierarchy.batch_norm and run.evaluation.statistics == "full":
-        seen, train = statistics_pass(net, x, noise)
-        net = fold(net, seen)
-    else:
-        if run.hierarchy.batch_norm:
+    train: Bounds | None = None
+    if run.hierarchy.batch_norm:
+        if run.evaluation.statistics == "full":
+            seen, train = statistics_pass(net, x, noise)
+        else:
             seen = minibatch_statistics(net, x, noise, run.optim.batch)
-            net = fold(net, seen)
-        train = room.fitting(lambda rows: bounds(net, x, noise, "train", rows))
+        net = fold(net, seen)
+    train = train or room.fitting(lambda rows: bounds(net, x, noise, "train", rows))
     x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
     test = room.fitting(lambda rows: bounds(net, x_test, noise, "test", rows))
     kl_train, kl_test = (torch.cat([k[0] for k in b.kl]).cpu().numpy() for b in (train, test))
@@ -113,22 +116,14 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
 def _training_set(run: Run, train: Tensor, epoch: int) -> Tensor:
     """The training set as it is modelled, [1, N, X] float: one Bernoulli draw, or real values."""
     train = train[: run.evaluation.train_images]
-    if run.hierarchy.observation == "gaussian":
-        return train.float().unsqueeze(0)
-    draw = streams.below(
-        run.data.grey_scale,
-        run.seed,
-        "score/binarise",
-        epoch,
-        shape=tuple(train.shape),
-        device=train.device,
-    )
-    return (draw < train).float().unsqueeze(0)
+    if run.hierarchy.observation == "bernoulli":
+        train = binarised(train, run, "score/binarise", epoch)
+    return train.float().unsqueeze(0)
 
 
 @torch.no_grad()
 def score_final(
-    run: Run, images: Images, last: EpochScore, shape: tuple[int, int]
+    run: Run, images: Images, last: EpochScore
 ) -> tuple[dict[str, Any], dict[str, Arrays]]:
     """`final.json` and the arrays of a finished Run, from its last epoch's score."""
     noise = noise_of(run, run.schedule.epochs, images.train.device)
@@ -157,13 +152,13 @@ def score_final(
     arrays = {
         "per_image": {"L1": last.L1_test.cpu().numpy(), **of_images(w)},
         "pca": _pca(z, labels),
-        "samples": _samples(run, last.net, x[:, :SHOWN], noise, shape),
+        "samples": _samples(run, last.net, x[:, :SHOWN], noise),
     }
-    return {name: known(value) for name, value in final.items()}, arrays
+    return known(final), arrays
 
 
 def known(value: Any) -> Any:
-    """None where a number is not finite, as one weight of -inf makes it: JSON holds none."""
+    """What JSON can hold: None where a number is not finite, as one weight of -inf makes it."""
     if isinstance(value, dict):
         return {name: known(v) for name, v in value.items()}
     if isinstance(value, list):
@@ -172,10 +167,9 @@ def known(value: Any) -> Any:
 
 
 def trust(w: Weights, K: int) -> dict[str, Any]:
-    """What is said of L_K beside its value: JSON, None where it is not known."""
+    """What is said of L_K beside its value; nan where it is not known."""
     shape = w.shape[0][w.shape[0].isfinite()]
-    curve = w.curve[0]
-    said = {
+    return {
         "LK_jackknife_error": w.error(),
         "LK_corrected": float(w.corrected[0].mean()),
         "L1_of_LK": float(w.L1[0].mean()),
@@ -183,23 +177,21 @@ def trust(w: Weights, K: int) -> dict[str, Any]:
         "LK_largest": float(w.largest[0].median()),
         "LK_khat": float(shape.median()) if len(shape) else math.nan,
         "LK_untrusted": float((shape > TRUSTED).double().mean()) if len(shape) else math.nan,
+        "LK_curve": {
+            "k": counts(K),
+            "bound": w.curve[0].mean(1).tolist(),
+            "se": [standard_error(of_k) for of_k in w.curve[0]],
+        },
     }
-    means = curve.mean(1).tolist()
-    errors = [standard_error(of_k) for of_k in curve]
-    found: dict[str, Any] = known(
-        {**said, "LK_curve": {"k": counts(K), "bound": means, "se": errors}}
-    )
-    return found
 
 
 def of_images(w: Weights) -> Arrays:
     """Bounds of each image, and of what its weights say as much as a table needs."""
-    bounds = {"LK": w.LK, "L1_of_LK": w.L1}
-    rest = {"LK_error": w.var.sqrt(), "effective": w.effective, "largest": w.largest}
-    return {
-        **{name: x[0].float().cpu().numpy() for name, x in bounds.items()},
-        **{n: x[0].half().cpu().numpy() for n, x in {**rest, "khat": w.shape}.items()},
-    }
+    single = {"LK": w.LK, "L1_of_LK": w.L1}
+    half = {"LK_error": w.var.sqrt(), "effective": w.effective, "largest": w.largest}
+    found = {name: x[0].float() for name, x in single.items()}
+    found |= {name: x[0].half() for name, x in {**half, "khat": w.shape}.items()}
+    return {name: x.cpu().numpy() for name, x in found.items()}
 
 
 def standard_error(per_image: Tensor) -> float:
@@ -207,13 +199,12 @@ def standard_error(per_image: Tensor) -> float:
     return float(per_image.double().std()) / math.sqrt(len(per_image))
 
 
-def _samples(run: Run, net: Net, x: Tensor, noise: Noise, shape: tuple[int, int]) -> Arrays:
-    B = x.shape[1]
+def _samples(run: Run, net: Net, x: Tensor, noise: Noise) -> Arrays:
     Z = run.hierarchy.latents
-    eps = torch.split(noise("prior", 0, (1, B, sum(Z))), list(Z), -1)
+    eps = torch.split(noise("prior", 0, (1, x.shape[1], sum(Z))), list(Z), -1)
     shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": generate(net, eps)}
     pixels = {n: (v[0] * 255).round().clamp(0, 255).byte().cpu().numpy() for n, v in shown.items()}
-    return {**pixels, "shape": np.array(shape)}
+    return {**pixels, "shape": np.array(DATA_SETS[run.data.name].shape)}
 
 
 def _pca(z: list[Tensor], labels: np.ndarray) -> Arrays:

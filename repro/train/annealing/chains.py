@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,10 +101,10 @@ def annealed(
     net: folded. x: [1, N, X]. The draws of an image are named by its place among all of them, so
     which others are scored with it changes no more than rounding.
     """
-    parts = []
-    for at in _chunks(x.shape[1], chains, rows):
-        draw = _draws(net, noise, "annealed", at, chains)
-        parts.append(_anneal(net, x[:, _slice(at)], draw(0)[..., :-1], path, draw))
+    parts, images = [], range(x.shape[1])
+    for at in _chunks(images, chains, rows):
+        draw = _draws(net, noise, "annealed", images[at], chains)
+        parts.append(_anneal(net, x[:, at], path, draw))
     log_w, accepted = (torch.cat(p, 2) for p in zip(*parts, strict=True))
     found = weigh(log_w)
     log_p, error = _with_error(found)
@@ -121,13 +121,12 @@ def sandwich(
     in expectation. Of a given image nobody has such a z, and the lower bound is all there is.
     """
     z, x = ancestral(net, noise, "own", images)
-    ends, forth, back = _eps_of(net, x, z), [], []
-    for at in _chunks(images, chains, rows):
-        part, end = x[:, _slice(at)], ends[:, :, _slice(at)].expand(-1, chains, -1, -1)
-        draw = _draws(net, noise, "forth", at, chains)
-        forth.append(_anneal(net, part, draw(0)[..., :-1], path, draw)[0])
-        draw = _draws(net, noise, "back", at, chains)
-        back.append(_anneal(net, part, end, path, draw, reverse=True)[0])
+    ends, forth, back, all_images = _eps_of(net, x, z), [], [], range(images)
+    for at in _chunks(all_images, chains, rows):
+        draws = (_draws(net, noise, name, all_images[at], chains) for name in ("forth", "back"))
+        forth.append(_anneal(net, x[:, at], path, next(draws))[0])
+        end = ends[:, :, at].expand(-1, chains, -1, -1)
+        back.append(_anneal(net, x[:, at], path, next(draws), end)[0])
     lower, lower_error = _with_error(weigh(torch.cat(forth, 2)))
     upper, upper_error = _with_error(weigh(-torch.cat(back, 2)))
     return Sandwich(lower, lower_error, -upper, upper_error)
@@ -166,16 +165,17 @@ def _eps_of(net: Net, x: Tensor, z: list[Tensor]) -> Tensor:
 
 
 def _anneal(
-    net: Net, x: Tensor, eps: Tensor, path: Path, draw: Draw, reverse: bool = False
+    net: Net, x: Tensor, path: Path, draw: Draw, end: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Log weights of chains that begin at eps, at b_0 or, in reverse, at b_T; and the share of
-    proposals that each took: [1, S, B] both.
+    """Log weights of chains, and the share of proposals that each took: [1, S, B] both.
+
+    They begin at b_0, at draws of q; or, in reverse, at b_T, at an end [1, S, B, D].
     """
     rises = [b - a for a, b in itertools.pairwise(path.betas)]
     moves = list(enumerate(zip(path.betas[1:-1], path.steps, strict=True), start=1))
-    if reverse:
+    if end is not None:
         rises, moves = rises[::-1], moves[::-1]
-    s = state(net, x, eps)
+    s = state(net, x, draw(0)[..., :-1] if end is None else end)
     log_w, accepted = rises[0] * s.log_w, torch.zeros_like(s.log_w)
     for rise, (t, (b, step)) in zip(rises[1:], moves, strict=True):
         s, taken = move(net, x, s, b, step, draw(t))
@@ -203,11 +203,6 @@ def _draws(net: Net, noise: Noise, purpose: str, images: range, chains: int) -> 
     return draw
 
 
-def _chunks(images: int, chains: int, rows: int) -> Iterator[range]:
+def _chunks(images: range, chains: int, rows: int) -> list[slice]:
     size = max(1, rows // chains)
-    for start in range(0, images, size):
-        yield range(start, min(start + size, images))
-
-
-def _slice(images: range) -> slice:
-    return slice(images.start, images.stop)
+    return [slice(start, start + size) for start in images[::size]]

@@ -16,7 +16,7 @@ from torch import Tensor
 from repro.errors import RecordError
 from repro.model.layers import Net
 from repro.store import Record
-from repro.store.sealed import ACTIVE_NATS, RESTORE, Arrays
+from repro.store.sealed import ACTIVE_NATS, RESTORE
 from repro.train.evaluate import bounds, importance_bound
 from repro.train.ladder_score import PERCENT, LadderScore, cost_names
 from repro.train.score import Images, noise_of, standard_error
@@ -36,38 +36,35 @@ def bounds_again(record: Record, again: Again) -> list[Compared]:
 
     Raises RecordError where the record holds bounds of another number of images.
     """
-    metrics, scored = again.metrics, again.arrays["per_image"]
-    before = _per_image(record, {name: scored[name] for name in ("L1", "LK")})
-    now = {name: torch.from_numpy(scored[name]).double() for name in before}
-    chance = {b: ROUNDING + SIGMAS * standard_error(now[b] - before[b]) for b in now}
+    final, metrics, found, chance = record.final, again.metrics, [], {}
     others = _under_another_noise(record, again.images, again.last.net)
-    found = []
     for b, mean in (("L1", "L1_test"), ("LK", "LK_test")):
-        was, of_images = record.final[mean], float(before[b].mean())
+        scored = again.arrays["per_image"][b]
+        stored = _stored(record, "per_image", b, scored, f"images of {b}")
+        now, before = (torch.from_numpy(x).double() for x in (scored, stored))
+        chance[b] = ROUNDING + SIGMAS * standard_error(now - before)
         found += [
-            Compared(mean, was, metrics[mean], chance[b]),
-            Compared(f"{mean}, of its images", was, of_images, ROUNDING),
-            _apart(f"{b} apart, rms", before[b], now[b], others[b], again.same_draws),
+            Compared(mean, final[mean], metrics[mean], chance[b]),
+            Compared(f"{mean}, of its images", final[mean], float(before.mean()), ROUNDING),
+            _apart(f"{b} apart, rms", before, now, others[b], again.same_draws),
         ]
     spread = {"L1_se": SPREAD, "LK_se": SPREAD, "LK_mc_error": MC_SPREAD}
     for name, share in spread.items():
         allowed = ROUNDING + (0 if again.same_draws else share * metrics[name])
-        found.append(Compared(name, record.final[name], metrics[name], allowed))
-    pairs = {"L1_train": (record.final["L1_train"], metrics["L1_train"])}
-    both = zip(record.final["kl_layers"], metrics["kl_layers"], strict=True)
+        found.append(Compared(name, final[name], metrics[name], allowed))
+    pairs = {"L1_train": (final["L1_train"], metrics["L1_train"])}
+    both = zip(final["kl_layers"], metrics["kl_layers"], strict=True)
     pairs |= {f"KL_{i}": pair for i, pair in enumerate(both, start=1)}
     found += [Compared(name, *pair, chance["L1"]) for name, pair in pairs.items()]
     return found + _active_units(record, again)
 
 
-def _per_image(record: Record, now: Arrays) -> dict[str, Tensor]:
-    before = record.arrays("per_image")
-    for name, scored in now.items():
-        if name not in before or before[name].shape != scored.shape:
-            raise RecordError(
-                f"{record.folder / 'per_image.npz'}: not {len(scored)} images of {name}: {RESTORE}"
-            )
-    return {name: torch.from_numpy(before[name]).double() for name in now}
+def _stored(record: Record, file: str, name: str, now: np.ndarray, what: str) -> np.ndarray:
+    """An array of the record, which must have the shape that it has now."""
+    found = record.arrays(file).get(name)
+    if found is None or found.shape != now.shape:
+        raise RecordError(f"{record.folder / file}.npz: not {len(now)} {what}: {RESTORE}")
+    return found
 
 
 def _under_another_noise(record: Record, images: Images, net: Net) -> dict[str, Tensor]:
@@ -118,11 +115,7 @@ def errors_again(record: Record, again: Again) -> list[Compared]:
     """
     last: LadderScore = again.last
     final, metrics = record.final, again.metrics
-    told = record.arrays("predictions").get("predicted")
-    if told is None or told.shape != last.predicted.shape:
-        raise RecordError(
-            f"{record.folder / 'predictions.npz'}: not {len(last.predicted)} classes: {RESTORE}"
-        )
+    told = _stored(record, "predictions", "predicted", last.predicted, "classes")
     ties, wrong = last.margin < TIE, int((told != last.classes).sum())
     M, otherwise = len(told), int(((told != last.predicted) & ~ties).sum())
     allowed = PERCENT * float(ties.sum()) / M + 1e-9

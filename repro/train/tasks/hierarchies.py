@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from repro.data import DATA_SETS
 from repro.model import families, objectives
 from repro.model.layers import Params
 from repro.model.stack import Stack
@@ -17,7 +15,7 @@ from repro.store.sealed import Arrays
 from repro.train.feed import Feed
 from repro.train.log import LaneLog, Row, latest
 from repro.train.minibatch import Minibatch
-from repro.train.score import EpochScore, Images, kl_names, score_epoch, score_final
+from repro.train.score import kl_names, score_epoch, score_final
 from repro.train.tasks import again, inputs
 from repro.train.tasks.task import Objective, Task
 
@@ -27,10 +25,8 @@ def objective(stack: Stack) -> Objective:
     infer, optim = families.MODELS[stack.hierarchy.family], stack.runs[0].optim
 
     def of(params: Params, batch: Minibatch) -> Tensor:
-        net = stack.net(params)
-        return objectives.bound(
-            net, infer(net, batch.x.to(batch.beta.dtype), batch.eps), batch.beta, optim
-        )
+        net, x = stack.net(params), batch.x.to(batch.beta.dtype)
+        return objectives.bound(net, infer(net, x, batch.eps), batch.beta, optim)
 
     return of
 
@@ -40,10 +36,6 @@ def row(run: Run, epoch: int, mean: float) -> Row:
     empty = dict.fromkeys(["L1_train", "L1_test", *kl_names(run.model.depth)])
     now: Row = {"epoch": epoch, "beta": run.beta(epoch), "lr": run.lr(epoch)}
     return {**now, "L1_train_running": mean, **empty}
-
-
-def final(run: Run, images: Images, last: EpochScore) -> tuple[dict[str, Any], dict[str, Arrays]]:
-    return score_final(run, images, last, DATA_SETS[run.data.name].shape)
 
 
 def history(run: Run, lane: LaneLog) -> dict[str, Arrays]:
@@ -75,7 +67,7 @@ HIERARCHIES = Task(
     score=lambda stack, params, k, images, epoch: score_epoch(
         stack.lane(params, k), stack.runs[k], images, epoch
     ),
-    final=final,
+    final=score_final,
     history=history,
     compared=again.bounds_again,
     unmeasured={**dict.fromkeys(METRICS), **{name: [] for name in LAYERS}},

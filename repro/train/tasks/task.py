@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from repro.data.images import Images as Raw
-from repro.model.layers import Moments, Params
+from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Record
 from repro.store.sealed import Arrays
+from repro.train.ladder_score import LadderScore
 from repro.train.log import LaneLog, Row
 from repro.train.minibatch import Batches
-from repro.train.score import Images
+from repro.train.score import EpochScore, Images
 
 Objective = Callable[[Params, Any], Tensor]
 
-
-class Score(Protocol):
-    """What was measured of a lane after an epoch."""
-
-    @property
-    def finite(self) -> bool:
-        """False: the lane has diverged."""
-
-    @property
-    def seen(self) -> dict[str, Moments]:
-        """The batch-norm statistics that it was scored with, by layer."""
-
-    def write(self, lane: LaneLog, epoch: int) -> None:
-        """Write it down in the lane's log, whose last row is the epoch's."""
+Score = EpochScore | LadderScore  # of a lane after an epoch
 
 
 class Again(NamedTuple):
