@@ -65,10 +65,9 @@ def difference(variant: str, metric: str, values: dict[str, list[float]]) -> Dif
     rounded, float32, again = (values[t] for t in TRAININGS)
     pairs = [a - b for a, b in zip(rounded, float32, strict=True)]
     orders = [a - b for a, b in zip(float32, again, strict=True)]
-    n = len(pairs)
     rounding = math.sqrt(mean(d * d for d in orders) / 2)
-    error = stdev(pairs) / math.sqrt(n)
-    return Difference(variant, metric, mean(pairs), error, rounding, stdev(float32), n)
+    error = stdev(pairs) / math.sqrt(len(pairs))
+    return Difference(variant, metric, mean(pairs), error, rounding, stdev(float32), len(pairs))
 
 
 def runs_of(variant: str, name: str, seeds: int) -> list[Run]:
@@ -134,12 +133,8 @@ def train(
             local.train(runs_of(variant, name, seeds), Store(folder / training), name, chosen)
     emulated = not precision.multiplies_in_bfloat16(here) and rounded == precision.BFLOAT16
     place = environment(here)
-    return {
-        **place,
-        "torch": place["versions"]["torch"],
-        "rounded": rounded,
-        "emulated": emulated,
-    }
+    version = place["versions"]["torch"]
+    return {**place, "torch": version, "rounded": rounded, "emulated": emulated}
 
 
 def main() -> int:

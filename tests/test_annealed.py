@@ -82,16 +82,13 @@ def test_a_linear_hierarchy_has_its_exact_likelihood(family: str) -> None:
     assert abs(apart(linear(family), TEMPERATURES)) < 2
 
 
-@FAMILIES
-def test_a_density_without_its_jacobian_is_found_out(
-    family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_density_without_its_jacobian_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def standard(q: Normal, eps: Tensor) -> Tensor:
         return log_q(Normal(q.mu, torch.ones_like(q.var)), eps)
 
     log_q = hamiltonian._log_q
     monkeypatch.setattr(hamiltonian, "_log_q", standard)
-    assert abs(apart(linear(family), 30)) > 5
+    assert abs(apart(linear("vae"), 30)) > 5
 
 
 @FAMILIES
@@ -103,9 +100,8 @@ def test_the_truth_of_own_images_lies_between_forward_and_reverse_chains(family:
         assert abs(bound.mean() - truth) < 2 * of_mean(error)
 
 
-@pytest.mark.parametrize(("family", "observed"), [("vae", "gaussian"), ("lvae", "bernoulli")])
-def test_more_temperatures_close_the_sandwich(family: str, observed: str) -> None:
-    net, noise = net_of(family, observation=observed), small.noise()
+def test_more_temperatures_close_the_sandwich() -> None:
+    net, noise = net_of("lvae"), small.noise()
     gaps = []
     for temperatures in (2, TEMPERATURES):
         path = tuned_path(net, noise, temperatures, CHAINS)
@@ -135,12 +131,6 @@ def test_an_image_is_scored_alike_alone_and_among_others() -> None:
         n = len(other.accepted)
         np.testing.assert_allclose(other.log_p, among.log_p[:n], rtol=1e-6)
         np.testing.assert_allclose(other.accepted, among.accepted[:n])
-
-
-def test_more_temperatures_raise_the_estimate() -> None:
-    net, x = net_of("lvae"), small.bits(B=IMAGES)
-    few, many = (estimate(net, x, t) for t in (1, TEMPERATURES))
-    assert many.log_p.mean() > few.log_p.mean() + 2 * many.mc_error
 
 
 def test_the_schedule_rises_from_q_to_p_and_is_densest_at_both_ends() -> None:

@@ -55,10 +55,9 @@ TINY = Workload(
 LVAES, RAGGED = Arm("lvae", "eager", (3, 3)), Arm("ragged", "eager", (3, 3, 2))
 LADDERS = Arm("ladder", "eager", (3, 3), "ladder")
 GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
-CAPTURED = Arm("captured", "captured", (3, 3))
+CAPTURED = Arm("captured", "captured", (1,))
 COMPILED = Arm("compiled", "compiled", (1,))
 LIMITS = Limits(1e6, 1e5)
-WHOLE = Arm("L_5000", "eager", (3,), scoring=True)
 RATES = {
     *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
 }
@@ -187,17 +186,6 @@ def test_the_plain_bound_averages_importance_weights_of_fresh_draws() -> None:
     torch.testing.assert_close(bound, weights.mean(0).log())
 
 
-def test_the_workload_is_the_published_ladder_network_and_minibatch() -> None:
-    (stack,) = stacks_of(Arm("", "plain", (6,), "ladder"), Workload())
-    run = stack.runs[0]
-    assert run.ladder.sizes == (784, 1000, 500, 250, 250, 250, 10)
-    assert run.ladder.cost_weights == (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1)
-    assert (run.labelled_batch, run.optim.batch) == (100, 100)
-    batch = minibatch(*stacks_of(LADDERS, TINY), TINY, CPU)
-    assert isinstance(batch, LadderBatch)
-    assert (batch.x.shape, batch.y.shape) == ((2, 2 * 15, 19), (2, 15))
-
-
 # The products.
 
 
@@ -241,40 +229,38 @@ def test_products_alone_and_flops_are_those_of_the_operation(arm: Arm, operation
 
 
 def test_an_arm_about_scoring_scores_all_images_with_all_samples() -> None:
-    work = TINY.of(WHOLE)
-    ops = of_arm(WHOLE, work, CPU)
+    arm = Arm("L_5000", "eager", (3,), scoring=True)
+    work = TINY.of(arm)
+    ops = of_arm(arm, work, CPU)
     assert list(ops) == [SCORE]
     assert ops[SCORE]().shape == (1, TINY.all_images)  # type: ignore[attr-defined]
-    assert products.flops(stacks_of(WHOLE, work), work)[SCORE] == seen(ops[SCORE])[1]
+    assert products.flops(stacks_of(arm, work), work)[SCORE] == seen(ops[SCORE])[1]
 
 
-def test_counts_of_an_lvae_are_those_made_by_hand() -> None:
-    """d1: 19-13-13-2x5, d2: 13-11-11-2x3, p1: 3-11-11-2x5, x: 5-13-13-19."""
-    weights = 19 * 13 + 13 * 13 + 13 * 10 + 13 * 11 + 11 * 11 + 11 * 6
-    weights += 3 * 11 + 11 * 11 + 11 * 10 + 5 * 13 + 13 * 13 + 13 * 19
-    outputs = 13 + 13 + 10 + 11 + 11 + 6 + 11 + 11 + 10 + 13 + 13 + 19
-    parameters = weights + outputs + outputs - 19  # shifts, and scales but for the pixels
-    flops = 2 * 17 * (3 * weights - 19 * 13)  # images need no gradient
-    stacks = stacks_of(Arm("", "eager", (2, 2)), TINY)
-    assert roofline.counts(stacks, TINY) == Counts(2 * flops, 2 * parameters, 2 * 17 * outputs)
+# d1: 19-13-13-2x5, d2: 13-11-11-2x3, p1: 3-11-11-2x5, x: 5-13-13-19.
+WEIGHTS = 19 * 13 + 13 * 13 + 13 * 10 + 13 * 11 + 11 * 11 + 11 * 6
+WEIGHTS += 3 * 11 + 11 * 11 + 11 * 10 + 5 * 13 + 13 * 13 + 13 * 19
+OUTPUTS = 13 + 13 + 10 + 11 + 11 + 6 + 11 + 11 + 10 + 13 + 13 + 19
+UP = 19 * 13 + 13 * 7 + 7 * 5  # of the Ladder network: 30 corrupted rows, 15 clean, 15 decoded
 
 
-def test_counts_of_a_ladder_network_are_those_made_by_hand() -> None:
-    """19-13-7-5: 30 corrupted rows, 15 clean and 15 decoded ones."""
-    up = 19 * 13 + 13 * 7 + 7 * 5
-    outputs = 30 * (13 + 7 + 5) + 15 * (13 + 7 + 5) + 15 * (7 + 13 + 19)
-    flops = 2 * (3 * 60 * up - 45 * 19 * 13)
-    parameters = 2 * up + (13 + 7 + 5) + 5 + 10 * (19 + 13 + 7 + 5)
-    stacks = stacks_of(Arm("", "eager", (3,), "ladder"), TINY)
-    assert roofline.counts(stacks, TINY) == Counts(flops, parameters, outputs)
+@named(("arm", "expected"), [
+    (Arm("lvae", "eager", (2, 2)), Counts(
+        flops=2 * 2 * 17 * (3 * WEIGHTS - 19 * 13),  # images need no gradient
+        parameters=2 * (WEIGHTS + OUTPUTS + OUTPUTS - 19),  # shifts, and scales but for the pixels
+        activations=2 * 17 * OUTPUTS)),
+    (Arm("ladder", "eager", (3,), "ladder"), Counts(
+        flops=2 * (3 * 60 * UP - 45 * 19 * 13),
+        parameters=2 * UP + (13 + 7 + 5) + 5 + 10 * (19 + 13 + 7 + 5),
+        activations=45 * (13 + 7 + 5) + 15 * (7 + 13 + 19))),
+], **each)  # fmt: skip
+def test_counts_are_those_made_by_hand(arm: Arm, expected: Counts) -> None:
+    found = roofline.counts(stacks_of(arm, TINY), TINY)
+    assert found == expected
+    assert found.bytes == 4 * (2 * 4 * found.parameters + 2 * found.activations)
 
 
 # The roofline.
-
-
-def test_compulsory_bytes_are_four_a_number_read_and_written() -> None:
-    """Parameters, gradients and two moments; activations."""
-    assert Counts(0, 10, 7).bytes == 4 * (2 * 4 * 10 + 2 * 7)
 
 
 @named(("flops", "expected"), [(600, 6.0), (200, 5.0)], ids=["products", "bytes"])
@@ -325,14 +311,6 @@ def test_rates_and_ratios_are_those_of_the_times(
     assert ("ratio_to_single" in found) == (arm is not GRID)
 
 
-def test_contestants_take_turns() -> None:
-    order: list[str] = []
-    ops = {name: lambda name=name: order.append(name) for name in "ab"}
-    times = in_turn(ops, 1, 2, lambda: None)
-    assert order == ["a", "b"] * 3
-    assert [len(t) for t in times.values()] == [2, 2]
-
-
 @named("arm", [
     Arm(SINGLE, "plain", (3,)), RAGGED, GRID, LADDERS, replace(LADDERS, engine="plain"), CAPTURED,
     COMPILED,
@@ -362,8 +340,20 @@ def test_every_operation_has_its_numbers(arm: Arm) -> None:
 
 def test_a_captured_operation_does_a_block_and_counts_one() -> None:
     assert operations.per_call(CAPTURED) == BLOCK
-    block, one = (measured(a)["operations"][STEP]["seconds"] for a in (CAPTURED, LVAES))
+    block, one = (measured(a)["operations"][STEP]["seconds"] for a in (CAPTURED, COMPILED))
     assert block < 5 * one
+
+
+def test_contestants_take_turns_once_the_arm_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    ops = {name: lambda name=name: order.append(name) for name in "ab"}
+    times = in_turn(ops, 1, 2, lambda: None)
+    assert order == ["a", "b"] * 3
+    assert [len(t) for t in times.values()] == [2, 2]
+    order.clear()
+    monkeypatch.setattr(measuring, "all_times", lambda *_: order.append("measured") or {})
+    measure(Arm("", "eager", (3,)), TINY, CPU, lambda: order.append("ready"))
+    assert order == ["ready", "measured"]
 
 
 def test_peak_memory_sees_what_was_freed() -> None:
@@ -372,14 +362,6 @@ def test_peak_memory_sees_what_was_freed() -> None:
     block: Tensor | None = torch.ones(2**26)
     del block, held
     assert peak.read() >= 0.9 * 2**28
-
-
-def test_an_arm_is_ready_before_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    monkeypatch.setattr(measuring, "all_times", lambda *_: order.append("measured") or {})
-    entry = measure(Arm("", "eager", (3,)), TINY, CPU, lambda: order.append("ready"))
-    assert order == ["ready", "measured"]
-    assert entry["engine"] == "eager"
 
 
 # How engines run an arm.
@@ -481,19 +463,21 @@ def test_arms_for_cuda_are_graphs_of_ever_more_lanes() -> None:
     assert others <= set(names(known_arms())) - set(names(cuda_arms()))
 
 
-def test_the_mnist_grid_is_all_19_configurations_in_three_stacks() -> None:
+def test_the_work_is_the_published_ladder_network_and_the_19_configurations_of_the_grid() -> None:
+    (stack,) = stacks_of(Arm("", "plain", (6,), "ladder"), Workload())
+    run = stack.runs[0]
+    assert run.ladder.sizes == (784, 1000, 500, 250, 250, 250, 10)
+    assert run.ladder.cost_weights == (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1)
+    assert (run.labelled_batch, run.optim.batch) == (100, 100)
     (arm,) = (arm for arm in cuda_arms() if arm.model == "mnist")
     stacks = stacks_of(arm, Workload())
     assert sorted(len(stack.runs) for stack in stacks) == [4, 5, 10]
     assert len({run.id for stack in stacks for run in stack.runs}) == arm.lanes == 19
 
 
-def test_quick_compiles_or_captures_one_arm() -> None:
+def test_arms_are_chosen_by_pattern() -> None:
     assert names([a for a in quick_arms() if a.engine == "compiled"]) == ["compiled K=4"]
     assert names([a for a in quick_arms(cuda=True) if a.needs_cuda]) == ["graph K=4"]
-
-
-def test_arms_are_chosen_by_pattern() -> None:
     chosen = names(select(arms(), ["*K=2", SINGLE]))
     assert chosen == [SINGLE, "eager K=2", "compiled K=2", "ladder compiled K=2"]
     with pytest.raises(UsageError, match="no arm matches 'steam'"):

@@ -15,7 +15,7 @@ import torch
 from test_bench import CPU, LVAES, TINY
 
 from repro.bench import suite
-from repro.bench.arms import BOTH, FORWARD, SCORE, SINGLE, STEP, Arm, arms, known_arms
+from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms
 from repro.cli import run
 
 FAKE = """
@@ -82,8 +82,8 @@ def test_what_is_interrupted_leaves_no_process(started: list[Any]) -> None:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    """What `repro bench` prints of three arms, each in a process of its own; the second breaks."""
-    chosen = [Arm(SINGLE, "plain", (3,)), Arm("shallow first", "eager", (2, 3)), LVAES]
+    """What `repro bench` prints of two arms, each in a process of its own; the first breaks."""
+    chosen = [Arm("shallow first", "eager", (2, 3)), LVAES]
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("repro.bench.arms.QUICK", TINY)
@@ -100,17 +100,16 @@ def test_a_benchmark_says_where_and_when_it_was_made(result: dict[str, Any]) -> 
     assert (result["threads"], result["torch"]) == (1, str(torch.__version__))
     assert result["device"]
     assert datetime.fromisoformat(result["date"]).tzinfo is not None
-    measuring = [f"measuring {SINGLE}", "measuring shallow first", "measuring lvae"]
-    told = [f"{line} ({n} of 3)" for n, line in enumerate(measuring, start=1)]
-    assert result["told"][:3] == told
+    told = ["measuring shallow first (1 of 2)", "measuring lvae (2 of 2)"]
+    assert result["told"][:2] == told
 
 
 def test_an_arm_that_breaks_does_not_lose_the_others(result: dict[str, Any]) -> None:
-    single, broken, lvae, cuda = result["arms"]
+    broken, lvae, cuda = result["arms"]
     assert "UsageError: lanes of a stack must be sorted" in broken["failed"]
-    assert set(single["operations"]) == {FORWARD, BOTH, STEP, SCORE} == set(lvae["operations"])
+    assert set(lvae["operations"]) == {FORWARD, BOTH, STEP, SCORE}
     assert cuda == {"arm": "cuda", "absent": "no CUDA device"}
-    assert set(result["matmul"]) == {SINGLE, "lvae"}
+    assert set(result["matmul"]) == {"lvae"}
     assert all(m["step"]["flop_per_s"] > 0 for m in result["matmul"].values())
 
 

@@ -40,17 +40,14 @@ def binary(K: int, rows: int, pixels: int, device: torch.device) -> Tensor:
 def minibatch(stack: Stack, work: Workload, device: torch.device) -> Minibatch | LadderBatch:
     """One minibatch of random images, noise and classes, beta = 1."""
     K, B, model = len(stack.runs), work.labelled, stack.model
-
-    def noise(i: int, shape: tuple[int, ...]) -> Tensor:
-        return streams.normal(0, "bench/noise", i, shape=shape, device=device)
-
+    noise = functools.partial(streams.normal, 0, "bench/noise", device=device)
     lr = torch.full((K,), stack.runs[0].optim.lr, device=device)
     if isinstance(model, Ladder):
-        eps = [noise(i, (K, 2 * B, m)) for i, m in enumerate(model.sizes)]
+        eps = [noise(i, shape=(K, 2 * B, m)) for i, m in enumerate(model.sizes)]
         y = streams.below(model.sizes[-1], 0, "bench/classes", shape=(K, B), device=device)
         return LadderBatch(binary(K, 2 * B, model.sizes[0], device) * WHITE, y.long(), eps, lr)
     units = enumerate(model.latents, start=1)
-    eps = [noise(i, (stack.lanes.at(i), 1, work.batch, z)) for i, z in units]
+    eps = [noise(i, shape=(stack.lanes.at(i), 1, work.batch, z)) for i, z in units]
     return Minibatch(binary(K, work.batch, work.pixels, device), eps, torch.ones_like(lr), lr)
 
 

@@ -16,7 +16,7 @@ from repro.bench.products import flops, training_products
 from repro.model import ladder_network
 from repro.model.stack import Stack
 from repro.plan import layers
-from repro.plan.run import Ladder, Model
+from repro.plan.run import Ladder
 
 FORMULA = (
     "roofline: bound = max(FLOPs / measured rate of a large product, bytes / measured copy"
@@ -49,19 +49,15 @@ class Limits(NamedTuple):
 
 def counts(stacks: list[Stack], work: Workload) -> Counts:
     """Of one step of these stacks."""
+    parameters = 0
+    for model in (run.model for stack in stacks for run in stack.runs):
+        if isinstance(model, Ladder):
+            parameters += sum(math.prod(p.shape) for p in ladder_network.parameters(model))
+        else:
+            parameters += layers.parameters(model, work.pixels)
     products = training_products(stacks, work)
-    return Counts(
-        flops(stacks, work)[STEP],
-        sum(parameters(run.model, work.pixels) for stack in stacks for run in stack.runs),
-        sum(p.lanes * p.rows * p.dense.fan_out for p in products),
-    )
-
-
-def parameters(model: Model | Ladder, pixels: int) -> int:
-    """How many numbers a lane trains."""
-    if isinstance(model, Ladder):
-        return sum(math.prod(p.shape) for p in ladder_network.parameters(model))
-    return layers.parameters(model, pixels)
+    outputs = sum(p.lanes * p.rows * p.dense.fan_out for p in products)
+    return Counts(flops(stacks, work)[STEP], parameters, outputs)
 
 
 def limits(device: torch.device, seconds_of: Callable[[Callable[[], object]], float]) -> Limits:
