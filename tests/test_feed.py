@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,10 +122,10 @@ def test_noise_is_standard_normal_and_independent_across_units() -> None:
 
 def test_noise_has_a_sample_for_each_monte_carlo_and_importance_sample() -> None:
     run = small.run(optim={"mc_samples": 2, "importance_samples": 3})
-    batch = next(iter(feed_of(run).block(1, 0)))
-    assert [tuple(e.shape) for e in batch.eps] == [
-        (1, 6, small.BATCH, units) for units in small.LATENTS
-    ]
+    drawn = [batch.eps for batch in epoch_of(feed_of(run))]
+    for eps in drawn:
+        assert [e.shape for e in eps] == [(1, 6, small.BATCH, units) for units in small.LATENTS]
+    assert not any(torch.equal(a[0], b[0]) for a, b in pairwise(drawn))
 
 
 def grey_levels(scale: int, epochs: int = 40) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ from repro.plan.profiles import PROFILES, profile, runs
 from repro.plan.run import Run, Schedule, Stage, from_dict, saved
 from repro.show.scripts import load as script
 from repro.store import Store
-from repro.train.feed import Feed
 from repro.train.minibatch import BLOCK
 
 FIRST = small.run(depth=1)
@@ -258,14 +256,6 @@ def test_weights_of_another_configuration_start_nothing(first: Path, store: Stor
 
 
 # Samples as one batched axis.
-
-
-def test_noise_of_many_samples_is_drawn_step_by_step() -> None:
-    run = small.run(optim={"mc_samples": 2, "importance_samples": 3})
-    feed = Feed(Stack((run,)), torch.from_numpy(small.grey()))
-    eps = [batch.eps[0] for batch in feed.block(1, 0)]
-    assert {tuple(e.shape) for e in eps} == {(1, 6, small.BATCH, small.LATENTS[0])}
-    assert all(not torch.equal(a, b) for a, b in pairwise(eps))
 
 
 def test_samples_multiply_only_what_follows_the_first_draw() -> None:

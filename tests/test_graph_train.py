@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,22 +132,6 @@ def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numb
 # Precision
 
 
-@pytest.fixture(scope="module")
-def trained_in_tf32() -> None:
-    torch.set_float32_matmul_precision("high")
-
-
-def test_no_test_inherits_the_rounding_of_another_s_training(trained_in_tf32: None) -> None:
-    assert torch.get_float32_matmul_precision() == "highest"
-
-
-@pytest.fixture
-def rounding() -> Iterator[Callable[[], str]]:
-    before = torch.get_float32_matmul_precision()
-    yield torch.get_float32_matmul_precision
-    torch.set_float32_matmul_precision(before)
-
-
 @pytest.mark.parametrize(
     ("where", "asked", "given"),
     [
@@ -161,27 +145,22 @@ def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
     where: str, asked: str | None, given: str
 ) -> None:
     assert precision.precision_on(torch.device(where), asked) == given
-
-
-def test_a_cpu_has_no_tf32() -> None:
     with pytest.raises(MachineError, match="only CUDA"):
         precision.precision_on(small.CPU, "tf32")
 
 
 @pytest.mark.parametrize(
-    ("rounded", "set_to"), [("tf32", "high"), ("float32", "highest"), ("bfloat16", "highest")]
+    ("where", "rounded", "set_to"),
+    [
+        *(("cuda", "tf32", "high"), ("cuda", "float32", "highest")),
+        *(("cuda", "bfloat16", "highest"), ("cpu", "tf32", "highest")),
+    ],
 )
-def test_the_precision_is_that_of_torch(
-    rounded: str, set_to: str, rounding: Callable[[], str]
+def test_the_precision_of_products_is_torch_s_and_of_cuda_alone(
+    where: str, rounded: str, set_to: str
 ) -> None:
-    precision.multiply_in(rounded, torch.device("cuda"))
-    assert rounding() == set_to
-
-
-def test_a_cpu_s_products_are_left_alone(rounding: Callable[[], str]) -> None:
-    before = rounding()
-    precision.multiply_in("tf32", small.CPU)
-    assert rounding() == before
+    precision.multiply_in(rounded, torch.device(where))
+    assert torch.get_float32_matmul_precision() == set_to
 
 
 def test_the_record_says_how_products_were_rounded(store: Store) -> None:

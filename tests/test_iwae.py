@@ -155,12 +155,6 @@ def test_the_bound_is_that_of_plain_numpy(k: int) -> None:
 # The Run.
 
 
-def test_eight_stages_of_three_to_the_i_epochs() -> None:
-    stages = run_of().schedule.stages
-    assert [stage.epochs for stage in stages] == [1, 3, 9, 27, 81, 243, 729, 2187]
-    assert run_of().schedule.epochs == 3280
-
-
 @pytest.mark.parametrize(
     ("epoch", "rate"),
     [
@@ -179,15 +173,15 @@ def test_a_smaller_profile_has_its_share_of_the_epochs(name: str, epochs: int) -
     assert (run.lr(1), run.lr(epochs)) == pytest.approx((1e-3, 1e-4))
 
 
-def test_the_optimiser_is_the_paper_s() -> None:
-    o = run_of().optim
+def test_stages_pixels_and_optimiser_are_the_paper_s() -> None:
+    """Eight stages of three to the i epochs."""
+    run, o = run_of(), run_of().optim
+    assert [stage.epochs for stage in run.schedule.stages] == [1, 3, 9, 27, 81, 243, 729, 2187]
+    assert run.schedule.epochs == 3280
+    assert run.data.grey_scale == 255
     assert (o.batch, o.beta1, o.beta2, o.eps) == (20, 0.9, 0.999, 1e-4)
     assert (o.clip_norm, o.clip_value, o.mc_samples) == (None, None, 1)
     assert [run_of(v).optim.importance_samples for v in iwae.VARIANTS] == [1, 50]
-
-
-def test_pixels_are_bytes_over_255() -> None:
-    assert run_of().data.grey_scale == 255
 
 
 def test_its_json_and_its_name_lead_back_to_the_run() -> None:

@@ -34,11 +34,6 @@ def test_weights_run_from_layer_to_layer_and_back() -> None:
     assert [shapes[f"g{i}.V"] for i in (0, 1, 2)] == [(13, 19), (7, 13), (5, 7)]
 
 
-def test_the_softmax_layer_alone_has_a_gamma() -> None:
-    names = {p.name for p in parameters(small.model())}
-    assert {n for n in names if n.endswith(".gamma")} == {"f3.gamma"}
-
-
 def test_no_product_has_a_bias_of_its_own() -> None:
     kinds = {p.name.partition(".")[2] for p in parameters(small.model())}
     assert kinds == {"W", "beta", "gamma", "V", "a"}

@@ -105,8 +105,9 @@ def test_compiled_steps_give_the_same_numbers(model: Ladder) -> None:
 # Lanes
 
 
-@pytest.mark.parametrize("model", small.VARIANTS)
+@pytest.mark.parametrize("model", [small.VARIANTS[i] for i in (0, 3, 5)])
 def test_three_seeds_train_in_a_stack_as_alone(model: Ladder) -> None:
+    """Costs of every variant are held to those alone in `test_ladder_network.py`."""
     runs = [small.run(seed, ladder=model) for seed in (1, 2, 3)]
     state, log = trained(*runs)
     for k, run in enumerate(runs):

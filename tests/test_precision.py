@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import shutil
@@ -13,11 +14,12 @@ from typing import Any
 import fixture_store
 import pytest
 import small
+import torch
 
 from repro.errors import UsageError
 from repro.plan.profiles import find_run
 from repro.plan.profiles import profile as find_profile
-from repro.plan.run import Data
+from repro.plan.run import Data, Run
 from repro.show.report import rounding
 from repro.store import Store
 from repro.store.places import ROOT
@@ -63,8 +65,14 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     monkeypatch.setattr("repro.data.load", small.raw)
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
     family = {"lvae_bn_wu": "lvae", "vae": "vae"}
-    tiny = lambda v, _, n: [small.run(family[v], 1, seed, steps=2) for seed in range(1, n + 1)]  # noqa: E731
+
+    def tiny(variant: str, _: str, seeds: int) -> list[Run]:
+        run = functools.partial(small.run, family[variant], 1, epochs=1, steps=2)
+        return [run(seed=seed) for seed in range(1, seeds + 1)]
+
     monkeypatch.setattr(precision, "runs_of", tiny)
+    threads: list[int] = []  # asked for; two would wait for each other in products this small
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     arguments = ["precision", "--profile", "smoke", "--seeds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", [*arguments, "--variants", "vae"])
     assert precision.main() == 0
@@ -72,6 +80,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     assert capsys.readouterr().out.count("rounded - float32") == 3
     monkeypatch.setattr(sys, "argv", arguments)
     assert precision.main() == 0
+    assert set(threads) == {1, 2}, "the same sums in another order"
     content = json.loads((tmp_path / "precision.json").read_text())
     assert (content["rounded"], content["profile"]) == ("bfloat16", "smoke")
     shutil.copytree(tmp_path, tmp_path / "bench", ignore=lambda *_: precision.TRAININGS)
