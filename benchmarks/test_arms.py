@@ -7,7 +7,7 @@ import pytest
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Workload, arms, cuda_arms
 from repro.bench.measure import waiter
 from repro.bench.operations import of_arm
-from repro.machine.cost import has_compiler
+from repro.machine import toolchain
 from repro.machine.device import here
 from repro.train.step import COMPILED
 
@@ -19,7 +19,7 @@ operations = functools.lru_cache(maxsize=1)(lambda arm: of_arm(arm, Workload().o
     "arm", cuda_arms() if here().type == "cuda" else arms(), ids=lambda arm: arm.name
 )
 def test_arm(benchmark, arm, name):
-    if (arm.engine in COMPILED and not has_compiler()) or name not in operations(arm):
+    if (arm.engine in COMPILED and toolchain.compiler_fault()) or name not in operations(arm):
         pytest.skip("not here, or not of this arm")
     operation, wait = operations(arm)[name], waiter(here())
     benchmark.group = f"{arm.model} {name}"

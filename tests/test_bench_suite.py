@@ -17,6 +17,7 @@ from test_bench import CPU, LVAES, TINY
 from repro.bench import suite
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms
 from repro.cli import run
+from repro.machine import toolchain
 
 FAKE = """
 import ast, json, pathlib, sys, time
@@ -120,7 +121,7 @@ KNOWN = {arm.name: arm for arm in known_arms()}
     ("chosen", "absent"),
     [
         ([], []),
-        ([Arm("c", "compiled", (3,))], ["no C++ compiler: install g++"]),
+        ([Arm("c", "compiled", (3,))], ["no C++ compiler found: install g++"]),
         ([a for a in arms() if a.bfloat16], ["no units for bfloat16: products would be emulated"]),
         (
             [KNOWN[n] for n in ("graph K=4", "captured K=1", "graph MNIST grid", "L_5000")],
@@ -133,7 +134,7 @@ def test_what_cannot_run_here_is_absent_with_the_reason(
     chosen: list[Arm], absent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(suite, "has_compiler", lambda: False)
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)
     *found, cuda = suite.bench(chosen, TINY, 1, SILENT)["arms"]
     assert found == [{"arm": arm.name, "absent": absent[0]} for arm in chosen]

@@ -12,9 +12,11 @@ import small
 import torch
 from fixture_data import refused
 from small_training import (
+    APART,
     BLOCKS,
     EPOCHS,
     PROFILE,
+    STEPS,
     assert_same,
     checkpoints,
     hooked,
@@ -28,6 +30,7 @@ from repro.machine import cost as predict
 from repro.machine import device
 from repro.machine.arrange import together
 from repro.machine.cuda.branches import grouped, side_by_side
+from repro.machine.cuda.graph import WARM_UPS
 from repro.machine.local import train
 from repro.machine.saved.checkpoint import Pinned
 from repro.machine.saved.stopping import BudgetSpent, Stopper
@@ -35,8 +38,8 @@ from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Store
 from repro.store.locks import lock
+from repro.train.minibatch import BLOCK
 
-APART = [small.run(family, 1, scored=(1, 2)) for family in ("lvae", "vae")]
 TURNS = Options(engine="captured", threads=1, side_by_side=2)
 NOTHING = contextlib.nullcontext
 
@@ -87,18 +90,12 @@ def test_turns_alternate_until_each_has_returned() -> None:
 
 def test_every_turn_and_the_end_are_inside_their_own_context() -> None:
     t = Talking()
-
-    def endless(name: str) -> Generator[None, None, str]:
-        return t.branch(name, 99)
-
-    contexts: list[Callable[[], contextlib.AbstractContextManager[None]]] = [
-        lambda: t.turn("a"),
-        lambda: t.turn("b"),
-    ]
     with pytest.raises(BudgetSpent):
-        side_by_side([endless("a"), t.branch("b", 1, BudgetSpent())], contexts)
-    first = ["<a", "a1", "a>", "<b", "b1", "b>"]
-    assert t.heard[:6] == first
+        side_by_side(
+            [t.branch("a", 99), t.branch("b", 1, BudgetSpent())],
+            [lambda: t.turn("a"), lambda: t.turn("b")],
+        )
+    assert t.heard[:6] == ["<a", "a1", "a>", "<b", "b1", "b>"]
     assert t.heard[-3:] == ["<a", "a closed", "a>"]
 
 
@@ -148,18 +145,9 @@ def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
     lines = capsys.readouterr().err.splitlines()
     for run in APART:
         assert_same(store, whole, run)
-        assert store.record(PROFILE, run.id).env["stacks_at_once"] == 2
+        at_once = [s.record(PROFILE, run.id).env["stacks_at_once"] for s in (whole, store)]
+        assert at_once == [1, 2]  # one after the other is the rule on a CPU
         assert any(line.startswith(f"  {run.id}: 1/{EPOCHS} epochs") for line in lines)
-
-
-def test_one_after_the_other_is_the_rule_on_a_cpu(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    turns: list[str] = []
-    hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
-    train(APART, store, PROFILE, Options(engine="captured", threads=1))
-    assert sum(a != b for a, b in pairwise(turns)) == 1
-    assert {store.record(PROFILE, r.id).env["stacks_at_once"] for r in APART} == {1}
 
 
 def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers(
@@ -188,7 +176,7 @@ def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbe
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, 110, times))
+        hooked(patch, send(signal.SIGINT, 2 * STEPS + 6, times))
         with pytest.raises(KeyboardInterrupt):
             train(APART, store, PROFILE, TURNS)
     assert signal.getsignal(signal.SIGINT) is before
@@ -206,7 +194,7 @@ def test_a_stack_that_fails_does_not_stop_the_one_beside_it(
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(stack: Stack, n: int) -> None:
-        if stack.model.family == "vae" and n > 60:
+        if stack.model.family == "vae" and n > 2 * (WARM_UPS + BLOCK):  # after its first block
             raise ValueError("broken")
 
     hooked(monkeypatch, fail)
@@ -221,7 +209,7 @@ def test_a_stack_that_finds_no_memory_beside_another_is_trained_alone_after_it(
     tries: list[str] = []
 
     def hungry(stack: Stack, n: int) -> None:
-        if stack.model.family == "vae" and n < 100:
+        if stack.model.family == "vae" and n < 2 * STEPS:
             tries.append("vae")
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
@@ -242,38 +230,19 @@ def test_a_run_that_another_process_has_stops_all_and_saves_what_has_begun(store
 # Which go together
 
 
-def work(store: Store, patch: pytest.MonkeyPatch, memory: float = 2**36) -> Work:
-    """As on a CUDA device with that much memory."""
-    made = Work(store, PROFILE, Options())
-    made.device = torch.device("cuda")
-    patch.setattr(device, "memory", lambda _: memory)
-    return made
-
-
 def stacks(n: int, engine: str = "graph") -> list[tuple[Stack, Pinned]]:
     return [(Stack((small.run(seed=i),)), Pinned(engine, 1, "cuda", "tf32")) for i in range(n)]
 
 
-def test_at_most_four_captured_stacks_go_side_by_side_on_cuda(
+def test_on_cuda_a_few_stacks_captured_alike_go_side_by_side_where_memory_holds_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = work(store, monkeypatch)
+    here, run = Work(store, PROFILE, Options()), small.run()
+    here.device = torch.device("cuda")
+    monkeypatch.setattr(device, "memory", lambda _: 2**36)
     assert [together(here, stacks(n)) for n in (2, 4, 5)] == [True, True, False]
     assert not together(here, stacks(2, "eager"))
-
-
-def test_stacks_of_unlike_engines_do_not_go_side_by_side(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mixed = [*stacks(1), *stacks(1, "captured")]
-    assert not together(work(store, monkeypatch), mixed)
-
-
-def test_stacks_that_the_device_does_not_hold_at_once_do_not_go_side_by_side(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = small.run()
-    just = (predict.scoring_bytes(run) + 2 * predict.lane_bytes(run)) / predict.CUDA_SHARE
-    here = work(store, monkeypatch, just + 1)
-    assert together(here, stacks(2))
-    assert not together(here, stacks(3))
+    assert not together(here, [*stacks(1), *stacks(1, "captured")])
+    two = (predict.scoring_bytes(run) + 2 * predict.lane_bytes(run)) / predict.CUDA_SHARE
+    monkeypatch.setattr(device, "memory", lambda _: two + 1)
+    assert [together(here, stacks(n)) for n in (2, 3)] == [True, False]

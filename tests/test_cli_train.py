@@ -11,6 +11,7 @@ from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro.cli import run
 from repro.cli.shared import planned
+from repro.machine import toolchain
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
 
@@ -242,13 +243,13 @@ def test_too_little_disk_is_said_before_training(local, engine, capsys, monkeypa
 
 
 def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     assert run(["train", "--profile", "quick"]) == 0
     assert capsys.readouterr().out.count("no C++ compiler found") == 1
 
 
 def test_compiling_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
-    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     assert run(["train", "--profile", "quick", "--engine", "compiled"]) == 3
     assert "install g++" in capsys.readouterr().err
 
@@ -263,7 +264,7 @@ def test_capturing_without_a_device_is_a_machine_error(name, local, engine, caps
 
 def test_a_graph_without_a_compiler_is_a_machine_error(local, engine, capsys, monkeypatch):
     monkeypatch.setattr(planned, "has_cuda", lambda: True)
-    monkeypatch.setattr(planned.predict, "has_compiler", lambda: False)
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     assert run(["train", "--profile", "quick", "--engine", "graph"]) == 3
     assert "install g++, or use captured" in capsys.readouterr().err
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import small
 from fixture_data import refused
+from trainee import differences
 
 from repro.errors import MachineError
-from repro.machine import local
 from repro.machine.work import Outcome
 from repro.store import Store
 from repro.store.locks import lock
@@ -30,7 +30,6 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     RUNS,
     STEPS,
     WIDE,
-    assert_same,
     in_place,
     steps,
 )
@@ -60,29 +59,20 @@ def test_a_spent_budget_names_what_is_unfinished(store: Store) -> None:
 
 @pytest.mark.usefixtures("in_turn")
 def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
-    tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
-    assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
-
-
-@pytest.mark.usefixtures("in_turn")
-def test_without_what_it_starts_from_nothing_is_noted_against_a_run(store: Store) -> None:
+    """Without it nothing is noted against the Run; no file of the driver stays in the store."""
     tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
     spent = replace(OPTIONS, budget_seconds=0.0)
     assert cluster.train([tuned], store, PROFILE, spent).failed == {}
-
-
-@pytest.mark.usefixtures("in_turn")
-def test_the_store_holds_no_file_of_the_driver_afterwards(store: Store) -> None:
-    cluster.train(RUNS[1:2], store, PROFILE, OPTIONS)
+    assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
     locks = store.folder(PROFILE) / ".locks"
-    assert [p.name for p in locks.iterdir()] == [f"{IDS[1]}.lock"]
+    assert {p.name for p in locks.iterdir()} == {f"{r.id}.lock" for r in (RUNS[1], tuned)}
 
 
 def job(store: Store, **changes: Any) -> Any:
     (store.folder(PROFILE) / ".locks").mkdir(parents=True, exist_ok=True)
     token = store.folder(PROFILE) / ".locks" / "driver"
     token.touch()
-    job = cluster.Job(store.root, PROFILE, OPTIONS, token, nodes.software(), None)
+    job = cluster.Job(store, PROFILE, OPTIONS, token, nodes.software(), None)
     return replace(job, **changes)
 
 
@@ -93,7 +83,7 @@ def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store: Store, who
     assert sorted(cluster.attempt(replace(soon, deadline=None), WIDE).done) == sorted(IDS[:2])
     assert steps(store, WIDE)[0] % EPOCH in (0, small.BLOCK)
     assert sum(steps(store, WIDE)) == STEPS
-    assert_same(store, whole, WIDE)
+    assert differences(store, whole, WIDE) == []
 
 
 def test_fewer_lanes_make_more_stacks(store: Store) -> None:
@@ -102,9 +92,13 @@ def test_fewer_lanes_make_more_stacks(store: Store) -> None:
     assert [len(runs) for runs in cluster.plan(job(store), RUNS)[0]] == [2, 1]
 
 
-def test_what_a_killed_attempt_recorded_is_said_by_the_next(store: Store) -> None:
-    asked = job(store)
-    local.train(WIDE[:1], store, PROFILE, OPTIONS)
+def test_what_a_killed_attempt_recorded_is_said_by_the_next_which_waits_for_its_locks(
+    store: Store, whole: Store
+) -> None:
+    asked, held = job(store), lock(store.folder(PROFILE), IDS[1])
+    store.copy(whole.record(PROFILE, IDS[0]))
+    held.__enter__()
+    threading.Timer(0.5, held.__exit__, (None, None, None)).start()
     assert sorted(cluster.attempt(asked, WIDE).done) == sorted(IDS[:2])
 
 
@@ -133,14 +127,6 @@ def test_a_run_held_by_another_is_refused_before_ray_starts(
         cluster.train(RUNS, store, PROFILE, OPTIONS)
 
 
-def test_an_attempt_waits_for_the_locks_of_a_dying_one(store: Store) -> None:
-    asked, held = job(store), lock(store.folder(PROFILE), IDS[1])
-    held.__enter__()
-    freed = threading.Timer(0.5, held.__exit__, (None, None, None))
-    freed.start()
-    assert cluster.attempt(asked, WIDE).unfinished == []
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_a_cluster_that_does_not_answer_is_named(address: str, store: Store) -> None:
     with refused(MachineError, f"Ray at {address}", "ray start --head"):
@@ -166,11 +152,7 @@ def test_when_all_is_recorded_ray_is_not_started(
     ids=["all", "shared", "in turns", "asked", "gpus"],
 )
 def test_stacks_share_the_cluster(
-    machines: list[dict[str, float]],
-    stacks: int,
-    threads: int | None,
-    expected: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    machines: Any, stacks: int, threads: int | None, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [{"Alive": True, "Resources": r} for r in machines]
     monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])

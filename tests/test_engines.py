@@ -8,12 +8,13 @@ import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import OPTIONS, PROFILE, RUNS, assert_same, checkpoints, trained
+from small_training import APART, OPTIONS, PROFILE, RUNS, assert_same, checkpoints, trained
 
 from repro.errors import MachineError
 from repro.machine import cost as predict
@@ -27,7 +28,6 @@ from repro.model.stack import Stack
 from repro.store import Store
 from repro.train.state import State
 
-APART = [small.run(family, 1, scored=(1, 2)) for family in ("lvae", "vae")]
 AUTO = Options(threads=1)
 NO_HEADERS = """#!/bin/sh
 for a do shift; case $a in -I*/include/python3*) ;; *) set -- "$@" "$a" ;; esac; done
@@ -81,7 +81,6 @@ def test_a_compiler_that_is_there_but_does_not_work_is_told_by_what_it_lacks(
     fault = compiler_fault()
     assert fault is not None
     assert (what in fault.what, remedy in fault.remedy) == (True, True), fault
-    assert not predict.has_compiler()
 
 
 def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +98,13 @@ def build(command: str, output: str) -> Exception:
     return RuntimeError(f"CppCompileError: C++ compile error\n\nCommand:\n{command}\n\n{output}")
 
 
+def on_top_of(error: Exception) -> Exception:
+    """The error of an abandoned recording."""
+    found = RuntimeError("capture ended")
+    found.__context__ = error
+    return found
+
+
 @pytest.mark.parametrize(
     ("error", "what", "remedy"),
     [
@@ -112,7 +118,8 @@ def build(command: str, output: str) -> Exception:
         (RuntimeError("Failed to find C compiler. Please specify via CC"), "C compiler", "gcc"),
         (RuntimeError("TritonMissing: Cannot find a working triton installation. "),
          "Triton", "torch again"),
-        (ModuleNotFoundError("No module named 'triton.compiler'"), "Triton", "torch again"),
+        (on_top_of(ModuleNotFoundError("No module named 'triton.compiler'")),
+         "Triton", "torch again"),
         (AssertionError("libcuda.so cannot found!"), "libcuda.so", "driver"),
         (OSError(errno.ENOSPC, "No space left on device", "/tmp/t.so"), "/tmp/t.so", "space"),
         (PermissionError(errno.EACCES, "Permission denied", "/home/c"), "/home/c", "CACHE_DIR"),
@@ -127,12 +134,6 @@ def test_what_an_engine_was_missing_is_read_off_its_error(
     fault = fault_of(error)
     assert (what in fault.what, remedy in fault.remedy) == (True, True), fault
     assert "\n" not in str(fault)
-
-
-def test_what_was_missing_is_seen_behind_the_error_of_an_abandoned_recording() -> None:
-    on_top = RuntimeError("capture ended")
-    on_top.__context__ = ModuleNotFoundError("No module named 'triton'")
-    assert "Triton" in fault_of(on_top).what
 
 
 # Stepping down
@@ -156,25 +157,23 @@ class Failing:
             return spoiling if engine in failing else step
 
         monkeypatch.setattr(training, "step_function", made)
-        monkeypatch.setattr(predict, "has_compiler", lambda: True)
+        monkeypatch.setattr(toolchain, "compiler_fault", lambda: None)
 
 
 @pytest.mark.parametrize(
-    ("first", "failing", "last"),
-    [
-        ("graph", ["graph"], "captured"),
-        ("graph", ["graph", "captured"], "compiled"),
-        ("graph", ["graph", "captured", "compiled"], "eager"),
-        ("compiled", ["compiled"], "eager"),
-    ],
+    ("failing", "last"),
+    [(["graph"], "captured"), (["graph", "captured", "compiled"], "eager")],
 )
 def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
-    first: str, failing: list[str], last: str, store: Store, eager: Store,
+    failing: list[str], last: str, store: Store, eager: Store,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: first)
+    freed: list[torch.device] = []
+    monkeypatch.setattr(engines, "free_cached", freed.append)
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: "graph")
     tried = Failing(monkeypatch, *failing)
     outcome = train(APART, store, PROFILE, AUTO)
+    assert freed == [small.CPU] * len(failing)  # the next has the memory of the one before
     assert (sorted(outcome.done), outcome.failed) == (sorted(r.id for r in APART), {})
     assert tried.made == [*failing, last, last]  # the second stack begins with what works
     said = notices(capsys)
@@ -185,8 +184,9 @@ def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
         assert env["engine"] == last
         assert [step["engine"] for step in env["stepped_down"]] == failing
         assert "out of order" in env["stepped_down"][0]["reason"]
-        if last in ("eager", "compiled"):
+        if last == "eager":
             assert_same(store, eager, run)
+            assert "stepped_down" not in eager.record(PROFILE, run.id).env
 
 
 @pytest.mark.parametrize("engine", ORDER[:-1])
@@ -203,24 +203,17 @@ def test_an_engine_that_was_named_fails_with_one_line(
 def test_a_step_that_fails_in_every_engine_is_the_run_s_failure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
     Failing(monkeypatch, "compiled", "eager")
+    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
     outcome = train(APART, store, PROFILE, AUTO)
-    reasons = {run.id: "RuntimeError: eager is out of order" for run in APART}
-    assert outcome.failed == reasons
+    assert outcome.failed == {run.id: "RuntimeError: eager is out of order" for run in APART}
 
 
 def test_a_later_step_s_failure_is_the_run_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
-    monkeypatch.setattr(predict, "has_compiler", lambda: True)
-    calls: list[int] = []
-
-    def second(state: State, batch: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise RuntimeError("later")
-
-    monkeypatch.setattr(training, "step_function", lambda *_: second)
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: None)
+    step = mock.Mock(side_effect=[None, RuntimeError("later")])
+    monkeypatch.setattr(training, "step_function", lambda *_: step)
     outcome = train(APART[:1], store, PROFILE, AUTO)
     assert outcome.failed == {APART[0].id: "RuntimeError: later"}
 
@@ -237,10 +230,6 @@ def test_a_continued_stack_remembers_that_it_stepped_down(
     train(RUNS, store, PROFILE, AUTO)
     (step,) = store.record(PROFILE, RUNS[0].id).env["stepped_down"]
     assert step["engine"] == "compiled"
-
-
-def test_who_has_stepped_down_from_nothing_says_nothing_of_it(eager: Store) -> None:
-    assert "stepped_down" not in eager.record(PROFILE, APART[0].id).env
 
 
 # A compiler without Python's headers, for real
@@ -260,7 +249,7 @@ def test_without_python_s_headers_long_runs_train_eagerly_and_say_so_once(
     compiler(NO_HEADERS)
     monkeypatch.setattr(predict, "compiling_pays", lambda _: True)
     if not seen:
-        monkeypatch.setattr(predict, "has_compiler", lambda: True)
+        monkeypatch.setattr(toolchain, "compiler_fault", lambda: None)
     assert sorted(train(APART, store, PROFILE, AUTO).done) == sorted(run.id for run in APART)
     (line,) = notices(capsys)
     assert line.startswith("engine compiled: the C++ compiler finds no Python.h")
@@ -294,17 +283,6 @@ def test_what_an_abandoned_step_held_is_collected(monkeypatch: pytest.MonkeyPatc
     Held()
     device.free_cached(torch.device("cuda"))
     assert seen == [0]
-
-
-def test_the_next_engine_has_the_memory_of_the_one_before(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    freed: list[torch.device] = []
-    monkeypatch.setattr(engines, "free_cached", freed.append)
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: "graph")
-    Failing(monkeypatch, "graph")
-    train(APART[:1], store, PROFILE, AUTO)
-    assert freed == [small.CPU]
 
 
 def test_an_engine_is_not_to_blame_where_training_is_interrupted() -> None:

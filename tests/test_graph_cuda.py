@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any
 
 import ladder_small
 import pytest
 import small
 import torch
-from small_training import PROFILE, RUNS, assert_same
+from small_training import PROFILE, RUNS, assert_same, hooked
 from test_graph import STACKS, flat
 
 from repro.machine import precision
@@ -95,12 +93,6 @@ def test_no_block_after_the_first_waits_for_the_device(runs: tuple[Run, ...]) ->
     assert all(t.isfinite().all() for t in flat((list(state.params.values()),)))
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr("repro.data.load", small.raw)
-    return Store(tmp_path / "runs")
-
-
 @pytest.mark.parametrize("engine", ["captured", "graph"])
 def test_a_continued_graph_ends_with_the_same_numbers(engine: str, store: Store) -> None:
     options, other = Options(engine=engine), Store(store.root.parent / "other")
@@ -134,21 +126,11 @@ def test_tf32_rounds_products_and_float32_does_not() -> None:
 def test_memory_that_is_really_out_splits_the_stack(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from repro.machine import training
+    def hungry(stack: Stack, _: int) -> None:
+        if len(stack.runs) > 1:
+            torch.empty(2**50, dtype=torch.uint8, device=CUDA)
 
-    make: Any = training.step_function
-
-    def hungry(stack: Stack, engine: str) -> Any:
-        step = make(stack, engine)
-
-        def taking(state: State, batch: Any) -> None:
-            if len(stack.runs) > 1:
-                torch.empty(2**50, dtype=torch.uint8, device=CUDA)
-            step(state, batch)
-
-        return taking
-
-    monkeypatch.setattr(training, "step_function", hungry)
+    hooked(monkeypatch, hungry)
     assert sorted(train(RUNS, store, PROFILE, Options()).done) == sorted(r.id for r in RUNS)
     assert "in two stacks now" in capsys.readouterr().err
 

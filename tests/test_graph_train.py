@@ -23,7 +23,7 @@ from small_training import (
 )
 
 from repro.errors import MachineError
-from repro.machine import arrange, device, precision
+from repro.machine import arrange, device, precision, toolchain
 from repro.machine import cost as predict
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
@@ -79,10 +79,12 @@ def test_captured_training_continues_to_the_same_numbers(store: Store, captured:
 def chosen(
     store: Store, name: str, compiles: bool, steps: int, patch: pytest.MonkeyPatch
 ) -> Pinned:
-    patch.setattr(predict, "has_compiler", lambda: compiles)
+    fault = None if compiles else toolchain.NO_COMPILER
+    patch.setattr(toolchain, "compiler_fault", lambda: fault)
     work = Work(store, PROFILE, Options())
     work.device = torch.device(name)
-    return arrange._choose(work, Stack((small.run(epochs=steps // 10, steps=10),)))
+    run = small.run(epochs=steps // 10, steps=10)
+    return work.engines.chosen([run], work.device, work.precision)
 
 
 @pytest.mark.parametrize(

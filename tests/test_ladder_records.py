@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ladder_small as small
 import pytest
 from numpy.testing import assert_array_equal
+from small_training import OPTIONS, PROFILE, assert_same, hooked, send, trained
 
 from repro.errors import DataError, UsageError
-from repro.machine import training
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
-from repro.machine.work import Options, Outcome
-from repro.model.stack import Stack
+from repro.machine.work import Outcome
 from repro.plan.run import Ladder, Run
 from repro.store import Record, Store
-from repro.train.minibatch import LadderBatch
-from repro.train.state import State
 from repro.train.tasks import task_of
-
-PROFILE = "tiny"
-OPTIONS = Options(engine="eager", threads=1)
 
 
 @pytest.fixture
@@ -47,27 +39,15 @@ def test_training_writes_a_record(store: Store, model: Ladder) -> None:
     assert 0 <= record.final["error_percent"] <= 100
 
 
-def test_the_curve_has_the_error_of_every_epoch(store: Store) -> None:
-    curve = recorded(store, small.run(epochs=3)).curve()
-    assert curve["epoch"].tolist() == [1, 2, 3]
+def test_a_record_has_error_and_rate_of_every_epoch_and_the_last_one_s_model(store: Store) -> None:
+    record = recorded(store, small.run(epochs=4, decay_from=0.5))
+    curve, last = record.curve(), record.curve().iloc[-1]
+    assert curve["epoch"].tolist() == [1, 2, 3, 4]
     assert curve["error_percent"].notna().all()
-
-
-def test_the_curve_has_the_rate_of_every_epoch(store: Store) -> None:
-    curve = recorded(store, small.run(epochs=4, decay_from=0.5)).curve()
     assert curve["lr"].tolist() == pytest.approx([2e-3, 2e-3, 2e-3, 1e-3])
-
-
-def test_the_last_epoch_s_model_is_the_one_recorded(store: Store) -> None:
-    record = recorded(store, small.run(epochs=3))
-    last = record.curve().iloc[-1]
     assert record.final["error_percent"] == pytest.approx(last["error_percent"], rel=1e-6)
     costs = [last[f"C_{i}"] for i in range(4)]
     assert record.final["denoising"] == pytest.approx(costs, rel=1e-5)
-
-
-def test_a_record_has_labels_predictions_and_combinators(store: Store) -> None:
-    record = recorded(store, small.run())
     assert {"labels.npz", "predictions.npz", "combinators.npz"} < record.files
     assert len(record.arrays("labels")["row"]) == small.LABELS
 
@@ -96,43 +76,19 @@ def test_evaluating_saved_weights_gives_the_same_numbers(store: Store) -> None:
     assert after.curve().equals(before.curve())
 
 
-def interrupted(at: int) -> Callable[..., Callable[[State, LadderBatch], None]]:
-    """A step function whose n-th call is interrupted by the user."""
-    make, count = training.step_function, [0]
-
-    def make_interrupted(stack: Stack, engine: str) -> Callable[[State, LadderBatch], None]:
-        step = make(stack, engine)
-
-        def counted(state: State, batch: LadderBatch) -> None:
-            count[0] += 1
-            if count[0] == at:
-                os.kill(os.getpid(), signal.SIGINT)
-            step(state, batch)
-
-        return counted
-
-    return make_interrupted
-
-
-@pytest.mark.parametrize("at", [1, small.STEPS, small.STEPS + 1, 3 * small.STEPS])
 def test_an_interrupted_training_continues_to_the_same_record(
-    store: Store, monkeypatch: pytest.MonkeyPatch, at: int
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [small.run(seed, epochs=3) for seed in (1, 2)]
-    whole = Store(store.root / "whole")
-    train(runs, whole, PROFILE, OPTIONS)
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "step_function", interrupted(at))
-        with pytest.raises(KeyboardInterrupt):
-            train(runs, store, PROFILE, OPTIONS)
+    whole = trained(store.root / "whole", runs, images=small.raw)
+    for at in (1, small.STEPS, small.STEPS):  # in each epoch, at the end of the last
+        with monkeypatch.context() as patch:
+            hooked(patch, send(signal.SIGINT, at))
+            with pytest.raises(KeyboardInterrupt):
+                train(runs, store, PROFILE, OPTIONS)
     train(runs, store, PROFILE, OPTIONS)
     for run in runs:
-        ours, expected = (s.record(PROFILE, run.id) for s in (store, whole))
-        assert ours.curve().equals(expected.curve())
-        assert ours.final == expected.final
-        for name in ("labels", "predictions", "combinators"):
-            for key, value in expected.arrays(name).items():
-                assert_array_equal(ours.arrays(name)[key], value)
+        assert_same(store, whole, run)
 
 
 def test_more_labels_than_images_are_refused_before_training(store: Store) -> None:

@@ -18,11 +18,11 @@ from repro.machine import saved
 from repro.machine.local import train
 from repro.machine.saved import checkpoint, stopping
 from repro.machine.saved.checkpoint import load_checkpoint, save_checkpoint
+from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Optim
 from repro.store import Store
-from repro.store.files import write_file
 from repro.train import compiler
 from repro.train.feed import Feed
 from repro.train.state import fresh
@@ -33,7 +33,9 @@ def test_half_written_files_of_a_killed_process_are_cleared_away(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
-    path.with_name(f".{path.name}.0123abcd").write_bytes(b"half")
+    for half in (path, weights_path(store.folder(PROFILE), RUNS[0])):
+        half.parent.mkdir(exist_ok=True)
+        half.with_name(f".{half.name}.0123abcd").write_bytes(b"half")
     left = store.folder(PROFILE, f".{RUNS[0].id}.0123abcd")
     left.mkdir()
     (left / "curve.csv").write_text("half")
@@ -55,13 +57,12 @@ def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store: St
 
 
 def test_a_checkpoint_of_finished_runs_is_removed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = interrupted(store, RUNS, monkeypatch)
-    kept = path.read_bytes()
-    train(RUNS, store, PROFILE, OPTIONS)
-    write_file(path, kept)
-    train([*RUNS, small.run("vae", 1)], store, PROFILE, OPTIONS)
+    interrupted(store, RUNS, monkeypatch)
+    for record in whole.records(PROFILE):
+        store.copy(record)
+    train([*RUNS, small.run("vae", 1, steps=2)], store, PROFILE, OPTIONS)
     assert checkpoints(store) == []
 
 
@@ -107,7 +108,7 @@ def recording(monkeypatch: pytest.MonkeyPatch, then: Any) -> list[str]:
 
     def record(*args: Any) -> None:
         real(*args)
-        done.append(args[2].id)
+        done.append(RUNS[args[2]].id)
         then()
 
     monkeypatch.setattr(saved.recording, "record_lane", record)

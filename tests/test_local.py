@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,8 +39,7 @@ from repro.plan.run import Run
 from repro.store import Store
 from repro.train.minibatch import BLOCK
 
-# Steps at the ends of a block, and in the second epoch.
-AMID = (1, BLOCK, BLOCK + 1, STEPS + 8, EPOCHS * STEPS)
+AMID, LAST = STEPS + 8, EPOCHS * STEPS  # steps: in the second epoch, and at the end
 
 
 def test_training_records_every_run_once_and_leaves_nothing_else(
@@ -69,18 +67,7 @@ def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store, whol
     assert ours["LK_test"] == pytest.approx(theirs["LK_test"], abs=0.01)
 
 
-def test_every_run_is_scored_on_the_same_binary_test_images(store: Store) -> None:
-    runs = [small.run(depth=1), small.run(depth=1, seed=2), small.run("vae", 1)]
-    train(runs, store, PROFILE, OPTIONS)
-    shown = [store.record(PROFILE, run.id).arrays("samples")["true"] for run in runs]
-    assert_array_equal(shown[0], shown[1])
-    assert_array_equal(shown[0], shown[2])
-
-
-@pytest.mark.parametrize(
-    ("number", "at"),
-    [*((signal.SIGINT, at) for at in AMID), (signal.SIGTERM, AMID[-2])],
-)
+@pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, AMID), (signal.SIGINT, LAST)])
 def test_an_interrupted_training_continues_to_the_same_numbers(
     number: int, at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,23 +106,13 @@ def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(
         assert_same(store, whole, run)
 
 
-def test_an_interrupted_stack_continues_whole_when_one_of_its_runs_is_wanted(
+def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_runs_is_wanted(
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(store, RUNS, monkeypatch)
-    outcome = train(RUNS[1:], store, PROFILE, OPTIONS)
+    outcome = train(RUNS[1:], store, PROFILE, Options(engine="compiled", threads=2))
     assert outcome.done == [run.id for run in RUNS]
     assert_same(store, whole, RUNS[0])
-
-
-def test_a_checkpoint_pins_engine_and_threads(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(store, RUNS, monkeypatch)
-    try:
-        train(RUNS, store, PROFILE, Options(engine="compiled", threads=2))
-    finally:
-        torch.set_num_threads(1)
     env = store.record(PROFILE, RUNS[0].id).env
     assert (env["engine"], env["threads"]) == ("eager", 1)
 
@@ -149,7 +126,7 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
         checkpoint, "save_checkpoint", lambda *args: saved.append(args) or save(*args)
     )
     with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, AMID[-2]))
+        hooked(patch, send(signal.SIGINT, AMID))
         with pytest.raises(KeyboardInterrupt):
             train(RUNS, store, PROFILE, OPTIONS)
     path, stack, state, log, pinned = saved[-1]
@@ -158,6 +135,7 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
         ours, expected = getattr(loaded, part), getattr(state, part)
         assert list(ours) == list(expected)
         assert all(torch.equal(ours[n], expected[n]) for n in expected)
+        assert [n for n, p in ours.items() if p.data_ptr() % 64] == []  # as fresh ones are
     assert (loaded.t, loaded.sums.tolist()) == (state.t, state.sums.tolist())
     assert (again.epoch, again.step, again.seconds) == (log.epoch, log.step, log.seconds)
     assert [lane.rows for lane in again.lanes] == [lane.rows for lane in log.lanes]
@@ -165,36 +143,32 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
     assert load_header(path) == (list(stack.runs), pinned)
 
 
-def test_loaded_tensors_are_aligned_like_fresh_ones(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "run",
+    [
+        small.run("vae", 2, seed=2, steps=STEPS, batch_norm=False),
+        small.run("lvae", 2, seed=2, steps=STEPS, shared=False, head_batch_norm=False),
+    ],
+    ids=["plain", "separate"],
+)
+def test_evaluating_saved_weights_gives_the_same_numbers_on_the_same_binary_test_images(
+    run: Run, store: Store, whole: Store
 ) -> None:
-    state, _ = load_checkpoint(interrupted(store, RUNS, monkeypatch), small.CPU)
-    for part in (state.params, state.m, state.v):
-        assert [n for n, p in part.items() if p.data_ptr() % 64] == []
-
-
-EVALUATED = [
-    small.run("lvae", 2),
-    small.run("vae", 2),
-    small.run("vae", 2, batch_norm=False),
-    small.run("lvae", 2, shared=False, head_batch_norm=False),
-]
-
-
-@pytest.mark.parametrize("run", EVALUATED, ids=["lvae", "vae", "plain", "separate"])
-def test_evaluating_saved_weights_gives_the_same_numbers(run: Run, store: Store) -> None:
     train([run], store, PROFILE, OPTIONS)
     before = Store(store.root.parent / "before")
     before.copy(store.record(PROFILE, run.id))
     assert evaluate([run.id], store, PROFILE, OPTIONS) == Outcome(done=[run.id])
     assert_same(store, before, run)
+    shown = [s.record(PROFILE, r.id).arrays("samples") for s, r in ((store, run), (whole, RUNS[0]))]
+    assert_array_equal(shown[0]["true"], shown[1]["true"])
 
 
 def test_evaluating_again_changes_no_file_of_a_record(
-    done: Store, monkeypatch: pytest.MonkeyPatch
+    done: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = done.record(PROFILE, RUNS[1].id)
     evaluate([RUNS[1].id], done, PROFILE, OPTIONS)  # the same arrays are not kept twice
+    assert_same(done, whole, RUNS[1])
     images = dataclasses.replace(small.raw(), test=small.grey(41, seed=18))
     monkeypatch.setattr("repro.data.load", lambda *_: images)
     evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
@@ -211,18 +185,14 @@ def test_evaluating_again_changes_no_file_of_a_record(
     assert last.curve().equals(first.curve())
 
 
-def test_evaluating_without_weights_names_the_file(done: Store) -> None:
-    path = weights_path(done.folder(PROFILE), RUNS[1])
-    path.unlink()
-    with refused(RecordError, str(path), "repro train"):
-        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
-
-
-def test_evaluating_weights_of_another_configuration_is_refused(done: Store) -> None:
+def test_evaluating_without_weights_of_this_very_run_names_the_file(done: Store) -> None:
     other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     path = weights_path(done.folder(PROFILE), RUNS[1])
     weights.save_weights(path, other, weights.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
+        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
+    path.unlink()
+    with refused(RecordError, str(path), "repro train"):
         evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
@@ -230,30 +200,23 @@ def other_version(*_: object) -> Images:
     return dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
 
 
-def test_a_run_begun_on_one_version_of_its_data_does_not_continue_on_another(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+def test_a_run_is_neither_continued_nor_scored_again_on_another_version_of_its_data(
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
     monkeypatch.setattr("repro.data.load", other_version)
     with refused(RecordError, str(path), "other tiny data than the rebuilt set"):
         train(RUNS, store, PROFILE, OPTIONS)
     assert path.exists()
-
-
-def test_a_run_is_not_scored_again_on_another_version_of_its_data(
-    done: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("repro.data.load", other_version)
     with refused(RecordError, RUNS[1].id, "--data-dir"):
-        evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
+        evaluate([RUNS[1].id], whole, PROFILE, OPTIONS)
 
 
-@pytest.mark.parametrize("name", ["renamed.safetensors", path_of(Path(), Stack((RUNS[0],))).name])
 def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(
-    name: str, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
-    path = path.rename(path.with_name(name))
+    path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as another stack's
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [EPOCHS * STEPS - BLOCK]
@@ -266,14 +229,8 @@ def test_a_checkpoint_is_split_whatever_it_is_called(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
-    path.rename(path.parent / path_of(path.parent, Stack((RUNS[0],))).name)  # as its first half
+    path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as its first half
     halves = checkpoint.split(path.parent, Stack(tuple(RUNS)), 1)
     kept = [load_header(checkpoint.find(path.parent, half))[0] for half in halves]
     assert kept == [[run] for run in RUNS]
     assert len(checkpoints(store)) == 2
-
-
-def test_checkpoints_are_named_by_runs_in_lane_order(tmp_path: Path) -> None:
-    runs = small.run(seed=1), small.run(seed=2)
-    one, other = (path_of(tmp_path, Stack(order)) for order in (runs, runs[::-1]))
-    assert one != other

@@ -55,8 +55,10 @@ def publish(*run_ids: str) -> int:
     return run(["publish", "--profile", "quick", *asked])
 
 
-def test_parameters_and_statistics_are_published_without_adam_s_moments(full):
+def test_parameters_and_statistics_are_published_where_asked_without_adam_s_moments(full):
     kept(full)
+    assert publish() == 0
+    assert not published().exists()
     assert publish(LVAE) == 0
     saved, params = load_weights(published())
     assert saved == quick_run()
@@ -65,39 +67,21 @@ def test_parameters_and_statistics_are_published_without_adam_s_moments(full):
     assert not any(n.startswith(weights.ADAM) for n in weights.tensors_of(published()))
 
 
-def test_no_weights_are_published_unasked(full):
-    kept(full)
-    assert publish() == 0
-    assert not published().exists()
-
-
-def test_published_weights_follow_their_record(full):
-    kept(full)
-    publish(LVAE)
-    fixture_store.write(full, "quick", quick_run(), L1_test=-99.0)
-    kept(full, value=3.0)
-    assert publish() == 0
-    assert torch.equal(load_weights(published())[1]["x.out.W"], 3 * PARAMS["x.out.W"])
-
-
-def test_weights_stay_where_the_record_does(full):
+def test_published_weights_stay_with_their_record_and_follow_it(full, capsys):
     own = kept(full)
     publish(LVAE)
     before = published().read_bytes()
     own.unlink()
     assert publish() == 0
     assert published().read_bytes() == before
-
-
-def test_a_new_record_without_its_weights_does_not_join_older_ones(full, capsys):
-    own = kept(full)
-    publish(LVAE)
-    own.unlink()
     fixture_store.write(full, "quick", quick_run(), L1_test=-99.0)
     capsys.readouterr()
-    assert publish() == 3
+    assert publish() == 3  # a new record does not join older weights
     assert f"{own}: no weights of {LVAE}" in one_line(capsys)
     assert Store(stores.NAMED["results"]).record("quick", LVAE).final["L1_test"] != -99.0
+    kept(full, value=3.0)
+    assert publish() == 0
+    assert torch.equal(load_weights(published())[1]["x.out.W"], 3 * PARAMS["x.out.W"])
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *run_ids: str) -> str:
@@ -108,17 +92,11 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *run_ids: str) -> str
     return one_line(capsys)
 
 
-def test_a_run_without_a_record_is_refused(full, capsys):
+def test_what_is_not_whole_is_refused(full, capsys):
+    """A Run without a record, one without weights, weights without statistics."""
     assert "no finished record" in refused(capsys, 2, "mnist-none-L1-s1")
-
-
-def test_a_run_without_weights_is_refused(full, capsys):
-    kept(full)
+    path = kept(full)
     assert f"no weights of {VAE}" in refused(capsys, 3, LVAE, VAE)
-
-
-def test_weights_without_statistics_are_refused(full, capsys):
-    path = weights.weights_path(full.folder("quick"), quick_run())
     save_weights(path, quick_run(), PARAMS)
     assert "no batch-norm statistics" in refused(capsys, 3, LVAE)
 

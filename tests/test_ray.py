@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from fixture_data import refused
+from trainee import differences
 
 from repro.errors import MachineError
 from repro.machine import local
@@ -31,7 +32,6 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     STEPS,
     WIDE,
     arrange,
-    assert_same,
     in_place,
     steps,
 )
@@ -80,7 +80,7 @@ def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
         outcome = cluster.train(RUNS, store, PROFILE, OPTIONS)
         assert list(Path(folder).iterdir()) == []
     assert (sorted(outcome.done), outcome.unfinished) == (sorted(IDS), [])
-    assert_same(store, alone, RUNS)
+    assert differences(store, alone, RUNS) == []
     env = store.record(PROFILE, IDS[0]).env
     assert (env["placed_by"], env["engine"], env["stack_width"]) == ("ray", "eager", 2)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -104,7 +104,7 @@ def test_a_killed_worker_s_stack_is_retried_to_the_same_records(
     disturbed: SimpleNamespace, alone: Store
 ) -> None:
     assert sorted(disturbed.outcome.done) == sorted(IDS[:2])
-    assert_same(disturbed.store, alone, WIDE)
+    assert differences(disturbed.store, alone, WIDE) == []
 
 
 def test_the_retry_goes_on_from_the_checkpoint(disturbed: SimpleNamespace) -> None:
@@ -126,7 +126,7 @@ def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_rec
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)
     assert checkpoint.path_of(store.folder(PROFILE) / ".checkpoints", Stack(tuple(WIDE))).exists()
     assert local.train(RUNS, store, PROFILE, OPTIONS).unfinished == []
-    assert_same(store, alone, RUNS)
+    assert differences(store, alone, RUNS) == []
 
 
 def test_a_worker_of_another_commit_stops_the_training(

@@ -33,7 +33,7 @@ from writer import Writer
 from repro.errors import RecordError
 from repro.machine.local import train
 from repro.store import Store, status
-from repro.store.status import Process, Status, StatusFile
+from repro.store.status import Process, StatusFile
 
 IDS = tuple(r.id for r in RUNS)
 
@@ -41,15 +41,26 @@ IDS = tuple(r.id for r in RUNS)
 # --- the file -------------------------------------------------------------------------------------
 
 
-def test_a_training_says_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Status] = []
+def test_a_training_says_how_far_it_is_and_leaves_the_status_of_other_runs_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed training of its own Runs left it clears away, and its own at the end."""
+    folder, seen = store.folder(PROFILE, status.FOLDER), []
+    other = dataclasses.replace(HALFWAY, runs=("mnist-vae-L1-s9",))
+    StatusFile(folder / "other.json", other)
+    other_width = dataclasses.replace(HALFWAY, runs=IDS[:1], process=GONE)
+    (folder / "another.json").write_text(json.dumps(dataclasses.asdict(other_width)))
+    (folder / "damaged.json").write_text("{")
+    (folder / ".another.json.0123abcd").write_text("half")
     monkeypatch.setattr(status, "SECONDS", 0.0)
 
     def look(_: object, step: int) -> None:
-        seen.extend(status.read_all(store.folder(PROFILE)))
+        seen.extend(s for s in status.read_all(store.folder(PROFILE)) if s.runs == IDS)
 
     hooked(monkeypatch, look)
     train(RUNS, store, PROFILE, OPTIONS)
+    assert [status.read(path).runs for path in folder.iterdir()] == [other.runs]
+    assert strays(store) == []
     first, last = seen[0], seen[-1]
     assert (first.runs, first.doing, first.epoch, first.last) == (IDS, "starting", 0, {})
     assert (last.doing, last.epoch, last.step, last.epochs) == ("training", 1, 26, 2)
@@ -59,36 +70,12 @@ def test_a_training_says_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyP
     assert last.process == HERE
 
 
-def test_a_finished_stack_leaves_no_status(store: Store) -> None:
-    train(RUNS, store, PROFILE, OPTIONS)
-    assert list(store.folder(PROFILE, status.FOLDER).iterdir()) == []
-
-
 def test_a_stopped_stack_says_where_its_checkpoint_stands(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(store, RUNS, monkeypatch)
     (left,) = status.read_all(store.folder(PROFILE))
     assert (left.doing, left.saved) == ("stopped", small.BLOCK / STEPS)
-
-
-def test_the_next_training_clears_away_what_a_killed_one_left(store: Store) -> None:
-    folder = store.folder(PROFILE, status.FOLDER)
-    folder.mkdir(parents=True)
-    other_width = dataclasses.replace(HALFWAY, runs=IDS[:1], process=GONE)
-    (folder / "another.json").write_text(json.dumps(dataclasses.asdict(other_width)))
-    (folder / "damaged.json").write_text("{")
-    (folder / ".another.json.0123abcd").write_text("half")
-    train(RUNS, store, PROFILE, OPTIONS)
-    assert list(folder.iterdir()) == []
-    assert strays(store) == []
-
-
-def test_the_status_of_other_runs_is_left_alone(store: Store) -> None:
-    path = store.folder(PROFILE, status.FOLDER) / "another.json"
-    other = StatusFile(path, dataclasses.replace(HALFWAY, runs=("mnist-vae-L1-s9",)))
-    train(RUNS[1:], store, PROFILE, OPTIONS)
-    assert status.read(path).runs == other.status.runs
 
 
 def test_training_goes_on_where_no_status_can_be_written(store: Store, whole: Store) -> None:

@@ -54,27 +54,18 @@ def test_events_are_the_curve_and_records_are_those_without(store: Store, whole:
         assert_same(store, whole, run)
 
 
-def test_a_resumed_run_has_every_epoch_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = small.run("lvae", 2, epochs=3, scored=(1, 3))
-    for step in (30, 40):
+def test_a_resumed_run_has_every_epoch_once_also_those_before_events_were_asked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = small.run("lvae", 1, epochs=3, steps=STEPS, scored=(1, 3))
+    for step, options in ((STEPS + 3, OPTIONS), (3, WATCHED)):
         with monkeypatch.context() as patch:
             hooked(patch, send(signal.SIGINT, step))
             with pytest.raises(KeyboardInterrupt):
-                train([run], store, PROFILE, WATCHED)
+                train([run], store, PROFILE, options)
     train([run], store, PROFILE, WATCHED)
     assert scalars(store, run) == curve(store, run)
     assert [step for step, _ in scalars(store, run)["L1/L1_train_running"]] == [1, 2, 3]
-
-
-def test_events_asked_for_later_hold_the_epochs_before(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, STEPS + 3))
-        with pytest.raises(KeyboardInterrupt):
-            train(RUNS[1:], store, PROFILE, OPTIONS)
-    train(RUNS[1:], store, PROFILE, WATCHED)
-    assert scalars(store, RUNS[1]) == curve(store, RUNS[1])
 
 
 def test_a_ladder_network_has_its_own_columns(

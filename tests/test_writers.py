@@ -24,7 +24,6 @@ from repro.cli.publish import copy_finished
 from repro.errors import MachineError
 from repro.machine import local as engine
 from repro.machine.local import train
-from repro.machine.saved.weights import weights_path
 from repro.plan.profiles import profile
 from repro.store import Store
 from repro.store.locks import lock
@@ -107,40 +106,30 @@ def test_a_reader_sees_one_whole_record_while_it_is_scored_again(versions: list[
     assert record.final["L1_test"] == -RESCORINGS
 
 
+@pytest.mark.parametrize(
+    ("stop", "seen"),
+    [
+        (OSError(errno.ENOSPC, "No space"), refused(MachineError, LVAE, "free some space")),
+        (KeyboardInterrupt(), pytest.raises(KeyboardInterrupt)),
+    ],
+    ids=["full", "interrupt"],
+)
 def test_a_record_that_cannot_be_replaced_is_put_back(
-    versions: list[Store], monkeypatch: pytest.MonkeyPatch
+    stop: BaseException, seen: Any, versions: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, expected = versions[0], versions[0].record("quick", LVAE)
-    real, left = Path.replace, [1]  # renames onto the record's place that fail for want of space
+    real, stops = Path.replace, [stop]  # between the two renames
 
     def replace(path: Path, target: Path) -> Path:
-        if target.name == LVAE and not target.exists() and left[0]:
-            left[0] -= 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if target.name == LVAE and not target.exists() and stops:
+            raise stops.pop()
         return real(path, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    with refused(MachineError, LVAE, "free some space"):
+    with seen:
         store.copy(versions[1].record("quick", LVAE))
     assert store.record("quick", LVAE) == expected
     assert [p.name for p in store.folder("quick").iterdir()] == [LVAE]
-
-
-def test_an_interrupt_between_two_renames_loses_no_record(
-    versions: list[Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, expected = versions[0], versions[0].record("quick", LVAE)
-    real, interrupts = Path.replace, [KeyboardInterrupt]
-
-    def replace(path: Path, target: Path) -> Path:
-        if target.name == LVAE and not target.exists() and interrupts:
-            raise interrupts.pop()
-        return real(path, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(KeyboardInterrupt):
-        store.copy(versions[1].record("quick", LVAE))
-    assert store.record("quick", LVAE) == expected
 
 
 def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path: Path) -> None:
@@ -186,14 +175,6 @@ def test_what_another_process_has_recorded_is_not_trained_again(
     assert (steps[0] > 0) == bool(rest)
     for run in finished:
         assert_same(store, whole, run)
-
-
-def test_half_written_weights_of_a_killed_process_are_cleared_away(store: Store) -> None:
-    path = weights_path(store.folder(PROFILE), RUNS[0])
-    path.parent.mkdir(parents=True)
-    path.with_name(f".{path.name}.0123abcd").write_bytes(b"half")
-    train(RUNS[:1], store, PROFILE, OPTIONS)
-    assert strays(store) == []
 
 
 def test_a_record_that_is_being_written_is_not_published(

@@ -21,11 +21,10 @@ import torch
 from repro.bench.arms import SINGLE, Arm, Workload
 from repro.bench.measure import READY, task
 from repro.bench.roofline import FORMULA
-from repro.machine.cost import has_compiler
+from repro.machine import toolchain
 from repro.machine.device import here
 from repro.machine.precision import precision_on
 from repro.machine.provenance import environment
-from repro.machine.toolchain import compiler_fault
 from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.train.step import COMPILED
 
@@ -89,8 +88,8 @@ def _absent(arm: Arm, device: torch.device) -> str | None:
         return "no CUDA device"
     if arm.bfloat16 and not multiplies_in_bfloat16(device):
         return "no units for bfloat16: products would be emulated"
-    if arm.engine in COMPILED and not has_compiler():
-        return f"{compiler_fault() or 'no C++ compiler: install g++'}"
+    if arm.engine in COMPILED and (fault := toolchain.compiler_fault()):
+        return str(fault)
     return None
 
 

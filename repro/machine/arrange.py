@@ -32,15 +32,22 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     for path, lanes, pinned in checkpoint.headers(work.checkpoints):
         if wanted & set(lanes):
             _refuse_other_device(pinned, work.device, path)
-            _warn_of_emulation(work, lanes, pinned)
+            if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
+                notice(f"{named(lanes)}: continued in bfloat16, which is emulated here")
             found.append((Stack(tuple(lanes)), pinned))
             wanted -= set(lanes)
         elif all(recorded(work.store, work.profile, run) for run in lanes):
             path.unlink(missing_ok=True)  # killed after the last record
     left = [run for run in runs if run in wanted]
-    rest = pack(left, _most_lanes(work, left)) if left else []
+    if not left:
+        return found
+    if not work.options.emulate:
+        refuse_emulated(work.precision, work.device)
+    fitting = cost.most_lanes(left, device.memory(work.device))
+    rest = pack(left, min(fitting, work.options.lanes or fitting))
     rest.sort(key=lambda s: -sum(map(cost.training_flops, s.runs)))
-    return found + [(stack, _choose(work, stack)) for stack in rest]
+    chosen = (work.engines.chosen(list(s.runs), work.device, work.precision) for s in rest)
+    return found + list(zip(rest, chosen, strict=True))
 
 
 def _refuse_other_device(begun: checkpoint.Pinned, here: torch.device, where: Path) -> None:
@@ -56,22 +63,6 @@ def _refuse_other_device(begun: checkpoint.Pinned, here: torch.device, where: Pa
             f"{where}: was begun on a device with {pinned} multiprocessors, on whose"
             f" number its draws depend, and the one here has {count}: {remedy}"
         )
-
-
-def _warn_of_emulation(work: Work, runs: list[Run], pinned: checkpoint.Pinned) -> None:
-    if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
-        notice(f"{named(runs)}: continued in bfloat16, which is emulated here")
-
-
-def _most_lanes(work: Work, runs: list[Run]) -> int:
-    fitting = cost.most_lanes(runs, device.memory(work.device))
-    return min(fitting, work.options.lanes or fitting)
-
-
-def _choose(work: Work, stack: Stack) -> checkpoint.Pinned:
-    if not work.options.emulate:
-        refuse_emulated(work.precision, work.device)
-    return work.engines.chosen(list(stack.runs), work.device, work.precision)
 
 
 def together(work: Work, group: list[Branch]) -> bool:

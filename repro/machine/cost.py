@@ -16,7 +16,7 @@ import numpy as np
 
 from repro.data import DATA_SETS
 from repro.data.mnist import MNIST
-from repro.machine.toolchain import compiler_fault
+from repro.machine import toolchain
 from repro.plan.layers import ladder_rows, layers, of_step
 from repro.plan.run import LabelledData, RealData, Run
 
@@ -62,13 +62,13 @@ def pixels_of(run: Run) -> int:
     return math.prod(DATA_SETS[run.data.name].shape)
 
 
-def multiplications(run: Run, pixels: int | None = None) -> tuple[int, int]:
+def multiplications(run: Run) -> tuple[int, int]:
     """Multiply-adds of one image: through inference, and through the generative network.
 
     Of a Ladder network: through the encoder and through the decoder, once each.
     """
     up = down = 0
-    for dense in layers(run.model, pixels or pixels_of(run)):
+    for dense in layers(run.model, pixels_of(run)):
         if dense.role == "generative":
             down += dense.weights
         else:
@@ -86,7 +86,7 @@ def step_multiplications(run: Run) -> float:
     return float(sum(p.multiplications for p in of_step([run], pixels_of(run))))
 
 
-def lane_bytes(run: Run, pixels: int | None = None) -> float:
+def lane_bytes(run: Run) -> float:
     """Memory that one lane takes while training.
 
     A hidden layer of a hierarchy is kept before and after its nonlinearity.
@@ -95,7 +95,7 @@ def lane_bytes(run: Run, pixels: int | None = None) -> float:
         noisy, _, decoded = ladder_rows(run)
         values = sum(run.ladder.sizes) * (noisy + UNITS_DECODED * decoded)
         return 4.0 * (COPIES * weights(run) + ACTIVATIONS * values)
-    dense = layers(run.model, pixels or pixels_of(run))
+    dense = layers(run.model, pixels_of(run))
     outputs = sum(d.fan_out * (2 if d.heads == 1 and d.norm else 1) for d in dense)
     rows = run.optim.batch * run.optim.mc_samples * run.optim.importance_samples
     return 4.0 * (COPIES * sum(d.weights for d in dense) + ACTIVATIONS * outputs * rows)
@@ -180,19 +180,14 @@ def graph_pays(runs: list[Run]) -> bool:
     Both are bound by how many kernels they launch, which hardly depends on sizes: on an H100
     compiling is repaid after 16,600 steps of one lane, and 12,800 of three.
     """
-    saved = (a - b for a, b in zip(CAPTURED_STEP, GRAPH_STEP, strict=True))
-    first, further = saved
+    first, further = (a - b for a, b in zip(CAPTURED_STEP, GRAPH_STEP, strict=True))
     return steps_of(runs[0]) * (first + further * (len(runs) - 1)) > GRAPH_SECONDS
-
-
-def has_compiler() -> bool:
-    """Whether the C++ compiler, which torch.compile needs, is there and finds its headers."""
-    return compiler_fault() is None
 
 
 def seconds(runs: list[Run]) -> float:
     """Predicted wall time of training and scoring these Runs on this machine's CPU."""
     rate = flops_per_second()
-    share = COMPILED_SHARE if compiling_pays(runs) and has_compiler() else EAGER_SHARE
+    compiled = compiling_pays(runs) and not toolchain.compiler_fault()
+    share = COMPILED_SHARE if compiled else EAGER_SHARE
     train = sum(training_flops(run) for run in runs) / (rate * share)
     return train + sum(scoring_flops(run) for run in runs) / (rate * SCORING_SHARE)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 
 from repro.machine.cuda.branches import Turn
+from repro.machine.toolchain import chain_of
 from repro.train.evaluate import ROWS
 
 ROW_BYTES = 64 * 2**10  # of a row of a scoring pass: a few tensors as wide as the pixels
@@ -20,13 +21,9 @@ def here() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def is_out_of_memory(e: BaseException | None) -> bool:
+def is_out_of_memory(e: BaseException) -> bool:
     """Whether the device's memory was out; an error of an abandoned recording may come on top."""
-    while e is not None:
-        if isinstance(e, torch.cuda.OutOfMemoryError):
-            return True
-        e = e.__cause__ or e.__context__
-    return False
+    return any(isinstance(x, torch.cuda.OutOfMemoryError) for x in chain_of(e))
 
 
 def memory(device: torch.device) -> float | None:

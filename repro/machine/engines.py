@@ -12,9 +12,10 @@ import torch
 
 from repro.errors import MachineError, ReproError
 from repro.machine import cost as predict
+from repro.machine import toolchain
 from repro.machine.device import free_cached, is_out_of_memory
 from repro.machine.saved.checkpoint import Pinned
-from repro.machine.toolchain import NO_COMPILER, Fault, compiler_fault, fault_of
+from repro.machine.toolchain import Fault, fault_of
 from repro.machine.watch.progress import notice
 from repro.plan.run import Run
 from repro.train.state import State
@@ -27,28 +28,19 @@ Training = Generator[None, None, None]
 
 
 class EngineFailed(Exception):  # noqa: N818 - no Run failed
-    """An engine could not be made; no Run is to blame."""
-
-    def __init__(self, engine: str, fault: Fault) -> None:
-        super().__init__(engine, fault)
-        self.engine, self.fault = engine, fault
+    """An engine, and the fault for which it could not be made; no Run is to blame."""
 
 
 @dataclass
 class Engines:
-    """What one call of `train` knows of its engines.
+    """What one call of `train` knows of its engines."""
 
-    named: the engine that was asked for. multiprocessors: of the device. compiler_told: whether a
-    person knows what the compiler lacks. faults: of the engines that could not be made. told: of
-    which of them a person knows it. interrupted: whether training is to stop.
-    """
-
-    named: str
-    multiprocessors: int | None = None
-    compiler_told: bool = False
-    faults: dict[str, Fault] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-    interrupted: Callable[[], bool] = lambda: False
+    named: str  # the one that was asked for
+    multiprocessors: int | None = None  # of the device
+    compiler_told: bool = False  # whether a person knows what the compiler lacks
+    interrupted: Callable[[], bool] = lambda: False  # whether training is to stop
+    faults: dict[str, Fault] = field(default_factory=dict)  # of those that could not be made
+    told: set[str] = field(default_factory=set)  # those of them that a person knows of
 
     def chosen(self, runs: list[Run], device: torch.device, precision: str) -> Pinned:
         """Where the steps of a new stack of these Runs are to run. Raises as `usable`."""
@@ -80,8 +72,9 @@ class Engines:
 
     def fault(self, engine: str) -> Fault | None:
         """Why an engine cannot be made here, as far as is known."""
-        if engine in COMPILED and engine not in self.faults and not predict.has_compiler():
-            self.faults[engine] = compiler_fault() or NO_COMPILER
+        fault = toolchain.compiler_fault() if engine in COMPILED else None
+        if fault and engine not in self.faults:
+            self.faults[engine] = fault
             self.told |= {engine} if self.compiler_told else set()
         return self.faults.get(engine)
 
@@ -97,7 +90,7 @@ class Engines:
             except EngineFailed as e:
                 if self.interrupted():  # Ctrl-C ends a compiler too, which then is not to blame
                     raise KeyboardInterrupt from e
-                self.faults[e.engine] = e.fault
+                engine, self.faults[engine] = e.args
             free_cached(device)  # the attempt's tensors are gone
 
     def _tell(self, pinned: Pinned) -> None:
@@ -122,10 +115,7 @@ def made(engine: str, make: Callable[[], Step]) -> Step:
 
     def checked(state: State, batch: Any) -> None:
         nonlocal begun
-        if begun:
-            step(state, batch)
-            return
-        with _blaming(engine):
+        with contextlib.nullcontext() if begun else _blaming(engine):
             step(state, batch)
         begun = True
 
@@ -136,9 +126,7 @@ def made(engine: str, make: Callable[[], Step]) -> Step:
 def _blaming(engine: str) -> Iterator[None]:
     try:
         yield
-    except ReproError:
-        raise
     except Exception as e:
-        if engine == LAST or is_out_of_memory(e):
+        if isinstance(e, ReproError) or engine == LAST or is_out_of_memory(e):
             raise
         raise EngineFailed(engine, fault_of(e)) from e

@@ -32,7 +32,6 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     if not missing:
         return Outcome()
     work = Work(store, profile, options)
-    work.outcome.unfinished = [run.id for run in missing]
     try:
         for generation in starting.generations(missing):
             stacks = arrange.stacks(work, able(work, generation))
@@ -40,6 +39,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
                 train_group(work, group)
     except BudgetSpent:
         pass
+    work.outcome.leave(store, profile, missing)
     return work.outcome
 
 
@@ -98,11 +98,7 @@ def _unrecorded(work: Work, stack: Stack, path: Path) -> tuple[Run, ...]:
     A stack with a checkpoint stays whole until its last record.
     """
     left = tuple(r for r in stack.runs if not states.recorded(work.store, work.profile, r))
-    if left and path.exists():
-        return stack.runs
-    for run in set(stack.runs) - set(left):
-        work.outcome.settle(run.id)
-    return left
+    return stack.runs if left and path.exists() else left
 
 
 def _split(work: Work, stack: Stack, alone: bool) -> list[Stack]:

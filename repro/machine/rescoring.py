@@ -12,7 +12,6 @@ from repro.machine.saved import recording, weights
 from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
-from repro.plan.run import Run
 from repro.store import Record, Store, locks
 from repro.train.annealing.score import PREFIX, annealed_scores
 from repro.train.score import EpochScore, Images
@@ -40,10 +39,13 @@ def evaluate(
             images, source = _data(work, record)
             last = _score(work, path, images)
             env = {**environment(work.device), "precision": work.precision, "data": source}
-            before = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
-            more = _annealed(record.run, images, last, ais) if ais else before
             measured, arrays = task_of(record.run).final(record.run, images, last)
-            store.add(record, recording.finished(env, images), {**measured, **more}, arrays)
+            if ais:
+                assert isinstance(last, EpochScore), f"{run_id} has no p(x)"
+                measured |= annealed_scores(record.run, images, last.net, ais)
+            else:
+                measured |= {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
+            store.add(record, recording.finished(env, images), measured, arrays)
             weights.add_statistics(path, record.run, last.seen)
         outcome.done.append(run_id)
     return outcome
@@ -85,8 +87,3 @@ def _score(work: Work, path: Path, images: Images) -> Score:
     run, params = weights.load_weights(path)
     own = {n: p.to(work.device) for n, p in params.items()}
     return task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
-
-
-def _annealed(run: Run, images: Images, last: Score, n: int) -> dict[str, Any]:
-    assert isinstance(last, EpochScore), f"{run.id} has no p(x)"
-    return annealed_scores(run, images, last.net, n)

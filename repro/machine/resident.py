@@ -27,8 +27,7 @@ class Resident:
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance. Raises DataError."""
-        key = run.data
-        if key not in self._sets:
+        if run.data not in self._sets:
             raw = data.load(run.data, self.data_dir)
             ready = task_of(run).images(run, raw)
             images = Images(
@@ -39,8 +38,8 @@ class Resident:
                 self.room,
             )
             source = {"name": raw.name, "version": raw.version, "source": raw.source}
-            self._sets[key] = images, {**source, "hash": raw.content_hash}
-        return self._sets[key]
+            self._sets[run.data] = images, {**source, "hash": raw.content_hash}
+        return self._sets[run.data]
 
     def refuse_other(self, run: Run, begun: str | None, where: Path) -> None:
         """Raises RecordError where a Run was begun on another version of its data than is here."""

@@ -86,7 +86,7 @@ NO_PLACE = (
 
 def fault_of(e: BaseException) -> Fault:
     """What an engine that could not be made was missing, read off its error."""
-    chain = list(_chain(e))
+    chain = list(chain_of(e))
     text = "\n".join(str(x) for x in chain)
     for sign, fault in SIGNS:
         if re.search(sign, text):
@@ -103,7 +103,7 @@ def fault_of(e: BaseException) -> Fault:
     return Fault(f"{type(chain[0]).__name__}: {lines[0]}", "see whether torch works here")
 
 
-def _chain(e: BaseException | None) -> Iterator[BaseException]:
+def chain_of(e: BaseException | None) -> Iterator[BaseException]:
     """An error and what it came from."""
     while e is not None:
         yield e

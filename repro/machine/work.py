@@ -51,26 +51,23 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
 
-    def settle(self, run_id: str) -> None:
-        """It is no longer unfinished."""
-        if run_id in self.unfinished:
-            self.unfinished.remove(run_id)
-
     def fail(self, store: Store, profile: str, runs: Iterable[Run], reason: str) -> None:
         """Note why these Runs failed, but for those of them that were recorded before."""
         for run in runs:
             if not recorded(store, profile, run):
                 failures.note(store.folder(profile), run.id, reason)
                 self.failed[run.id] = reason
-                self.settle(run.id)
 
     def add(self, part: Outcome) -> None:
         """Take over what became of some of these Runs."""
         self.done += part.done
         self.diverged += part.diverged
         self.failed |= part.failed
-        for run_id in (*part.done, *part.diverged, *part.failed):
-            self.settle(run_id)
+
+    def leave(self, store: Store, profile: str, runs: Iterable[Run]) -> None:
+        """Note which Runs are unfinished: neither recorded, by whomever, nor failed."""
+        left = (run for run in runs if not recorded(store, profile, run))
+        self.unfinished = [run.id for run in left if run.id not in self.failed]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from repro.cli.shared.options import has_cuda
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError
 from repro.machine import cost as predict
-from repro.machine.toolchain import NO_COMPILER, compiler_fault
+from repro.machine import toolchain
 from repro.machine.watch.pace import in_words
 from repro.plan.profiles import Profile
 from repro.plan.run import Run
@@ -87,7 +87,7 @@ def check_machine(plan: Plan, store: Store, engine: Engine) -> None:
         raise MachineError(
             f"--engine {engine.value}: no CUDA device found: use compiled, eager or auto"
         )
-    fault = None if predict.has_compiler() else compiler_fault() or NO_COMPILER
+    fault = toolchain.compiler_fault()
     if engine in COMPILING and fault:
         other = "captured" if engine is Engine.graph else "eager"
         raise MachineError(f"--engine {engine.value}: {fault}, or use {other}")

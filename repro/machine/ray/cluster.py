@@ -33,16 +33,12 @@ Runs = Sequence[Run]
 class Job:
     """What every task is told. Paths mean the same on every node."""
 
-    root: Path
+    store: Store
     profile: str
     options: Options
     token: Path  # the driver's file in the store, which a worker must see
     software: dict[str, Any]  # commit and versions of the driver
     deadline: float | None  # Unix time
-
-    @property
-    def store(self) -> Store:
-        return Store(self.root)
 
 
 def train(
@@ -55,19 +51,19 @@ def train(
     limit = options.budget_seconds
     deadline = None if limit is None else time.time() + limit
     missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
-    outcome = Outcome(unfinished=[run.id for run in missing])
+    outcome = Outcome()
     if not missing:
         return outcome
-    root = store.root.resolve()
-    with locks.lock_all(root / profile, [run.id for run in missing]):
+    store = Store(store.root.resolve())
+    with locks.lock_all(store.folder(profile), [run.id for run in missing]):
         pass  # who holds one of them is named before anything starts
-    with nodes.connected(address), nodes.token(root / profile) as token:
+    with nodes.connected(address), nodes.token(store.folder(profile)) as token:
         options = replace(options, data_dir=directory(options.data_dir).resolve())
-        job = Job(root, profile, options, token, software(), deadline)
-        driver = _Driver(job, Stopper(None))
-        with driver.stopper.interruptible():
+        job, stopper = Job(store, profile, options, token, software(), deadline), Stopper(None)
+        with stopper.interruptible():
             for generation in generations(missing):
-                driver.train(generation, outcome)
+                _train(job, generation, outcome, stopper.interrupted.is_set)
+                outcome.leave(store, profile, missing)
                 if any(run.id in outcome.unfinished for run in generation):
                     break
     return outcome
@@ -101,43 +97,25 @@ def _whole(job: Job, runs: Runs, told: Outcome) -> Outcome:
     return told
 
 
-@dataclass
-class _Driver:
-    """Sends tasks and takes what comes home."""
-
-    job: Job
-    stopper: Stopper
-
-    def train(self, runs: Runs, outcome: Outcome) -> None:
-        """Runs that can train at once. A worker makes the stacks: its device and memory count."""
-        stacks = self._planned(runs, outcome)
-        if not stacks:
-            return
-        share = nodes.share(len(stacks), self.job.options.threads)
-        notice(f"{len(stacks)} stacks on {share}")
-        job = replace(self.job, options=replace(self.job.options, threads=share.threads))
-        tasks = {_send(attempt, job, stack, share): stack for stack in stacks}
-        for stack, result in nodes.results(tasks, self.stopper.interrupted.is_set):
-            part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
-            outcome.add(part)
-            state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
-            notice(f"{named(stack)}: {state}")
-
-    def _planned(self, runs: Runs, outcome: Outcome) -> list[Runs]:
-        """The stacks of these Runs; of those that cannot begin it is noted why."""
-        share = nodes.share(1, self.job.options.threads or 1)
-        tasks = {_send(plan, self.job, runs, share): runs}
-        ((_, result),) = nodes.results(tasks, self.stopper.interrupted.is_set)
-        if isinstance(result, nodes.Lost):
-            raise MachineError(f"no stacks could be made: {result.reason}")
-        stacks, part = result
+def _train(job: Job, runs: Runs, outcome: Outcome, stop: Callable[[], bool]) -> None:
+    """Runs that can train at once. A worker makes the stacks: its device and memory count."""
+    share = nodes.share(1, job.options.threads or 1)
+    ((_, planned),) = nodes.results({nodes.send(plan, job, runs, share=share): runs}, stop)
+    if isinstance(planned, nodes.Lost):
+        raise MachineError(f"no stacks could be made: {planned.reason}")
+    stacks, part = planned
+    outcome.add(part)
+    if not stacks:
+        return
+    share = nodes.share(len(stacks), job.options.threads)
+    notice(f"{len(stacks)} stacks on {share}")
+    job = replace(job, options=replace(job.options, threads=share.threads))
+    tasks = {nodes.send(attempt, job, stack, share=share): stack for stack in stacks}
+    for stack, result in nodes.results(tasks, stop):
+        part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
         outcome.add(part)
-        return list(stacks)
-
-
-def _send(function: Callable[..., Any], job: Job, runs: Runs, share: nodes.Share) -> Any:
-    name = f"{function.__name__} {named(runs)}"
-    return nodes.send(function, job, tuple(runs), name=name, share=share)
+        state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
+        notice(f"{named(stack)}: {state}")
 
 
 def _noted(job: Job, runs: Runs, lost: nodes.Lost) -> Outcome:

@@ -10,14 +10,15 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from repro.errors import MachineError
 from repro.machine.provenance import software
-from repro.machine.watch.progress import notice
+from repro.machine.watch.progress import named, notice
+from repro.plan.run import Run
 from repro.store.files import write_file
 from repro.store.places import ROOT
 
@@ -56,7 +57,9 @@ def connected(address: str | None) -> Iterator[None]:
     _refuse_unreachable(address)
     paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
-    with _same_handler(signal.SIGTERM), contextlib.ExitStack() as own:
+    with contextlib.ExitStack() as own:
+        if threading.current_thread() is threading.main_thread():  # Ray replaces the handler
+            own.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         try:
             options = _started_here(own) if address == LOCAL else {}
             own.callback(ray.shutdown)
@@ -101,17 +104,6 @@ def _no_cluster(address: str, e: Exception) -> MachineError:
     )
 
 
-@contextlib.contextmanager
-def _same_handler(number: signal.Signals) -> Iterator[None]:
-    """Put back the handler of a signal, which Ray replaces."""
-    before = signal.getsignal(number)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(number, before)
-
-
 @dataclass(frozen=True)
 class Share:
     """What one task gets of the cluster."""
@@ -119,10 +111,6 @@ class Share:
     nodes: int
     gpus: int
     threads: int
-
-    @property
-    def resources(self) -> dict[str, int]:
-        return {"num_cpus": self.threads, "num_gpus": self.gpus}
 
     def __str__(self) -> str:
         each = "one GPU" if self.gpus else f"CPU threads: {self.threads}"
@@ -185,10 +173,12 @@ class Lost:
     reason: str
 
 
-def send(function: Callable[..., Any], *arguments: Any, name: str, share: Share) -> Any:
-    """Have a worker call a function; Ray retries it where the worker dies."""
+def send(function: Callable[..., Any], job: Any, runs: Sequence[Run], *, share: Share) -> Any:
+    """Have a worker call a function of a job and Runs; Ray retries it where the worker dies."""
+    name = f"{function.__name__} {named(runs)}"
     options = {"name": name, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
-    return ray.remote(function).options(**options, **share.resources).remote(*arguments)
+    resources = {"num_cpus": share.threads, "num_gpus": share.gpus}
+    return ray.remote(function).options(**options, **resources).remote(job, tuple(runs))
 
 
 def results(tasks: dict[Any, T], stop: Callable[[], bool]) -> Iterator[tuple[T, Any]]:

@@ -27,6 +27,7 @@ from repro.train.log import LaneLog, Log
 from repro.train.state import State
 
 Header = dict[str, Any]
+KL = "kl_train", "kl_test"  # arrays of a lane's log
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
     for part in ("params", "m", "v"):
         tensors.update({f"{part}/{n}": p for n, p in getattr(state, part).items()})
     for k, lane in enumerate(log.lanes):
-        for name in ("kl_train", "kl_test"):
+        for name in KL:
             if getattr(lane, name):
                 tensors[f"{name}/{k}"] = torch.from_numpy(np.stack(getattr(lane, name)))
     header = {
@@ -116,8 +117,10 @@ def _state(header: Header, tensors: Params, device: torch.device) -> State:
         if part in parts:
             parts[part][rest] = value.to(device)
     t, sums, alive = (tensors[n].to(device) for n in ("t", "sums", "alive"))
+    stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
+    pixels = parts["params"]["x.out.W"].shape[-1] if "x.out.W" in parts["params"] else 0
     # The order of parameters is the order of declaration, which the file does not keep.
-    order = _declared(header, parts["params"])
+    order = [n for n in stack.names(pixels) if n in parts["params"]]
     params, m, v = ({n: parts[part][n] for n in order} for part in ("params", "m", "v"))
     return State(params, m, v, t, sums, alive)
 
@@ -125,7 +128,7 @@ def _state(header: Header, tensors: Params, device: torch.device) -> State:
 def _log(header: Header, tensors: Params) -> Log:
     lanes = []
     for k, lane in enumerate(header["lanes"]):
-        kl_train, kl_test = (list(tensors.get(f"{n}/{k}", torch.empty(0)).numpy()) for n in _KL)
+        kl_train, kl_test = (list(tensors.get(f"{n}/{k}", torch.empty(0)).numpy()) for n in KL)
         lanes.append(LaneLog(**lane, kl_train=kl_train, kl_test=kl_test))
     return Log(lanes, **header["log"])
 
@@ -159,12 +162,3 @@ def lanes_of(stack: Stack, state: State, lanes: slice) -> State:
     """The state of some lanes of a stack: views."""
     params, m, v = (stack.part(p, lanes) for p in (state.params, state.m, state.v))
     return State(params, m, v, state.t, state.sums[lanes], state.alive[lanes])
-
-
-_KL = ("kl_train", "kl_test")
-
-
-def _declared(header: Header, params: Params) -> list[str]:
-    stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
-    pixels = params["x.out.W"].shape[-1] if "x.out.W" in params else 0
-    return [n for n in stack.names(pixels) if n in params]

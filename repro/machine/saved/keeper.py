@@ -17,10 +17,7 @@ from repro.train.log import Log
 from repro.train.state import State
 
 T = TypeVar("T")
-CHECKPOINT_SECONDS = {
-    "cpu": 30.0,
-    "cuda": 300.0,
-}  # a checkpoint waits for all of a device's streams
+CHECKPOINT_SECONDS = {"cpu": 30.0, "cuda": 300.0}  # it waits for all of a device's streams
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -12,22 +12,12 @@ from repro.machine.provenance import environment
 from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
 from repro.machine.work import Work
-from repro.model.layers import Params
 from repro.plan.run import Run
 from repro.store import Store, failures, files, states
 from repro.store.sealed import Arrays
-from repro.train.log import LaneLog
 from repro.train.score import Images
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Score
-
-
-class Trained(NamedTuple):
-    """What a lane ends with: parameters, Adam's moments and count of updates, its last score."""
-
-    params: Params
-    adam: Params
-    last: Score
 
 
 def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any) -> None:
@@ -36,14 +26,10 @@ def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any
     env = _environment(work, keeper, source)
     for k, run in enumerate(stack.runs):
         if states.recorded(work.store, work.profile, run):
-            outcome.settle(run.id)
             continue
         env["wall_seconds"] = round(log.seconds, 1)
-        trained = ended(keeper, k, last.get(k))
-        images, _ = work.data.images(run)
-        record_lane(work.store, work.profile, run, log.lanes[k], trained, images, env)
-        (outcome.done if trained else outcome.diverged).append(run.id)
-        outcome.settle(run.id)
+        record_lane(work, keeper, k, last.get(k), env)
+        (outcome.done if k in last else outcome.diverged).append(run.id)
         if k + 1 < len(stack.runs):
             work.stopper.stop_if_asked(keeper.save)
 
@@ -63,38 +49,29 @@ def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
     }
 
 
-def ended(keeper: Keeper, k: int, last: Score | None) -> Trained | None:
-    """What lane k ends with, for its record and for Runs that start there; None: it diverged."""
-    if last is None:
-        return None
-    stack, state = keeper.stack, keeper.state
-    moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
-    adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
-    return Trained(stack.own(state.params, k), {"t": state.t, **adam}, last)
-
-
 def record_lane(
-    store: Store,
-    profile: str,
-    run: Run,
-    lane: LaneLog,
-    trained: Trained | None,
-    images: Images,
-    env: dict[str, Any],
+    work: Work, keeper: Keeper, k: int, last: Score | None, env: dict[str, Any]
 ) -> None:
-    """Score a finished lane in full and write its record; `trained` is None if it diverged."""
-    folder, task = store.folder(profile), task_of(run)
+    """Score lane k in full, keep its weights and write its record; `last` is None if it diverged.
+
+    Runs that start there need its weights, Adam's moments and the count of its updates.
+    """
+    stack, state, lane = keeper.stack, keeper.state, keeper.log.lanes[k]
+    run = stack.runs[k]
+    task, (images, _) = task_of(run), work.data.images(run)
     final = {"state": "diverged", "diverged_at": lane.diverged_at, **task.unmeasured}
     arrays: dict[str, Arrays] = {}
-    if trained is not None:
-        measured, arrays = task.final(run, images, trained.last)
+    if last is not None:
+        measured, arrays = task.final(run, images, last)
         final = {"state": "done", "diverged_at": None, **measured}
-        kept = trained.params, trained.adam, trained.last.seen
-        save_weights(weights_path(folder, run), run, *kept)
+        moments = {"m": stack.own(state.m, k), "v": stack.own(state.v, k)}
+        adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
+        params, path = stack.own(state.params, k), weights_path(work.folder, run)
+        save_weights(path, run, params, {"t": state.t, **adam}, last.seen)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
-    store.write(profile, run, finished(env, images), final, curve, arrays)
-    failures.path_of(folder, run.id).unlink(missing_ok=True)
+    work.store.write(work.profile, run, finished(env, images), final, curve, arrays)
+    failures.path_of(work.folder, run.id).unlink(missing_ok=True)
 
 
 def finished(env: dict[str, Any], images: Images) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from repro.errors import RecordError
 from repro.machine.saved.weights import load_adam, load_weights, weights_path
-from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
@@ -67,13 +66,9 @@ def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> St
         saved, params = load_weights(path)
         if saved.hash != run.start.hash:
             raise RecordError(f"{path}: weights of another configuration: train it again")
-        adam = load_adam(path)
-        for part, values in (("params", params), ("m", _part(adam, "m")), ("v", _part(adam, "v"))):
+        ended = {**load_adam(path), **{f"params/{n}": p for n, p in params.items()}}
+        for part in ("params", "m", "v"):
             for name, own in stack.own(getattr(state, part), k).items():
-                own.copy_(values[name])
-        state.t.copy_(adam["t"])  # lanes of a stack have started from equally many updates
+                own.copy_(ended[f"{part}/{name}"])
+        state.t.copy_(ended["t"])  # lanes of a stack have started from equally many updates
     return state
-
-
-def _part(adam: Params, part: str) -> Params:
-    return {n.partition("/")[2]: x for n, x in adam.items() if n.startswith(f"{part}/")}
