@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import small
@@ -31,30 +30,27 @@ SINGLE = [small.run("vae", 3, steps=EPOCH, scored=(1, 2), batch_norm=False)]
 RUNS = [*WIDE, *SINGLE]  # two stacks
 IDS = [run.id for run in RUNS]
 STEPS = small_training.EPOCHS * EPOCH  # of one stack
-own_plan, own_attempt = cluster.plan, cluster.attempt
+own_attempt = cluster.attempt
 
 
 def in_place(patch: pytest.MonkeyPatch) -> None:
-    """Put the tasks below in place of the engine's; workers import what lies beside this file."""
+    """Put the task below in place of the engine's; workers import what lies beside this file."""
     patch.setattr("repro.data.load", small.raw)
-    patch.setattr(cluster, "plan", plan)
     patch.setattr(cluster, "attempt", attempt)
     patch.setenv("PYTHONPATH", str(Path(__file__).parent))
     patch.delenv("RAY_ADDRESS", raising=False)
 
 
-def plan(job: Job, runs: Runs) -> Any:
-    return own_plan(job, runs)
-
-
 def attempt(job: Job, runs: Runs) -> Outcome:
-    log = begin(of_stack(job.store, runs))
-    fatal = dict(enumerate(numbers(log, "deaths"))).get(int(log.suffix[len(".attempt") :]))
+    stack = of_stack(job.store, runs)
+    earlier = len(logs(stack))
+    log, fatal = stack.with_suffix(f".attempt{earlier}"), numbers(stack, "deaths")[earlier:][:1]
+    log.touch()
 
     def before_step(_: object, n: int) -> None:
-        if n == fatal:
+        if n in fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        for driver in numbers(log, "ctrl-c") if n > EPOCH else []:
+        for driver in numbers(stack, "ctrl-c") if n > EPOCH else []:
             if n == EPOCH + 1:
                 os.kill(driver, signal.SIGINT)
             time.sleep(0.1)
@@ -65,12 +61,6 @@ def attempt(job: Job, runs: Runs) -> Outcome:
         patch.setattr("repro.data.load", small.raw)
         small_training.hooked(patch, before_step)
         return own_attempt(job, runs)
-
-
-def begin(stack: Path) -> Path:
-    log = stack.with_suffix(f".attempt{len(logs(stack))}")
-    log.touch()
-    return log
 
 
 def numbers(stack: Path, what: str) -> list[int]:

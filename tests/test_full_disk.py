@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import fixture_store
 import pytest
@@ -21,7 +20,6 @@ from small_training import EPOCHS, PROFILE, RUNS, STEPS, assert_same, hooked, st
 from repro import cli
 from repro.errors import MachineError
 from repro.machine.local import train
-from repro.machine.saved import recording
 from repro.machine.work import Options
 from repro.plan.profiles import profile, runs
 from repro.show import style
@@ -41,9 +39,10 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("step", "saved"),  # where the disk is full, and the last checkpoint before
-    [(BLOCK + 1, BLOCK), (EPOCHS * STEPS, STEPS + BLOCK)],
-    ids=["amid", "last"],
+    ("disk", "step", "saved"),  # where the disk is full, and the last checkpoint before
+    [(small_disk, BLOCK + 1, BLOCK), (limited, EPOCHS * STEPS, STEPS + BLOCK)],
+    indirect=["disk"],
+    ids=["full amid", "limited at the end"],
 )
 def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
     step: int, saved: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
@@ -57,28 +56,6 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     assert steps == [EPOCHS * STEPS - saved]
-    for run in RUNS:
-        assert_same(store, whole, run)
-
-
-@pytest.mark.slow
-def test_a_record_that_does_not_fit_is_written_later(
-    disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, real = Store(disk.root), recording.record_lane
-
-    def record(*args: Any) -> None:
-        with disk.full():
-            real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(recording, "record_lane", record)
-        with refused(MachineError, str(disk.root), RUNS[0].id, "cannot write", disk.remedy):
-            train(RUNS, store, PROFILE, OPTIONS)
-    assert (strays(store), store.records(PROFILE)) == ([], [])
-    steps = hooked(monkeypatch, lambda *_: None)
-    train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [0]
     for run in RUNS:
         assert_same(store, whole, run)
 
@@ -111,20 +88,12 @@ def test_publishing_leaves_what_was_published(
     assert files(target.root) == files(source.root)
 
 
-@pytest.fixture
-def held(tmp_path: Path) -> Store:
-    return fixture_store.build(tmp_path / "held", runs=QUICK)
-
-
 @pytest.mark.parametrize("command", ["tables", "report"])
 def test_what_is_drawn_stays_whole_and_is_drawn_later(
-    command: str,
-    disk: Disk,
-    held: Store,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    command: str, disk: Disk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> None:
+) -> None:  # fmt: skip
+    held = fixture_store.build(tmp_path / "held", runs=QUICK)
     undrawn(monkeypatch, tmp_path)
     out = disk.root / ("report.html" if command == "report" else "tables")
     asked = [command, "--store", str(held.root), "--profile", "quick", "--out", str(out)]

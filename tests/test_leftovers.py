@@ -13,11 +13,10 @@ import torch
 from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, checkpoints, hooked, interrupted, strays
 
-from repro.errors import MachineError, UsageError
+from repro.errors import UsageError
 from repro.machine import saved
 from repro.machine.local import train
 from repro.machine.saved import checkpoint, stopping
-from repro.machine.saved.checkpoint import load_checkpoint, save_checkpoint
 from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options
 from repro.model.stack import Stack
@@ -78,22 +77,6 @@ def test_a_checkpoint_that_vanishes_while_it_is_read_is_another_process_finishin
 
     monkeypatch.setattr(checkpoint, "load_header", vanishing)
     assert train(RUNS[:1], store, PROFILE, OPTIONS).done == [RUNS[0].id]
-
-
-def test_a_checkpoint_of_another_device_is_refused_and_kept(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(store, RUNS, monkeypatch)
-    (lanes, pinned), (state, log) = (
-        checkpoint.load_header(path),
-        load_checkpoint(path, torch.device("cpu")),
-    )
-    elsewhere = checkpoint.Pinned(pinned.engine, pinned.threads, "cuda")
-    save_checkpoint(path, Stack(tuple(lanes)), state, log, elsewhere)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with refused(MachineError, "was begun on cuda"):
-        train(RUNS, store, PROFILE, OPTIONS)
-    assert path.exists()
 
 
 def test_too_few_images_for_a_minibatch_are_refused(store: Store) -> None:

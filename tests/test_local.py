@@ -26,7 +26,6 @@ from small_training import (
     strays,
 )
 
-from repro.data.images import Images
 from repro.errors import RecordError
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
@@ -196,15 +195,12 @@ def test_evaluating_without_weights_of_this_very_run_names_the_file(done: Store)
         evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
-def other_version(*_: object) -> Images:
-    return dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
-
-
 def test_a_run_is_neither_continued_nor_scored_again_on_another_version_of_its_data(
     store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(store, RUNS, monkeypatch)
-    monkeypatch.setattr("repro.data.load", other_version)
+    other = dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
+    monkeypatch.setattr("repro.data.load", lambda *_: other)
     with refused(RecordError, str(path), "other tiny data than the rebuilt set"):
         train(RUNS, store, PROFILE, OPTIONS)
     assert path.exists()

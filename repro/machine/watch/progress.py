@@ -80,7 +80,7 @@ class Progress:
         self._write_events(log)
 
     def show(self, log: Log) -> None:
-        """Called after every block."""
+        """After every block: the bar on a terminal; elsewhere a line for each closed epoch."""
         closed = log.epoch != self.file.status.epoch
         self.pace.look(time.monotonic(), log.epoch, log.step)
         rate = self.pace.steps_per_second
@@ -91,21 +91,17 @@ class Progress:
             seconds_left=self.pace.seconds_left,
             **(self._closed(log) if closed else {}),
         )
-        self._show(self.file.status, closed)
-        self._write_events(log)
-
-    def _show(self, now: status.Status, closed: bool) -> None:
-        """On a terminal the bar; elsewhere a line when an epoch is closed."""
+        now = self.file.status
         pace = ", ".join(said(now.images_per_second, now.seconds_left))
-        at, done = place(now.epoch, now.epochs), now.epoch * now.steps + now.step
+        note = ", ".join(filter(None, (place(now.epoch, now.epochs), now.note)))
         name = f"{self.name}, {pace}" if pace else self.name
-        note = f"{at}, {now.note}" if now.note else at
-        self.bar.update(self.shown, completed=done, description=name, note=note)
+        self.bar.update(self.shown, completed=self._done(log), description=name, note=note)
         if closed and not self.console.is_terminal:
             name = f"{self.name}: " if len(self.bar.task_ids) > 1 else ""
             parts = (f"{name}{now.epoch}/{now.epochs} epochs", now.note, pace)
             line = f"  {', '.join(part for part in parts if part)}"
             self.console.print(line, highlight=False, soft_wrap=True)
+        self._write_events(log)
 
     def saved(self, log: Log) -> None:
         """Called when the log's place is in the checkpoint."""
