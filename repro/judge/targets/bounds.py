@@ -8,7 +8,6 @@ from repro.judge.targets.target import (
     BURDA,
     GAIN_NATS,
     K_TEST,
-    MNIST_GREY_SCALE,
     MNIST_NATS,
     NORB_SHARE,
     OMNIGLOT_NATS,
@@ -17,13 +16,25 @@ from repro.judge.targets.target import (
     Target,
 )
 from repro.plan.experiments import finetuning, flows, iwae
-from repro.plan.experiments.grid import GREY_SCALES, MAX_DEPTH, Cell, grid
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, grid
+
+IWAE_OMNIGLOT = -103.38  # IWAE 100-50, k = 50, as the paper quotes it
+REZENDE = "Rezende & Mohamed 2015"
+LVAE5 = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
+TUNED, TUNED_IW10 = (finetuning.cell(f"lvae_bn_wu_{name}") for name in ("ft", "ft_iw10"))
+VAES = tuple(c for c in grid("mnist") if c.variant != "lvae_bn_wu")
 
 
 def _mnist(
-    name: str, where: str, metric: str, paper: float, cells: tuple[Cell, ...] = (), note: str = ""
+    name: str,
+    where: str,
+    paper: float,
+    cells: tuple[Cell, ...],
+    note: str = "",
+    metric: str = "LK_test",
+    quoted_from: str | None = None,
 ) -> Target:
-    """One of the paper's own MNIST numbers."""
+    """A bound on MNIST that the paper prints."""
     lk = metric == "LK_test"
     return Target(
         id=name,
@@ -31,107 +42,79 @@ def _mnist(
         metric=metric,
         paper=paper,
         margin=MNIST_NATS,
+        quoted_from=quoted_from,
         K=K_TEST if lk else None,
         images=TEST_IMAGES["mnist"] if lk else None,
-        grey_scale=MNIST_GREY_SCALE,
         cells=cells,
         note=note,
     )
 
 
-REZENDE = "Rezende & Mohamed 2015"
-LVAE5 = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
-VAES = tuple(c for c in grid("mnist") if c.variant != "lvae_bn_wu")
-
-# id: (row as printed, value, quoted from, grey scale of that paper where known, what answers it)
-QUOTED_ROWS: dict[str, tuple[str, float, str, int | None, tuple[Cell, ...]]] = {
-    "vae_nf": ("VAE 1-layer + NF", -85.10, REZENDE, None, (flows.cell("vae_nf80"),)),
-    "iwae_k1": ("IWAE, 2-layer + IW=1", -85.33, BURDA, 255, (iwae.cell("iwae_k1"),)),
-    "iwae_k50": ("IWAE, 2-layer + IW=50", -82.90, BURDA, 255, (iwae.cell("iwae_k50"),)),
-    "vae_vgp": ("VAE, 2-layer + VGP", -81.90, "Tran et al. 2015", None, ()),
+# id: (row as printed, value, quoted from, what answers it)
+QUOTED_ROWS: dict[str, tuple[str, float, str, tuple[Cell, ...]]] = {
+    "vae_nf": ("VAE 1-layer + NF", -85.10, REZENDE, (flows.cell("vae_nf80"),)),
+    "iwae_k1": ("IWAE, 2-layer + IW=1", -85.33, BURDA, (iwae.cell("iwae_k1"),)),
+    "iwae_k50": ("IWAE, 2-layer + IW=50", -82.90, BURDA, (iwae.cell("iwae_k50"),)),
+    "vae_vgp": ("VAE, 2-layer + VGP", -81.90, "Tran et al. 2015", ()),
 }
 
 
 def _table1() -> list[Target]:
+    as_printed = "bound as printed; split and binarisation not stated"
     quoted = [
-        Target(
-            id=f"table1/{name}",
-            source=f"{PAPER}, Table 1, row '{row}'",
-            metric="LK_test" if cells else "bound_test",
-            paper=value,
-            margin=MNIST_NATS,
-            quoted_from=origin,
-            K=K_TEST if cells else None,
-            images=TEST_IMAGES["mnist"] if cells else None,
-            grey_scale=grey_scale,
-            cells=cells,
-            note="bound as printed; split and binarisation not stated",
+        _mnist(
+            f"table1/{name}",
+            f"Table 1, row '{row}'",
+            value,
+            cells,
+            as_printed,
+            "LK_test" if cells else "bound_test",
+            origin,
         )
-        for name, (row, value, origin, grey_scale, cells) in QUOTED_ROWS.items()
+        for name, (row, value, origin, cells) in QUOTED_ROWS.items()
     ]
     row = "Table 1, row 'LVAE, 5-layer"
-    tuned = "2,000 more epochs, lr x 0.75 every 200"
+    ft, ft_iw10 = f"{row} + finetuning'", f"{row} + finetuning + IW=10'"
+    over = "over the very Run that it starts from, on the same images"
     gains = [
-        replace(
-            _mnist(
-                f"table1/gain/{name}",
-                f"{row} + {what}' less row 'LVAE, 5-layer'",
-                "LK_test",
-                gain,
-                (finetuning.cell(f"lvae_bn_wu_{name}"),),
-            ),
-            margin=GAIN_NATS,
-            gain_over=LVAE5,
-            note="over the very Run that it starts from, on the same images",
-        )
-        for name, what, gain in (
-            ("ft", "finetuning", 0.28),
-            ("ft_iw10", "finetuning + IW=10", 0.38),
-        )
+        _mnist("table1/gain/ft", f"{ft} less row 'LVAE, 5-layer'", 0.28, (TUNED,), over),
+        _mnist(
+            "table1/gain/ft_iw10", f"{ft_iw10} less row 'LVAE, 5-layer'", 0.38, (TUNED_IW10,), over
+        ),
     ]
+    longer = "2,000 more epochs, lr x 0.75 every 200"
+    samples = "1 or 10 Monte-Carlo samples: ambiguous in the paper"
+    samples_iw10 = "10 Monte-Carlo and 10 importance samples"
     return [
         *quoted,
-        *gains,
-        _mnist("table1/lvae5", f"{row}'", "LK_test", -82.12, (LVAE5,)),
-        _mnist(
-            "table1/lvae5_finetuned",
-            f"{row} + finetuning'",
-            "LK_test",
-            -81.84,
-            (finetuning.cell("lvae_bn_wu_ft"),),
-            note=f"{tuned}; 1 or 10 Monte-Carlo samples: ambiguous in the paper",
-        ),
+        *(replace(t, margin=GAIN_NATS, gain_over=LVAE5) for t in gains),
+        _mnist("table1/lvae5", f"{row}'", -82.12, (LVAE5,)),
+        _mnist("table1/lvae5_finetuned", ft, -81.84, (TUNED,), f"{longer}; {samples}"),
         _mnist(
             "table1/lvae5_finetuned_iw10",
-            f"{row} + finetuning + IW=10'",
-            "LK_test",
+            ft_iw10,
             -81.74,
-            (finetuning.cell("lvae_bn_wu_ft_iw10"),),
-            note=f"{tuned}; 10 Monte-Carlo and 10 importance samples",
+            (TUNED_IW10,),
+            f"{longer}; {samples_iw10}",
         ),
     ]
 
 
 def _text() -> list[Target]:
     fig3b, fig3c = "section 3.1 and Fig. 3b", "section 3.1 and Fig. 3c"
-    vae3 = Cell("mnist", "vae_bn_wu", 3)
+    vae3 = (Cell("mnist", "vae_bn_wu", 3),)
+    best = "best VAE score"
+    anywhere = f"{best}; variant and depth not stated: best over all"
     return [
-        _mnist("text/L1_test/lvae5", fig3b, "L1_test", -85.23, (LVAE5,)),
-        _mnist("text/L1_test/vae3", fig3b, "L1_test", -87.49, (vae3,), "best VAE score"),
-        _mnist("text/L5000_test/lvae5", fig3c, "LK_test", -82.12, (LVAE5,)),
-        _mnist(
-            "text/L5000_test/vae_best",
-            fig3c,
-            "LK_test",
-            -82.74,
-            VAES,
-            "best VAE score; variant and depth not stated: best over all",
-        ),
+        _mnist("text/L1_test/lvae5", fig3b, -85.23, (LVAE5,), metric="L1_test"),
+        _mnist("text/L1_test/vae3", fig3b, -87.49, vae3, best, "L1_test"),
+        _mnist("text/L5000_test/lvae5", fig3c, -82.12, (LVAE5,)),
+        _mnist("text/L5000_test/vae_best", fig3c, -82.74, VAES, anywhere),
         Target(
             id="text/iwae_omniglot_k50",
             source=f"{PAPER}, section 3.1",
             metric="bound_test",
-            paper=-103.38,
+            paper=IWAE_OMNIGLOT,
             margin=OMNIGLOT_NATS,
             quoted_from=BURDA,
             note="IWAE 100-50, k = 50",
@@ -174,7 +157,6 @@ def _table2() -> list[Target]:
             margin=OMNIGLOT_NATS if data == "omniglot" else NORB_SHARE * abs(value),
             K=K_TEST,
             images=TEST_IMAGES.get(data),
-            grey_scale=GREY_SCALES[data],
             cells=(Cell(data, variant, depth),),
             note=TABLE2_NOTES[data],
         )

@@ -7,6 +7,7 @@ their Runs and have no target.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from repro.judge.targets.target import LADDER_POINTS, LADDER_SEEDS, Target
 from repro.plan.experiments import ladder
@@ -41,64 +42,23 @@ KZKY_WAYS = {
 }
 
 
-def _rasmus() -> list[Target]:
-    return [
-        _of_ten_seeds(ladder.cell(variant, labels), RASMUS, mean, sd, note)
-        for (variant, labels), (mean, sd, note) in LADDER.items()
-    ]
+# Test error in percent with 100 labels over 10 seeds: mean, standard error, where it can be read.
+PEZESHKI_ERRORS: dict[str, tuple[float, float, str]] = {
+    "first_recons": (1.69, 0.18, ZHAO),
+    "amlp_4": (1.072, 0.015, PRINTED_TWICE),
+    "amlp_222": (1.002, 0.038, LISTED),
+}
 
 
-def _of_ten_seeds(cell: Cell, paper: str, mean: float, sd: float | None, note: str) -> Target:
-    """A mean over seeds with its spread, where that is known."""
-    return Target(
-        id=f"ladder/{cell.variant}/{cell.labels}",
-        source=f"{paper}, permutation-invariant MNIST, {cell.labels} labels",
-        metric="error_percent",
-        paper=mean,
-        margin=max(LADDER_POINTS, sd or 0.0),
-        unit="percent",
-        higher_is_better=False,
-        sd=sd,
-        paper_seeds=LADDER_SEEDS,
-        cells=(cell,),
-        note=note,
-    )
-
-
-def _ports() -> list[Target]:
-    source = f"{KZKY}, README: around 98% accuracy with 100 labels, one run"
-    rounded = 0.5  # "around 98%" is what rounds to it: 97.5% to 98.5%
-    return [
-        *(
-            _port(ladder.cell(name), source, 2.0, rounded, note=f"the port {way}")
-            for name, way in KZKY_WAYS.items()
-        ),
-        _port(
-            ladder.cell("parmesan"),
-            f"{PARMESAN}, docstring: 1.25 with 100 labels, one run",
-            1.25,
-            note="the docstring gives 1.25 as its own and as the published error: one is a typo",
-        ),
-        _port(
-            ladder.cell("lasagne", ladder.EVERY_LABEL),
-            f"{LASAGNE}, notebook: validation accuracy 0.9725 after 15 epochs, one run",
-            2.75,
-            quoted_from=LASAGNE,
-            note="of 10,000 validation images and 50,000 labels, with an untrained decoder: no"
-            " number that a test error here could be held against",
-        ),
-    ]
-
-
-def _port(
+def _error(
     cell: Cell,
     source: str,
     paper: float,
+    note: str,
     margin: float = LADDER_POINTS,
     quoted_from: str | None = None,
-    note: str = "",
 ) -> Target:
-    """A port's own number, one run without spread; a quoted one is answered by no Run."""
+    """Of one run, without spread; a quoted one is answered by no Run."""
     return Target(
         id=f"ladder/{cell.variant}/{cell.labels}",
         source=source,
@@ -113,30 +73,52 @@ def _port(
     )
 
 
-# Test error in percent with 100 labels over 10 seeds: mean, standard error, where it can be read.
-PEZESHKI_ERRORS: dict[str, tuple[float, float, str]] = {
-    "first_recons": (1.69, 0.18, ZHAO),
-    "amlp_4": (
-        1.072,
-        0.015,
-        PRINTED_TWICE,
-    ),
-    "amlp_222": (1.002, 0.038, LISTED),
-}
+def _of_ten_seeds(cell: Cell, paper: str, mean: float, sd: float | None, note: str) -> Target:
+    """A mean over seeds with its spread, where that is known."""
+    source = f"{paper}, permutation-invariant MNIST, {cell.labels} labels"
+    one = _error(cell, source, mean, note, margin=max(LADDER_POINTS, sd or 0.0))
+    return replace(one, sd=sd, paper_seeds=LADDER_SEEDS)
+
+
+def _rasmus() -> list[Target]:
+    return [
+        _of_ten_seeds(ladder.cell(variant, labels), RASMUS, mean, sd, note)
+        for (variant, labels), (mean, sd, note) in LADDER.items()
+    ]
+
+
+def _ports() -> list[Target]:
+    kzky = f"{KZKY}, README: around 98% accuracy with 100 labels, one run"
+    rounded = 0.5  # "around 98%" is what rounds to it: 97.5% to 98.5%
+    return [
+        *(
+            _error(ladder.cell(name), kzky, 2.0, f"the port {way}", rounded)
+            for name, way in KZKY_WAYS.items()
+        ),
+        _error(
+            ladder.cell("parmesan"),
+            f"{PARMESAN}, docstring: 1.25 with 100 labels, one run",
+            1.25,
+            "the docstring gives 1.25 as its own and as the published error: one is a typo",
+        ),
+        _error(
+            ladder.cell("lasagne", ladder.EVERY_LABEL),
+            f"{LASAGNE}, notebook: validation accuracy 0.9725 after 15 epochs, one run",
+            2.75,
+            "of 10,000 validation images and 50,000 labels, with an untrained decoder: no"
+            " number that a test error here could be held against",
+            quoted_from=LASAGNE,
+        ),
+    ]
 
 
 def _pezeshki() -> list[Target]:
     """Their paper prints standard errors; a spread over seeds is sqrt(10) times as wide."""
     searched = "noise and cost weights were searched for each variant, and are not published"
+    wider = math.sqrt(LADDER_SEEDS)
     return [
-        _of_ten_seeds(
-            ladder.cell(variant),
-            PEZESHKI,
-            mean,
-            error * math.sqrt(LADDER_SEEDS),
-            f"{note}; {searched}",
-        )
-        for variant, (mean, error, note) in PEZESHKI_ERRORS.items()
+        _of_ten_seeds(ladder.cell(name), PEZESHKI, mean, error * wider, f"{note}; {searched}")
+        for name, (mean, error, note) in PEZESHKI_ERRORS.items()
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repro.plan.experiments.grid import GREY_SCALES, Cell
+from repro.plan.experiments.grid import Cell
 
 PAPER = "Sønderby et al. 2016 (arXiv:1602.02282v3)"
 BURDA = "Burda et al. 2015"
@@ -24,7 +24,6 @@ ENOUGH_SEEDS = 3  # fewer are not judged
 # published number and ours are of two draws, and no number of seeds makes that smaller.
 BINARISATION_NATS = 0.085
 K_TEST = 5000
-MNIST_GREY_SCALE = GREY_SCALES["mnist"]  # /255 would look about a nat better
 TEST_IMAGES = {"mnist": 10_000, "omniglot": 8_070}  # NORB: one copy or two is not stated
 
 BINARISED = ("mnist", "omniglot")  # whose published test sets are draws that nobody else has
@@ -48,7 +47,6 @@ class Target:
     quoted_from: str | None = None
     K: int | None = None  # importance samples that L_K must have
     images: int | None = None  # test images that L_K must cover
-    grey_scale: int | None = None
     cells: tuple[Cell, ...] = ()
     gain_over: Cell | None = None  # the number is a gain over this cell's Run of the same seed
     note: str = ""
