@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from repro.judge.check import check
-from repro.judge.verdicts import ClaimResult
+from repro.judge.verdicts import ClaimResult, TargetResult
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, run_of
 from repro.plan.run import Run
@@ -18,11 +19,25 @@ from repro.store import Record, Store
 from repro.store.sealed import Arrays
 
 IMAGES = 8
+HEADLINE = "table1/lvae5"  # published: -82.12
 USES_ALL = "mnist/lvae_uses_all_layers"
 
 
-def write(
-    root: Path,
+@dataclass(frozen=True)
+class Unwritten(Record):
+    """A record in memory, which what judges reads like any other."""
+
+    table: pd.DataFrame
+    held: dict[str, Arrays]
+
+    def curve(self) -> pd.DataFrame:
+        return self.table
+
+    def arrays(self, name: str) -> Arrays:
+        return self.held[name]
+
+
+def made(
     cell: Cell,
     profile: str = "paper",
     seed: int = 1,
@@ -30,7 +45,7 @@ def write(
     curve: pd.DataFrame | None = None,
     arrays: dict[str, Arrays] | None = None,
     **final: Any,
-) -> Record:
+) -> Unwritten:
     """A finished record of a cell (or of `run`), with the given values of final.json."""
     run = run or run_of(cell, PROFILES[profile], seed)
     depth, evaluation = run.model.depth, run.evaluation
@@ -57,7 +72,19 @@ def write(
     table = table if curve is None else curve
     files = {**arrays_of(run), **(arrays or {})}
     env = {"commit": "0" * 40, "data": {"hash": "0" * 64}}
-    return Store(root).write(profile, run, env, {**content, **final}, table, files)
+    names = dict.fromkeys(("curve.csv", *(f"{name}.npz" for name in files)), "")
+    return Unwritten(Path(run.id), profile, run, env, content | final, names, table, files)
+
+
+def write(root: Path, cell: Cell, profile: str = "paper", **changes: Any) -> Record:
+    """The same in a store; `changes` are those of `made`."""
+    return saved(root, made(cell, profile, **changes))
+
+
+def saved(root: Path, record: Unwritten, **changes: Any) -> Record:
+    """A record written, with other parts where they are given: env, final, table or held."""
+    r = replace(record, **changes)
+    return Store(root).write(r.profile, r.run, r.env, r.final, r.table, r.held)
 
 
 def arrays_of(run: Run) -> dict[str, Arrays]:
@@ -77,6 +104,15 @@ def curve(train: Sequence[float], test: Sequence[float], beta: Sequence[float]) 
 
 
 def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:
-    """The verdict on a claim."""
-    report = check(Store(root), profile)
-    return next(r for r in report.claims if r.claim.id == name)
+    """What `repro check` says of a claim."""
+    return next(r for r in check(Store(root), profile).claims if r.claim.id == name)
+
+
+def target(root: Path, name: str = HEADLINE, profile: str = "paper") -> TargetResult:
+    """What it says of a target."""
+    return next(r for r in check(Store(root), profile).targets if r.target.id == name)
+
+
+def said(result: TargetResult) -> str:
+    """The verdict, with its direction."""
+    return ", ".join(filter(None, (result.verdict, result.direction)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from check_records import IMAGES, write
+from check_records import IMAGES, made
 from claim_contents import World, gap, l1, lk
 from claim_worlds import ROWS, Row
 
@@ -18,14 +18,14 @@ from repro.judge.claims import CLAIMS
 from repro.judge.claims.bounds import TUNED, TUNED_IW10
 from repro.judge.claims.claim import LVAE, VAE, VAE_BN, VAE_BN_WU, combined, gain, per_image_l1
 from repro.judge.claims.depth import BEST_VAE
-from repro.judge.evidence import Books, books
+from repro.judge.evidence import Books
 from repro.judge.verdicts import ClaimResult, claim_result
 from repro.model.stack import Stack
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.iwae import cell as iwae_cell
 from repro.plan.layers import parameters
 from repro.plan.profiles import PROFILES, run_of
-from repro.store import Store
+from repro.store import Record
 
 EXACT = {"mnist/similar_number_of_parameters"}  # counted: no spread can hide it
 NARROW = 0.02
@@ -33,15 +33,20 @@ SEEDS = {1: 1.0, 2: -1.0, 3: 0.0}  # shares of the spread
 Changes = dict[str, Any]
 
 
-def store_of(root: Path, world: World, spread: float = NARROW, seeds: int = 3) -> Books:
-    for cell, content in world.items():
-        for seed, share in list(SEEDS.items())[:seeds]:
-            write(root, cell, seed=seed, **content(share * spread))
-    return books(Store(root), "paper")
+def books(*records: Record) -> Books:
+    return Books(records, PROFILES["paper"])
 
 
-def judged(root: Path, claim: str, world: World, spread: float = NARROW) -> ClaimResult:
-    result = claim_result(CLAIMS[claim], store_of(root, world, spread))
+def judged(claim: str, world: World, spread: float = NARROW, seeds: int = 3) -> ClaimResult:
+    shares = list(SEEDS.items())[:seeds]
+    found = books(
+        *(
+            made(cell, seed=seed, **content(share * spread))
+            for cell, content in world.items()
+            for seed, share in shares
+        )
+    )
+    result = claim_result(CLAIMS[claim], found)
     assert "nan" not in result.evidence
     return result
 
@@ -52,8 +57,8 @@ def test_every_claim_has_a_world_of_each_outcome() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.claim)
-def test_a_claim_holds_where_the_records_show_it(tmp_path: Path, row: Row) -> None:
-    result = judged(tmp_path, row.claim, row.holds)
+def test_a_claim_holds_where_the_records_show_it(row: Row) -> None:
+    result = judged(row.claim, row.holds)
     assert (result.verdict, result.seeds) == ("holds", 3), result.evidence
 
 
@@ -61,26 +66,24 @@ def test_a_claim_holds_where_the_records_show_it(tmp_path: Path, row: Row) -> No
     ("claim", "world"),
     [pytest.param(r.claim, w, id=f"{r.claim}-{i}") for r in ROWS for i, w in enumerate(r.fails)],
 )
-def test_a_claim_fails_where_they_show_otherwise(tmp_path: Path, claim: str, world: World) -> None:
-    result = judged(tmp_path, claim, world)
+def test_a_claim_fails_where_they_show_otherwise(claim: str, world: World) -> None:
+    result = judged(claim, world)
     assert result.verdict == "fails", result.evidence
 
 
 @pytest.mark.parametrize(
     "row", [r for r in ROWS if r.claim not in EXACT], ids=lambda row: row.claim
 )
-def test_a_claim_is_undecided_where_seeds_differ_too_much(tmp_path: Path, row: Row) -> None:
-    result = judged(tmp_path, row.claim, row.holds, row.wide)
+def test_a_claim_is_undecided_where_seeds_differ_too_much(row: Row) -> None:
+    result = judged(row.claim, row.holds, row.wide)
     assert result.verdict == "undecided", result.evidence
 
 
-def test_models_of_unlike_size_are_not_similar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_of_unlike_size_are_not_similar(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = "repro.judge.claims.bounds.parameters"
     monkeypatch.setattr(counted, lambda model, pixels: 2 if model.family == "lvae" else 1)
     world: World = {VAE_BN: lk(-84.0), LVAE: lk(-82.0)}
-    assert judged(tmp_path, "mnist/similar_number_of_parameters", world).verdict == "fails"
+    assert judged("mnist/similar_number_of_parameters", world).verdict == "fails"
 
 
 @pytest.mark.parametrize("cell", [VAE, VAE_BN, LVAE], ids=lambda cell: cell.variant)
@@ -90,18 +93,17 @@ def test_parameters_are_those_that_a_training_begins_with(cell: Cell) -> None:
     assert parameters(run.hierarchy, 28 * 28) == sum(p.numel() for p in begun.values())
 
 
-def test_one_seed_decides_nothing(tmp_path: Path) -> None:
-    found = store_of(tmp_path, ROWS[0].holds, seeds=1)
-    result = claim_result(CLAIMS[ROWS[0].claim], found)
+def test_one_seed_decides_nothing() -> None:
+    result = judged(ROWS[0].claim, ROWS[0].holds, seeds=1)
     assert (result.verdict, result.seeds) == ("one seed", 1)
 
 
-def test_other_trainings_lend_their_spread_where_they_hold_the_same(tmp_path: Path) -> None:
-    for seed in (1, 2, 3):
-        write(tmp_path, VAE_BN, seed=seed, L1_test=-89.0 + seed, LK_test=None)
-    write(tmp_path, VAE_BN_WU, seed=1)
-    write(tmp_path, LVAE, seed=1, LK_test=-82.0)
-    found = books(Store(tmp_path), "paper")
+def test_other_trainings_lend_their_spread_where_they_hold_the_same() -> None:
+    found = books(
+        *(made(VAE_BN, seed=seed, L1_test=-89.0 + seed, LK_test=None) for seed in (1, 2, 3)),
+        made(VAE_BN_WU),
+        made(LVAE, LK_test=-82.0),
+    )
     uses_all = claim_result(CLAIMS["mnist/lvae_uses_all_layers"], found)
     assert uses_all.verdict == "one seed"  # layers of another model say nothing of these
     lent = found.difference(LVAE, VAE_BN_WU, "L1_test")
@@ -109,16 +111,16 @@ def test_other_trainings_lend_their_spread_where_they_hold_the_same(tmp_path: Pa
     assert not found.difference(LVAE, VAE_BN_WU, "LK_test").known
 
 
-def test_the_best_vae_is_sought_among_those_that_ran(tmp_path: Path) -> None:
+def test_the_best_vae_is_sought_among_those_that_ran() -> None:
     claim = "mnist/lvae_beats_best_vae_on_l1"
-    result = judged(tmp_path, claim, {LVAE: l1(-85.2), BEST_VAE: l1(-87.5), VAE: l1(-89.0)})
+    result = judged(claim, {LVAE: l1(-85.2), BEST_VAE: l1(-87.5), VAE: l1(-89.0)})
     assert result.verdict == "holds"
     assert "best of 2 of 15 others -87.50 (VAE+BN+WU of depth 3)" in result.evidence
 
 
-def test_own_iwae_runs_are_named_and_not_compared(tmp_path: Path) -> None:
+def test_own_iwae_runs_are_named_and_not_compared() -> None:
     world: World = {LVAE: lk(-82.1), iwae_cell("iwae_k50"): lk(-81.0)}
-    result = judged(tmp_path, "mnist/lvae_above_flows_and_iwae", world)
+    result = judged("mnist/lvae_above_flows_and_iwae", world)
     assert result.verdict == "holds"
     assert "our own IWAE, IW=50: -81.00, on byte/255 and so not compared" in result.evidence
 
@@ -158,31 +160,29 @@ NO_WEIGHT = {"effective": np.ones(IMAGES, np.float16), "largest": np.ones(IMAGES
     ],
 )
 def test_what_a_record_lacks_is_said(
-    tmp_path: Path, claim: str, changes: Changes, verdict: str, words: str
+    claim: str, changes: Changes, verdict: str, words: str
 ) -> None:
-    result = judged(tmp_path, claim, dict.fromkeys(CLAIMS[claim].cells, lambda d: changes))
+    result = judged(claim, dict.fromkeys(CLAIMS[claim].cells, lambda d: changes))
     assert (result.verdict, words in result.evidence) == (verdict, True), result.evidence
 
 
 @pytest.mark.parametrize("changes", [{"K": 500}, {"LK_images": 1000}])
-def test_bounds_of_unlike_scorings_are_not_compared(tmp_path: Path, changes: Changes) -> None:
+def test_bounds_of_unlike_scorings_are_not_compared(changes: Changes) -> None:
     world: World = {LVAE: lk(-82.1), BEST_VAE: lambda d: {"LK_test": -83.0, **changes}}
-    result = judged(tmp_path, BEATS, world)
+    result = judged(BEATS, world)
     assert result.verdict == "not run"
     assert result.evidence.startswith("bounds that cannot be compared: L_")
 
 
-def test_images_that_only_one_record_has_are_not_paired(tmp_path: Path) -> None:
+def test_images_that_only_one_record_has_are_not_paired() -> None:
     world: World = {VAE_BN_WU: gap(4.7), LVAE: lambda d: of_images()}
-    assert judged(tmp_path, TIGHTER, world).verdict == "holds"
+    assert judged(TIGHTER, world).verdict == "holds"
 
 
-def test_a_sum_over_cells_pairs_their_images(tmp_path: Path) -> None:
+def test_a_sum_over_cells_pairs_their_images() -> None:
     rng = np.random.default_rng(3)
     a, noise = 5 * rng.standard_normal(IMAGES), rng.standard_normal(IMAGES)
-    write(tmp_path, VAE, **of_images(L1=a))
-    write(tmp_path, LVAE, **of_images(L1=a + noise))
-    found = books(Store(tmp_path), "paper")
+    found = books(made(VAE, **of_images(L1=a)), made(LVAE, **of_images(L1=a + noise)))
     read, how = per_image_l1(found, (VAE, LVAE))
     d = combined(found, {LVAE: 2, VAE: -2}, read)
     assert (d.mean, d.df) == (pytest.approx(2 * noise.mean()), 0)
@@ -192,31 +192,28 @@ def test_a_sum_over_cells_pairs_their_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("other", "expected"), [(-85.0, -85.0), (None, -90.5)])
 def test_l_1_is_of_all_draws_where_every_record_has_it(
-    tmp_path: Path, other: float | None, expected: float
+    other: float | None, expected: float
 ) -> None:
-    for cell, value in ((VAE, -85.0), (LVAE, other)):
-        write(tmp_path, cell, L1_of_LK=value, **of_images(L1_of_LK=np.full(3, -85.0)))
-    found = books(Store(tmp_path), "paper")
+    sharp = of_images(L1_of_LK=np.full(3, -85.0))
+    found = books(made(VAE, L1_of_LK=-85.0, **sharp), made(LVAE, L1_of_LK=other, **sharp))
     read, _ = per_image_l1(found, (VAE, LVAE))
     assert float(read(found.of(VAE).done[0]).mean()) == expected
 
 
-def test_the_gap_of_bounds_takes_both_from_the_same_draws(tmp_path: Path) -> None:
-    record = write(tmp_path, LVAE, **of_images(L1_of_LK=np.full(IMAGES, -89.0)))
+def test_the_gap_of_bounds_takes_both_from_the_same_draws() -> None:
+    record = made(LVAE, **of_images(L1_of_LK=np.full(IMAGES, -89.0)))
     assert measures.gap_of_bounds(record) == pytest.approx(np.full(IMAGES, 2.0))
 
 
-@pytest.mark.parametrize(("tuned_seeds", "mean", "df"), [((1, 2, 3), 0.3, 2), ((4, 5, 6), 0.3, 4)])
-def test_gains_are_seed_by_seed_over_the_same_start(
-    tmp_path: Path, tuned_seeds: tuple[int, ...], mean: float, df: int
-) -> None:
-    for seed, value in ((1, -82.0), (2, -83.0), (3, -84.0)):
-        write(tmp_path, TUNED, seed=seed, LK_test=value)
-    for seed, value in zip(tuned_seeds, (-81.6, -82.7, -83.8), strict=True):
-        write(tmp_path, TUNED_IW10, seed=seed, LK_test=value)
-    g = gain(books(Store(tmp_path), "paper"), TUNED_IW10, TUNED, "LK_test")
-    assert g.mean == pytest.approx(mean)
-    assert g.error == pytest.approx(0.1 / math.sqrt(3) if df == 2 else 0.8, rel=0.1)
+@pytest.mark.parametrize(("first", "error"), [(1, 0.1 / math.sqrt(3)), (4, 0.8)])
+def test_gains_are_seed_by_seed_over_the_same_start(first: int, error: float) -> None:
+    """Where no seed is shared, the difference of the means has the error of both."""
+    before = [made(TUNED, seed=1 + i, LK_test=v) for i, v in enumerate((-82.0, -83.0, -84.0))]
+    after = [
+        made(TUNED_IW10, seed=first + i, LK_test=v) for i, v in enumerate((-81.6, -82.7, -83.8))
+    ]
+    g = gain(books(*before, *after), TUNED_IW10, TUNED, "LK_test")
+    assert (g.mean, g.error) == (pytest.approx(0.3), pytest.approx(error, rel=0.1))
 
 
 @pytest.mark.parametrize(
@@ -229,13 +226,11 @@ def test_gains_are_seed_by_seed_over_the_same_start(
         (lambda r: measures.shares_of_kl(r)[0], 0.75),
     ],
 )
-def test_measures_of_one_record(
-    tmp_path: Path, read: Callable[[Any], float], expected: float
-) -> None:
+def test_measures_of_one_record(read: Callable[[Any], float], expected: float) -> None:
     test = np.zeros((2, 124))
     test[0, :50], test[1, :20] = 1.0, 1.0
     arrays = {"kl_units": {"epochs": np.array([100, 2000]), "test": test}}
-    record = write(tmp_path, LVAE, arrays=arrays, kl_layers=[3.0, 1.0, -0.5, 0.0, 0.0])
-    table = record.curve().assign(epoch=[900, 2000], L1_test=[-92.5, -90.5])
-    written = Store(tmp_path).write("paper", record.run, record.env, record.final, table, arrays)
-    assert float(read(written)) == pytest.approx(expected)
+    table = pd.DataFrame({"epoch": [900, 2000], "beta": 1.0, "L1_test": [-92.5, -90.5]})
+    kl = [3.0, 1.0, -0.5, 0.0, 0.0]
+    record = made(LVAE, arrays=arrays, kl_layers=kl, curve=table)
+    assert float(read(record)) == pytest.approx(expected)

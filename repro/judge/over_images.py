@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,20 +21,25 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
     of Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
     """
     if name not in PER_IMAGE:
-        error = "error_se"
         if name != "error_percent":
             return 0.0
-        held = [[metric(r, error) for r in of if error in r.final] for of in (ours, other)]
+        held = [
+            [metric(r, "error_se") for r in of if "error_se" in r.final] for of in (ours, other)
+        ]
         return math.hypot(*(math.hypot(*of) / len(of) for of in held if of))
     key, se = PER_IMAGE[name]
     pairs = list(zip(ours, other, strict=False))
     if len(ours) == len(other) and all(same_images(a, b) for a, b in pairs):
         each = [[array(r, "per_image", key).astype(float) for r in pair] for pair in pairs]
         if len({len(x) for pair in each for x in pair}) == 1 and len(each[0][0]) > 1:
-            d = np.mean([x - y for x, y in each], axis=0)
-            return float(np.std(d, ddof=1)) / math.sqrt(len(d))
+            return standard_error(np.mean([x - y for x, y in each], axis=0))
     whole = (np.mean([metric(r, se) for r in of]) for of in (ours, other))
     return math.hypot(*map(float, whole))
+
+
+def standard_error(values: Any) -> float:
+    """Of a mean over images; of one image it is not known."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def same_images(a: Record, b: Record) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,18 +73,16 @@ def power(s: Setting, seeds: int, floor_df: float) -> Power:
     var = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds
     other = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds if own else var  # borrowed by both
     together = (var + other) ** 2 / (var**2 + other**2) * df if own else df
-    apart = _smallest(s, rng.normal(0, s.sd * math.sqrt(2 / seeds), DRAWS), var + other, together)
+    lead = rng.normal(0, s.sd * math.sqrt(2 / seeds), DRAWS)
+    apart = _smallest(s, lead, _half(var + other, together), 0.0)
     if not own:
         return Power(seeds, None, None, apart)
     mean = rng.normal(0, math.hypot(s.sd / math.sqrt(seeds), s.fixed), DRAWS)
-    half = _half(var + s.fixed**2, _welch(var, df, s.fixed**2, s.fixed_df))
+    fixed = s.fixed**2
+    welch = (var + fixed) ** 2 / (var * var / df + fixed * fixed / s.fixed_df)
+    half = _half(var + fixed, welch)
     passes = float(np.mean(np.abs(mean) + half <= s.margin))
-    beyond = _search(s, lambda d: float(np.mean(mean + d - half > s.margin)))
-    return Power(seeds, passes, beyond, apart)
-
-
-def _welch(a: np.ndarray, df: float, b: float, b_df: float) -> np.ndarray:
-    return np.asarray((a + b) ** 2 / (a * a / df + b * b / b_df))
+    return Power(seeds, passes, _smallest(s, mean, half, s.margin), apart)
 
 
 def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
@@ -93,16 +90,9 @@ def _half(var: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     return np.asarray(quantile(LEVEL, df) * np.sqrt(var))
 
 
-def _smallest(
-    s: Setting, mean: np.ndarray, var: np.ndarray, df: np.ndarray | float, beyond: float = 0.0
-) -> float:
-    half = _half(var, df)
-    return _search(s, lambda d: float(np.mean(mean + d - half > beyond)))
-
-
-def _search(s: Setting, found: Callable[[float], float]) -> float:
-    """The smallest difference that is found in USUAL of all replications."""
+def _smallest(s: Setting, mean: np.ndarray, half: np.ndarray, beyond: float) -> float:
+    """The smallest difference whose interval lies beyond in USUAL of all replications."""
     for d in np.linspace(0, 5 * s.margin, STEPS + 1):
-        if found(float(d)) >= USUAL:
+        if np.mean(mean + d - half > beyond) >= USUAL:
             return float(d)
     return math.inf

@@ -14,7 +14,7 @@ import numpy as np
 from repro.judge.estimate import Estimate, of_pairs
 from repro.judge.evidence import Books
 from repro.judge.measures import array, metric
-from repro.judge.over_images import images_error, same_images
+from repro.judge.over_images import images_error, same_images, standard_error
 from repro.judge.targets.target import BINARISATION_NATS
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
@@ -86,18 +86,16 @@ def at_most(name: str, quantity: Estimate, threshold: float) -> Contrast:
     return Contrast(name, -(quantity - threshold))
 
 
+def between(name: str, quantity: Estimate, low: float, high: float) -> list[Contrast]:
+    return [at_least(name, quantity, low), at_most(name, quantity, high)]
+
+
 def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estimate:
     """A number of a cell's Runs, with the error that training again would make of it.
 
     From its own trainings alone: that layers and units of another model lie still says nothing.
     """
     return found.training_spread(found.of(cell), read, borrow=False)
-
-
-def _holds(record: Record, other: Record) -> bool:
-    """Whether whatever is read of the other can be read of a record."""
-    said = {name for name, value in other.final.items() if value is not None}
-    return record.files >= other.files and all(record.final.get(n) is not None for n in said)
 
 
 def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -> Estimate:
@@ -107,31 +105,25 @@ def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -
     """
     total = Estimate(0.0)
     for cell, weight in weights.items():
-        part = _over_training(found, cell, of_images)
+        e = found.of(cell)
+        part = found.training_spread(e, lambda r: _mean(of_images(r)), _holds(e.trainings[0]))
         total = total + part.scaled(weight)
     firsts = [found.of(c).done[0] for c in weights]
     values = [w * of_images(r) for w, r in zip(weights.values(), firsts, strict=True)]
     alike = all(same_images(a, b) for a, b in combinations(firsts, 2))
     if alike and len({len(v) for v in values}) == 1:
         values = [np.sum(values, axis=0)]
-    return total.plus(math.fsum(_error(v) ** 2 for v in values))
+    return total.plus(math.fsum(standard_error(v) ** 2 for v in values))
 
 
-def _over_training(found: Books, cell: Cell, of_images: OfImages) -> Estimate:
-    """Of a mean over images, with the error of training alone."""
-    e = found.of(cell)
-    return found.training_spread(
-        e, lambda r: _over_images(of_images(r)), lambda r: _holds(r, e.trainings[0])
-    )
+def _holds(other: Record) -> Callable[[Record], bool]:
+    """Whether whatever is read of the other can be read of a record."""
+    said = {name for name, value in other.final.items() if value is not None}
+    return lambda r: r.files >= other.files and all(r.final.get(n) is not None for n in said)
 
 
-def _over_images(values: Any) -> float:
+def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else math.nan
-
-
-def _error(values: Any) -> float:
-    """Of a mean over images; of one image it is not known."""
-    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def per_image_l1(found: Books, cells: Sequence[Cell]) -> tuple[OfImages, str]:
@@ -171,16 +163,13 @@ def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
 
 def above(found: Books, cell: Cell, other: Cell, name: str, least: float) -> Contrast:
     """That a cell's number lies that much above another's."""
-    return at_least(*_lead(found, cell, other, name), least)
+    lead = found.difference(cell, other, name)
+    return at_least(f"{named(cell)} above {named(other)}", lead, least)
 
 
 def no_more(found: Books, cell: Cell, other: Cell, name: str, most: float) -> Contrast:
     """That a cell's number lies no more than that above another's."""
-    return at_most(*_lead(found, cell, other, name), most)
-
-
-def _lead(found: Books, cell: Cell, other: Cell, name: str) -> tuple[str, Estimate]:
-    return f"{named(cell)} above {named(other)}", found.difference(cell, other, name)
+    return at_most(f"{named(cell)} above {named(other)}", found.difference(cell, other, name), most)
 
 
 def that_ran(found: Books, cells: Sequence[Cell]) -> list[Cell]:
@@ -192,15 +181,12 @@ def above_each(
     found: Books, cell: Cell, others: Sequence[Cell], name: str, least: float = 0.0
 ) -> tuple[list[Contrast], str]:
     """That a cell's bound lies above that of every other cell that ran; and how many did."""
+    others = [c for c in others if c != cell]
     ran = that_ran(found, others)
-    contrasts = [above(found, cell, c, name, least) for c in ran]
-    values = dict(zip(ran, bounds(found, ran, name), strict=True))
-    best = max(values, key=lambda c: values[c])
-    own = bounds(found, [cell], name)[0]
-    words = (
-        f"{named(cell)} {own:.2f}, best of {len(ran)} of {len(others)} others {values[best]:.2f}"
-    )
-    return contrasts, f"{words} ({named(best)})"
+    own, *values = bounds(found, [cell, *ran], name)
+    best, where = max(zip(values, ran, strict=True), key=lambda pair: pair[0])
+    words = f"{named(cell)} {own:.2f}, best of {len(ran)} of {len(others)} others {best:.2f}"
+    return [above(found, cell, c, name, least) for c in ran], f"{words} ({named(where)})"
 
 
 def bounds(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from repro.judge.claims.claim import (
@@ -78,10 +79,6 @@ def _gains_shrink(found: Books) -> Judgement:
     return contrasts, f"gains of layers 3 to 5: {in_row(gains)} ({how})"
 
 
-def _best_at_three(found: Books) -> Judgement:
-    return above_each(found, BEST_VAE, [c for c in VAES if c != BEST_VAE], "L1_test")
-
-
 TEXT = f"{PAPER}, section 3.1, Fig. 3b"
 CLAIMS = (
     Claim(
@@ -130,7 +127,7 @@ CLAIMS = (
         TEXT,
         "L_1 (test) of VAE+BN+WU of depth 3 is no less than that of any other VAE that ran",
         VAES,
-        _best_at_three,
+        partial(above_each, cell=BEST_VAE, others=VAES, name="L1_test"),
         metrics=("L1_test",),
         required=VAE_BN_WU_BY_DEPTH,
     ),

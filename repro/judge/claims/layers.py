@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from repro.judge.claims.claim import (
     Judgement,
     at_least,
     at_most,
+    between,
     in_row,
     quantity,
 )
@@ -45,32 +47,22 @@ def _mean(found: Books, cell: Cell, name: str) -> Any:
     return found.of(cell).mean(lambda r: measures.of_layers(r, name))
 
 
-def _kl_words(found: Books, cell: Cell) -> str:
-    return f"KL of z_1 to z_5: {in_row(_mean(found, cell, 'kl_layers'))}"
-
-
-def _collapsed_above_second(found: Books) -> Judgement:
+def _kl(found: Books, cell: Cell, layers: range, used: bool) -> Judgement:
+    """That some layers are used, or collapsed."""
+    held = at_least if used else at_most
     contrasts = [
-        at_most(f"KL of z_{i + 1}", _layer(found, VAE, "kl_layers", i), COLLAPSED_NATS)
-        for i in LAYERS[2:]
+        held(f"KL of z_{i + 1}", _layer(found, cell, "kl_layers", i), COLLAPSED_NATS)
+        for i in layers
     ]
-    return contrasts, _kl_words(found, VAE)
-
-
-def _uses_all_layers(found: Books) -> Judgement:
-    contrasts = [
-        at_least(f"KL of z_{i + 1}", _layer(found, LVAE, "kl_layers", i), COLLAPSED_NATS)
-        for i in LAYERS
-    ]
-    return contrasts, _kl_words(found, LVAE)
+    return contrasts, f"KL of z_1 to z_5: {in_row(_mean(found, cell, 'kl_layers'))}"
 
 
 def _each_activates_one(found: Books) -> Judgement:
     counts = {c: quantity(found, c, measures.active_layers) for c in VAES}
     contrasts: list[Contrast] = []
     for a, b in pairwise(VAES):
-        name, more = f"layers of {label_of(b)} over {label_of(a)}", counts[b] - counts[a]
-        contrasts += [at_least(name, more, ABOUT_ONE[0]), at_most(name, more, ABOUT_ONE[1])]
+        name = f"layers of {label_of(b)} over {label_of(a)}"
+        contrasts += between(name, counts[b] - counts[a], *ABOUT_ONE)
     words = (f"{label_of(c)} {n.mean:.3g}" for c, n in counts.items())
     return contrasts, "active layers: " + ", ".join(words)
 
@@ -117,14 +109,16 @@ def _clusters_at_the_top(found: Books) -> Judgement:
     return [contrast], f"accuracy of the probe of z_1 to z_5: {', '.join(words)}"
 
 
+def _rise(i: int, record: Record) -> float:
+    """Of the class share from layer i + 1 to the next."""
+    return float(np.diff(measures.of_layers(record, "class_share"))[i])
+
+
 def _clustering_grows(found: Books) -> Judgement:
-    def rise(i: int) -> Estimate:
-        def read(record: Record) -> float:
-            return float(np.diff(measures.of_layers(record, "class_share"))[i])
-
-        return quantity(found, LVAE, read)
-
-    contrasts = [at_least(f"z_{i + 2} over z_{i + 1}", rise(i), 0.0) for i in LAYERS[:-1]]
+    contrasts = [
+        at_least(f"z_{i + 2} over z_{i + 1}", quantity(found, LVAE, partial(_rise, i)), 0.0)
+        for i in LAYERS[:-1]
+    ]
     return contrasts, f"class share of z_1 to z_5: {in_row(_mean(found, LVAE, 'class_share'))}"
 
 
@@ -136,7 +130,7 @@ CLAIMS = (
         OF_COLLAPSE,
         f"five layers: KL of z_3, z_4 and z_5 at most {COLLAPSED_NATS} nats each",
         (VAE,),
-        _collapsed_above_second,
+        partial(_kl, cell=VAE, layers=LAYERS[2:], used=False),
         metrics=("kl_layers",),
     ),
     Claim(
@@ -155,7 +149,7 @@ CLAIMS = (
         OF_COLLAPSE,
         f"KL of each layer at least {COLLAPSED_NATS} nats",
         (LVAE,),
-        _uses_all_layers,
+        partial(_kl, cell=LVAE, layers=LAYERS, used=True),
         metrics=("kl_layers",),
     ),
     Claim(

@@ -10,8 +10,8 @@ from repro.judge.claims.claim import (
     Claim,
     Judgement,
     at_least,
-    at_most,
     beside_printed,
+    between,
     bounds,
     in_row,
     that_ran,
@@ -57,8 +57,7 @@ def _own_models(found: Books) -> str:
 def _about_vgp(found: Books) -> Judgement:
     label, value = _row(VGP)
     d = beside_printed(found, LVAE, value)
-    name = f"LVAE less {label} as printed"
-    contrasts = [at_least(name, d, -MNIST_NATS), at_most(name, d, MNIST_NATS)]
+    contrasts = between(f"LVAE less {label} as printed", d, -MNIST_NATS, MNIST_NATS)
     return contrasts, f"L_K {bounds(found, [LVAE], 'LK_test')[0]:.2f}, printed {value:.2f}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -41,28 +41,9 @@ def _half_warm(found: Books) -> int:
     return max(1, found.of(VAE_BN_WU).done[0].run.schedule.warmup_epochs // 2)
 
 
-def _share(at: int | None) -> Any:
-    """Reads the share of all units that is active at an epoch; None: in the end."""
-
-    def read(record: Record) -> float:
-        return float(np.mean(measures.active_at(record, at)))
-
-    return read
-
-
-def _fell_since(at: int) -> Any:
-    def read(record: Record) -> float:
-        return float(_share(at)(record) - _share(None)(record))
-
-    return read
-
-
-def _added(record: Record) -> float:
-    return _changed(record, before=False)
-
-
-def _lost(record: Record) -> float:
-    return _changed(record, before=True)
+def _share(record: Record, at: int | None = None) -> float:
+    """Share of all units that is active at an epoch, or in the end."""
+    return float(np.mean(measures.active_at(record, at)))
 
 
 def _changed(record: Record, before: bool) -> float:
@@ -74,8 +55,8 @@ def _changed(record: Record, before: bool) -> float:
 
 def _active_then_pruned(found: Books) -> Judgement:
     at = _half_warm(found)
-    early = {c: quantity(found, c, _share(at)) for c in (VAE_BN, *WARMED)}
-    fell = {c: quantity(found, c, _fell_since(at)) for c in WARMED}
+    early = {c: quantity(found, c, partial(_share, at=at)) for c in (VAE_BN, *WARMED)}
+    fell = {c: quantity(found, c, lambda r: _share(r, at) - _share(r)) for c in WARMED}
     lead = early[VAE_BN_WU] - early[VAE_BN]
     contrasts: list[Contrast] = [at_least("VAE+BN+WU over VAE+BN early", lead, EARLY_LEAD)]
     for c in WARMED:
@@ -87,7 +68,10 @@ def _active_then_pruned(found: Books) -> Judgement:
 
 
 def _stable(found: Books) -> Judgement:
-    added, lost = ({c: quantity(found, c, of) for c in COLD} for of in (_added, _lost))
+    added, lost = (
+        {c: quantity(found, c, partial(_changed, before=before)) for c in COLD}
+        for before in (False, True)
+    )
     contrasts = [at_most(f"added of {label_of(c)}", e, ADDED) for c, e in added.items()]
     contrasts += [at_most(f"lost of {label_of(c)}", e, LOST) for c, e in lost.items()]
     words = (f"{label_of(c)} {added[c].mean:.0%} and {lost[c].mean:.0%}" for c in COLD)
@@ -95,7 +79,7 @@ def _stable(found: Books) -> Judgement:
 
 
 def _more_in_the_end(found: Books) -> Judgement:
-    end = {c: quantity(found, c, _share(None)) for c in (VAE_BN, VAE_BN_WU)}
+    end = {c: quantity(found, c, _share) for c in (VAE_BN, VAE_BN_WU)}
     words = (f"{label_of(c)} {e.mean:.0%}" for c, e in end.items())
     contrast = at_least(
         "VAE+BN+WU over VAE+BN in the end", end[VAE_BN_WU] - end[VAE_BN], MORE_ACTIVE
