@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from check_records import claim, write
+from check_records import claim, made, saved, write
 
 from repro.judge.check import check
 from repro.judge.claims import CLAIMS
@@ -14,24 +14,12 @@ from repro.judge.claims.claim import LVAE, VAE_BN, VAE_BN_WU
 from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
-USED = [11.7, 6.2, 2.9, 1.7, 3.0]
-
-
-@pytest.mark.parametrize(("top", "verdict"), [(3.0, "holds"), (0.0, "fails")])
-def test_a_claim_of_three_seeds_holds_or_fails(tmp_path: Path, top: float, verdict: str) -> None:
-    for seed in (1, 2, 3):
-        write(tmp_path, LVAE, seed=seed, kl_layers=[*USED[:4], top])
-    assert claim(tmp_path).verdict == verdict
-
-
-def test_a_claim_of_one_seed_says_so(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, kl_layers=USED)
-    assert claim(tmp_path).verdict == "one seed"
+USED = [11.7, 6.2, 2.9, 1.7]
 
 
 def test_the_evidence_of_a_claim_holds_its_numbers_and_seeds(tmp_path: Path) -> None:
     for seed, top in ((1, 0.3), (2, 0.4), (3, 0.5)):
-        write(tmp_path, LVAE, seed=seed, kl_layers=[*USED[:4], top])
+        write(tmp_path, LVAE, seed=seed, kl_layers=[*USED, top])
     assert claim(tmp_path).evidence == (
         "KL of z_1 to z_5: 11.70 / 6.20 / 2.90 / 1.70 / 0.40; least certain: KL of z_5, +0.30 ±"
         " 0.058 from its threshold; seeds: 3"
@@ -59,8 +47,7 @@ def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> N
 
 def test_a_claim_whose_arrays_were_not_saved_is_not_run(tmp_path: Path) -> None:
     for cell in (VAE_BN, VAE_BN_WU):
-        record = write(tmp_path, cell)
-        Store(tmp_path).write("paper", record.run, record.env, record.final, record.curve(), {})
+        saved(tmp_path, made(cell), held={})
     result = claim(tmp_path, "mnist/warmup_leaves_more_units_active")
     assert result.verdict == "not run"
     assert result.evidence.startswith("no kl_units.npz in mnist-vae_bn-L5-s1")
@@ -71,7 +58,7 @@ def test_a_claim_in_a_reduced_profile_is_reduced_protocol_and_says_whether_it_wa
     tmp_path: Path, top: float, met: str
 ) -> None:
     for seed in (1, 2, 3):
-        write(tmp_path, LVAE, "quick", seed=seed, kl_layers=[11.7, 6.2, 2.9, 1.7, top])
+        write(tmp_path, LVAE, "quick", seed=seed, kl_layers=[*USED, top])
     result = claim(tmp_path, profile="quick")
     assert result.verdict == "reduced protocol"
     assert result.evidence.startswith(f"{met} at this budget: KL of z_1")

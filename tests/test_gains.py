@@ -7,18 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_records import write
+from check_records import said, target, write
 
-from repro.judge.check import check
 from repro.judge.claims.claim import LVAE
-from repro.judge.verdicts import TargetResult
 from repro.plan.experiments import finetuning
-from repro.store import Store
-
-
-def target(root: Path, name: str) -> TargetResult:
-    return next(r for r in check(Store(root), "paper").targets if r.target.id == name)
-
 
 FINETUNED, GAIN = finetuning.cell("lvae_bn_wu_ft"), "table1/gain/ft"  # published: 0.28
 
@@ -47,7 +39,7 @@ def test_a_gain_is_judged_against_the_very_run_it_starts_from(
 ) -> None:
     finetuned(tmp_path, *gains)
     result = target(tmp_path, GAIN)
-    assert ", ".join(filter(None, (result.verdict, result.direction))) == verdict
+    assert said(result) == verdict
     assert (result.ours, result.seeds) == (pytest.approx(np.mean(gains)), len(gains))
     if len(gains) > 1:
         assert result.sd == pytest.approx(np.std(gains, ddof=1))
