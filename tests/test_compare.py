@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from check_records import write
+from check_records import made, saved, write
 
 from repro.judge.claims.claim import LVAE, VAE
 from repro.judge.compare import SEED_SD_NATS, Comparison, Difference, compare, seed_sd
@@ -32,85 +33,87 @@ def images(lk: np.ndarray, l1: np.ndarray) -> dict[str, Arrays]:
     return {"per_image": {"L1": l1, "LK": lk}}
 
 
-def test_equal_stores_have_no_regression(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE)
-    write(tmp_path / "reference", LVAE)
-    assert compared(tmp_path).regressions == ()
+def both(root: Path, ours: dict[str, Any], reference: dict[str, Any] | None = None) -> Comparison:
+    write(root / "ours", LVAE, **ours)
+    write(root / "reference", LVAE, **(reference or {}))
+    return compared(root)
 
 
-def test_a_fall_of_more_than_three_errors_is_a_regression(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, LK_test=-87.0 - 3.1 * CHANCE)
-    write(tmp_path / "reference", LVAE, LK_test=-87.0)
-    assert [(d.run, d.metric) for d in compared(tmp_path).regressions] == [(ID, "LK_test")]
+DIVERGED = {"state": "diverged", "diverged_at": 4, "L1_test": None, "LK_test": None}
 
 
-def test_a_fall_of_less_than_three_errors_is_chance(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, LK_test=-87.0 - 2.9 * CHANCE)
-    write(tmp_path / "reference", LVAE, LK_test=-87.0)
-    assert compared(tmp_path).regressions == ()
-
-
-def test_a_rise_is_no_regression(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, L1_test=-80.0)
-    write(tmp_path / "reference", LVAE, L1_test=-90.0)
-    assert compared(tmp_path).regressions == ()
+@pytest.mark.parametrize(
+    ("ours", "regressions"),
+    [
+        ({}, set()),
+        ({"LK_test": -87.0 - 3.1 * CHANCE}, {"LK_test"}),  # more than three errors
+        ({"LK_test": -87.0 - 2.9 * CHANCE}, set()),
+        ({"L1_test": -80.0}, set()),  # a rise
+        (DIVERGED, {"L1_test", "LK_test"}),
+    ],
+)
+def test_a_fall_of_more_than_three_errors_is_a_regression(
+    tmp_path: Path, ours: dict[str, Any], regressions: set[str]
+) -> None:
+    found = both(tmp_path, ours).regressions
+    assert {(d.run, d.metric) for d in found} == {(ID, name) for name in regressions}
 
 
 def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
     spread = np.array([-60.0, -80.0, -100.0, -120.0])
     steps = np.array([1.0, -1.0, 1.0, -1.0])
-    write(tmp_path / "ours", LVAE, arrays=images(spread + steps, spread))
-    write(tmp_path / "reference", LVAE, arrays=images(spread, spread))
+    both(
+        tmp_path,
+        {"arrays": images(spread + steps, spread)},
+        {"arrays": images(spread, spread)},
+    )
     paired = float(np.std(steps, ddof=1)) / 2
     assert difference(tmp_path).error == pytest.approx(np.hypot(paired, CHANCE))
 
 
-def test_the_error_without_per_image_values_combines_both_standard_errors(tmp_path: Path) -> None:
-    for name, se in (("ours", 0.3), ("reference", 0.4)):
-        record = write(tmp_path / name, LVAE, L1_se=se)
-        Store(tmp_path / name).write(
-            "paper", record.run, record.env, record.final, record.curve(), {}
-        )
+@pytest.mark.parametrize(
+    "changes", [{"held": {}}, {"env": {"data": {"hash": "1" * 64}}}], ids=["none", "other source"]
+)
+def test_the_error_of_images_that_are_not_the_same_combines_both(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    write(tmp_path / "reference", LVAE, L1_se=0.4)
+    saved(tmp_path / "ours", made(LVAE, L1_se=0.3), **changes)
     assert difference(tmp_path, "L1_test").error == pytest.approx(np.hypot(0.5, CHANCE))
 
 
-def test_images_of_another_source_are_not_paired(tmp_path: Path) -> None:
-    write(tmp_path / "reference", LVAE, LK_se=0.4)
-    record = write(tmp_path / "ours", LVAE, LK_se=0.3)
-    arrays = {"per_image": record.arrays("per_image")}
-    env = {"data": {"hash": "1" * 64}}
-    Store(tmp_path / "ours").write("paper", record.run, env, record.final, record.curve(), arrays)
-    assert difference(tmp_path).error == pytest.approx(np.hypot(0.5, CHANCE))
-
-
-def test_l_k_with_another_k_is_skipped(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, K=500)
-    write(tmp_path / "reference", LVAE)
-    comparison = compared(tmp_path)
+@pytest.mark.parametrize(
+    ("ours", "why"),
+    [
+        ({"K": 500}, "other K or images"),
+        ({"LK_images": 1000}, "other K or images"),
+        ({"LK_test": None}, "no finite bound"),
+    ],
+)
+def test_l_k_of_another_scoring_or_without_a_number_is_skipped(
+    tmp_path: Path, ours: dict[str, Any], why: str
+) -> None:
+    comparison = both(tmp_path, ours)
     assert [d.metric for d in comparison.differences] == ["L1_test"]
-    assert comparison.skipped == (f"{ID} LK_test: other K or images",)
+    assert comparison.skipped == (f"{ID} LK_test: {why}",)
 
 
-def test_a_bound_that_is_not_finite_is_skipped(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, LK_test=None)
-    write(tmp_path / "reference", LVAE)
-    comparison = compared(tmp_path)
-    assert [d.metric for d in comparison.differences] == ["L1_test"]
-    assert comparison.skipped == (f"{ID} LK_test: no finite bound",)
+RUN = run_of(LVAE, PROFILES["paper"])
+FASTER = replace(RUN, optim=replace(RUN.optim, lr=0.1))
 
 
-def test_l_k_on_other_images_is_skipped(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, LK_images=1000)
-    write(tmp_path / "reference", LVAE)
-    assert [d.metric for d in compared(tmp_path).differences] == ["L1_test"]
-
-
-def test_a_run_of_another_configuration_is_skipped(tmp_path: Path) -> None:
-    run = run_of(LVAE, PROFILES["paper"])
-    write(tmp_path / "ours", LVAE, run=replace(run, optim=replace(run.optim, lr=0.1)))
-    write(tmp_path / "reference", LVAE)
-    comparison = compared(tmp_path)
-    assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: another configuration",))
+@pytest.mark.parametrize(
+    ("ours", "reference", "why"),
+    [
+        ({"run": FASTER}, {}, "another configuration"),
+        ({}, DIVERGED, "the reference diverged"),
+    ],
+)
+def test_a_run_that_cannot_be_compared_is_skipped(
+    tmp_path: Path, ours: dict[str, Any], reference: dict[str, Any], why: str
+) -> None:
+    comparison = both(tmp_path, ours, reference)
+    assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: {why}",))
 
 
 def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> None:
@@ -118,18 +121,6 @@ def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> No
     write(tmp_path / "reference", VAE)
     write(tmp_path / "ours", VAE)
     assert compared(tmp_path).missing == (ID,)
-
-
-def test_a_run_that_diverged_here_only_is_a_regression(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, state="diverged", diverged_at=4, L1_test=None, LK_test=None)
-    write(tmp_path / "reference", LVAE)
-    assert {d.metric for d in compared(tmp_path).regressions} == {"L1_test", "LK_test"}
-
-
-def test_a_run_that_diverged_in_the_reference_is_skipped(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE)
-    write(tmp_path / "reference", LVAE, state="diverged", diverged_at=4, LK_test=None)
-    assert compared(tmp_path).skipped == (f"{ID}: the reference diverged",)
 
 
 def test_the_spread_over_seeds_of_the_reference_enters_the_error(tmp_path: Path) -> None:
@@ -167,7 +158,6 @@ def test_shorter_training_is_given_a_wider_spread() -> None:
 
 
 def test_a_difference_reads_as_one_line(tmp_path: Path) -> None:
-    write(tmp_path / "ours", LVAE, L1_test=-91.0)
-    write(tmp_path / "reference", LVAE, L1_test=-90.5)
+    both(tmp_path, {"L1_test": -91.0}, {"L1_test": -90.5})
     line = f"{ID} L1_test: -91.00, reference -90.50, difference -0.50 ± 0.28"
     assert str(difference(tmp_path, "L1_test")) == line

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from check_records import curve, write
+from check_records import curve, made
 
 from repro.errors import RecordError
 from repro.judge import measures
 from repro.judge.claims.claim import VAE
-from repro.store import Record, Store
+from repro.store import Record
 
 
 @pytest.mark.parametrize("value", [None, "high", True])
-def test_a_metric_that_is_no_number_names_file_and_remedy(tmp_path: Path, value: object) -> None:
-    record: Record = write(tmp_path, VAE, L1_test=value)
+def test_a_metric_that_is_no_number_names_file_and_remedy(value: object) -> None:
+    record = made(VAE, L1_test=value)
     with pytest.raises(RecordError, match=r"final\.json: L1_test .* `repro evaluate mnist-vae-L5"):
         measures.metric(record, "L1_test")
 
 
-def test_an_array_that_is_missing_names_its_file(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, arrays={"per_image": {"L1": np.zeros(2)}})
-    with pytest.raises(RecordError, match=r"per_image\.npz: holds no LK"):
-        measures.gap_of_bounds(record)
-
-
-def test_a_layer_missing_from_kl_layers_is_refused(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, kl_layers=[1.0, 2.0])
-    with pytest.raises(RecordError, match="not one number a layer"):
-        measures.kl_layers(record)
-
-
-def test_a_curve_without_evaluations_is_refused(tmp_path: Path) -> None:
-    record = write(tmp_path, VAE, **curve([np.nan], [np.nan], [1.0]))
-    with pytest.raises(RecordError, match=r"curve\.csv: holds no evaluated epoch"):
-        measures.rise_since(0.5, record)
+@pytest.mark.parametrize(
+    ("changes", "read", "said"),
+    [
+        (
+            {"arrays": {"per_image": {"L1": np.zeros(2)}}},
+            measures.gap_of_bounds,
+            r"per_image\.npz: holds no LK",
+        ),
+        ({"kl_layers": [1.0, 2.0]}, measures.kl_layers, "not one number a layer"),
+        (
+            curve([np.nan], [np.nan], [1.0]),
+            partial(measures.rise_since, 0.5),
+            r"curve\.csv: holds no evaluated epoch",
+        ),
+    ],
+)
+def test_what_is_missing_from_a_record_is_named(
+    changes: dict[str, Any], read: Callable[[Record], Any], said: str
+) -> None:
+    with pytest.raises(RecordError, match=said):
+        read(made(VAE, **changes))
 
 
 def of_images(L1: object, LK: object) -> Record:
@@ -95,9 +102,9 @@ def test_l_1_beside_l_k_is_of_the_same_images() -> None:
     assert measures.l1_beside_lk(of_images(RAMP, [-np.inf] * 4)) is None
 
 
-def test_a_record_without_single_images_has_neither(tmp_path: Path) -> None:
-    full = write(tmp_path, VAE)
+def test_a_record_without_single_images_has_neither() -> None:
+    full = made(VAE)
     assert measures.numbers(full)["LK_whole"] == pytest.approx(-87.0)
-    bare = Store(tmp_path).write("paper", full.run, full.env, full.final, full.curve(), {})
+    bare = replace(full, sums={}, held={})
     assert (measures.whole_set(bare), measures.l1_beside_lk(bare)) == (None, None)
     assert "LK_whole" not in measures.numbers(bare)
