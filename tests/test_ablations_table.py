@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import check_records
 import fixture_store
 import numpy as np
 import pytest
@@ -16,20 +17,38 @@ from repro.plan.profiles import profile
 from repro.plan.run import Run
 from repro.show import results
 from repro.show.scripts import load as script
-from repro.store import Record, Store
+from repro.store import Store
 
 CHOICE, ROW_DEFAULT, INSTEAD, L1, DL1, EL1, LK, DLK, ELK, ACTIVE, SEEDS, NOTE = range(12)
+
+
+IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
+CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
 
 
 def run_of(name: str = "", seed: int = 1) -> Run:
     return profiles.run_of(cell(name) if name else DEFAULT, profile("quick"), seed)
 
 
-def write(store: Store, run: Run, l1: np.ndarray, **final: Any) -> Record:
+def write(store: Store, run: Run, l1: np.ndarray) -> None:
     """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
-    means = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
-    values = {**means, "active_units": [9, 8, 7, 6, 5], **final}
-    return fixture_store.write(store, "quick", run, {"L1": l1, "LK": l1 + 3}, **values)
+    check_records.write(
+        store.root,
+        DEFAULT,
+        "quick",
+        run=run,
+        arrays={"per_image": {"L1": l1, "LK": l1 + 3}},
+        L1_test=float(l1.mean()),
+        LK_test=float(l1.mean()) + 3,
+        active_units=[9, 8, 7, 6, 5],
+    )
+
+
+def again(store: Store, shifts: dict[str, tuple[float, ...]]) -> None:
+    """Seeds 1, 2, ... of the default ("") and of choices, shifted by so many nats."""
+    for name, values in shifts.items():
+        for seed, shift in enumerate(values, start=1):
+            write(store, run_of(name, seed), IMAGES + np.float32(shift))
 
 
 def build(store: Store) -> Any:
@@ -42,36 +61,31 @@ def row(table: Any, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
-CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
 
 
-def test_every_choice_has_a_row(tmp_path: Path) -> None:
-    table = build(Store(tmp_path))
+def test_every_choice_has_a_row_and_another_grey_scale_alone_is_other_data(store: Store) -> None:
+    table = build(store)
     assert len(table.rows) == len(CHOICES) + 1
     assert all(row(table, name)[L1] == "not run" for name in CHOICES)
+    flagged = {name for name in CHOICES if "other data" in row(table, name)[NOTE]}
+    assert flagged == {"grey255"}
 
 
-def test_changes_are_paired_image_by_image(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_changes_are_paired_image_by_image(store: Store) -> None:
+    """And by seed: the default's second one is left out, as the ablation has none."""
     write(store, run_of(), IMAGES)
     write(store, run_of("no_clip"), CHANGED)
     found = row(build(store), "no_clip")
     assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "+1.50", "0.29")  # 0.577 / 2
     assert (found[LK], found[DLK], found[ELK]) == ("-90.50", "+1.50", "0.29")
-
-
-def test_changes_are_paired_by_seed(tmp_path: Path) -> None:
-    """The default's second seed is left out, as the ablation has no second seed."""
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
     write(store, run_of(seed=2), IMAGES - 50)
-    write(store, run_of("no_clip"), CHANGED)
     assert row(build(store), "no_clip")[DL1] == "+1.50"
 
 
-def test_seeds_are_averaged(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_seeds_are_averaged(store: Store) -> None:
     for seed, shift in ((1, 0.0), (2, 1.0)):
         write(store, run_of(seed=seed), IMAGES)
         write(store, run_of("no_clip", seed=seed), CHANGED + np.float32(shift))
@@ -79,65 +93,39 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     assert (found[DL1], found[SEEDS]) == ("+2.00", "2")
 
 
-def test_without_the_default_there_is_no_change(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_without_the_default_there_is_no_change(store: Store) -> None:
     write(store, run_of("no_clip"), CHANGED)
-    found = row(build(store), "no_clip")
+    table = build(store)
+    found = row(table, "no_clip")
     assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "", "")
+    assert "no spread over trainings" in table.caption
+    assert f"1 of {len(CHOICES)} choices were run" in table.caption
 
 
-def test_the_default_comes_first_with_its_units(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_the_default_comes_first_with_its_units(store: Store) -> None:
     write(store, run_of(), IMAGES)
     first = build(store).rows[0]
     assert (first[CHOICE], first[L1], first[DL1]) == ("all as the default", "-95.00", "")
     assert first[ACTIVE] == "9-8-7-6-5"
 
 
-def test_another_grey_scale_alone_is_flagged_as_other_data(tmp_path: Path) -> None:
-    table = build(Store(tmp_path))
-    flagged = {name for name in CHOICES if "other data" in row(table, name)[NOTE]}
-    assert flagged == {"grey255"}
-
-
-def test_a_diverged_ablation_says_at_which_epoch(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_diverged_ablation_says_at_which_epoch(store: Store) -> None:
     fixture_store.diverge(store, "quick", run_of("no_bn"), epoch=3)
     assert row(build(store), "no_bn")[L1] == "diverged at epoch 3"
 
 
-def test_the_caption_says_what_the_error_lacks_and_counts_the_rows(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of("no_clip"), CHANGED)
-    caption = build(store).caption
-    assert "no spread over trainings" in caption
-    assert f"1 of {len(CHOICES)} choices were run" in caption
-
-
-def test_publishing_shows_the_ablations_where_there_are_records(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_published_results_show_ablations_where_they_ran_and_count_them_apart(
+    store: Store,
+) -> None:
     write(store, run_of(), IMAGES)
     assert "**Ablations" not in results.page(store, profile("quick"))
     write(store, run_of("no_clip"), CHANGED)
-    assert "**Ablations" in results.page(store, profile("quick"))
+    page = results.page(store, profile("quick"))
+    assert "**Ablations" in page
+    assert "1 Runs of 4, 1 more on request, 1 seed," in page
 
 
-def test_the_headline_counts_ablations_apart(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    write(store, run_of(), IMAGES)
-    write(store, run_of("no_clip"), CHANGED)
-    assert "1 Runs of 4, 1 more on request, 1 seed," in results.page(store, profile("quick"))
-
-
-def again(store: Store, shifts: dict[str, tuple[float, ...]]) -> None:
-    """Seeds 1, 2, ... of the default ("") and of choices, shifted by so many nats."""
-    for name, values in shifts.items():
-        for seed, shift in enumerate(values, start=1):
-            write(store, run_of(name, seed), IMAGES + np.float32(shift))
-
-
-def test_without_a_known_spread_a_change_is_no_finding(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_without_a_known_spread_a_change_is_no_finding(store: Store) -> None:
     again(store, {"": (0.0,), "no_clip": (9.0,)})
     assert row(build(store), "no_clip")[NOTE] == "one training: noise unknown"
 
@@ -146,19 +134,17 @@ def test_without_a_known_spread_a_change_is_no_finding(tmp_path: Path) -> None:
     ("shift", "words"), [(0.6, "inside the noise"), (5.0, "higher"), (-5.0, "lower")]
 )
 def test_a_change_is_held_against_the_noise_of_the_default(
-    tmp_path: Path, shift: float, words: str
+    store: Store, shift: float, words: str
 ) -> None:
     """The default's seeds -0.5, 0, 0.5: sd 0.5; one training of the choice borrows it."""
-    store = Store(tmp_path)
     again(store, {"": (-0.5, 0.0, 0.5), "no_clip": (-0.5 + shift,)})
     found = row(build(store), "no_clip")
     assert (found[NOTE], found[DL1]) == (words, f"{shift:+.2f}")
     assert found[EL1] == "0.71"  # sqrt(2) x 0.5: of training both again; over images none here
 
 
-def test_words_are_corrected_for_the_number_of_rows_that_ran(tmp_path: Path) -> None:
+def test_words_are_corrected_for_the_number_of_rows_that_ran(store: Store) -> None:
     """Three seeds: t of two degrees of freedom at 5% in two tails, over 1 row or 3."""
-    store = Store(tmp_path)
     again(store, {"": (0.0, 0.0, 0.0), "no_clip": (0.7, 1.0, 1.3)})  # t = 5.8
     assert row(build(store), "no_clip")[NOTE] == "higher"  # 4.3
     assert "rows together (Bonferroni over 1; Student's t at 2 degrees" in build(store).caption
@@ -168,8 +154,7 @@ def test_words_are_corrected_for_the_number_of_rows_that_ran(tmp_path: Path) -> 
     assert "(Bonferroni over 3;" in table.caption  # other data are not judged
 
 
-def test_replicates_of_the_default_are_noise_too(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_replicates_of_the_default_are_noise_too(store: Store) -> None:
     again(store, {"": (0.0,), "no_clip": (1.0,)})
     default = run_of()
     for n in (2, 3):

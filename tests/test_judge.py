@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import check_records
 import fixture_store
 import numpy as np
 import pytest
@@ -31,10 +32,14 @@ APART = np.tile([30.0, -30.0], 5_000)  # of images, from their mean
 ROW, ID = "LVAE, 5-layer", "mnist-lvae_bn_wu-L5-s1"
 
 
+def write(store: Store, run: Run, **changes: Any) -> None:
+    check_records.write(store.root, DEFAULT, run=run, **changes)
+
+
 def done(store: Store, run: Run, lk: float) -> None:
     """All images scored; L_1 three nats below L_K."""
-    images = {"L1": lk - 3 + APART, "LK": lk + APART}
-    fixture_store.write(store, "paper", run, images, LK_test=lk, L1_test=lk - 3)
+    images = {"per_image": {"L1": lk - 3 + APART, "LK": lk + APART}}
+    write(store, run, arrays=images, LK_test=lk, L1_test=lk - 3)
 
 
 def own(seed: int = 1, cell: Cell = DEFAULT) -> Run:
@@ -73,12 +78,12 @@ def one_counts(store: Store) -> None:
 
 def no_bound(store: Store) -> None:
     """An image whose weights are all 0 leaves no mean: the record says null."""
-    fixture_store.write(store, "paper", own(), LK_test=None)
+    write(store, own(), LK_test=None)
 
 
 def two_scorings(store: Store) -> None:
     done(store, own(), -82.0)
-    fixture_store.write(store, "paper", own(2), LK_test=-70.0, L1_test=-73.0, K=500)
+    write(store, own(2), LK_test=-70.0, L1_test=-73.0, K=500)
 
 
 # What stands in a store, and what every presentation says: a state, or the mean of L_K.
@@ -151,11 +156,16 @@ PRESENTATIONS: dict[str, Callable[[Store], str]] = {
 }
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
 @pytest.mark.parametrize("name", STORES)
-def test_every_presentation_gives_the_judge_s_answer(tmp_path: Path, name: str) -> None:
+def test_every_presentation_gives_the_judge_s_answer(store: Store, name: str) -> None:
     fill, answer = STORES[name]
-    fill(Store(tmp_path))
-    said = {shown: of(Store(tmp_path)) for shown, of in PRESENTATIONS.items()}
+    fill(store)
+    said = {shown: of(store) for shown, of in PRESENTATIONS.items()}
     assert said == dict.fromkeys(PRESENTATIONS, answer)
 
 
@@ -164,9 +174,8 @@ def test_every_presentation_gives_the_judge_s_answer(tmp_path: Path, name: str) 
     ["learning rate", "grey scale", "diverged", "one of four", "no bound", "two scorings"],
 )
 def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
-    tmp_path: Path, name: str
+    store: Store, name: str
 ) -> None:
-    store = Store(tmp_path)
     STORES[name][0](store)
     notes = books(store, "paper").of(DEFAULT).notes
     assert notes
@@ -183,8 +192,7 @@ def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
     assert not any(re.search(r"\d\.\d", line.partition(" | `repro")[0]) for line in without)
 
 
-def test_replicates_are_one_run_whose_mean_counts(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_replicates_are_one_run_whose_mean_counts(store: Store) -> None:
     seeds_of_both(store)
     e = books(store, "paper").of(DEFAULT)
     assert (e.seeds, len(e.trainings)) == (2, 3)
@@ -192,26 +200,22 @@ def test_replicates_are_one_run_whose_mean_counts(tmp_path: Path) -> None:
     again = "mnist-lvae_bn_wu@again2-L5-s1"
     assert e.notes == (f"replicates of one Run, whose mean counts: {ID}, {again}",)
     assert row(table(store, "table1"), ROW)[6:8] == ("0.71", "2")  # sd of -82.25 and -83.25
-    (target,) = [r for r in check(store, "paper").targets if r.target.id == "table1/lvae5"]
+    target = check_records.target(store.root)
     assert (target.ours, target.seeds) == (pytest.approx(-82.75), 2)
     assert target.runs == (ID, again, "mnist-lvae_bn_wu-L5-s2")
 
 
-def test_the_monte_carlo_error_is_that_of_the_mean_over_replicates_and_seeds(
-    tmp_path: Path,
-) -> None:
-    store = Store(tmp_path)
+def test_the_monte_carlo_error_is_that_of_the_mean_over_replicates_and_seeds(store: Store) -> None:
     for run, error in ((own(), 0.3), (own(cell=AGAIN), 0.4), (own(2), 0.6)):
-        fixture_store.write(store, "paper", run, LK_mc_error=error)
+        write(store, run, LK_mc_error=error)
     expected = ((0.25**2) + 0.6**2) ** 0.5 / 2
     assert books(store, "paper").of(DEFAULT).mc_error == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("names", [(LVAE_WU, NO_BN), (LVAE_WU,), (NO_BN,)])
 def test_the_lvae_without_batch_norm_is_one_run_under_two_names(
-    tmp_path: Path, names: tuple[Cell, ...]
+    store: Store, names: tuple[Cell, ...]
 ) -> None:
-    store = Store(tmp_path)
     done(store, own(), -82.0)
     for number, cell in enumerate(names):
         done(store, own(cell=cell), -89.0 + number)
@@ -228,9 +232,8 @@ def test_the_lvae_without_batch_norm_is_one_run_under_two_names(
     assert set(rounding[-1].split(", ")) == {own(cell=c).id for c in names}
 
 
-def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(tmp_path: Path) -> None:
+def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(store: Store) -> None:
     """-82.0, -82.3, -82.6 of one seed: sd 0.3; seeds -82.3, -82.8, -83.3: sd 0.5."""
-    store = Store(tmp_path)
     trainings = [own(), *(own(cell=replace(AGAIN, variant=f"lvae_bn_wu@again{n}")) for n in (2, 3))]
     for run, value in zip(trainings, (-82.0, -82.3, -82.6), strict=True):
         done(store, run, value)
@@ -243,11 +246,10 @@ def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(tmp_path: P
     assert [r[2:6] for r in others] == [("0", "not measured", "", "not measured")] * 2
 
 
-def test_a_single_sample_has_no_monte_carlo_error(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    fixture_store.write(store, "paper", own(), K=1, LK_mc_error=0.0)
+def test_a_single_sample_has_no_monte_carlo_error(store: Store) -> None:
+    write(store, own(), K=1, LK_mc_error=0.0)
     assert row(table(store, "table1"), ROW)[5] == "not measured"
-    (target,) = [r for r in check(store, "paper").targets if r.target.id == "table1/lvae5"]
+    target = check_records.target(store.root)
     assert target.mc_error is None
     assert store.records("paper")[0].final["LK_mc_error"] == 0.0
     assert numbers(store.records("paper")[0])["LK_mc_error"] is None
