@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,22 +13,7 @@ import repro.cli.shared.first  # noqa: F401
 
 import typer
 
-from repro.cli import (
-    bench,
-    check,
-    data,
-    evaluate,
-    figures,
-    publish,
-    report,
-    score,
-    show,
-    status,
-    tables,
-    train,
-    verify,
-)
-from repro.cli import list as list_
+from repro.cli.shared.options import app
 from repro.cli.shared.terminal import complain, naming_strays, print_json
 from repro.errors import NothingError, ReproError
 from repro.needed import lacking
@@ -37,42 +23,28 @@ from repro.store.files import READING, REMEDIES
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
 
-app = typer.Typer(
-    name="repro",
-    help="A replication of Ladder Variational Autoencoders (Sønderby et al., 2016).",
-    epilog="Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 data, record or environment"
-    " error; 4 a Run failed or diverged; 130 interrupted.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
+COMMANDS = (
+    *("list", "show", "train", "evaluate", "status", "score", "verify", "publish"),
+    *("tables", "figures", "check", "report", "bench", "data"),
 )
-_COMMANDS = (
-    *(list_, show, train, evaluate, status, score, verify, publish),
-    *(tables, figures, check, report, bench, data),
-)
-for _command in _COMMANDS:
-    _command.register(app)
+for _name in COMMANDS:  # each joins the program, in this order
+    importlib.import_module(f"repro.cli.{_name}")
 
 
 def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+@naming_strays()
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command; errors made on purpose become one line on stderr."""
     take_streams()
-    with naming_strays():
-        return _run(argv)
-
-
-def _run(argv: Sequence[str]) -> int:
     try:
         code = app(args=[*argv] or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()
-    except NothingError as e:
-        if "--json" in argv:
-            print_json({"error": str(e)})
-        return complain(str(e), e.code)
     except ReproError as e:
+        if isinstance(e, NothingError) and "--json" in argv:
+            print_json({"error": str(e)})
         return complain(str(e), e.code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

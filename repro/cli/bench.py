@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, Threads, examples, given
+from repro.cli.shared.options import AsJson, Threads, command, flag, given
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError, NothingError
 
@@ -19,28 +19,30 @@ if TYPE_CHECKING:
 COLUMNS = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|roofline|MB|compiled in s"
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro bench",
-            "repro bench --quick",
-            "repro bench --arms 'eager single,compiled*' --json > bench.json",
-            "repro bench --compare bench.json",
-        )
-    )(bench)
-
-
+@command(
+    "repro bench",
+    "repro bench --quick",
+    "repro bench --arms 'eager single,compiled*' --json > bench.json",
+    "repro bench --compare bench.json",
+)
 def bench(
-    arms: Annotated[str | None, given(
-        "Only these arms, by name or pattern: 'eager K=4', 'compiled*'.", metavar="A,B")] = None,
-    quick: Annotated[bool, typer.Option(
-        "--quick", help="Few repeats, and four arms unless --arms names others.")] = False,
-    compare: Annotated[Path | None, given(
-        "Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
-        metavar="FILE", readable=False)] = None,
+    arms: Annotated[
+        str | None, given("Only these arms, by name or pattern: 'eager K=4', 'compiled*'.", "A,B")
+    ] = None,
+    quick: Annotated[
+        bool, flag("--quick", "Few repeats, and four arms unless --arms names others.")
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        given(
+            "Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
+            "FILE",
+            readable=False,
+        ),
+    ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Measure forward, backward, step and L_K of single models and stacks.
 
     All arms take about 15 minutes on two CPU cores, most of them compiling. On a CUDA device,

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, given, to_read
+from repro.cli.shared.options import (
+    AsJson,
+    ProfileToRead,
+    StoreToRead,
+    command,
+    flag,
+    given,
+    to_read,
+)
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
@@ -18,17 +25,12 @@ from repro.judge.verdicts import SILENT
 from repro.store import open_store
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro check --profile quick",
-            "repro check --store results --json",
-            "repro check --profile paper --strict",
-            "repro check --profile quick --store runs --against results",
-        )
-    )(check)
-
-
+@command(
+    "repro check --profile quick",
+    "repro check --store results --json",
+    "repro check --profile paper --strict",
+    "repro check --profile quick --store runs --against results",
+)
 def check(
     profile: ProfileToRead = None,
     store: StoreToRead = None,
@@ -36,14 +38,11 @@ def check(
         str | None,
         given(
             "Compare Run by Run with this store; exit 1 where one is worse beyond its error.",
-            metavar="STORE",
+            "STORE",
         ),
     ] = None,
     strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Exit 1 when a number is worse than published, or a claim fails."
-        ),
+        bool, flag("--strict", "Exit 1 when a number is worse than published, or a claim fails.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,9 +64,20 @@ def check(
         other = open_store(against, p.name)
         comparison = compare(opened, other, p.name)
         if not comparison.differences:
-            raise NothingError(_nothing(opened.folder(p.name), other.folder(p.name), comparison))
+            why = "; ".join(_lacking(comparison))
+            raise NothingError(
+                f"no Run to compare: looked in {opened.folder(p.name)} for those of"
+                f" {other.folder(p.name)}: {why}: choose other stores"
+            )
         failures += [f"worse than in {against}: {d}" for d in comparison.regressions]
-        content["against"] = _comparison_json(against, comparison)
+        content["against"] = {
+            "store": against,
+            "differences": [
+                {**asdict(d), "regression": d.regression} for d in comparison.differences
+            ],
+            "missing": list(comparison.missing),
+            "skipped": list(comparison.skipped),
+        }
         tables = [_beside(report, checks.check(other, p.name), against), _differences(comparison)]
     if as_json:
         print_json(content)
@@ -82,10 +92,10 @@ def check(
         say(f"no Run is worse than in {against} beyond its error")
 
 
-def _nothing(here: Path, there: Path, comparison: Comparison) -> str:
+def _lacking(comparison: Comparison) -> list[str]:
+    """What could not be compared, and why."""
     missing = ", ".join(comparison.missing)
-    why = "; ".join((*comparison.skipped, *([f"missing here: {missing}"] if missing else [])))
-    return f"no Run to compare: looked in {here} for those of {there}: {why}: choose other stores"
+    return [*([f"missing here: {missing}"] if missing else []), *comparison.skipped]
 
 
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
@@ -106,12 +116,10 @@ def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table
 
 
 def _differences(comparison: Comparison) -> Table:
-    missing = ", ".join(comparison.missing)
-    notes = [f"missing here: {missing}" if missing else "", *comparison.skipped]
     table = Table(
         *("Run", "metric", "here", "reference", "difference", "error"),
         title="Run by Run: nats per example, or test error in percent",
-        caption="; ".join(n for n in notes if n) or None,
+        caption="; ".join(_lacking(comparison)) or None,
     )
     for d in comparison.differences:
         verdict = " (worse)" if d.regression else ""
@@ -122,12 +130,3 @@ def _differences(comparison: Comparison) -> Table:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _comparison_json(against: str, comparison: Comparison) -> dict[str, Any]:
-    return {
-        "store": against,
-        "differences": [{**asdict(d), "regression": d.regression} for d in comparison.differences],
-        "missing": list(comparison.missing),
-        "skipped": list(comparison.skipped),
-    }

@@ -9,27 +9,21 @@ import typer
 from rich.table import Table
 
 from repro import data as datasets
-from repro.cli.shared.options import DataDir, examples
+from repro.cli.shared.options import DataDir, command
 from repro.cli.shared.terminal import say, screen
 from repro.data.sources import FileStatus, directory
 
 STYLES = {"ok": "green", "missing": "yellow", "damaged": "red"}
 
 
-class Action(StrEnum):
-    status = "status"
-    fetch = "fetch"
-    verify = "verify"
+Action = StrEnum("Action", ["status", "fetch", "verify"])
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro data", "repro data fetch omniglot", "repro data verify --data-dir /mnt/sets"
-        )
-    )(data)
-
-
+@command(
+    "repro data",
+    "repro data fetch omniglot",
+    "repro data verify --data-dir /mnt/sets",
+)
 def data(
     action: Annotated[Action, typer.Argument(help="What to do.")] = Action.status,
     names: Annotated[

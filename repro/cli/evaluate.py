@@ -12,27 +12,22 @@ from repro.cli.shared.options import (
     ProfileToTrain,
     Rows,
     Threads,
-    examples,
+    command,
     profile_to_train,
-    scoring_precision,
+    record_of,
+    scoring_options,
 )
 from repro.cli.shared.terminal import say
 from repro.errors import NothingError
-from repro.plan.profiles import find_run
 from repro.store import Store
 from repro.store.places import NAMED
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro evaluate --profile quick",
-            "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
-            "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile reduced --ais 100",
-        )
-    )(evaluate)
-
-
+@command(
+    "repro evaluate --profile quick",
+    "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
+    "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile reduced --ais 100",
+)
 def evaluate(
     run: Annotated[
         list[str] | None,
@@ -56,9 +51,7 @@ def evaluate(
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
     for run_id in run or []:
-        if not store.has(p.name, run_id):
-            find_run(run_id, p)
-        store.record(p.name, run_id)
+        record_of(run_id, p, store)
     ids = run or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
         raise NothingError(
@@ -66,9 +59,6 @@ def evaluate(
             " train others"
         )
     from repro.machine.rescoring import evaluate
-    from repro.machine.work import Options
 
-    asked = scoring_precision(precision)
-    options = Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
-    evaluate(ids, store, p.name, options, ais)
+    evaluate(ids, store, p.name, scoring_options(data_dir, threads, precision, rows), ais)
     say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

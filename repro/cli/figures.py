@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import typer
-
-from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say, say_written
 from repro.errors import NothingError
 from repro.store import Snapshot
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples("repro figures", "repro figures --store runs --profile quick --out /tmp/f")
-    )(figures)
-
-
+@command(
+    "repro figures",
+    "repro figures --store runs --profile quick --out /tmp/f",
+)
 def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
     """Draw every figure that saved records are enough for: PNG and PDF."""
     from repro.show import gallery  # matplotlib takes half a second

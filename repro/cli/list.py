@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
 from rich.table import Table
 
 from repro import data
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, given, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, given, to_read
 from repro.cli.shared.terminal import print_json, say, screen
 from repro.judge.measures import precision
 from repro.machine import cost as predict
@@ -20,21 +19,11 @@ from repro.plan.run import Run
 from repro.store import Store
 from repro.store.states import FINISHED, state
 
+LISTED = [e for e in EXPERIMENTS if e not in UNLISTED]
 STYLES = {
     **{"done": "green", "running": "cyan", "failed": "red", "diverged": "red"},
     "data missing": "yellow",
 }
-
-
-def register(app: typer.Typer) -> None:
-    app.command(
-        "list",
-        epilog=examples(
-            "repro list",
-            "repro list --experiment figure3 --profile reduced",
-            "repro list --profile quick --json",
-        ),
-    )(list_runs)
 
 
 def state_here(store: Store, profile: str, run: Run) -> str:
@@ -44,8 +33,7 @@ def state_here(store: Store, profile: str, run: Run) -> str:
 
 
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:
-    listed = [e for e in EXPERIMENTS if e not in UNLISTED]
-    planned = runs(p, listed if experiment is None else [experiment])
+    planned = runs(p, LISTED if experiment is None else [experiment])
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)
     precisions = {r.run.id: precision(r) for r in records}
@@ -69,11 +57,14 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     ]
 
 
+@command(
+    "repro list",
+    "repro list --experiment figure3 --profile reduced",
+    "repro list --profile quick --json",
+    name="list",
+)
 def list_runs(
-    experiment: Annotated[
-        str | None,
-        given("Only what this table or figure needs.", metavar="E"),
-    ] = None,
+    experiment: Annotated[str | None, given("Only what this table or figure needs.", "E")] = None,
     profile: ProfileToRead = None,
     store: StoreToRead = "runs",
     as_json: AsJson = False,

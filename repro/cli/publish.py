@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from repro.cli.shared.options import BEST_FIRST, ProfileToTrain, examples, given, held, to_read
+from repro.cli.shared.options import BEST_FIRST, ProfileToTrain, command, flag, given, held, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.profiles import Profile, find_run, runs
@@ -21,24 +19,17 @@ from repro.store.states import state
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro publish --profile quick",
-            "repro publish --profile paper --weights mnist-lvae_bn_wu-L5-s1",
-        )
-    )(publish)
-
-
+@command(
+    "repro publish --profile quick",
+    "repro publish --profile paper --weights mnist-lvae_bn_wu-L5-s1",
+)
 def publish(
     profile: ProfileToTrain = None,
     weights: Annotated[
-        list[str] | None,
-        given("Also its final weights, for a few Runs.", metavar="RUN"),
+        list[str] | None, given("Also its final weights, for a few Runs.", "RUN")
     ] = None,
     allow_dirty: Annotated[
-        bool,
-        typer.Option("--allow-dirty", help="Also records made with uncommitted changes."),
+        bool, flag("--allow-dirty", "Also records made with uncommitted changes.")
     ] = False,
 ) -> None:
     """Copy finished records from runs/ to results/, and redraw tables, figures and pages there."""

@@ -6,17 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from repro.cli import list as listing
-from repro.cli.shared.options import (
-    BEST_FIRST,
-    ProfileToRead,
-    StoreToRead,
-    examples,
-    given,
-    to_read,
-)
+from repro.cli.shared.options import BEST_FIRST, ProfileToRead, StoreToRead, command, given, to_read
 from repro.cli.shared.terminal import say
 from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
@@ -32,22 +23,16 @@ NAME = "report.html"
 RATES = "Training throughput against the number of lanes."
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro report",
-            "repro report --store results --out report.html",
-            "repro report --profile paper",
-        )
-    )(report)
-
-
+@command(
+    "repro report",
+    "repro report --store results --out report.html",
+    "repro report --profile paper",
+)
 def report(
     profile: ProfileToRead = None,
     store: StoreToRead = None,
     out: Annotated[
-        Path | None,
-        given(f"Default: {NAME} in the store.", metavar="FILE", readable=False),
+        Path | None, given(f"Default: {NAME} in the store.", "FILE", readable=False)
     ] = None,
 ) -> None:
     """Write one HTML page: verdicts, tables, figures, claims, every Run, where numbers come from.
@@ -58,17 +43,13 @@ def report(
 
     found, p = to_read(store, profile)
     opened = Snapshot(found.root)
-    names = [n for n in begun(opened) if profile in (None, n)]
+    begun = [n for n in BEST_FIRST if opened.records(n) or opened.failures(n)]
+    names = [n for n in begun if profile in (None, n)]
     if not names and (profile or not throughput.files(opened)):
         opened.some_records(p.name)
     path = out or opened.root / NAME
     files.write_file(path, page.render(gather(opened, names)).encode())
     say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")
-
-
-def begun(store: Store) -> list[str]:
-    """The profiles of which a store holds a record or a failure, fullest first."""
-    return [n for n in BEST_FIRST if store.records(n) or store.failures(n)]
 
 
 def gather(store: Store, names: list[str]) -> Page:
@@ -100,7 +81,10 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
         report=found,
         groups=source.groups(found),
         claims=source.claims(found),
-        sheets=sheets(store, p, source),
+        sheets=tuple(
+            Sheet(n, scripts.load("tables", n).build(store, p.name), source.drawn("tables", n))
+            for n in scripts.names("tables")
+        ),
         figures=figures(store, p, source) if draw else (),
         entries=ledger.entries(store, p, planned(store, p), state_of),
         check=commands.checking(name_of(store), p),
@@ -110,19 +94,10 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
 
 def planned(store: Store, p: Profile) -> list[Run]:
     """What `repro list` lists, and every experiment beyond that which was begun."""
-    listed = [name for name in EXPERIMENTS if name not in UNLISTED]
-    usual = {cell for name in listed for cell in EXPERIMENTS[name]}
+    usual = {cell for name in listing.LISTED for cell in EXPERIMENTS[name]}
     own = {cell_of(r.run) for r in store.records(p.name)} - usual
     begun = [name for name in UNLISTED if own & set(EXPERIMENTS[name])]
-    return runs(p, [*listed, *begun])
-
-
-def sheets(store: Store, p: Profile, source: Source) -> tuple[Sheet, ...]:
-    """Every table that `repro tables` writes."""
-    return tuple(
-        Sheet(n, scripts.load("tables", n).build(store, p.name), source.drawn("tables", n))
-        for n in scripts.names("tables")
-    )
+    return runs(p, [*listing.LISTED, *begun])
 
 
 def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
@@ -130,9 +105,14 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     from repro.show import gallery
 
     return tuple(
-        Figure(name, title(name), image_of(fig), source.drawn("figures", name))
+        Figure(name, _says(name), image_of(fig), source.drawn("figures", name))
         for name, fig in gallery.drawn(store, p.name)
     )
+
+
+def _says(figure: str) -> str:
+    """What a figure's script says that it shows."""
+    return (scripts.load("figures", figure).__doc__ or figure).splitlines()[0]
 
 
 def image_of(drawn: Any) -> images.Image:
@@ -155,8 +135,3 @@ def benches(store: Store) -> Iterator[Measured]:
         image = image_of(rates.draw(content))
         behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
         yield Measured(bench, Figure(f"throughput-{path.stem}", RATES, image, behind))
-
-
-def title(figure: str) -> str:
-    """What a figure's script says that it shows."""
-    return (scripts.load("figures", figure).__doc__ or figure).splitlines()[0]

@@ -14,7 +14,8 @@ from repro.cli.shared.options import (
     AsJson,
     ProfileToRead,
     StoreToRead,
-    examples,
+    command,
+    flag,
     given,
     holding,
 )
@@ -27,17 +28,12 @@ if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1",
-            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --binarise --samples 5000",
-            "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --ais --out log_p.csv",
-            "repro score digits.npy --run ladder-full-100-s1 --profile reduced --out classes.csv",
-        )
-    )(score)
-
-
+@command(
+    "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1",
+    "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --binarise --samples 5000",
+    "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1 --ais --out log_p.csv",
+    "repro score digits.npy --run ladder-full-100-s1 --profile reduced --out classes.csv",
+)
 def score(
     file: Annotated[
         Path,
@@ -54,21 +50,15 @@ def score(
         int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
     ] = 500,
     ais: Annotated[
-        bool,
-        typer.Option("--ais", help="Also log p(x) by annealed importance sampling: minutes."),
+        bool, flag("--ais", "Also log p(x) by annealed importance sampling: minutes.")
     ] = False,
     chains: Annotated[int, typer.Option(min=1, metavar="S", help="Of --ais, for each image.")] = 16,
     temperatures: Annotated[
         int, typer.Option(min=1, metavar="T", help="Of --ais, from q(z|x) to p(z|x).")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
-    draw: Annotated[
-        bool, typer.Option("--binarise", help="Draw binary pixels from bytes 0 to 255.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        given("Write a line an image.", metavar="FILE.csv", readable=False),
-    ] = None,
+    draw: Annotated[bool, flag("--binarise", "Draw binary pixels from bytes 0 to 255.")] = False,
+    out: Annotated[Path | None, given("Write a line an image.", "FILE.csv", readable=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images of your own with a trained model: L_1 and L_K, or the classes they are given.
@@ -113,29 +103,29 @@ def score(
 
 def _told(summary: dict[str, Any]) -> list[str]:
     if "classes" in summary:
-        counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
-        return [", ".join(counts)]
-    error = summary["LK_mc_error"]
-    LK = "one sample: no MC error" if error is None else f"MC error {error:.2g}"
-    lines = [
-        f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
-        f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
-    ]
-    return lines + _told_of_chains(summary) if "AIS" in summary else lines
+        return [", ".join(f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)]
+    LK = _bound(f"L_{summary['K']}", "LK", summary)
+    error = _error("MC error", summary["LK_mc_error"], "one sample")
+    lines = [_bound("L_1  ", "L1", summary), f"{LK}, {error}"]
+    if "AIS" in summary:
+        error = _error("MC error", summary["AIS_mc_error"], "one chain")
+        lines += [
+            f"{_bound('AIS  ', 'AIS', summary)}, {error}",
+            f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
+            f" {summary['AIS_accepted']:.0%} of proposals accepted",
+        ]
+    return lines
 
 
-def _told_of_chains(summary: dict[str, Any]) -> list[str]:
-    error = summary["AIS_mc_error"]
-    AIS = "one chain: no MC error" if error is None else f"MC error {error:.2g}"
-    return [
-        f"AIS   {summary['AIS']:.2f} nats per image, {_spread(summary['AIS_se'])}, {AIS}",
-        f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
-        f" {summary['AIS_accepted']:.0%} of proposals accepted",
-    ]
+def _bound(name: str, key: str, summary: dict[str, Any]) -> str:
+    spread = _error("s.e. over images", summary[f"{key}_se"], "one image")
+    return f"{name} {summary[key]:.2f} nats per image, {spread}"
 
 
-def _spread(error: float | None) -> str:
-    return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
+def _error(name: str, value: float | None, alone: str) -> str:
+    if value is None:
+        return f"{alone}: no {name.removesuffix(' over images')}"
+    return f"{name} {value:.2g}"
 
 
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, record_of, to_read
 from repro.cli.shared.terminal import print_json, screen
-from repro.plan.profiles import find_run
 from repro.plan.run import to_dict
 from repro.store import Record
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro show mnist-lvae_bn_wu-L5-s1",
-            "repro show mnist-lvae_bn_wu-L5-s1 --store results --profile quick --json",
-        )
-    )(show)
-
-
+@command(
+    "repro show mnist-lvae_bn_wu-L5-s1",
+    "repro show mnist-lvae_bn_wu-L5-s1 --store results --profile quick --json",
+)
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A Run id, as `repro list` prints it.")],
     profile: ProfileToRead = None,
@@ -31,16 +26,14 @@ def show(
 ) -> None:
     """One record: its configuration, where and how it was made, and what it gave."""
     opened, p = to_read(store, profile)
-    if not opened.has(p.name, run):
-        find_run(run, p)
-    content = as_dict(opened.record(p.name, run))
+    content = as_dict(record_of(run, p, opened))
     if as_json:
         print_json(content)
         return
     for part in ("final", "config", "env"):
         table = Table(title=f"{run}, {p.name}: {part}", show_header=False, title_justify="left")
-        for name, value in _flat(content[part]):
-            table.add_row(name, value)
+        for row in _flat(content[part]):
+            table.add_row(*row)
         screen().print(table)
 
 
@@ -55,16 +48,13 @@ def as_dict(record: Record) -> dict[str, Any]:
     }
 
 
-def _flat(part: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+def _flat(part: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in part.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            rows.append((prefix + name, ", ".join(_short(v) for v in value)))
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            rows.append((prefix + name, _short(value)))
-    return rows
+            values = value if isinstance(value, list) else [value]
+            yield prefix + name, ", ".join(map(_short, values))
 
 
 def _short(value: Any) -> str:

@@ -9,11 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-import typer
 from rich.live import Live
 from rich.text import Text
 
-from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, examples, given, to_read
+from repro.cli.shared.options import (
+    BEST_FIRST,
+    AsJson,
+    ProfileToRead,
+    command,
+    flag,
+    given,
+    to_read,
+)
 from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
@@ -30,25 +37,15 @@ QUIET = 60.0  # seconds after which it is said when a stack was last heard from
 ALIVE = ("starting", "training", "scoring")
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro status",
-            "repro status --watch",
-            "repro status --profile reduced --json",
-        )
-    )(status)
-
-
+@command(
+    "repro status",
+    "repro status --watch",
+    "repro status --profile reduced --json",
+)
 def status(
     profile: ProfileToRead = None,
-    store: Annotated[
-        str,
-        given("runs, results or a folder. Default: runs.", metavar="S"),
-    ] = "runs",
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")
-    ] = False,
+    store: Annotated[str, given("runs, results or a folder. Default: runs.", "S")] = "runs",
+    watch: Annotated[bool, flag("--watch", "Show it anew every 2 seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """What is training, and how far it is; what was interrupted, and how it continues.
@@ -59,7 +56,9 @@ def status(
     if watch and (as_json or not sys.stdout.isatty()):
         raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")
     if as_json:
-        print_json(as_dict(*chosen(store, profile)))
+        opened, profiles = chosen(store, profile)
+        content = [_profile(opened, p) for p in profiles]
+        print_json({"store": str(opened.root), "profiles": content})
     elif watch:
         with contextlib.suppress(KeyboardInterrupt):
             _keep_showing(store, profile)
@@ -87,15 +86,10 @@ def unfinished(store: Store, name: str) -> list[Status]:
     return [s for s in found if not all(store.has(name, run_id) for run_id in s.runs)]
 
 
-def as_dict(store: Store, profiles: list[Profile]) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {"store": str(store.root), "profiles": [_profile(store, p) for p in profiles]}
-
-
 def _profile(store: Store, p: Profile) -> dict[str, Any]:
     now, found, failures = time.time(), unfinished(store, p.name), store.failures(p.name)
     stacks = [_stack(s, now, p, failures) for s in found]
-    busy = {i: _word(s["state"]) for s in stacks for i in s["runs"]}
+    busy = {i: s["state"] in ALIVE for s in stacks for i in s["runs"]}
     runs_of = {run.id: run for run in (*runs(p), *_more(store, p, busy))}
     become = {i: _become(store, p, run, busy.get(i)) for i, run in runs_of.items()}
     left = [s["seconds_left"] for s in stacks if s["seconds_left"] is not None]
@@ -119,16 +113,12 @@ def _more(store: Store, p: Profile, busy: Iterable[str]) -> Iterator[Run]:
     yield from (record.run for record in store.records(p.name))
 
 
-def _word(state: str) -> str:
-    return "training" if state in ALIVE else "interrupted"
-
-
-def _become(store: Store, p: Profile, run: Run, busy: str | None) -> str:
+def _become(store: Store, p: Profile, run: Run, alive: bool | None) -> str:
     """What became of a Run: what is recorded; else what its stack does, unless it failed."""
     found = recorded_state(store, p.name, run)
-    if found in FINISHED or busy is None or (found == "failed" and busy == "interrupted"):
+    if found in FINISHED or alive is None or (found == "failed" and not alive):
         return found
-    return busy
+    return "training" if alive else "interrupted"
 
 
 def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> dict[str, Any]:

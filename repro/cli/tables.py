@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
-from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, examples, to_read
+from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say_written
 from repro.store import Snapshot
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples("repro tables", "repro tables --store results --profile quick --out /tmp/t")
-    )(tables)
-
-
+@command(
+    "repro tables",
+    "repro tables --store results --profile quick --out /tmp/t",
+)
 def tables(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
     """Write every table from saved records: Markdown, CSV and LaTeX."""
     from repro.show.layout import render_all

@@ -11,25 +11,22 @@ import typer
 
 from repro.cli.shared import planned
 from repro.cli.shared.options import (
-    CheckpointEvery,
     DataDir,
-    Lanes,
     PrecisionOption,
     ProfileToTrain,
     Rows,
-    SeedsToTrain,
-    SeedToTrain,
     Threads,
-    examples,
+    command,
+    flag,
     given,
     profile_to_train,
-    seeds_asked,
 )
 from repro.cli.shared.planned import Engine
 from repro.cli.shared.terminal import complain, say, seconds
 from repro.errors import DataError, TrainingError, UsageError
 from repro.machine.watch import events
-from repro.plan.profiles import Profile, chosen
+from repro.plan.profiles import chosen
+from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
 from repro.store import Store
 from repro.store.places import NAMED
 from repro.store.states import state
@@ -37,41 +34,15 @@ from repro.store.states import state
 if TYPE_CHECKING:
     from repro.machine.work import Outcome
 
-EngineOption = Annotated[
-    Engine,
-    typer.Option(
-        "--engine",
-        help="How steps run; auto takes the quickest. Graphs need CUDA. ray: auto, on a cluster.",
-    ),
-]
-Address = Annotated[
-    str | None,
-    given(
-        "Ray cluster of --engine ray: auto (the one this machine is part of) or HOST:PORT."
-        " Default: $RAY_ADDRESS, else one is started here.",
-        "--address",
-        metavar="A",
-    ),
-]
-Tensorboard = Annotated[
-    bool,
-    typer.Option("--tensorboard", help="Also write event files, to runs/P/.tensorboard."),
-]
 
-
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro train --profile quick",
-            "repro train figure3 --profile reduced --budget 25m",
-            "repro train table1 --profile paper --seeds 3 --dry-run",
-            "repro train table1 --profile paper --seed 7",
-            "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
-            "repro train --profile paper --engine ray --address auto",
-        )
-    )(train)
-
-
+@command(
+    "repro train --profile quick",
+    "repro train figure3 --profile reduced --budget 25m",
+    "repro train table1 --profile paper --seeds 3 --dry-run",
+    "repro train table1 --profile paper --seed 7",
+    "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
+    "repro train --profile paper --engine ray --address auto",
+)
 def train(
     experiments: Annotated[
         list[str] | None,
@@ -82,24 +53,52 @@ def train(
         ),
     ] = None,
     profile: ProfileToTrain = None,
-    seeds: SeedsToTrain = None,
-    seed: SeedToTrain = None,
+    seeds: Annotated[
+        str | None,
+        given(f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.", "N"),
+    ] = None,
+    seed: Annotated[
+        int | None, given("Seed N alone of every Run.", "N", min=1, max=LARGEST)
+    ] = None,
     budget: Annotated[
         str | None,
-        given("Stop cleanly after 90s, 25m or 1.5h; the same command continues.", metavar="T"),
+        given("Stop cleanly after 90s, 25m or 1.5h; the same command continues.", "T"),
     ] = None,
-    engine: EngineOption = Engine.auto,
-    address: Address = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="How steps run; auto takes the quickest. Graphs need CUDA. ray: auto, on a"
+            " cluster."
+        ),
+    ] = Engine.auto,
+    address: Annotated[
+        str | None,
+        given(
+            "Ray cluster of --engine ray: auto (the one this machine is part of) or HOST:PORT."
+            " Default: $RAY_ADDRESS, else one is started here.",
+            "A",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     threads: Threads = None,
-    lanes: Lanes = None,
+    lanes: Annotated[
+        int | None,
+        given(
+            "Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
+            "N",
+            min=1,
+        ),
+    ] = None,
     precision: PrecisionOption = None,
     rows: Rows = None,
-    checkpoint_every: CheckpointEvery = None,
-    tensorboard: Tensorboard = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    checkpoint_every: Annotated[
+        str | None,
+        given("Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.", "T"),
+    ] = None,
+    tensorboard: Annotated[
+        bool, flag("--tensorboard", "Also write event files, to runs/P/.tensorboard.")
     ] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Say what would be done, and do nothing.")] = False,
 ) -> None:
     """Train and evaluate the Runs that runs/ lacks; continue what was interrupted."""
     if address and engine is not Engine.ray:
@@ -110,7 +109,7 @@ def train(
         events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    wanted = chosen(p, experiments or [], seeds_asked(seed, seeds))
+    wanted = chosen(p, experiments or [], _seeds(seed, seeds))
     plan = planned.Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
     if lacking := planned.lacking(plan, data_dir):
         able = plan.without(lacking)
@@ -140,15 +139,24 @@ def train(
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
     named = {"seeds": seeds, "seed": seed, "budget": budget, "lanes": lanes, "precision": precision}
-    where = {"engine": engine.value, "address": address} if engine is Engine.ray else {}
     named |= {"checkpoint-every": checkpoint_every, "tensorboard": tensorboard}
-    again = _again(experiments, p, {**named, **where})
+    if engine is Engine.ray:
+        named |= {"engine": engine.value, "address": address}
+    again = _again(experiments or [], {"profile": p.name, **named})
     try:
         outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
     except KeyboardInterrupt:
         say(f"continue with: {again}")
         raise
     _conclude(outcome, again)
+
+
+def _seeds(seed: int | None, seeds: str | None) -> Seeds:
+    if seed is not None and seeds is not None:
+        raise UsageError(f"--seed {seed} --seeds {seeds}: give one of them")
+    if seeds is not None:
+        return parsed(seeds)
+    return None if seed is None else [seed]
 
 
 def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
@@ -161,9 +169,9 @@ def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
     return local.train
 
 
-def _again(experiments: list[str] | None, p: Profile, named: dict[str, object]) -> str:
+def _again(experiments: list[str], named: dict[str, object]) -> str:
     """The command that continues; `named`: values of options, None or False where not given."""
-    words = ["repro", "train", *(experiments or []), "--profile", p.name]
+    words = ["repro", "train", *experiments]
     for name, value in named.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)] if value else []
     return shlex.join(words)

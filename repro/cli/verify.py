@@ -15,9 +15,9 @@ from repro.cli.shared.options import (
     ProfileToRead,
     StoreToRead,
     Threads,
-    examples,
+    command,
     holding,
-    scoring_precision,
+    scoring_options,
 )
 from repro.cli.shared.terminal import FAILED, complain, print_json, screen
 
@@ -25,15 +25,10 @@ if TYPE_CHECKING:
     from repro.train.tasks.task import Compared
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "repro verify mnist-lvae_bn_wu-L5-s1",
-            "repro verify ladder-full-100-s1 --profile reduced --json",
-        )
-    )(verify)
-
-
+@command(
+    "repro verify mnist-lvae_bn_wu-L5-s1",
+    "repro verify ladder-full-100-s1 --profile reduced --json",
+)
 def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
     profile: ProfileToRead = None,
@@ -49,10 +44,8 @@ def verify(
     """
     opened, p = holding(run, profile, store)
     from repro.machine.rescoring import verify
-    from repro.machine.work import Options
 
-    asked = scoring_precision(precision)
-    rows = verify(run, opened, p.name, Options(data_dir, threads=threads, precision=asked))
+    rows = verify(run, opened, p.name, scoring_options(data_dir, threads, precision))
     if as_json:
         print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
     else:
@@ -66,6 +59,6 @@ def _beside(rows: list[Compared], title: str) -> Table:
     for row in rows:
         said = Text("agrees", "green") if row.agrees else Text("differs", "red")
         both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
-        numbers = (*both, f"{row.again - row.recorded:+.2g}")
-        table.add_row(row.name, *numbers, f"{row.allowed:.2g}", said)
+        apart = f"{row.again - row.recorded:+.2g}"
+        table.add_row(row.name, *both, apart, f"{row.allowed:.2g}", said)
     return table

@@ -1,123 +1,86 @@
-"""Options that several commands share, and their defaults."""
+"""The program that commands join, and the options that several of them share."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from repro.errors import UsageError
-from repro.plan.profiles import PROFILES, Profile, profile, runs
-from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
-from repro.store import Store, open_store
+from repro.plan.profiles import PROFILES, Profile, find_run, profile, runs
+from repro.store import Record, Store, open_store
 from repro.store.places import NAMED
 from repro.store.sealed import FINAL
 
+if TYPE_CHECKING:
+    from repro.machine.work import Options
+
 BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+app = typer.Typer(
+    name="repro",
+    help="A replication of Ladder Variational Autoencoders (Sønderby et al., 2016).",
+    epilog="Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 data, record or environment"
+    " error; 4 a Run failed or diverged; 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 _NAMES = ", ".join(PROFILES)
 
 
-def given(text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
-    """An option without a default of its own: its help says what holds where it is left out."""
-    return typer.Option(*names, help=text, metavar=metavar, show_default=False, **more)
+def command(*examples: str, name: str | None = None) -> Callable[[Command], Command]:
+    """Makes a function a command, of its own name unless another is given."""
+    return app.command(name, epilog="\n\n".join(("Examples:", *(f"  {e}" for e in examples))))
+
+
+def given(text: str, metavar: str | None = None, **more: Any) -> Any:
+    """An option whose help says what holds where it is left out."""
+    return typer.Option(help=text, metavar=metavar, show_default=False, **more)
+
+
+def flag(name: str, text: str) -> Any:
+    """An option without a value, and without its opposite."""
+    return typer.Option(name, help=text)
 
 
 ProfileToTrain = Annotated[
-    str | None,
-    given(f"{_NAMES}. Default: paper with a CUDA device, else quick.", "--profile", metavar="P"),
+    str | None, given(f"{_NAMES}. Default: paper with a CUDA device, else quick.", "P")
 ]
 ProfileToRead = Annotated[
-    str | None,
-    given(f"{_NAMES}. Default: the fullest with the 5-layer LVAE.", "--profile", metavar="P"),
+    str | None, given(f"{_NAMES}. Default: the fullest with the 5-layer LVAE.", "P")
 ]
 StoreToRead = Annotated[
     str | None,
     given(
-        "runs, results or a folder. Default: runs where it holds the profile, else results.",
-        "--store",
-        metavar="S",
+        "runs, results or a folder. Default: runs where it holds the profile, else results.", "S"
     ),
 ]
-SeedsToTrain = Annotated[
-    str | None,
-    given(
-        f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.",
-        "--seeds",
-        metavar="N",
-    ),
-]
-SeedToTrain = Annotated[
-    int | None,
-    given("Seed N alone of every Run.", "--seed", min=1, max=LARGEST, metavar="N"),
-]
-OutDir = Annotated[
-    Path | None,
-    given("Default: a folder of the store.", "--out", metavar="DIR", readable=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+# That a path cannot be read is an error of what reads it, and says so there.
+OutDir = Annotated[Path | None, given("Default: a folder of the store.", "DIR", readable=False)]
 DataDir = Annotated[
     Path | None,
-    # That it cannot be read is an error of the data, said where they are.
-    given(
-        "Folder of the data sets. Default: $REPRO_DATA, else data/.",
-        "--data-dir",
-        metavar="D",
-        readable=False,
-    ),
+    given("Folder of the data sets. Default: $REPRO_DATA, else data/.", "D", readable=False),
 ]
-Threads = Annotated[int | None, given("CPU threads.", min=1, metavar="N")]
-Lanes = Annotated[
+AsJson = Annotated[bool, flag("--json", "Print JSON on stdout.")]
+Threads = Annotated[int | None, given("CPU threads.", "N", min=1)]
+Rows = Annotated[
     int | None,
-    given(
-        "Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
-        "--lanes",
-        min=1,
-        metavar="N",
-    ),
+    given("Rows of a scoring chunk, images times samples: bounds its memory.", "N", min=64),
 ]
-
-
-class Precision(StrEnum):
-    float32 = "float32"
-    tf32 = "tf32"
-    bfloat16 = "bfloat16"
-
-
+Precision = StrEnum("Precision", ["float32", "tf32", "bfloat16"])
 PrecisionOption = Annotated[
     Precision | None,
     given(
         "How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: where"
-        " the processor has units for it.",
-        "--precision",
+        " the processor has units for it."
     ),
 ]
-Rows = Annotated[
-    int | None,
-    given(
-        "Rows of a scoring chunk, images times samples: bounds its memory.",
-        "--rows",
-        min=64,
-        metavar="N",
-    ),
-]
-
-CheckpointEvery = Annotated[
-    str | None,
-    given(
-        "Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.",
-        "--checkpoint-every",
-        metavar="T",
-    ),
-]
-
-
-def examples(*commands: str) -> str:
-    """The end of a command's help."""
-    return "\n\n".join(("Examples:", *(f"  {c}" for c in commands)))
 
 
 def has_cuda() -> bool:
@@ -131,11 +94,19 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def scoring_precision(asked: Precision | None) -> str | None:
+def scoring_options(
+    data_dir: Path | None,
+    threads: int | None,
+    precision: Precision | None,
+    rows: int | None = None,
+) -> Options:
     """Of a command that trains nothing. Raises UsageError for bfloat16."""
-    if asked is Precision.bfloat16:
+    from repro.machine.work import Options
+
+    if precision is Precision.bfloat16:
         raise UsageError("--precision bfloat16: scoring is in float32 or tf32: choose one of them")
-    return asked and asked.value
+    asked = precision and precision.value
+    return Options(data_dir, threads=threads, precision=asked, scoring_rows=rows)
 
 
 def profile_to_train(name: str | None) -> Profile:
@@ -143,26 +114,17 @@ def profile_to_train(name: str | None) -> Profile:
     return profile(name or ("paper" if has_cuda() else "quick"))
 
 
-def seeds_asked(seed: int | None, seeds: str | None) -> Seeds:
-    """What --seed and --seeds ask for. Raises UsageError for both."""
-    if seed is not None and seeds is not None:
-        raise UsageError(f"--seed {seed} --seeds {seeds}: give one of them")
-    if seeds is not None:
-        return parsed(seeds)
-    return None if seed is None else [seed]
-
-
 def held(store: Store) -> list[str]:
     """The profiles a store has records of, fullest first; before the others those with a Run of
     Table 1's own row, and `smoke`, which shows nothing, last.
     """
-    names = [p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))]
-    return sorted(names, key=lambda name: name == "smoke" or not _has_own_row(store, name))
 
+    def last(name: str) -> bool:
+        stems = (run.id.rpartition("-s")[0] for run in runs(profile(name), ["table1"]))
+        own = (next(store.folder(name).glob(f"{stem}-s*/{FINAL}"), None) for stem in stems)
+        return name == "smoke" or not any(own)
 
-def _has_own_row(store: Store, name: str) -> bool:
-    stems = (run.id.rpartition("-s")[0] for run in runs(profile(name), ["table1"]))
-    return any(any(store.folder(name).glob(f"{stem}-s*/{FINAL}")) for stem in stems)
+    return sorted((p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))), key=last)
 
 
 def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile]:
@@ -190,5 +152,12 @@ def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Stor
         for name in [p.name] if profile_name is not None else held(each):
             if each.has(name, run):
                 return each, profile(name)
-    opened.record(p.name, run)
+    opened.record(p.name, run)  # says what is missing, and where
     return opened, p
+
+
+def record_of(run: str, p: Profile, store: Store) -> Record:
+    """Raises UsageError for a Run that does not exist, NothingError for one without a record."""
+    if not store.has(p.name, run):
+        find_run(run, p)
+    return store.record(p.name, run)

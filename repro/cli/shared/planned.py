@@ -25,15 +25,7 @@ RECORD_BYTES = 300_000  # the store's own limit for a record
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
 
 
-class Engine(StrEnum):
-    auto = "auto"
-    eager = "eager"
-    compiled = "compiled"
-    captured = "captured"
-    graph = "graph"
-    ray = "ray"
-
-
+Engine = StrEnum("Engine", ["auto", "eager", "compiled", "captured", "graph", "ray"])
 COMPILING, CUDA_ALONE = (Engine.compiled, Engine.graph), (Engine.captured, Engine.graph)
 
 
