@@ -9,7 +9,7 @@ import sys
 
 import fixture_store
 import pytest
-from commands import LVAE, one_line
+from commands import LVAE, one_line, quick_run
 
 from repro import store as stores
 from repro.cli import app, run
@@ -26,15 +26,19 @@ COMMANDS = (
 )
 
 
-def test_readers_take_the_fullest_profile_of_runs(local):
+@pytest.mark.parametrize("store", ["runs", "results"])
+def test_readers_take_the_fullest_profile_of_runs_or_of_results(local, store):
     for name in ("smoke", "quick"):
-        fixture_store.build(local.root, name)
+        fixture_store.build(stores.NAMED[store], name)
+    if store == "runs":
+        fixture_store.build(stores.NAMED["results"], "reduced", runs=[quick_run()])
     opened, p = to_read(None, None)
-    assert (opened.root, p.name) == (local.root, "quick")
+    assert (opened.root, p.name) == (stores.NAMED[store], "quick")
 
 
 def test_readers_take_the_fullest_that_has_table_1_s_own_row(local):
     """One Ladder network of profile paper does not hide what is whole in another."""
+    assert held(local) == []
     fixture_store.build(local.root, "smoke")
     ladder = find_run("ladder-full-100-s3", profile("paper"))
     fixture_store.write(local, "paper", ladder)
@@ -45,22 +49,12 @@ def test_readers_take_the_fullest_that_has_table_1_s_own_row(local):
     assert held(local) == ["paper", "quick", "smoke"]
 
 
-def test_readers_take_results_where_runs_is_empty(local):
-    reference = fixture_store.build(stores.NAMED["results"], "quick")
-    opened, p = to_read(None, None)
-    assert (opened.root, p.name) == (reference.root, "quick")
-
-
-def test_a_store_that_holds_no_profile_holds_nothing(local):
-    assert held(local) == []
-
-
 def test_a_store_that_does_not_exist_is_a_record_error(local, capsys):
     assert run(["check", "--store", "/nonexistent/store", "--profile", "quick"]) == 3
     assert "/nonexistent/store" in one_line(capsys)
 
 
-@pytest.mark.parametrize("command", ["list", "train", "check", "tables", "figures", "publish"])
+@pytest.mark.parametrize("command", ["list", "train", "publish"])  # each finds it by itself
 def test_an_unknown_profile_is_a_usage_error(local, capsys, command):
     assert run([command, "--profile", "enormous"]) == 2
     assert "unknown profile 'enormous'" in one_line(capsys)
@@ -69,9 +63,7 @@ def test_an_unknown_profile_is_a_usage_error(local, capsys, command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples(capsys, command):
     assert run([command, "--help"]) == 0
-    out = capsys.readouterr().out
-    assert "Examples:" in out
-    assert f"repro {command}" in out.partition("Examples:")[2]
+    assert f"repro {command}" in capsys.readouterr().out.partition("Examples:")[2]
 
 
 def test_every_command_is_held_to_the_contract():

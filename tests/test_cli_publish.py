@@ -30,15 +30,10 @@ def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_publish_copies_records_as_they_are(full, readme):
-    assert run(["publish", "--profile", "quick"]) == 0
-    copied = Store(stores.NAMED["results"]).record("quick", LVAE)
-    assert copied.final == full.record("quick", LVAE).final
-
-
 def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, readme):
     target = Store(stores.NAMED["results"])
     publishing.copy_finished(full, target, QUICK)
+    assert target.record("quick", LVAE).final == full.record("quick", LVAE).final
     before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
     full.add(full.record("quick", LVAE), {}, {"L1_test": -1.0}, {})
     assert run(["publish", "--profile", "quick"]) == 0
@@ -48,13 +43,18 @@ def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, rea
     assert [p.stat().st_ino for p in others] == [before[p] for p in others]
 
 
-def test_publish_redraws_tables_and_figures_in_results(full, readme, monkeypatch):
+def test_publish_redraws_what_is_in_results_and_keeps_the_rest_of_the_readme(
+    full, readme, monkeypatch
+):
     drawn = []
     for shared in (layout, gallery):
         monkeypatch.setattr(shared, "render_all", lambda *asked: drawn.append(asked) or [])
     assert run(["publish", "--profile", "quick"]) == 0
     assert [place.name for *_, place in drawn] == ["tables", "figures"]
     assert {store.root for store, *_ in drawn} == {stores.NAMED["results"]}
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1]) == ("# Top", "End")
+    assert "old" not in lines
 
 
 def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
@@ -102,13 +102,6 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
     assert "## Profile quick" not in page, "one depth only, beside a fuller profile"
 
 
-def test_publish_keeps_the_rest_of_the_readme(full, readme):
-    assert run(["publish", "--profile", "quick"]) == 0
-    lines = readme.read_text(encoding="utf-8").splitlines()
-    assert (lines[0], lines[-1]) == ("# Top", "End")
-    assert "old" not in lines
-
-
 def test_a_readme_without_markers_is_a_machine_error(full, readme, capsys):
     readme.write_text("# Top\n", encoding="utf-8")
     assert run(["publish", "--profile", "quick"]) == 3
@@ -123,69 +116,64 @@ def test_publish_says_what_is_missing(local, readme, capsys):
     assert LVAE not in missing
 
 
-def test_publish_refuses_uncommitted_changes(full, capsys, monkeypatch):
-    make_dirty(monkeypatch, full)
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert "--allow-dirty" in one_line(capsys)
-    assert not stores.NAMED["results"].exists()
-
-
-def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
-    make_dirty(monkeypatch, full)
-    assert run(["publish", "--profile", "quick", "--allow-dirty"]) == 0
-    assert Store(stores.NAMED["results"]).has("quick", LVAE)
-
-
-@pytest.mark.parametrize(
-    "known", [{"commit": None, "dirty": None}, {"commit": None}, {"commit": ""}]
-)
-@pytest.mark.parametrize("allowed", [[], ["--allow-dirty"]])
-def test_publish_refuses_what_code_of_an_unknown_commit_made(
-    full, readme, capsys, monkeypatch, known, allowed
-):
-    rewrite(monkeypatch, full, **known)
-    assert run(["publish", "--profile", "quick", *allowed]) == 3
-    assert "unknown commit: train again in a clone" in one_line(capsys)
-    assert not stores.NAMED["results"].exists()
-
-
-def test_publish_needs_a_checkout_and_copies_nothing_without(full, readme, capsys, monkeypatch):
-    monkeypatch.setattr(publishing, "CHECKOUT", False)
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert "no checkout" in one_line(capsys)
-    assert not stores.NAMED["results"].exists()
-
-
-def make_dirty(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    rewrite(monkeypatch, store, dirty=True)
-
-
-def rewrite(monkeypatch: pytest.MonkeyPatch, store: Store, **known: object) -> None:
+def rewrite(store: Store, monkeypatch: pytest.MonkeyPatch, **known: object) -> None:
     """A record with other words on the code that made it."""
     clean = fixture_store.environment()
     monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, **known})
     fixture_store.write(store, "quick", quick_run())
 
 
-def test_publish_refuses_another_configuration(full, capsys):
+def dirty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(store, monkeypatch, dirty=True)
+
+
+def unknown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(store, monkeypatch, commit=None, dirty=None)
+
+
+def unnamed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(store, monkeypatch, commit="")
+
+
+def elsewhere(_: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "CHECKOUT", False)
+
+
+def other_configuration(store: Store, _: pytest.MonkeyPatch) -> None:
     asked = quick_run()
-    other = replace(asked, optim=replace(asked.optim, lr=2e-3))
-    fixture_store.write(full, "quick", other)
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert "another configuration" in one_line(capsys)
+    fixture_store.write(store, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
 
 
-def test_publish_refuses_a_damaged_record_and_copies_nothing(full, capsys):
-    damaged = full.folder("quick", VAE) / "curve.csv"
-    damaged.write_bytes(damaged.read_bytes() + b"\n")
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert str(damaged) in one_line(capsys)
+def damaged(store: Store, _: pytest.MonkeyPatch) -> None:
+    path = store.folder("quick", VAE) / "curve.csv"
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+REFUSED = [
+    (dirty, [], "--allow-dirty"),
+    (unknown, [], "unknown commit: train again in a clone"),
+    (unknown, ["--allow-dirty"], "unknown commit: train again in a clone"),
+    (unnamed, [], "unknown commit: train again in a clone"),
+    (elsewhere, [], "no checkout"),
+    (other_configuration, [], "another configuration"),
+    (damaged, [], f"{VAE}/curve.csv"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "allowed", "said"), REFUSED)
+def test_what_may_not_be_published_is_refused_and_nothing_copied(
+    full, readme, capsys, monkeypatch, spoil, allowed, said
+):
+    spoil(full, monkeypatch)
+    assert run(["publish", "--profile", "quick", *allowed]) == 3
+    assert said in one_line(capsys)
     assert not stores.NAMED["results"].exists()
 
 
-def test_publish_of_nothing_is_a_record_error(local, capsys):
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert "nothing to publish" in one_line(capsys)
+def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
+    dirty(full, monkeypatch)
+    assert run(["publish", "--profile", "quick", "--allow-dirty"]) == 0
+    assert Store(stores.NAMED["results"]).has("quick", LVAE)
 
 
 def test_the_pages_show_what_results_hold():

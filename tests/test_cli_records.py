@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import fixture_store
 import pytest
@@ -14,6 +15,7 @@ from repro.cli import run
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.profiles import profile, runs
+from repro.store import Store
 
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict]:
@@ -52,12 +54,42 @@ def test_list_shows_seeds_beyond_the_profile(local, capsys):
     assert listed(capsys)["mnist-lvae_bn_wu-L5-s7"]["state"] == "done"
 
 
-def test_a_run_without_record_is_missing(local, capsys):
-    assert listed(capsys)[LVAE]["state"] == "missing"
+def write(store: Store) -> None:
+    fixture_store.write(store, "quick", quick_run())
 
 
-def test_a_run_with_a_record_is_done(full, capsys):
-    assert listed(capsys)[LVAE]["state"] == "done"
+def write_other(store: Store) -> None:
+    asked = quick_run()
+    fixture_store.write(store, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
+
+
+def leave(store: Store, folder: str, name: str) -> Path:
+    """An empty object in a file beside the records."""
+    path = store.folder("quick", folder) / f"{LVAE}{name}"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    return path
+
+
+STATES = {
+    "missing": lambda store: None,
+    "missing, its lock held by nobody": lambda store: leave(store, ".locks", ".lock"),
+    "done": write,
+    "diverged": lambda store: fixture_store.diverge(store, "quick", quick_run(), epoch=2),
+    "failed": lambda store: leave(store, ".failed", ".json"),
+    "other configuration": write_other,
+}
+
+
+@pytest.mark.parametrize("expected", STATES)
+def test_list_says_how_far_a_run_is(local, capsys, expected):
+    STATES[expected](local)
+    assert listed(capsys)[LVAE]["state"] == expected.partition(",")[0]
+
+
+def test_a_run_whose_lock_is_held_is_running(local, capsys):
+    with FileLock(leave(local, ".locks", ".lock")):
+        assert listed(capsys)[LVAE]["state"] == "running"
 
 
 def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
@@ -76,44 +108,6 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
     assert "Matrix products: bfloat16 in 1 of 1 Runs." in table
 
 
-def test_a_diverged_record_is_diverged(local, capsys):
-    fixture_store.diverge(local, "quick", quick_run(), epoch=2)
-    assert listed(capsys)[LVAE]["state"] == "diverged"
-
-
-def test_a_run_that_crashed_is_failed(local, capsys):
-    note = local.folder("quick") / ".failed" / f"{LVAE}.json"
-    note.parent.mkdir(parents=True)
-    note.write_text("{}")
-    assert listed(capsys)[LVAE]["state"] == "failed"
-
-
-def test_a_run_whose_lock_is_held_is_running(local, capsys):
-    path = local.folder("quick") / ".locks" / f"{LVAE}.lock"
-    path.parent.mkdir(parents=True)
-    with FileLock(path):
-        assert listed(capsys)[LVAE]["state"] == "running"
-
-
-def test_a_lock_file_that_nobody_holds_is_not_running(local, capsys):
-    path = local.folder("quick") / ".locks" / f"{LVAE}.lock"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert listed(capsys)[LVAE]["state"] == "missing"
-
-
-def test_a_record_of_another_configuration_is_not_done(local, capsys):
-    asked = quick_run()
-    other = replace(asked, optim=replace(asked.optim, lr=2e-3))
-    fixture_store.write(local, "quick", other)
-    assert listed(capsys)[LVAE]["state"] == "other configuration"
-
-
-def test_list_for_people_names_every_run(full, capsys):
-    assert run(["list", "--profile", "quick"]) == 0
-    assert all(r.id in capsys.readouterr().out for r in runs(QUICK)[:1])
-
-
 def test_an_unknown_experiment_is_a_usage_error(local, capsys):
     assert run(["list", "--experiment", "figure99"]) == 2
     assert "unknown experiment 'figure99'" in one_line(capsys)
@@ -125,13 +119,7 @@ def test_show_has_the_keys_of_the_contract(full, capsys):
     assert list(shown) == ["run", "profile", "config", "env", "final"]
     assert {"L1_train", "L1_test", "LK_test", "K", "LK_se", "LK_mc_error"} <= set(shown["final"])
     assert len(shown["final"]["kl_layers"]) == len(shown["final"]["active_units"]) == 5
-    assert "files" not in shown["final"]
-
-
-def test_show_prints_the_numbers_of_the_record(full, capsys):
-    assert run(["show", LVAE, "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["final"]["L1_test"] == full.record("quick", LVAE).final["L1_test"]
+    assert shown["final"] == full.record("quick", LVAE).final
 
 
 def test_show_for_people_has_configuration_and_metrics(full, capsys):
@@ -140,14 +128,16 @@ def test_show_for_people_has_configuration_and_metrics(full, capsys):
     assert all(name in out for name in ("L1_test", "optim.lr", "commit"))
 
 
-def test_show_of_an_unknown_run_is_a_usage_error(full, capsys):
-    assert run(["show", "mnist-vae-L9-s1"]) == 2
-    assert "unknown Run 'mnist-vae-L9-s1'" in one_line(capsys)
-
-
-def test_show_of_a_run_without_record_says_how_to_make_one(local, capsys):
-    assert run(["show", LVAE, "--profile", "quick"]) == 3
-    assert "repro train --profile quick" in one_line(capsys)
+@pytest.mark.parametrize(
+    ("shown", "code", "said"),
+    [
+        (["mnist-vae-L9-s1"], 2, "unknown Run 'mnist-vae-L9-s1'"),
+        ([LVAE, "--profile", "quick"], 3, "repro train --profile quick"),
+    ],
+)
+def test_show_of_what_is_not_there_says_what_to_do(local, capsys, shown, code, said):
+    assert run(["show", *shown]) == code
+    assert said in one_line(capsys)
 
 
 @pytest.mark.parametrize("file", ["run.json", "env.json", "final.json"])
@@ -158,16 +148,12 @@ def test_a_corrupt_record_is_named_with_its_file(full, capsys, file):
     assert str(path) in one_line(capsys)
 
 
-def test_tables_are_written_into_the_store(full):
-    assert run(["tables", "--profile", "quick"]) == 0
-    written = {p.suffix for p in full.folder("quick", "tables").iterdir()}
-    assert written == {".md", ".csv", ".tex"}
-
-
-def test_out_takes_the_place_of_the_store(full, tmp_path):
-    assert run(["tables", "--profile", "quick", "--out", str(tmp_path / "here")]) == 0
-    assert (tmp_path / "here" / "table1.md").is_file()
-    assert not full.folder("quick", "tables").exists()
+@pytest.mark.parametrize("out", [None, "here"])
+def test_tables_are_written_into_the_store_or_where_they_are_asked_for(full, tmp_path, out):
+    place = tmp_path / out if out else full.folder("quick", "tables")
+    assert run(["tables", "--profile", "quick", *(["--out", str(place)] if out else [])]) == 0
+    assert {p.suffix for p in place.iterdir()} == {".md", ".csv", ".tex"}
+    assert full.folder("quick", "tables").exists() == (out is None)
 
 
 def test_check_has_the_keys_of_the_contract(full, capsys):

@@ -27,16 +27,6 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def only_stack(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    ((stack,),) = (p["stacks"] for p in shown(capsys, *arguments)["profiles"])
-    return stack
-
-
-def test_nothing_running_is_said_plainly(local: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["status", "--profile", "quick"]) == 0
-    assert "nothing is training" in capsys.readouterr().out.splitlines()
-
-
 def test_a_training_stack_is_shown_with_its_numbers(
     local: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,15 +42,19 @@ def test_a_training_stack_is_shown_with_its_numbers(
     assert max(map(len, out)) <= 80
 
 
+@pytest.mark.parametrize(
+    ("saved", "again"),
+    [(2.25, "saved at 2.25; continue with"), (None, "nothing saved; begin again with")],
+)
 def test_a_killed_stack_says_how_it_continues(
-    local: Store, capsys: pytest.CaptureFixture[str]
+    saved: float | None, again: str, local: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    noted(local, process=GONE)
+    noted(local, process=GONE, saved=saved)
     assert run(["status"]) == 0
     out = capsys.readouterr().out
     assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
-    assert "  saved at 2.25; continue with: repro train " in out
-    assert "nothing is training" in out
+    assert f"  {again}: repro train " in out
+    assert "nothing is training" in out.splitlines()
     assert "images/s" not in out
 
 
@@ -69,19 +63,11 @@ def test_the_command_that_is_named_trains_those_runs(
 ) -> None:
     seeded = tuple(f"{i.rpartition('-s')[0]}-s3" for i in (LVAE, VAE))
     noted(local, process=GONE, runs=seeded)
-    words = only_stack(capsys)["command"].split()
+    words = shown(capsys)["profiles"][0]["stacks"][0]["command"].split()
     assert words[:2] == ["repro", "train"]
     named = words[2 : words.index("--profile")]
     assert words[-4:] == ["--profile", "quick", "--seed", "3"]
     assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=[3])}
-
-
-def test_without_a_checkpoint_it_begins_again(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    noted(local, process=GONE, saved=None)
-    assert run(["status"]) == 0
-    assert "  nothing saved; begin again with: repro train " in capsys.readouterr().out
 
 
 def test_json_has_the_keys_that_are_documented(
