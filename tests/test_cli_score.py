@@ -33,20 +33,21 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images.npy"
 
 
-def test_grey_images_are_scored_once_binarised(trained, images, capsys):
+def refused(path: Path, run_id: str, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one line that says why images are not scored: wrong usage."""
     capsys.readouterr()
-    asked = ["score", str(images), "--run", trained.id, "--samples", "9", "--binarise", "--json"]
-    assert run(asked) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["images"], told["K"], len(told["each"]["LK"])) == (5, 9, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(["score", str(path), "--run", run_id, *options]) == 2
+    return one_line(capsys)
+
+
+def test_grey_images_are_scored_once_binarised(trained, images, capsys):
+    told = scored(images, trained.id, capsys, "--binarise")
+    assert (told["images"], told["K"], len(told["each"]["LK"])) == (5, 5, 5)
     assert told["LK"] == pytest.approx(np.mean(told["each"]["LK"]))
     assert told["LK_se"] == pytest.approx(np.std(told["each"]["LK"], ddof=1) / 5**0.5)
-
-
-def test_grey_images_without_binarisation_are_refused(trained, images, capsys):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id]) == 2
-    assert "--binarise" in one_line(capsys)
+    assert "--binarise" in refused(images, trained.id, capsys)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +59,13 @@ def test_grey_images_without_binarisation_are_refused(trained, images, capsys):
         (np.uint8(small.grey(5) > 128), "already binary: leave --binarise out"),
         (small.grey(5) - 1.0, "from -1 to 254"),
         (small.grey(5) * np.uint16(2), "type uint16, from 0 to 510"),
+        (np.zeros((0, X), np.uint8), f"give [N, {X}]"),
+        (np.zeros((3, X + 1), np.uint8), f"give [N, {X}]"),
     ],
 )
-def test_only_bytes_are_binarised(trained, images, capsys, stored, said):
+def test_only_bytes_of_its_shape_are_binarised(trained, images, capsys, stored, said):
     np.save(images, stored)
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
-    assert said in one_line(capsys)
+    assert said in refused(images, trained.id, capsys, "--binarise")
 
 
 def test_bytes_of_a_wider_type_are_the_same_draw(trained, images, capsys):
@@ -90,12 +91,6 @@ def test_one_line_an_image_is_written_and_said(trained, images, tmp_path, capsys
     assert run(asked) == 0
     assert pd.read_csv(out).columns.tolist() == ["image", "L1", "LK"]
     assert "L_500" in capsys.readouterr().out
-
-
-def test_an_unknown_run_is_refused(trained, images, capsys):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", "mnist-none-L1-s1"]) == 3
-    assert "no record of mnist-none-L1-s1" in one_line(capsys)
 
 
 def scored(path: Path, run_id: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict:
@@ -146,20 +141,8 @@ def test_however_binary_images_are_stored_they_score_the_same(trained, images, c
 @pytest.mark.parametrize("trained", [small.run("lvae", 3), LADDER], indirect=True)
 def test_images_of_another_kind_are_one_line(trained, images, capsys, stored, said):
     np.save(images, stored)
-    capsys.readouterr()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert run(["score", str(images), "--run", trained.id]) == 2
-    told = one_line(capsys)
+    told = refused(images, trained.id, capsys)
     assert said in told or "not in [0, 1]" in told
-
-
-@pytest.mark.parametrize("stored", [np.zeros((0, X), np.uint8), np.zeros((3, X + 1), np.uint8)])
-def test_a_wrong_shape_is_refused_before_it_is_binarised(trained, images, capsys, stored):
-    np.save(images, stored)
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
-    assert f"give [N, {X}]" in one_line(capsys)
 
 
 AIS = ("--binarise", "--ais", "--temperatures", "4", "--chains")
@@ -193,22 +176,20 @@ def test_one_sample_has_no_monte_carlo_error(trained, images, capsys):
     assert scored(images, trained.id, capsys, "--samples", "1")["LK_mc_error"] is None
 
 
-@pytest.mark.parametrize("option", ["--binarise", "--ais"])
-@pytest.mark.parametrize("trained", [LADDER], indirect=True)
-def test_a_ladder_network_binarises_nothing_and_has_no_likelihood(trained, images, capsys, option):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, option]) == 2
-    assert "Ladder network" in one_line(capsys)
-
-
 GAUSSIAN = small.run("lvae", 2, observation="gaussian", nonlinearity="tanh")
 
 
-@pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
-def test_a_model_of_real_values_binarises_nothing(trained, images, capsys):
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--binarise"]) == 2
-    assert "models real values" in one_line(capsys)
+@pytest.mark.parametrize(
+    ("trained", "option", "said"),
+    [
+        (LADDER, "--binarise", "Ladder network"),
+        (LADDER, "--ais", "Ladder network"),
+        (GAUSSIAN, "--binarise", "models real values"),
+    ],
+    indirect=["trained"],
+)
+def test_a_model_takes_no_option_that_means_nothing_to_it(trained, images, capsys, option, said):
+    assert said in refused(images, trained.id, capsys, option)
 
 
 @pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
@@ -219,9 +200,8 @@ def test_a_model_of_real_values_binarises_nothing(trained, images, capsys):
 )
 def test_a_model_of_real_values_takes_no_others(trained, images, capsys, stored):
     np.save(images, stored)
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id]) == 2
-    assert "real values from 0 to 1: give (byte + u) / 256" in one_line(capsys)
+    said = "real values from 0 to 1: give (byte + u) / 256"
+    assert said in refused(images, trained.id, capsys)
 
 
 @pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
@@ -230,22 +210,18 @@ def test_a_model_of_real_values_takes_its_training_set_s_units(trained, images, 
     assert np.isfinite(scored(images, trained.id, capsys)["LK"])
 
 
-def test_an_infinite_bound_is_one_line(trained, images, capsys, monkeypatch):
-    infinite = Scores(np.full(5, -np.inf), np.full(5, -np.inf), 500, 0.0)
-    monkeypatch.setattr(TrainedHierarchy, "score", lambda *_: infinite)
-    np.save(images, bits())
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, "--json"]) == 2
-    assert "a bound is infinite" in one_line(capsys)
-
-
-def test_an_infinite_estimate_is_one_line(trained, images, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "options"), [("score", ["--binarise"]), ("annealed", [*AIS, "2"])]
+)
+def test_an_infinite_bound_is_one_line(trained, images, capsys, monkeypatch, method, options):
     infinite, none = np.full(5, -np.inf), np.zeros(5)
-    found = Annealed(infinite, none, none, 0.0, [])
-    monkeypatch.setattr(TrainedHierarchy, "annealed", lambda *_: found)
-    capsys.readouterr()
-    assert run(["score", str(images), "--run", trained.id, *AIS, "2", "--json"]) == 2
-    assert "a bound is infinite" in one_line(capsys)
+    found = {
+        "score": Scores(infinite, infinite, 500, 0.0),
+        "annealed": Annealed(infinite, none, none, 0.0, []),
+    }
+    monkeypatch.setattr(TrainedHierarchy, method, lambda *_: found[method])
+    said = "a bound is infinite"
+    assert said in refused(images, trained.id, capsys, *options, "--json")
 
 
 def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
@@ -255,21 +231,25 @@ def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
 
 @pytest.fixture
 def published(trainings):
-    """A Run with its weights in `results/` alone."""
-    found = small.run("lvae", 3, seed=2)
-    shutil.copytree(trainings(found), NAMED["results"])
-    return found
+    """A Ladder network with its weights in `results/` alone."""
+    shutil.copytree(trainings(LADDER), NAMED["results"])
+    return LADDER
 
 
 def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, published, images, capsys):
     """Its own profile is not the fullest of `runs/`; another Run is in `results/` alone."""
     fixture_store.write(Store(NAMED["runs"]), "quick", quick_run())
-    for wanted in (trained, published):
-        told = scored(images, wanted.id, capsys, "--binarise")
+    for wanted, options in ((trained, ["--binarise"]), (published, [])):
+        told = scored(images, wanted.id, capsys, *options)
         assert (told["run"], told["profile"]) == (wanted.id, PROFILE)
 
 
-def test_what_a_store_lacks_is_not_looked_for_in_another(trained, published, images, capsys):
+@pytest.mark.parametrize(
+    ("wanted", "where"), [(LADDER.id, ["--store", "runs"]), ("mnist-none-L1-s1", [])]
+)
+def test_what_a_store_lacks_is_not_looked_for_in_another(
+    trained, published, images, capsys, wanted, where
+):
     capsys.readouterr()
-    assert run(["score", str(images), "--run", published.id, "--store", "runs"]) == 3
-    assert f"no record of {published.id}" in one_line(capsys)
+    assert run(["score", str(images), "--run", wanted, *where]) == 3
+    assert f"no record of {wanted}" in one_line(capsys)

@@ -11,7 +11,7 @@ from pathlib import Path
 import fixture_store
 import pytest
 from fixture_checkout import copy_checkout
-from fixture_disk import read_only
+from fixture_disk import files, read_only
 
 from repro.plan.profiles import profile, runs
 from repro.store.places import ROOT
@@ -66,10 +66,6 @@ def fake(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def path_with(folder: Path) -> str:
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
-
-
 def test_smoke_goes_from_data_to_verdict(checkout, data_dir):
     done = run_all(checkout, "--profile", "smoke", "--data-dir", str(data_dir))
     assert done.returncode == 0, done.stderr
@@ -85,16 +81,9 @@ def names(folder: Path) -> set[str]:
     return {p.name for p in folder.iterdir()}
 
 
-def test_it_says_before_it_starts_what_it_will_do_and_how_long(checkout, tmp_path):
-    done = run_all(checkout, "--profile", "smoke", "--data-dir", "/dev/null")
-    assert done.returncode != 0
-    assert "predicted time here" in done.stdout
-    assert all(run.id in done.stdout for run in runs(profile("smoke")))
-
-
 def test_cached_draws_from_results_without_writing_there_and_without_network(checkout):
     fixture_store.build(checkout / "results", "quick", runs=runs(profile("quick"))[:1])
-    before = snapshot(checkout / "results")
+    before = files(checkout / "results")
     with read_only(checkout / "results"):
         done = run_all(checkout, "--cached", alone=True)
     assert done.returncode == 0, done.stderr
@@ -102,14 +91,7 @@ def test_cached_draws_from_results_without_writing_there_and_without_network(che
     assert "table1.md" in names(drawn / "tables")
     assert "figure5.png" in names(drawn / "figures")
     assert "Profile quick" in (drawn.parent / "report.html").read_text(encoding="utf-8")
-    assert snapshot(checkout / "results") == before
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
-    return {
-        str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
-        for p in folder.rglob("*")
-    }
+    assert files(checkout / "results") == before
 
 
 def test_cached_where_nothing_can_be_drawn_is_one_line_with_the_remedy(checkout):
@@ -146,57 +128,45 @@ def test_the_end_shows_this_run_beside_the_reference(checkout):
     assert "records  runs/quick/" in done.stdout
 
 
-def test_no_network_and_no_data_is_one_line_with_the_remedy(checkout, tmp_path):
+def test_no_network_and_no_data_is_one_line_after_what_was_to_be_done(checkout, tmp_path):
     done = run_all(
         checkout, "--profile", "smoke", "--data-dir", str(tmp_path / "none"),
         REPRO_MIRRORS="http://127.0.0.1:9/",
     )  # fmt: skip
+    assert "predicted time here" in done.stdout
+    assert all(run.id in done.stdout for run in runs(profile("smoke")))
     assert done.returncode == 3
     assert done.stderr.startswith("repro: ")
     assert "--data-dir" in last_line(done.stderr)
     assert done.stderr.count("\n") == 1
 
 
-def test_a_python_without_venv_is_one_line_with_the_remedy(checkout, tmp_path):
-    fake(
-        tmp_path / "bin",
-        "python3",
-        f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"',
-    )
-    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
+NO_VENV = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"'
+NO_PIP = (
+    'case "$1 $2" in "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;'
+    f' "-m pip") exit 1 ;; esac; exec "{sys.executable}" "$@"'
+)
+PYTHONS = ("python3", "python3.13", "python3.12", "python3.11")
+FAULTS = [
+    (dict.fromkeys(PYTHONS, "exit 1"), "no Python 3.11 to 3.13 found: install one, or set PYTHON"),
+    ({"python3": NO_VENV}, "no venv module: install it"),
+    ({"python3": NO_PIP}, "set-up failed at 'pip install torch=="),
+    (
+        {"df": "echo header; echo /dev/x 100 99 1024 99% /"},
+        "1 MB free here, set-up needs about 2000 MB: free some space",
+    ),
+]
+
+
+@pytest.mark.parametrize(("programs", "said"), FAULTS, ids=lambda value: str(value)[:20])
+def test_what_set_up_lacks_is_one_line_with_the_remedy(checkout, tmp_path, programs, said):
+    for name, script in programs.items():
+        fake(tmp_path / "bin", name, script)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = run_all(checkout, "test", PATH=path, REPRO_VENV="", PYTHON="")
     assert done.returncode == 3
-    assert "no venv module: install it" in done.stderr
+    assert said in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_no_python_is_one_line_with_the_remedy(checkout, tmp_path):
-    for name in ("python3.13", "python3.12", "python3.11", "python3"):
-        fake(tmp_path / "bin", name, "exit 1")
-    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
-    assert done.returncode == 3
-    assert done.stderr == (
-        "run_all.sh: no Python 3.11 to 3.13 found: install one, or set PYTHON to it\n"
-    )
-
-
-def test_too_little_disk_is_one_line_with_the_remedy(checkout, tmp_path):
-    fake(tmp_path / "bin", "df", "echo header; echo /dev/x 100 99 1024 99% /")
-    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
-    assert done.returncode == 3
-    assert "1 MB free here, set-up needs about 2000 MB: free some space" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_failed_installation_is_named_with_the_remedy(checkout, tmp_path):
-    fake(
-        tmp_path / "bin",
-        "python3",
-        'case "$1 $2" in "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;'
-        f' "-m pip") exit 1 ;; esac; exec "{sys.executable}" "$@"',
-    )
-    done = run_all(checkout, "test", PATH=path_with(tmp_path / "bin"), REPRO_VENV="", PYTHON="")
-    assert done.returncode == 3
-    assert "set-up failed at 'pip install torch==" in done.stderr
 
 
 @pytest.mark.parametrize(
