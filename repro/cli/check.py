@@ -64,7 +64,7 @@ def check(
         other = open_store(against, p.name)
         comparison = compare(opened, other, p.name)
         if not comparison.differences:
-            why = "; ".join(_lacking(comparison))
+            why = "; ".join((*comparison.skipped, *_missing(comparison)))
             raise NothingError(
                 f"no Run to compare: looked in {opened.folder(p.name)} for those of"
                 f" {other.folder(p.name)}: {why}: choose other stores"
@@ -92,10 +92,8 @@ def check(
         say(f"no Run is worse than in {against} beyond its error")
 
 
-def _lacking(comparison: Comparison) -> list[str]:
-    """What could not be compared, and why."""
-    missing = ", ".join(comparison.missing)
-    return [*([f"missing here: {missing}"] if missing else []), *comparison.skipped]
+def _missing(comparison: Comparison) -> list[str]:
+    return [f"missing here: {', '.join(comparison.missing)}"] if comparison.missing else []
 
 
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
@@ -119,7 +117,7 @@ def _differences(comparison: Comparison) -> Table:
     table = Table(
         *("Run", "metric", "here", "reference", "difference", "error"),
         title="Run by Run: nats per example, or test error in percent",
-        caption="; ".join(_lacking(comparison)) or None,
+        caption="; ".join((*_missing(comparison), *comparison.skipped)) or None,
     )
     for d in comparison.differences:
         verdict = " (worse)" if d.regression else ""

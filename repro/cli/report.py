@@ -105,12 +105,12 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     from repro.show import gallery
 
     return tuple(
-        Figure(name, _says(name), image_of(fig), source.drawn("figures", name))
+        Figure(name, title(name), image_of(fig), source.drawn("figures", name))
         for name, fig in gallery.drawn(store, p.name)
     )
 
 
-def _says(figure: str) -> str:
+def title(figure: str) -> str:
     """What a figure's script says that it shows."""
     return (scripts.load("figures", figure).__doc__ or figure).splitlines()[0]
 

@@ -103,29 +103,29 @@ def score(
 
 def _told(summary: dict[str, Any]) -> list[str]:
     if "classes" in summary:
-        return [", ".join(f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)]
-    LK = _bound(f"L_{summary['K']}", "LK", summary)
-    error = _error("MC error", summary["LK_mc_error"], "one sample")
-    lines = [_bound("L_1  ", "L1", summary), f"{LK}, {error}"]
-    if "AIS" in summary:
-        error = _error("MC error", summary["AIS_mc_error"], "one chain")
-        lines += [
-            f"{_bound('AIS  ', 'AIS', summary)}, {error}",
-            f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
-            f" {summary['AIS_accepted']:.0%} of proposals accepted",
-        ]
-    return lines
+        counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
+        return [", ".join(counts)]
+    error = summary["LK_mc_error"]
+    LK = "one sample: no MC error" if error is None else f"MC error {error:.2g}"
+    lines = [
+        f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
+        f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
+    ]
+    return lines + _told_of_chains(summary) if "AIS" in summary else lines
 
 
-def _bound(name: str, key: str, summary: dict[str, Any]) -> str:
-    spread = _error("s.e. over images", summary[f"{key}_se"], "one image")
-    return f"{name} {summary[key]:.2f} nats per image, {spread}"
+def _told_of_chains(summary: dict[str, Any]) -> list[str]:
+    error = summary["AIS_mc_error"]
+    AIS = "one chain: no MC error" if error is None else f"MC error {error:.2g}"
+    return [
+        f"AIS   {summary['AIS']:.2f} nats per image, {_spread(summary['AIS_se'])}, {AIS}",
+        f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
+        f" {summary['AIS_accepted']:.0%} of proposals accepted",
+    ]
 
 
-def _error(name: str, value: float | None, alone: str) -> str:
-    if value is None:
-        return f"{alone}: no {name.removesuffix(' over images')}"
-    return f"{name} {value:.2g}"
+def _spread(error: float | None) -> str:
+    return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
 
 
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:
