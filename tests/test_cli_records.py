@@ -119,6 +119,7 @@ def test_show_has_the_keys_of_the_contract(full, capsys):
     assert list(shown) == ["run", "profile", "config", "env", "final"]
     assert {"L1_train", "L1_test", "LK_test", "K", "LK_se", "LK_mc_error"} <= set(shown["final"])
     assert len(shown["final"]["kl_layers"]) == len(shown["final"]["active_units"]) == 5
+    assert "files" not in shown["final"]
     assert shown["final"] == full.record("quick", LVAE).final
 
 

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_checkout import git
 
 from repro.machine.commit import STAMP, WATCHED, commit, main, stamp
 
 UNKNOWN = (None, None)
 OURS = {"repro/__init__.py": "ours", "tables/t.py": "", "figures/f.py": "", "README.md": ""}
 OURS[".gitignore"] = f"/repro/{STAMP}\n"
-OWNER = {
-    f"GIT_{who}_{what}": "x@y.z" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-}
-QUIET = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, **OWNER}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "protocol.file.allow=always", *arguments]
-    environment = {"PATH": os.environ["PATH"], **QUIET}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def unpacked(root: Path) -> Path:

@@ -168,7 +168,7 @@ def test_an_unforeseen_error_of_the_system_is_one_line(local, capsys, monkeypatc
     assert "/mnt/disk: cannot use (Input/output error)" in one_line(capsys)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "cp932", "gbk", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "gbk", "utf-8"])
 @pytest.mark.parametrize(
     "command", [["check"], ["list"], ["tables"], ["show", LVAE, "--json"]], ids=lambda c: c[0]
 )
@@ -192,7 +192,7 @@ def test_closed_output_is_no_error(store, monkeypatch):
     assert run(["show", "nonsense", "--store", str(store.root)]) == 2
 
 
-@pytest.mark.parametrize("name", [f"{VAE} (copy)", f"old-{VAE}", "mnist-vae-L5-s7", f"{VAE}~"])
+@pytest.mark.parametrize("name", [f"{VAE} (copy)", "mnist-vae-L5-s7"])  # no Run's, another's
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
 def test_a_stray_folder_is_named_once_and_left_out(store, tmp_path, capsys, command, name):
     where = ["--profile", "quick", "--store", str(store.root)]

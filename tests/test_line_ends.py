@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from commands import LVAE
-from fixture_checkout import copy_checkout
+from fixture_checkout import copy_checkout, git
 
 from repro.store import Store
 from repro.store.places import ROOT
@@ -17,25 +15,19 @@ RECORD = f"results/reduced/{LVAE}"
 COPIED = (".gitattributes", "run_all.sh", "tables", RECORD)
 
 
-def git(folder: Path, *arguments: str) -> None:
-    who = ("-c", "user.name=x", "-c", "user.email=x@y.z", "-c", "commit.gpgsign=false")
-    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull}
-    subprocess.run(["git", *who, *arguments], cwd=folder, env=environment, check=True)
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     """A repository of some of this checkout's files, and of a record."""
     root = copy_checkout(tmp_path / "origin", COPIED)
-    git(root, "init", "--quiet")
+    git(root, "init")
     git(root, "add", ".")
-    git(root, "commit", "--quiet", "-m", "x")
+    git(root, "commit", "-m", "x")
     return root
 
 
 @pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.autocrlf=input", "core.eol=crlf"])
 def test_a_clone_has_the_committed_bytes(origin, tmp_path, setting):
-    git(tmp_path, "clone", "--quiet", "--config", setting, "origin", "clone")
+    git(tmp_path, "clone", "--config", setting, "origin", "clone")
     paths = [p.relative_to(origin) for p in origin.rglob("*") if p.is_file()]
     ours = [p for p in paths if p.parts[0] != ".git"]
     changed = [p for p in ours if (tmp_path / "clone" / p).read_bytes() != (ROOT / p).read_bytes()]

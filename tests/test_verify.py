@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import ladder_small
@@ -11,7 +12,7 @@ import pytest
 import small
 import torch
 from commands import one_line
-from fixture_disk import read_only
+from fixture_disk import files, read_only
 
 from repro.cli import run
 from repro.machine import rescoring
@@ -56,25 +57,20 @@ def test_a_record_agrees_with_its_weights_to_the_last_digit(trained, capsys):
     assert all(row["agrees"] for row in rows)
 
 
-@BOTH
-def test_verifying_changes_nothing(trained, local, capsys):
-    files = {p: p.read_bytes() for p in local.root.rglob("*") if p.is_file()}
-    verified(capsys, trained.id)
-    assert {p: p.read_bytes() for p in local.root.rglob("*") if p.is_file()} == files
+def spoil(store: Store, of: Run, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Other weights than those that gave the record."""
+    path = weights(store, of)
+    save_weights(path, of, {name: change(p) for name, p in load_weights(path)[1].items()})
 
 
 @BOTH
 def test_other_weights_than_the_record_s_are_found_out(trained, local, capsys):
-    path = weights(local, trained)
-    params = {name: value * 0.9 for name, value in load_weights(path)[1].items()}
-    save_weights(path, trained, params)
-    rows = verified(capsys, trained.id, code=1)
-    assert not all(row["agrees"] for row in rows)
+    spoil(local, trained, lambda p: p * 0.9)
+    assert not all(row["agrees"] for row in verified(capsys, trained.id, code=1))
 
 
 def test_a_difference_is_one_line_and_a_table(trained, local, capsys):
-    path = weights(local, trained)
-    save_weights(path, trained, {n: p * 0.9 for n, p in load_weights(path)[1].items()})
+    spoil(local, trained, lambda p: p * 0.9)
     assert run(["verify", trained.id]) == 1
     shown = capsys.readouterr()
     assert f"{trained.id}: its weights do not give what its record says" in shown.err
@@ -107,13 +103,13 @@ def altered(store: Store, of: Run, final: dict | None = None, **arrays: dict) ->
 
 
 def differing(capsys: pytest.CaptureFixture[str], of: Run) -> set[str]:
+    capsys.readouterr()
     return {row["name"] for row in verified(capsys, of.id, code=1) if not row["agrees"]}
 
 
 @pytest.mark.parametrize("name", ["L1_train", "L1_test", "LK_test", "L1_se", "LK_mc_error"])
 def test_one_altered_number_is_found_out(trained, local, capsys, name):
     altered(local, trained, {name: local.record(PROFILE, trained.id).final[name] + 0.05})
-    capsys.readouterr()
     assert name in differing(capsys, trained)
 
 
@@ -123,7 +119,6 @@ def test_a_mean_is_held_against_its_images_where_draws_are_others(
 ):
     altered(local, trained, {name: local.record(PROFILE, trained.id).final[name] + 0.05})
     move_elsewhere(monkeypatch)
-    capsys.readouterr()
     assert f"{name}, of its images" in differing(capsys, trained)
 
 
@@ -131,7 +126,6 @@ def test_a_mean_is_held_against_its_images_where_draws_are_others(
 def test_an_altered_layer_is_found_out(trained, local, capsys, name):
     first, *rest = local.record(PROFILE, trained.id).final[name]
     altered(local, trained, {name: [first - 1, *rest]})
-    capsys.readouterr()
     assert differing(capsys, trained) == {f"{'KL' if name == 'kl_layers' else 'active'}_1"}
 
 
@@ -147,7 +141,6 @@ def test_noise_on_bounds_of_images_hides_nothing(
     noise = np.random.default_rng(0).normal(0, 30, len(before)).astype(np.float32)
     mean = float((before + noise).astype(float).mean())
     altered(local, trained, {f"{bound}_test": mean}, per_image={bound: before + noise})
-    capsys.readouterr()
     assert f"{bound} apart, rms" in differing(capsys, trained)
 
 
@@ -170,10 +163,8 @@ def test_one_image_more_classified_right_is_found_out(trained, local, capsys):
     errors = record.final["errors"] - 1
     better = {"errors": errors, "error_percent": 100 * errors / len(told)}
     altered(local, trained, better)
-    capsys.readouterr()
     assert "errors, of its images" in differing(capsys, trained)
     altered(local, trained, better, predictions={"predicted": told})
-    capsys.readouterr()
     assert "classified otherwise" in differing(capsys, trained)
 
 
@@ -181,48 +172,48 @@ def test_one_image_more_classified_right_is_found_out(trained, local, capsys):
 def test_an_altered_cost_is_found_out(trained, local, capsys):
     first, *rest = local.record(PROFILE, trained.id).final["denoising"]
     altered(local, trained, {"denoising": [0.99 * first, *rest]})
-    capsys.readouterr()
     assert differing(capsys, trained) == {"C_0"}
+
+
+@BOTH
+def test_weights_that_give_no_finite_number_are_refused(trained, local, capsys):
+    spoil(local, trained, lambda p: p * torch.nan)
+    assert "no finite numbers" in refusal(capsys, trained, "--json")
+
+
+def refusal(capsys: pytest.CaptureFixture[str], of: Run, *options: str) -> str:
+    """The one line that says why a record cannot be verified."""
+    capsys.readouterr()
+    assert run(["verify", of.id, "--threads", "1", *options]) == 3
+    return one_line(capsys)
 
 
 def test_bounds_of_other_images_are_refused(trained, local, capsys):
     few = local.record(PROFILE, trained.id).arrays("per_image")["L1"][:3]
     altered(local, trained, per_image={"L1": few})
-    capsys.readouterr()
-    assert run(["verify", trained.id, "--threads", "1"]) == 3
-    assert "per_image.npz" in one_line(capsys)
+    assert "per_image.npz" in refusal(capsys, trained)
 
 
 @BOTH
-def test_weights_that_give_no_finite_number_are_refused(trained, local, capsys):
-    path = weights(local, trained)
-    params = {name: value * torch.nan for name, value in load_weights(path)[1].items()}
-    save_weights(path, trained, params)
-    capsys.readouterr()
-    assert run(["verify", trained.id, "--json", "--threads", "1"]) == 3
-    assert "no finite numbers" in one_line(capsys)
-
-
-@BOTH
-def test_a_store_that_nobody_can_write_to_can_be_verified(trained, local, capsys):
+def test_a_store_that_nobody_can_write_to_can_be_verified_and_does_not_change(
+    trained, local, capsys
+):
+    before = files(local.root)
     with read_only(local.root):
         verified(capsys, trained.id)
+    assert files(local.root) == before
 
 
 def test_a_damaged_record_is_refused(trained, local, capsys):
     (local.folder(PROFILE, trained.id) / "curve.csv").write_text("epoch\n")
-    capsys.readouterr()
-    assert run(["verify", trained.id]) == 3
-    assert "checksum differs" in one_line(capsys)
+    assert "checksum differs" in refusal(capsys, trained)
 
 
 def test_a_diverged_run_has_nothing_to_verify(local, capsys, monkeypatch):
     wild = ladder_small.run(optim={"lr": 1e30})
     monkeypatch.setattr("repro.data.load", ladder_small.raw)
     train([wild], local, PROFILE, OPTIONS)
-    capsys.readouterr()
-    assert run(["verify", wild.id]) == 3
-    assert "diverged" in one_line(capsys)
+    assert "diverged" in refusal(capsys, wild)
 
 
 @BOTH

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import LVAE
-from fixture_checkout import copy_checkout
+from fixture_checkout import copy_checkout, git
 
 from repro.store.places import ROOT
 
@@ -42,11 +42,6 @@ def call(*command: str | Path, **options: Any) -> str:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=x", "-c", "user.email=x@y.z", "-c", "commit.gpgsign=false")
-    return call("git", *who, *arguments, cwd=folder).strip()
 
 
 @pytest.fixture(scope="module")
