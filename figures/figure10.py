@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from repro.show.panels.mosaic import mosaics
 from repro.show.style import journal, main
 
-from matplotlib.figure import Figure
-
 from repro.show.gallery import Needs
-from repro.store import Store
 
 NEEDS = Needs("figure10")
-
-
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """Three mosaics of 10 x 10 images. Raises UsageError, RecordError."""
-    begin = "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT"
-    return mosaics("figure10", begin, store, profile)
+draw = journal(partial(mosaics, "figure10", "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT"))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption
-from repro.show.gallery import over_epochs
-from repro.show.panels.over_epochs import band, begin, by_epoch, crop
+from repro.show.gallery import Needs
+from repro.show.panels.over_epochs import band, bands, begin, by_epoch, crop
 from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
-NEEDS = over_epochs("figure2")
+NEEDS = Needs("figure2", epochs=3)
 
 
 @journal
@@ -48,9 +48,7 @@ def draw(store: Store, profile: str) -> Figure:
     if cut:
         text += " The lowest values, from the first epochs, lie below the axis; epochs begin where"
         text += " the first curve rises into the panel."
-    if any(len(s.done) > 1 for s in cells):
-        text += " Bands: mean ± one standard deviation over seeds."
-    add_caption(fig, text, profile, cells)
+    add_caption(fig, text + bands(cells), profile, cells)
     return fig
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
 from repro.show.style import journal, main
 
-from matplotlib.figure import Figure
+from repro.show.gallery import Needs
 
-from repro.show.gallery import by_depth
-from repro.store import Store
-
-NEEDS = by_depth("figure3")
-
-
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """Three panels, one curve per variant. Raises UsageError, RecordError."""
-    return bounds_by_depth(FIGURE3, store, profile)
+NEEDS = Needs("figure3", depths=2)
+draw = journal(partial(bounds_by_depth, FIGURE3))
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed
-from repro.show.gallery import over_epochs
+from repro.show.gallery import Needs
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS, Arrays
 
 MAP = "viridis_r"
 TICK = "#d55e00"  # of evaluated epochs
-NEEDS = over_epochs("figure4")
+NEEDS = Needs("figure4", epochs=3)
 
 
 @journal

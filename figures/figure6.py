@@ -21,16 +21,8 @@ from repro.show.gallery import Needs
 from repro.store import Store
 
 CLASSES = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#33343a",
-    "#63c7d8",
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#33343a", "#63c7d8"),
 )
 NEEDS = Needs("figure6")
 
@@ -77,7 +69,8 @@ def panel(ax: Axes, i: int, seeds: Evidence) -> None:
     ax.spines[:].set_visible(True)
     ax.set_box_aspect(1)
     if not seeds.done:
-        return write_in(ax, seeds.state)
+        write_in(ax, seeds.state)
+        return
     z = projections(seeds.done[0], i)
     ax.scatter(
         z[:, 0],
@@ -94,7 +87,6 @@ def panel(ax: Axes, i: int, seeds: Evidence) -> None:
     for radius, dashes in ((1, "-"), (2, "--")):
         look = {"fill": False, "linewidth": 0.7, "linestyle": dashes, "gid": f"{radius} sd"}
         ax.add_patch(Circle((0, 0), radius, **look))
-    return None
 
 
 def legend(fig: Figure) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
 from repro.show.style import journal, main
 
-from matplotlib.figure import Figure
-
-from repro.show.gallery import by_depth
-from repro.store import Store
+from repro.show.gallery import Needs
 
 FIGURE = replace(
     FIGURE3,
@@ -19,13 +17,8 @@ FIGURE = replace(
     text="Figure 7. Bounds against depth, MNIST, higher is better, with the LVAE without batch"
     " norm; whether the paper warmed it up is not said, here it is.",
 )
-NEEDS = by_depth("figure7")
-
-
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """Three panels, one curve per variant. Raises UsageError, RecordError."""
-    return bounds_by_depth(FIGURE, store, profile)
+NEEDS = Needs("figure7", depths=2)
+draw = journal(partial(bounds_by_depth, FIGURE))
 
 
 if __name__ == "__main__":

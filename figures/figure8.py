@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from repro.show.panels.by_depth import ByDepth, bounds_by_depth
 from repro.show.style import journal, main
 
-from matplotlib.figure import Figure
-
 from repro.judge.targets import TARGETS
-from repro.show.gallery import by_depth
-from repro.store import Store
+from repro.show.gallery import Needs
 
 FIGURE = ByDepth(
     "figure8",
@@ -19,13 +17,8 @@ FIGURE = ByDepth(
     where="values of the paper's Table 2",
     published={"LK_test": tuple(name for name in TARGETS if name.startswith("table2/omniglot/"))},
 )
-NEEDS = by_depth("figure8")
-
-
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """Three panels, one curve per variant. Raises UsageError, RecordError."""
-    return bounds_by_depth(FIGURE, store, profile)
+NEEDS = Needs("figure8", depths=2)
+draw = journal(partial(bounds_by_depth, FIGURE))
 
 
 if __name__ == "__main__":

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from repro.show.panels.mosaic import mosaics
 from repro.show.style import journal, main
 
-from matplotlib.figure import Figure
-
 from repro.show.gallery import Needs
-from repro.store import Store
 
 NEEDS = Needs("figure9")
-
-
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """Three mosaics of 10 x 10 images. Raises UsageError, RecordError."""
-    begin = "Figure 9. 5-layer LVAE+BN+WU on MNIST"
-    return mosaics("figure9", begin, store, profile)
+draw = journal(partial(mosaics, "figure9", "Figure 9. 5-layer LVAE+BN+WU on MNIST"))
 
 
 if __name__ == "__main__":

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from repro.show.style import PAGE, gather, journal, main
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
 from repro.show.captions import add_caption
-from repro.show.gallery import over_epochs
-from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look, stuck
+from repro.show.gallery import Needs
+from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look
+from repro.show.panels.over_epochs import bands
 from repro.store import Store
 
-NEEDS = over_epochs("ladder_100", tuple(COLOURS))
+NEEDS = Needs("ladder_100", epochs=3, variants=tuple(COLOURS))
 
 
 @journal
 def draw(store: Store, profile: str) -> Figure:
     """Error, costs and a strip of combinators. Raises UsageError, RecordError."""
     cells = [s for s in gather(store, profile, "ladder_100") if s.cell.variant in COLOURS]
-    epochs = run_length(profile)
+    epochs = run_of(cells[0].cell, find_profile(profile)).schedule.epochs
     fig = Figure(figsize=(PAGE, 4.6))
     grid = fig.add_gridspec(2, 1, height_ratios=(1.7, 1))
-    upper = grid[0].subgridspec(1, 2)
-    left, right = fig.add_subplot(upper[0]), fig.add_subplot(upper[1])
+    panels: Any = grid[0].subgridspec(1, 2).subplots()
+    left, right = panels
     errors(left, cells, epochs)
     handles = [Line2D([], [], markersize=3, label=s.label, **look(s.cell.variant)) for s in cells]
     fig.legend(handles=handles, loc="outside upper center", ncols=2)
     full = next(s for s in cells if s.cell.variant == "full")
-    costs(right, full, epochs)
+    stuck = costs(right, full, epochs)
     combinators(fig, grid[1], full)
     text = (
         "Ladder networks with 100 labels, MNIST. (a) Error on the test set after each epoch;"
@@ -41,16 +42,8 @@ def draw(store: Store, profile: str) -> Figure:
         " (c) full model, lowest seed: learned combinators, the estimate against z for u = -2"
         " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
     )
-    text += stuck(full)
-    if any(len(s.done) > 1 for s in cells):
-        text += " Bands: mean ± one standard deviation over seeds."
-    add_caption(fig, text, profile, cells)
+    add_caption(fig, text + stuck + bands(cells), profile, cells)
     return fig
-
-
-def run_length(profile: str) -> int:
-    """Epochs of the profile's Runs."""
-    return run_of(EXPERIMENTS["ladder_100"][0], find_profile(profile)).schedule.epochs
 
 
 if __name__ == "__main__":

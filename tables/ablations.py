@@ -70,7 +70,7 @@ def words(mine: dict[str, Change]) -> str:
 
 
 def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -> str:
-    run = sum(bool(e.trainings) for e in found[1:])
+    run = sum(bool(e.trainings) for e in found[1:])  # the first is the default
     return (
         "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
         " set in nats per example, higher is better; L_K by regression on L_1 where it was measured"

@@ -9,7 +9,7 @@ from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile
 from repro.show.ladder_rows import COLUMNS, ours, published
 from repro.show.layout import Table, main
-from repro.show.words import protocol, rounding, seed_note
+from repro.show.words import closing, protocol
 from repro.store import Store
 
 
@@ -19,17 +19,14 @@ def build(store: Store, profile_name: str) -> Table:
     of_store = books(store, p.name)
     full, *_ = EXPERIMENTS["ladder"]
     cells = [full, *EXPERIMENTS["combinators"]]
-    found = {c: of_store.of(c) for c in cells}
-    rows = tuple((*published(c), *ours(found[c])) for c in cells)
-    run = sum(bool(e.trainings) for e in found.values())
+    found = [of_store.of(c) for c in cells]
+    rows = tuple((*published(e.cell), *ours(e)) for e in found)
     caption = (
         "Error on the MNIST test set in percent with 100 labels, lower is better. Published: mean"
         " over 10 seeds; the first row is Rasmus et al.'s, the others are Pezeshki et al.'s, whose"
         " printed standard errors are shown as standard deviations (sd). They searched noise and"
         " cost weights for each variant and published neither: here all have the full model's."
-        f" Source and errors as in the table of Ladder networks. Profile {p.name}"
-        f" ({p.ladder.summary}). {run} of {len(found)} rows were run."
-        f" {seed_note(list(found.values()))}" + rounding(found.values())
+        f" Source and errors as in the table of Ladder networks.{closing(p, found, 'rows')}"
     )
     return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows, tuple((c,) for c in cells))
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from repro.judge.evidence import Evidence, books
 from repro.judge.targets.target import TEST_IMAGES
 from repro.plan.experiments import EXPERIMENTS
-from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.ladder import EVERY
 from repro.plan.profiles import Profile, profile
 from repro.show.ladder_rows import COLUMNS, ours, published
 from repro.show.layout import Table, main
-from repro.show.words import protocol, rounding, seed_note
+from repro.show.words import closing, protocol
 from repro.store import Store
 
 
@@ -22,19 +21,17 @@ def build(store: Store, profile_name: str) -> Table:
     p = profile(profile_name)
     cells = sorted(EXPERIMENTS["ladder"], key=lambda c: (c.labels, list(EVERY).index(c.variant)))
     of_store = books(store, p.name)
-    found = {c: of_store.of(c) for c in cells}
-    rows = tuple((*published(c), *ours(found[c])) for c in cells)
+    found = [of_store.of(c) for c in cells]
+    rows = tuple((*published(e.cell), *ours(e)) for e in found)
     title = f"Ladder networks{protocol(p)}"
     return Table(title, caption(p, found), COLUMNS, rows, tuple((c,) for c in cells))
 
 
-def caption(p: Profile, found: Mapping[Cell, Evidence]) -> str:
+def caption(p: Profile, found: Sequence[Evidence]) -> str:
     """What a port's Run cannot hold of it is said beside its number."""
     images = p.ladder.test_images or TEST_IMAGES["mnist"]
-    run = [c for c, e in found.items() if e.trainings]
-    departures = "".join(
-        f" {EVERY[c.variant].departure}" for c in run if EVERY[c.variant].departure
-    )
+    said = [EVERY[e.cell.variant].departure for e in found if e.trainings]
+    departures = "".join(f" {departure}" for departure in said if departure)
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
         " epoch. Published: mean over 10 seeds and standard deviation (sd) where it is known; a"
@@ -44,8 +41,7 @@ def caption(p: Profile, found: Mapping[Cell, Evidence]) -> str:
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
         f" the file.{departures} s.e.: of one seed's error over test images."
-        f" Profile {p.name} ({p.ladder.summary}). {len(run)} of {len(found)} rows were run."
-        f" {seed_note(list(found.values()))}{rounding(found.values())}"
+        f"{closing(p, found, 'rows')}"
     )
 
 

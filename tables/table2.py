@@ -13,7 +13,7 @@ from repro.judge.targets.target import K_TEST
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import Table, bound, error, main
-from repro.show.words import other_data, protocol, rounding, seed_note
+from repro.show.words import closing, other_data, protocol
 from repro.store import Record, Store
 
 Found = dict[str, Evidence]  # what answers each target
@@ -76,8 +76,7 @@ def caption(p: Profile, found: Found) -> str:
         f" L_{K_TEST} (for NORB not stated). Ours: L_{k} on"
         f" {f'the first {images:,}' if images else 'all'} test images, mean over seeds, ± standard"
         f" deviation where there are several.{errors(run)}{other_data(run)}"
-        f" Profile {p.name} ({p.summary}). {len(run)} of {len(found)} cells were run."
-        f" {seed_note(list(found.values()))}{rounding(run)}"
+        f"{closing(p, list(found.values()), 'cells')}"
     )
 
 

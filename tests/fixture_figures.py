@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import fixture_store
-import pytest
+import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
@@ -19,7 +21,7 @@ from repro.plan import profiles
 from repro.plan.experiments.grid import VARIANTS, Cell
 from repro.plan.run import Run
 from repro.show import scripts
-from repro.store import Store
+from repro.store import Record, Store
 
 style: Any = importlib.import_module("repro.show.style")
 captions: Any = importlib.import_module("repro.show.captions")
@@ -27,52 +29,58 @@ captions: Any = importlib.import_module("repro.show.captions")
 NAMES = tuple(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10))
 DATA = {"figure8": "omniglot", "figure10": "omniglot"}
 LABELS = [v.label for v in VARIANTS.values()]
+SEEDS = {"quick": 1, "reduced": 2, "paper": 0}
+_MADE = tempfile.TemporaryDirectory()
 
 
 @functools.cache
-def draw(name: str, store: Store, profile: str = "quick") -> Figure:
-    """Drawn once for each store: no test changes a figure, or a store that it has drawn."""
+def shared(profile: str) -> Store:
+    """Every Run that a figure shows, finished: of quick one seed, of reduced two, of paper none.
+
+    Made once in a process, as is what is drawn of it: no test changes either.
+    """
+    p, seeds, root = profiles.profile(profile), SEEDS[profile], Path(_MADE.name) / profile
+    asked = ([], ["figure7", "figure8"]) if seeds else ()
+    runs = [run for names in asked for run in profiles.runs(p, names, seeds)]
+    return fixture_store.build(root, profile, runs=runs)
+
+
+@functools.cache
+def draw(name: str, profile: str = "quick") -> Figure:
+    """Of the shared store."""
+    return draw_of(name, shared(profile), profile)
+
+
+def draw_of(name: str, store: Store, profile: str = "quick") -> Figure:
+    """Of a test's own store; the caller's settings of matplotlib are left alone."""
+    before = dict(matplotlib.rcParams)
     figure: Figure = scripts.load("figures", name).draw(store, profile)
+    assert dict(matplotlib.rcParams) == before
     return figure
 
 
-def data_of(name: str) -> str:
-    """The data set that a figure shows."""
-    return DATA.get(name, "mnist")
+def record(variant: str, data: str = "mnist") -> Record:
+    """Of the shared store, profile quick."""
+    return shared("quick").record("quick", run_of(variant, data=data).id)
+
+
+def reduced(variant: str, depth: int = 5, data: str = "mnist") -> list[Record]:
+    """Of the shared store, profile reduced, by seed."""
+    run = run_of(variant, depth, "reduced", data=data)
+    return fixture_store.seeds(shared("reduced"), "reduced", run)
+
+
+def over_seeds(metric: str, variant: str, data: str = "mnist") -> pd.DataFrame:
+    """Mean and standard deviation of a bound of profile reduced, by the depths that there are."""
+    depths = range(2 if variant.startswith("lvae") else 1, 6)
+    values = {d: [r.final[metric] for r in reduced(variant, d, data)] for d in depths}
+    return pd.DataFrame(values).agg(["mean", "std"]).T
 
 
 def run_of(
     variant: str, depth: int = 5, profile: str = "quick", seed: int = 1, data: str = "mnist"
 ) -> Run:
     return profiles.run_of(Cell(data, variant, depth), profiles.profile(profile), seed)
-
-
-def others(variant: str, data: str = "mnist") -> list[Run]:
-    """The 5-layer Runs of quick without one variant."""
-    return [run_of(v, data=data) for v in VARIANTS if v != variant]
-
-
-def build(root: Path, profile: str = "quick", seeds: int = 1) -> Store:
-    """A store with a finished record of every Run that a figure shows."""
-    p = profiles.profile(profile)
-    runs = [*profiles.runs(p, seeds=seeds), *profiles.runs(p, ["figure7", "figure8"], seeds)]
-    return fixture_store.build(root, profile, runs=runs)
-
-
-@pytest.fixture(scope="module")
-def quick_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return build(tmp_path_factory.mktemp("quick"))
-
-
-@pytest.fixture(scope="module")
-def reduced_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Every configuration with two seeds."""
-    return build(tmp_path_factory.mktemp("reduced"), "reduced", seeds=2)
-
-
-@pytest.fixture
-def empty_store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 def caption(figure: Figure) -> str:
@@ -98,3 +106,18 @@ def line(ax: Axes, gid: str, colour: str | None = None) -> Line2D:
 
 def bands(ax: Axes) -> list[PolyCollection]:
     return [c for c in ax.collections if isinstance(c, PolyCollection)]
+
+
+def assert_nothing_is_cut_off(figure: Figure) -> None:
+    """Every axis, legend and caption lies on the page, and all else above the caption."""
+    with matplotlib.rc_context(style.LOOK):
+        figure.draw_without_rendering()
+        (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
+        below = text.get_window_extent()
+        boxes = [a.get_tightbbox() for a in figure.axes]
+        boxes += [n.get_window_extent() for n in figure.legends]
+    page = figure.bbox
+    for box in (*boxes, below):
+        assert page.x0 - 0.5 <= box.x0 < box.x1 <= page.x1 + 0.5
+        assert page.y0 - 0.5 <= box.y0 < box.y1 <= page.y1 + 0.5
+    assert all(box.y0 >= below.y1 for box in boxes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -17,17 +16,14 @@ from repro.show.report.content import Behind, Figure
 from repro.store import Store
 
 
-def undrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One grey square in place of every figure."""
+def written(store: Store, *arguments: str) -> Html:
+    """What `repro report` writes of a store, with a grey square in place of every figure."""
     square = images.inline(PIL.Image.new("RGB", (4, 4), "grey"), "")
     drawn = (Figure("figure0", "Figure 0: a square.", square, Behind(())),)
-    monkeypatch.setattr(reporting, "figures", lambda *_: drawn)
-
-
-def written(store: Store, *arguments: str) -> Html:
-    """What `repro report` writes of a store."""
     out = store.root.parent / "page.html"
-    assert run(["report", "--store", str(store.root), "--out", str(out), *arguments]) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reporting, "figures", lambda *_: drawn)
+        assert run(["report", "--store", str(store.root), "--out", str(out), *arguments]) == 0
     return Html(out.read_text(encoding="utf-8"))
 
 

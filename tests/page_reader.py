@@ -62,6 +62,15 @@ class Html(HTMLParser):
                 found.update(r.attrs[attribute] for r in rows if attribute in r.attrs)
         return found
 
+    def runs(self) -> dict[str, Element]:
+        """The rows of the ledger by Run."""
+        return {r.attrs["data-run"]: r for r in self.all("tr") if "data-run" in r.attrs}
+
+    def row(self, id_: str) -> str:
+        """The source of the row of a target or claim."""
+        start = self.source.index(f'data-id="{id_}"')
+        return self.source[start : self.source.index("</tr>", start)]
+
     def tally(self, name: str) -> Counter[str]:
         """The counts that a card of the summary shows."""
         start = self.source.index(f'data-tally="{name}"')

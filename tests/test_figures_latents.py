@@ -1,10 +1,9 @@
-"""Figures 4, 6 and 9, from synthetic records: what is drawn equals what is saved."""
+"""Figures 4, 5, 6 and 9, from synthetic records: what is drawn equals what is saved."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import fixture_figures
 import fixture_store
 import numpy as np
 import pytest
@@ -12,11 +11,16 @@ from fixture_figures import (
     LABELS,
     caption,
     draw,
+    draw_of,
     legend_labels,
-    others,
+    record,
+    reduced,
     run_of,
+    style,
 )
 from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
 from repro.judge.measures import projections
@@ -24,8 +28,19 @@ from repro.plan.experiments.grid import VARIANTS
 from repro.show import scripts
 from repro.store import Store
 
-quick_store = fixture_figures.quick_store
-reduced_store = fixture_figures.reduced_store
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Of the four models, a VAE alone."""
+    return fixture_store.build(tmp_path_factory.mktemp("one"), runs=[run_of("vae")])
+
+
+@pytest.fixture(scope="module")
+def without_vae(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The 5-layer Runs of quick but the VAE's."""
+    runs = [run_of(v) for v in VARIANTS if v != "vae"]
+    return fixture_store.build(tmp_path_factory.mktemp("without"), runs=runs)
+
 
 # Figure 4
 
@@ -34,104 +49,133 @@ def meshes(figure: Figure) -> list[QuadMesh]:
     return [c for a in figure.axes[:4] for c in a.collections if isinstance(c, QuadMesh)]
 
 
-def test_figure4_has_a_panel_per_variant_in_the_papers_order(quick_store: Store) -> None:
-    assert [a.get_title() for a in draw("figure4", quick_store).axes[:4]] == LABELS
-
-
 @pytest.mark.parametrize(("place", "variant"), list(enumerate(VARIANTS)))
-def test_figure4_holds_the_saved_values_of_every_unit(
-    quick_store: Store, place: int, variant: str
-) -> None:
-    units = quick_store.record("quick", run_of(variant).id).arrays("kl_units")
-    drawn = np.ma.asarray(meshes(draw("figure4", quick_store))[place].get_array())
+def test_figure4_holds_the_saved_values_of_every_active_unit(place: int, variant: str) -> None:
+    units = record(variant).arrays("kl_units")
+    drawn = np.ma.asarray(meshes(draw("figure4"))[place].get_array())
     active = np.sort(units["test"][units["test"] > 0.01])
     np.testing.assert_array_equal(np.sort(drawn.compressed()), active)
+    assert drawn.size == units["test"].size
 
 
-def test_figure4_sorts_units_by_their_last_value_within_a_layer(quick_store: Store) -> None:
-    drawn = np.ma.asarray(meshes(draw("figure4", quick_store))[3].get_array()).filled(0)
+def test_figure4_sorts_units_by_their_last_value_within_a_layer() -> None:
+    drawn = np.ma.asarray(meshes(draw("figure4"))[3].get_array()).filled(0)
     for layer in np.split(drawn[:, -1], np.cumsum([64, 32, 16, 8])):
         assert np.all(np.diff(layer) >= 0)
 
 
-def test_figure4_leaves_inactive_units_white(quick_store: Store) -> None:
-    drawn = np.ma.asarray(meshes(draw("figure4", quick_store))[0].get_array())
-    assert drawn[drawn.mask].size > 0
-    assert drawn.min() > 0.01
-
-
-def test_figure4_cells_lie_around_their_epochs(reduced_store: Store) -> None:
-    mesh = meshes(draw("figure4", reduced_store, "reduced"))[0]
-    edges = mesh.get_coordinates()[0, :, 0]
+def test_figure4_cells_lie_around_their_epochs_which_are_marked() -> None:
+    figure = draw("figure4", "reduced")
+    edges = meshes(figure)[0].get_coordinates()[0, :, 0]
     assert edges.tolist() == [0.5, 1.5, 3.5, 7.5, 15, 25, 35, 45]
-
-
-def test_figure4_marks_the_evaluated_epochs(reduced_store: Store) -> None:
-    for ax in draw("figure4", reduced_store, "reduced").axes[:4]:
+    for ax in figure.axes[:4]:
         assert list(ax.xaxis.get_minorticklocs()) == [1, 2, 5, 10, 20, 30, 40]
+    single = scripts.load("figures", "figure4").edges(np.array([2]))
+    assert single.tolist() == [1.5, 2.5]
 
 
-def test_figure4_labels_layers_at_their_middle(quick_store: Store) -> None:
-    ax = draw("figure4", quick_store).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == [f"$z_{i}$" for i in range(1, 6)]
-    assert list(ax.get_yticks()) == [32, 80, 104, 116, 122]
-
-
-def test_figure4_counts_negative_estimates(quick_store: Store) -> None:
-    units = quick_store.record("quick", run_of("vae").id).arrays("kl_units")["test"]
-    assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(draw("figure4", quick_store))
-
-
-def test_figure4_names_units_and_scale_of_the_colour_bar(quick_store: Store) -> None:
-    bar = draw("figure4", quick_store).axes[4]
+def test_figure4_names_models_layers_and_the_colour_bar() -> None:
+    *panels, bar = draw("figure4").axes
+    assert [a.get_title() for a in panels] == LABELS
+    assert [t.get_text() for t in panels[0].get_yticklabels()] == [f"$z_{i}$" for i in range(1, 6)]
+    assert list(panels[0].get_yticks()) == [32, 80, 104, 116, 122]  # the middle of each layer
     assert bar.get_ylabel() == "KL of a unit (nats per example, log scale)"
     assert bar.get_yscale() == "log"
 
 
-def test_figure4_marks_a_missing_panel(tmp_path: Path) -> None:
-    figure = draw("figure4", fixture_store.build(tmp_path, runs=others("vae_bn_wu")))
-    assert [t.get_text() for t in figure.axes[2].texts] == ["not run"]
-    assert len(meshes(figure)) == 3
+def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> None:
+    units = record("vae").arrays("kl_units")["test"]
+    assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(draw("figure4"))
+    assert "Shown: the lowest seed." in caption(draw("figure4", "reduced"))
 
 
-def test_figure4_draws_a_single_evaluated_epoch(tmp_path: Path) -> None:
-    run = run_of("vae", profile="smoke")
-    store = fixture_store.build(tmp_path, "smoke", runs=[run])
-    arrays = store.record("smoke", run.id).arrays("kl_units")
-    figure4 = scripts.load("figures", "figure4")
-    assert figure4.edges(arrays["epochs"][-1:]).tolist() == [1.5, 2.5]
+def test_figure4_marks_a_missing_panel(one: Store) -> None:
+    figure = draw_of("figure4", one)
+    assert [t.get_text() for a in figure.axes[1:4] for t in a.texts] == ["not run"] * 3
+    assert len(meshes(figure)) == 1
 
 
-def test_figure4_says_which_seed_it_shows(reduced_store: Store) -> None:
-    assert "Shown: the lowest seed." in caption(draw("figure4", reduced_store, "reduced"))
+# Figure 5
+
+
+def bar_groups(figure: Figure) -> dict[str, BarContainer]:
+    containers = figure.axes[0].containers
+    return {c.get_label(): c for c in containers if isinstance(c, BarContainer)}
+
+
+def test_figure5_bars_are_the_saved_layers_in_the_paper_s_order() -> None:
+    figure = draw("figure5")
+    for variant, bars in bar_groups(figure).items():
+        saved = record(variant).final["kl_layers"]
+        np.testing.assert_allclose([bar.get_height() for bar in bars], saved)
+        assert bars.errorbar is None
+    assert legend_labels(figure) == LABELS
+    assert "No whiskers: records hold no error" in caption(figure)
+
+
+def test_figure5_draws_the_mean_and_spread_of_seeds() -> None:
+    figure = draw("figure5", "reduced")
+    group = bar_groups(figure)["lvae_bn_wu"]
+    saved = [r.final["kl_layers"] for r in reduced("lvae_bn_wu")]
+    np.testing.assert_allclose([bar.get_height() for bar in group], np.mean(saved, axis=0))
+    assert isinstance(group.errorbar, ErrorbarContainer)
+    ends = group.errorbar.lines[2][0].get_segments()
+    half = [(top - bottom) / 2 for (_, bottom), (_, top) in ends]
+    np.testing.assert_allclose(half, np.std(saved, axis=0, ddof=1), atol=1e-12)
+    assert "No whiskers" not in caption(figure)
+
+
+def test_figure5_numbers_its_bars_and_counts_those_below_zero(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fixture_store.write(store, "quick", run_of("vae"), kl_layers=[40.04, 1.0, -0.04, 0.0, -0.26])
+    figure = draw_of("figure5", store)
+    (ax,) = figure.axes
+    assert [t.get_text() for t in ax.texts] == ["40.0", "1.0", "0.0", "0.0", "−0.3"]
+    assert ax.get_ylim()[1] == pytest.approx(42.042), "room for larger values than the paper's"
+    assert "Estimates below zero, not visible: 2." in caption(figure)
+
+
+def test_figure5_has_the_papers_axis() -> None:
+    (ax,) = draw("figure5").axes
+    assert ax.get_ylim() == (0, 25)
+    assert ax.get_ylabel() == "KL of layer $i$ (nats per example)"
+    assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
+
+
+def test_a_missing_variant_is_named_and_keeps_its_colour(without_vae: Store) -> None:
+    figure = draw_of("figure5", without_vae)
+    assert len(bar_groups(figure)["vae"]) == 0
+    for shown in (figure, draw_of("figure2", without_vae)):
+        assert legend_labels(shown)[0] == "VAE (not run)"
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert to_hex(legend.legend_handles[0].get_facecolor()) == style.COLOURS["vae"]
 
 
 # Figure 6
 
 
 @pytest.mark.parametrize(("row", "variant"), list(enumerate(VARIANTS)))
-def test_figure6_draws_the_saved_projections(quick_store: Store, row: int, variant: str) -> None:
-    axes = draw("figure6", quick_store).axes
-    record = quick_store.record("quick", run_of(variant).id)
-    for i in range(1, 6):
-        (points,) = [c for c in axes[5 * row + i - 1].collections if isinstance(c, PathCollection)]
-        np.testing.assert_allclose(points.get_offsets(), projections(record, i))
-        np.testing.assert_array_equal(points.get_array(), record.arrays("pca")["labels"])
+def test_figure6_draws_the_saved_projections(row: int, variant: str) -> None:
+    saved = record(variant)
+    for i, ax in enumerate(draw("figure6").axes[5 * row : 5 * row + 5], start=1):
+        (points,) = [c for c in ax.collections if isinstance(c, PathCollection)]
+        np.testing.assert_allclose(points.get_offsets(), projections(saved, i))
+        np.testing.assert_array_equal(points.get_array(), saved.arrays("pca")["labels"])
+        assert points.get_rasterized()
+        circles = {p.get_gid(): p.get_radius() for p in ax.patches}
+        assert circles == {"1 sd": 1, "2 sd": 2}
 
 
-def test_figure6_points_are_rasterised(quick_store: Store) -> None:
-    figure = draw("figure6", quick_store)
-    assert all(c.get_rasterized() for a in figure.axes for c in a.collections)
+def test_figure6_has_a_row_per_model_a_column_per_layer_and_a_legend_of_digits() -> None:
+    figure = draw("figure6")
+    assert [a.get_title() for a in figure.axes[:5]] == [f"$z_{i}$" for i in range(1, 6)]
+    assert [a.get_ylabel() for a in figure.axes[::5]] == [f"{label}\nPC 2" for label in LABELS]
+    assert legend_labels(figure) == ["digit", *map(str, range(10))]
 
 
-def test_figure6_has_a_row_per_model_and_a_column_per_layer(quick_store: Store) -> None:
-    axes = draw("figure6", quick_store).axes
-    assert [a.get_title() for a in axes[:5]] == [f"$z_{i}$" for i in range(1, 6)]
-    assert [axes[i].get_ylabel() for i in (0, 5, 10, 15)] == [f"{label}\nPC 2" for label in LABELS]
-
-
-def test_figure6_has_one_scale_a_layer_and_no_point_outside(quick_store: Store) -> None:
-    axes = draw("figure6", quick_store).axes
+def test_figure6_has_one_scale_a_layer_and_no_point_outside() -> None:
+    axes = draw("figure6").axes
     for i in range(5):
         column = axes[i::5]
         (limits,) = {(*a.get_xlim(), *a.get_ylim()) for a in column}
@@ -139,37 +183,22 @@ def test_figure6_has_one_scale_a_layer_and_no_point_outside(quick_store: Store) 
         assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
 
 
-def test_figure6_has_two_circles_in_each_panel(quick_store: Store) -> None:
-    for ax in draw("figure6", quick_store).axes:
-        circles = {p.get_gid(): p.get_radius() for p in ax.patches}
-        assert circles == {"1 sd": 1, "2 sd": 2}
-
-
-def test_figure6_legend_holds_the_ten_digits(quick_store: Store) -> None:
-    assert legend_labels(draw("figure6", quick_store)) == ["digit", *map(str, range(10))]
-
-
-def test_figure6_marks_a_missing_row(tmp_path: Path) -> None:
-    figure = draw("figure6", fixture_store.build(tmp_path, runs=[run_of("vae")]))
-    assert [t.get_text() for a in figure.axes[5:] for t in a.texts] == ["not run"] * 15
+def test_figure6_marks_a_missing_row(one: Store) -> None:
+    axes = draw_of("figure6", one).axes
+    assert [t.get_text() for a in axes[5:] for t in a.texts] == ["not run"] * 15
 
 
 # Figure 9
 
 
-@pytest.mark.parametrize(("panel", "name"), list(enumerate(["true", "reconstruction", "prior"])))
-def test_figure9_shows_the_saved_images_row_by_row(
-    quick_store: Store, panel: int, name: str
-) -> None:
-    images = quick_store.record("quick", run_of("lvae_bn_wu").id).arrays("samples")[name]
-    drawn = np.asarray(draw("figure9", quick_store).axes[panel].images[0].get_array())
-    tile = drawn[90 : 90 + 28, 210 : 210 + 28]  # fourth row, eighth column, 30 pixels apart
-    np.testing.assert_array_equal(tile, images[37].reshape(28, 28))
-    assert drawn.shape == (298, 298)
-
-
-def test_figure9_titles_its_three_panels(quick_store: Store) -> None:
-    assert [a.get_title() for a in draw("figure9", quick_store).axes] == [
+def test_figure9_shows_the_saved_images_row_by_row_below_their_titles() -> None:
+    images, axes = record("lvae_bn_wu").arrays("samples"), draw("figure9").axes
+    for ax, name in zip(axes, ("true", "reconstruction", "prior"), strict=True):
+        drawn = np.asarray(ax.images[0].get_array())
+        tile = drawn[90 : 90 + 28, 210 : 210 + 28]  # fourth row, eighth column, 30 pixels apart
+        np.testing.assert_array_equal(tile, images[name][37].reshape(28, 28))
+        assert drawn.shape == (298, 298)
+    assert [a.get_title() for a in axes] == [
         "(a) test images, binarised",
         "(b) reconstructions",
         "(c) samples from the prior",

@@ -9,8 +9,14 @@ from typing import Any
 import fixture_store
 import numpy as np
 import pytest
-from fixture_figures import bands, caption, legend_labels, line, texts
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from fixture_figures import (
+    assert_nothing_is_cut_off,
+    bands,
+    caption,
+    legend_labels,
+    line,
+    texts,
+)
 from matplotlib.figure import Figure
 
 from repro.plan import profiles
@@ -38,31 +44,39 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     return figure
 
 
-def test_every_variant_has_a_curve_of_its_error(drawn: Figure) -> None:
-    assert {n.get_gid() for n in drawn.axes[0].lines} == set(VARIANTS)
-
-
-def test_the_error_is_the_mean_over_seeds(tmp_path: Path) -> None:
-    store = store_of(tmp_path, "full", seeds=2)
-    curves = [r.curve()["error_percent"] for r in store.records("paper")]
-    shown = line(ladder.draw(store, "paper").axes[0], "full").get_ydata()
-    np.testing.assert_allclose(np.asarray(shown, float), np.mean(curves, axis=0))
-
-
-def test_bands_are_drawn_where_there_are_seeds(drawn: Figure) -> None:
-    assert len(bands(drawn.axes[0])) == len(VARIANTS)
-    assert len(bands(drawn.axes[1])) == 7
+def test_every_variant_every_layer_and_every_combinator_is_drawn(drawn: Figure) -> None:
+    error, cost, *panels = drawn.axes
+    assert {n.get_gid() for n in error.lines} == set(VARIANTS)
+    assert [n.get_gid() for n in cost.lines] == [f"C_{i}" for i in range(7)]
+    assert [ax.get_title() for ax in panels] == [f"layer {i}" for i in range(7)]
+    assert {len(ax.lines) for ax in panels} == {3}
+    assert (len(bands(error)), len(bands(cost))) == (4, 7)
     assert "Bands: mean ± one standard deviation over seeds." in caption(drawn)
+    assert_nothing_is_cut_off(drawn)
 
 
-def test_one_seed_has_no_band(tmp_path: Path) -> None:
-    figure = ladder.draw(store_of(tmp_path, "full"), "paper")
+def test_the_error_is_the_mean_over_seeds_and_a_combinator_its_median(tmp_path: Path) -> None:
+    store = store_of(tmp_path, "full", seeds=2)
+    records = store.records("paper")
+    figure = ladder.draw(store, "paper")
+    shown = line(figure.axes[0], "full").get_ydata()
+    curves = [r.curve()["error_percent"] for r in records]
+    np.testing.assert_allclose(np.asarray(shown, float), np.mean(curves, axis=0))
+    saved = records[0].arrays("combinators")["g1"]
+    for combinator, curve in zip(figure.axes[3].lines, saved, strict=True):
+        np.testing.assert_allclose(np.asarray(combinator.get_ydata(), float), curve[:, 1])
+
+
+def test_one_seed_of_one_variant_says_so(tmp_path: Path) -> None:
+    figure = ladder.draw(store_of(tmp_path, "full", profile="quick"), "quick")
     assert bands(figure.axes[0]) == []
     assert "Bands" not in caption(figure)
-
-
-def test_every_layer_has_a_curve_of_its_cost(drawn: Figure) -> None:
-    assert [n.get_gid() for n in drawn.axes[1].lines] == [f"C_{i}" for i in range(7)]
+    assert "Gamma model (top-level cost only) (not run)" in legend_labels(figure)
+    assert caption(figure).startswith(
+        "Ladder networks with 100 labels, MNIST (reduced protocol, not a reproduction). "
+    )
+    assert caption(figure).endswith("Profile quick (2 epochs). 1 seed.")
+    assert_nothing_is_cut_off(figure)
 
 
 @pytest.mark.parametrize("cost", [0.95, 0.5])
@@ -78,29 +92,10 @@ def test_a_cost_that_stays_near_one_is_named(tmp_path: Path, cost: float) -> Non
     assert ("C_2 (weight 0.1) stays near 1" in caption(figure)) == (cost > 0.9)
 
 
-def test_every_layer_has_a_panel_of_its_combinator(drawn: Figure) -> None:
-    panels = drawn.axes[2:]
-    assert [ax.get_title() for ax in panels] == [f"layer {i}" for i in range(7)]
-    assert {len(ax.lines) for ax in panels} == {3}
-
-
-def test_a_combinator_s_curve_is_its_median(tmp_path: Path) -> None:
-    store = store_of(tmp_path, "full")
-    saved = store.records("paper")[0].arrays("combinators")
-    panel = ladder.draw(store, "paper").axes[3]
-    for shown, curve in zip(panel.lines, saved["g1"], strict=True):
-        np.testing.assert_allclose(np.asarray(shown.get_ydata(), float), curve[:, 1])
-
-
 def test_an_empty_store_says_not_run(tmp_path: Path) -> None:
     figure = ladder.draw(Store(tmp_path), "paper")
     assert texts(figure).count("not run") == 3
     assert "No finished Run." in caption(figure)
-
-
-def test_a_variant_that_was_not_run_is_named(tmp_path: Path) -> None:
-    figure = ladder.draw(store_of(tmp_path, "full", profile="quick"), "quick")
-    assert "Gamma model (top-level cost only) (not run)" in legend_labels(figure)
 
 
 def test_a_diverged_run_is_said_with_its_epoch(tmp_path: Path) -> None:
@@ -111,28 +106,6 @@ def test_a_diverged_run_is_said_with_its_epoch(tmp_path: Path) -> None:
     figure = ladder.draw(store, "paper")
     assert "diverged at epoch 5" in texts(figure)
     assert "Diverged at epoch 5, not counted: ladder-full-100-s1." in caption(figure)
-
-
-def test_the_caption_names_the_profile_s_own_budget(tmp_path: Path) -> None:
-    figure = ladder.draw(store_of(tmp_path, "full", profile="quick"), "quick")
-    assert caption(figure).startswith(
-        "Ladder networks with 100 labels, MNIST (reduced protocol, not a reproduction). "
-    )
-    assert caption(figure).endswith("Profile quick (2 epochs). 1 seed.")
-
-
-@pytest.mark.parametrize("profile", ["paper", "quick"])
-def test_nothing_is_cut_off_or_covers_the_caption(tmp_path: Path, profile: str) -> None:
-    figure = ladder.draw(store_of(tmp_path, *VARIANTS, profile=profile), profile)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
-    boxes = [a.get_tightbbox(renderer) for a in figure.axes]
-    boxes += [n.get_window_extent(renderer) for n in figure.legends]
-    below = text.get_window_extent(renderer)
-    assert all(box.y0 >= below.y1 for box in boxes)
-    assert all(box.x0 >= -0.5 and box.x1 <= figure.bbox.x1 + 0.5 for box in boxes)
 
 
 def test_labels_of_curves_that_end_close_together_are_kept_apart() -> None:

@@ -10,138 +10,131 @@ import fixture_store
 import pytest
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 from filelock import FileLock
-from fixture_report import fail, printed, undrawn, written
+from fixture_report import fail, printed, written
+from page_reader import Html
 
 from repro.cli import report as reporting
 from repro.cli import run
 from repro.plan.profiles import profile, run_of, runs
+from repro.store import Store
+
+PROVENANCE = f"quick-provenance-{LVAE}"
 
 
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch, tmp_path):
-    undrawn(monkeypatch, tmp_path)
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory) -> Store:
+    """One Run of quick in each state, and some that nobody planned."""
+    store = Store(tmp_path_factory.mktemp("mixed") / "store")
+    lvae, (_, bn, warm, _) = quick_run(LVAE), runs(QUICK)
+    fixture_store.write(store, "quick", lvae)
+    fixture_store.write(store, "quick", replace(lvae, seed=7))
+    fixture_store.write(store, "quick", replace(warm, optim=replace(warm.optim, lr=2e-3)))
+    fixture_store.diverge(store, "quick", quick_run(VAE), epoch=2)
+    fail(store, "quick", bn.id, "OSError: the disk went away")
+    fail(store, "quick", "mnist-vae-L5-s9", "killed")
+    fail(store, "quick", "mnist-vae_bn-L5-s9", "")
+    (store.folder("quick", ".failed") / "mnist-vae_bn-L5-s9.json").write_text("{ not json")
+    return store
 
 
-@pytest.fixture
-def mixed(local):
-    """One Run of quick in each state."""
-    _, bn, _, _ = runs(QUICK)
-    fixture_store.write(local, "quick", quick_run(LVAE))
-    fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
-    fail(local, "quick", bn.id, "OSError: the disk went away")
-    return local
+@pytest.fixture(scope="module")
+def mixed_page(mixed) -> Html:
+    return written(mixed)
 
 
-def test_targets_are_counted_as_check_counts_them(mixed, capsys):
-    page = written(mixed)
-    said = printed(capsys, "check", "--profile", "quick", "--store", str(mixed.root))
-    assert page.count("targets", "data-verdict") == Counter(t["verdict"] for t in said["targets"])
-    assert page.count("targets", "data-id") == Counter(t["id"] for t in said["targets"])
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Store:
+    """Three seeds of every Run of quick."""
+    return fixture_store.build(tmp_path_factory.mktemp("three") / "store", "quick", seeds=3)
 
 
-def test_claims_are_counted_as_check_counts_them(mixed, capsys):
-    page = written(mixed)
-    said = printed(capsys, "check", "--profile", "quick", "--store", str(mixed.root))
-    assert page.count("claims", "data-verdict") == Counter(c["verdict"] for c in said["claims"])
+@pytest.fixture(scope="module")
+def three_page(three) -> Html:
+    return written(three)
 
 
-def test_runs_are_counted_as_list_counts_them(mixed, capsys):
-    page = written(mixed)
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory) -> Store:
+    """The 5-layer LVAE in three profiles."""
+    store = Store(tmp_path_factory.mktemp("profiles") / "store")
+    for name in ("smoke", "quick", "paper"):
+        fixture_store.write(store, name, next(r for r in runs(profile(name)) if r.id == LVAE))
+    return store
+
+
+@pytest.mark.parametrize("kind", ["targets", "claims"])
+def test_verdicts_are_counted_as_check_counts_them(mixed, mixed_page, capsys, kind):
+    said = printed(capsys, "check", "--profile", "quick", "--store", str(mixed.root))[kind]
+    assert mixed_page.count(kind, "data-verdict") == Counter(one["verdict"] for one in said)
+    assert mixed_page.count(kind, "data-id") == Counter(one["id"] for one in said)
+
+
+def test_runs_are_counted_as_list_counts_them(mixed, mixed_page, capsys):
     said = printed(capsys, "list", "--profile", "quick", "--store", str(mixed.root))
-    assert page.count("runs", "data-state") == Counter(row["state"] for row in said)
-    assert {"done", "diverged", "failed", "missing"} <= set(page.count("runs", "data-state"))
+    listed = {row["run"]: row["state"] for row in said}
+    shown = {i: row.attrs["data-state"] for i, row in mixed_page.runs().items()}
+    assert listed.items() <= shown.items()
+    assert {"done", "diverged", "failed", "other configuration"} <= set(shown.values())
+    assert {"missing", "data missing"} & set(shown.values())
 
 
-def test_the_summary_counts_what_the_tables_hold(mixed):
-    page = written(mixed)
-    assert page.tally("published numbers") == page.count("targets", "data-verdict")
-    assert page.tally("claims") == page.count("claims", "data-verdict")
-    assert page.tally("Runs") == page.count("runs", "data-state")
+def test_the_summary_counts_what_the_tables_hold(mixed_page):
+    assert mixed_page.tally("published numbers") == mixed_page.count("targets", "data-verdict")
+    assert mixed_page.tally("claims") == mixed_page.count("claims", "data-verdict")
+    assert mixed_page.tally("Runs") == mixed_page.count("runs", "data-state")
 
 
 def test_a_run_that_is_being_trained_is_running(mixed):
     path = mixed.folder("quick") / ".locks" / f"{LVAE}.lock"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
-        assert written(mixed).all("tr", data_run=LVAE)[0].attrs["data-state"] == "running"
+        assert written(mixed).runs()[LVAE].attrs["data-state"] == "running"
 
 
-def test_reasons_of_failure_and_divergence_are_given(mixed):
-    page = written(mixed)
-    rows = {r.attrs["data-run"]: r.text for r in page.all("tr") if "data-run" in r.attrs}
-    assert "diverged at epoch 2" in rows[VAE]
-    assert any("OSError: the disk went away" in text for text in rows.values())
-
-
-def test_a_failed_seed_that_nobody_planned_is_in_the_ledger(mixed):
-    fail(mixed, "quick", "mnist-vae-L5-s9", "killed")
-    (row,) = written(mixed).all("tr", data_run="mnist-vae-L5-s9")
-    assert (row.attrs["data-state"], "killed" in row.text) == ("failed", True)
-
-
-def test_a_record_that_nobody_planned_is_in_the_ledger(mixed):
-    fixture_store.write(mixed, "quick", replace(quick_run(), seed=7))
-    (row,) = written(mixed).all("tr", data_run="mnist-lvae_bn_wu-L5-s7")
-    assert row.attrs["data-state"] == "done"
-
-
-def test_a_record_of_another_configuration_is_called_so(local):
-    asked = quick_run()
-    fixture_store.write(local, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
-    (row,) = written(local).all("tr", data_run=LVAE)
-    assert row.attrs["data-state"] == "other configuration"
+@pytest.mark.parametrize(
+    ("run_id", "state", "reason"),
+    [
+        (VAE, "diverged", "diverged at epoch 2"),
+        ("mnist-vae_bn-L5-s1", "failed", "OSError: the disk went away"),
+        ("mnist-vae_bn_wu-L5-s1", "other configuration", "is not the profile's Run"),
+        ("mnist-vae-L5-s9", "failed", "killed"),  # nobody planned it, nor those below
+        ("mnist-vae_bn-L5-s9", "failed", "not JSON"),
+        ("mnist-lvae_bn_wu-L5-s7", "done", ""),
+    ],
+)
+def test_the_ledger_holds_every_run_with_its_state_and_reason(mixed_page, run_id, state, reason):
+    row = mixed_page.runs()[run_id]
+    assert row.attrs["data-state"] == state
+    assert reason in row.text
 
 
 def test_experiments_on_request_are_planned_once_begun(local):
-    p = profile("quick")
-    ladder = runs(p, ["ladder"])
+    ladder = runs(profile("quick"), ["ladder"])
     fixture_store.write(local, "quick", ladder[0])
-    page = written(local)
-    states = {
-        r.attrs["data-run"]: r.attrs["data-state"] for r in page.all("tr") if "data-run" in r.attrs
-    }
-    assert {r.id for r in ladder} <= set(states)
-    assert states[ladder[0].id] == "done"
+    rows = written(local).runs()
+    assert {r.id for r in ladder} <= set(rows)
+    assert rows[ladder[0].id].attrs["data-state"] == "done"
 
 
-def test_a_damaged_note_of_failure_hides_no_run(mixed):
-    path = mixed.folder("quick", ".failed") / f"{runs(QUICK)[1].id}.json"
-    path.write_text("{ not json")
-    (row,) = written(mixed).all("tr", data_run=path.stem)
-    assert "not JSON" in row.text
-
-
-def test_ours_and_both_errors_are_those_of_check(local, capsys):
-    fixture_store.build(local.root, "quick", seeds=3)
-    page = written(local)
-    said = printed(capsys, "check", "--profile", "quick", "--store", str(local.root))
+def test_ours_and_both_errors_are_those_of_check(three, three_page, capsys):
+    said = printed(capsys, "check", "--profile", "quick", "--store", str(three.root))
     target = next(t for t in said["targets"] if t["id"] == "table1/lvae5")
-    start = page.source.index('data-id="table1/lvae5"')
-    row = page.source[start : page.source.index("</tr>", start)]
+    row = three_page.row("table1/lvae5")
     for name in ("ours", "sd", "mc_error", "seeds"):
         assert f'data-value="{target[name]}"' in row
 
 
-def test_the_command_beside_a_number_trains_the_runs_behind_it(local):
-    fixture_store.build(local.root, "quick", seeds=3)
-    checked = 0
-    for group in reporting.part(local, QUICK).groups:
-        for target in group.targets:
-            if not target.behind.records:
-                continue
-            (line,) = target.behind.commands
-            trained = {r.hash for r in runs(*parsed(line))}
-            assert {r.run.hash for r in target.behind.records} <= trained, line
-            checked += 1
-    assert checked >= 3
-
-
-def test_a_number_of_a_cell_that_the_profile_leaves_out_is_trained_in_a_fuller_one(full):
-    groups = {g.name: g for g in reporting.part(full, QUICK).groups}
+def test_the_command_beside_a_number_trains_the_runs_behind_it(three):
+    groups = {g.name: g for g in reporting.part(three, QUICK).groups}
+    behind = [t.behind for g in groups.values() for t in g.targets if t.behind.records]
+    assert len(behind) >= 3
+    for one in behind:
+        (line,) = one.commands
+        trained = {r.hash for r in runs(*parsed(line))}
+        assert {r.run.hash for r in one.records} <= trained, line
     vae3 = next(t for t in groups["text"].targets if t.result.target.id == "text/L1_test/vae3")
-    (line,) = vae3.behind.commands
-    p, names, _ = parsed(line)
-    assert p.name == "paper"
+    p, names, _ = parsed(*vae3.behind.commands)
+    assert p.name == "paper", "quick leaves that cell out"
     assert run_of(vae3.result.target.cells[0], p).id in {r.id for r in runs(p, names)}
 
 
@@ -154,64 +147,40 @@ def parsed(line):
     return profile(words[options + 1]), words[2:options], seeds
 
 
-def test_a_number_names_commit_and_device_of_its_runs(full):
-    page = written(full)
-    start = page.source.index('data-id="table1/lvae5"')
-    row = page.source[start : page.source.index("</tr>", start)]
-    env = full.record("quick", LVAE).env
-    assert env["commit"][:10] in row
-    assert f'href="#quick-provenance-{LVAE}"' in row
-
-
-def test_provenance_gives_versions_data_hash_and_wall_time(full):
-    (row,) = written(full).all("tr", id=f"quick-provenance-{LVAE}")
-    assert all(
-        s in row.text for s in ("torch 2.8.0", "cpu", "2 threads", "1 min 00 s", "synthetic")
-    )
+def test_a_number_leads_to_commit_device_versions_data_and_time_of_its_runs(three, three_page):
+    row = three_page.row("table1/lvae5")
+    assert three.record("quick", LVAE).env["commit"][:10] in row
+    assert f'href="#{PROVENANCE}"' in row
+    (found,) = three_page.all("tr", id=PROVENANCE)
+    said = ("torch 2.8.0", "cpu", "2 threads", "1 min 00 s", "synthetic")
+    assert all(s in found.text for s in said)
 
 
 def test_uncommitted_changes_are_named(local, monkeypatch):
     clean = fixture_store.environment()
     monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, "dirty": True})
     fixture_store.write(local, "quick", quick_run())
-    (row,) = written(local).all("tr", id=f"quick-provenance-{LVAE}")
+    (row,) = written(local).all("tr", id=PROVENANCE)
     assert "uncommitted changes" in row.text
 
 
-def test_a_reduced_profile_says_so_first(full):
-    section = written(full).within("quick")
-    assert section.all("div", **{"class": "banner"})[0].text.strip().startswith("Reduced protocol")
-
-
-def test_the_published_protocol_has_no_banner(local):
-    lvae = next(r for r in runs(profile("paper")) if r.id == LVAE)
-    fixture_store.write(local, "paper", lvae)
-    page = written(local)
-    assert page.within("paper").all("div", **{"class": "banner"}) == []
-    assert "Under the published protocol" in page.source
-
-
-def test_profiles_are_shown_fullest_first(full):
-    fixture_store.write(full, "paper", next(r for r in runs(profile("paper")) if r.id == LVAE))
-    fixture_store.write(full, "smoke", next(r for r in runs(profile("smoke")) if r.id == LVAE))
-    sections = [e.attrs["id"] for e in written(full).all("section", **{"class": "profile"})]
+def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(profiles):
+    page = written(profiles)
+    sections = [e.attrs["id"] for e in page.all("section", **{"class": "profile"})]
     assert sections == ["paper", "quick", "smoke"]
-
-
-def test_a_few_points_are_drawn_only_where_nothing_fuller_is_shown(full):
-    assert "Figure 0: a square." in written(full).within("quick").source
-    fixture_store.write(full, "paper", next(r for r in runs(profile("paper")) if r.id == LVAE))
-    page = written(full)
-    assert "Figure 0: a square." in page.within("paper").source
-    quick = page.within("quick")
-    assert "Figure 0: a square." not in quick.source
+    paper, quick = page.within("paper"), page.within("quick")
+    assert paper.all("div", **{"class": "banner"}) == []
+    assert quick.all("div", **{"class": "banner"})[0].text.strip().startswith("Reduced protocol")
+    assert "Under the published protocol" in page.source
+    assert "Figure 0: a square." in paper.source
+    assert "Figure 0: a square." not in quick.source, "a few points beside a fuller profile"
     assert "draws them" in quick.source
 
 
-def test_profile_alone_can_be_asked_for(full):
-    fixture_store.write(full, "smoke", next(r for r in runs(profile("smoke")) if r.id == LVAE))
-    sections = written(full, "--profile", "smoke").all("section", **{"class": "profile"})
-    assert [e.attrs["id"] for e in sections] == ["smoke"]
+def test_profile_alone_can_be_asked_for_and_is_drawn(profiles):
+    page = written(profiles, "--profile", "quick")
+    assert [e.attrs["id"] for e in page.all("section", **{"class": "profile"})] == ["quick"]
+    assert "Figure 0: a square." in page.source
 
 
 def test_a_profile_with_nothing_but_failures_is_shown(local):
@@ -219,16 +188,19 @@ def test_a_profile_with_nothing_but_failures_is_shown(local):
     assert "no memory" in written(local).within("quick").source
 
 
-def test_the_same_records_give_the_same_page(full):
-    assert written(full).source == written(full).source
+def test_the_same_records_give_the_same_page(mixed, mixed_page):
+    assert written(mixed).source == mixed_page.source
 
 
-def test_the_page_lies_in_the_store_by_default(full):
+def test_the_page_lies_in_the_store_by_default(local, monkeypatch):
+    fixture_store.write(local, "quick", quick_run())
+    monkeypatch.setattr(reporting, "figures", lambda *_: ())
     assert run(["report"]) == 0
-    assert (full.root / "report.html").is_file()
+    assert (local.root / "report.html").is_file()
 
 
-def test_a_damaged_record_is_one_line(full, capsys):
-    (full.folder("quick", LVAE) / "final.json").write_text("{ not json")
-    assert run(["report", "--store", str(full.root)]) == 3
+def test_a_damaged_record_is_one_line(local, capsys):
+    fixture_store.write(local, "quick", quick_run())
+    (local.folder("quick", LVAE) / "final.json").write_text("{ not json")
+    assert run(["report", "--store", str(local.root)]) == 3
     assert "final.json" in one_line(capsys)

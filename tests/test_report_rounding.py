@@ -11,7 +11,7 @@ from typing import Any
 
 import fixture_store
 import pytest
-from fixture_report import undrawn, written
+from fixture_report import written
 
 from repro.errors import RecordError
 from repro.plan.profiles import find_run, profile
@@ -36,10 +36,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "s")
 
 
-def test_differences_stand_beside_the_spread_of_rounding(
-    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    undrawn(monkeypatch, tmp_path)
+def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
     fixture_store.write(store, "quick", find_run("mnist-vae-L5-s1", profile("quick")))
     section = written(store).within("throughput")
     assert throughput.files(store) == []

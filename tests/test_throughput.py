@@ -36,21 +36,19 @@ def test_a_curve_is_the_measured_steps_of_equal_lanes(engine: str) -> None:
     assert points(throughput.draw(bench), engine) == expected
 
 
-def test_ladder_networks_are_not_drawn_among_the_lvaes() -> None:
+def test_ladder_networks_are_no_point_of_the_lvae_s_curve() -> None:
     bench = saved_bench()
-    ladder = {**bench["arms"][2], "arm": "ladder eager K=2", "lanes": 2, "model": "ladder"}
-    with_it = {**bench, "arms": [*bench["arms"], ladder]}
+    of_ladder = {"arm": "ladder eager K=2", "lanes": 2, "model": "ladder"}
+    with_it = {**bench, "arms": [*bench["arms"], {**bench["arms"][2], **of_ladder}]}
     assert points(throughput.draw(with_it), "eager") == points(throughput.draw(bench), "eager")
 
 
-def test_the_products_alone_are_drawn_as_the_limit() -> None:
-    assert points(throughput.draw(saved_bench()), "limit") == [(1, 50.0), (4, 50.0)]
-
-
-def test_the_single_model_is_a_level_line() -> None:
-    lines = throughput.draw(saved_bench()).axes[0].lines
-    (level,) = [line for line in lines if line.get_label() == SINGLE]
+def test_the_products_alone_are_the_limit_and_the_single_model_a_level_line() -> None:
+    figure = throughput.draw(saved_bench())
+    assert points(figure, "limit") == [(1, 50.0), (4, 50.0)]
+    (level,) = [line for line in figure.axes[0].lines if line.get_label() == SINGLE]
     assert list(level.get_ydata()) == [10.0, 10.0]
+    assert len(figure.axes) == 1, "no roofline is known"
 
 
 def test_the_caption_names_device_date_and_what_is_missing() -> None:
@@ -131,17 +129,6 @@ def test_where_products_alone_and_repeats_were_not_measured_neither_is_drawn_nor
     assert "limit" not in {line.get_gid() for line in figure.axes[0].lines}
     caption = " ".join(figure.get_supxlabel().split())
     assert "cores, torch 2.13.0, 2026-02-03. Means of 2.5 s." in caption
-
-
-def test_without_a_roofline_there_is_one_panel() -> None:
-    assert len(throughput.draw(saved_bench()).axes) == 1
-
-
-def test_ladder_networks_are_no_point_of_the_lvae_s_curve() -> None:
-    bench = saved_bench()
-    ladder = {**next(e for e in bench["arms"] if e["arm"] == "compiled K=1"), "model": "ladder"}
-    bench["arms"].append({**ladder, "arm": "compiled ladder K=1"})
-    assert len(points(throughput.draw(bench), "compiled")) == 2
 
 
 def test_one_width_is_no_curve() -> None:

@@ -133,12 +133,11 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
 
 def pages(target: Store) -> dict[Path, str]:
     """What shows the published profiles, by its file. Raises RecordError, MachineError."""
-    from repro.show import results
+    from repro.show import results, words
 
     store, readme = Snapshot(target.root), ROOT / "README.md"
     leads = [find_profile(name) for name in held(store) if name != "smoke"]
-    whole = [p for p in leads if p.every_depth or p is leads[0]]
-    whole.sort(key=lambda p: BEST_FIRST.index(p.name))
+    whole = sorted(words.in_full(leads), key=lambda p: BEST_FIRST.index(p.name))
     return {
         target.root / "README.md": results.page(store, *whole),
         readme: with_block(readme, results.summary(store, *leads)),

@@ -14,8 +14,8 @@ from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, profile, runs
 from repro.plan.run import Run
-from repro.show import scripts
-from repro.show.report import commands, deviations, images, ledger, rounding, throughput
+from repro.show import scripts, words
+from repro.show.report import deviations, images, ledger, rounding, throughput
 from repro.show.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
 from repro.store import Snapshot, Store, files, places
 
@@ -57,8 +57,9 @@ def gather(store: Store, names: list[str]) -> Page:
 
     Figures of a few points, as those of quick are, are left out beside those of a fuller profile.
     """
-    fullest, *others = map(profile, names) if names else [None]
-    shown = tuple(part(store, p, p.every_depth or p is fullest) for p in (fullest, *others) if p)
+    profiles = [profile(name) for name in names]
+    drawn = words.in_full(profiles)
+    shown = tuple(part(store, p, p in drawn) for p in profiles)
     measured = tuple(benches(store)), rounding.read(store)
     return Page(name_of(store), shown, *measured, deviations.choices())
 
@@ -72,6 +73,7 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
     """One profile, with its figures or the command that draws them."""
     found = checks.check(store, p.name)
     source = Source(name_of(store), p, store.records(p.name))
+    asked = f"--store {name_of(store)} --profile {p.name}"
 
     def state_of(run: Run) -> str:
         return listing.state_here(store, p.name, run)
@@ -87,8 +89,8 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
         ),
         figures=figures(store, p, source) if draw else (),
         entries=ledger.entries(store, p, planned(store, p), state_of),
-        check=commands.checking(name_of(store), p),
-        draw=commands.figures(name_of(store), p),
+        check=f"repro check {asked}",
+        draw=f"repro figures {asked}",
     )
 
 

@@ -6,6 +6,7 @@ its own draws whatever there is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,8 @@ class Needs:
     """What a figure must hold of an experiment's cells, or of those of some variants alone."""
 
     experiment: str
-    depths: int = 1  # with a finished Run, of one variant
-    epochs: int = 1  # evaluated, of one Run
+    depths: int = 1  # with a finished Run, of one variant; one point is no curve
+    epochs: int = 1  # evaluated, of one Run; two points are a straight line, whatever was trained
     variants: tuple[str, ...] = ()
     metric: str = ""  # of final.json, which older records lack
 
@@ -36,33 +37,18 @@ class Needs:
 
         Raises UsageError, RecordError.
         """
-        done = [
-            s
-            for s in gather(store, profile, self.experiment)
-            if s.done and s.cell.variant in (self.variants or (s.cell.variant,))
-        ]
+        found = gather(store, profile, self.experiment)
+        wanted = self.variants or {s.cell.variant for s in found}
+        done = [s for s in found if s.done and s.cell.variant in wanted]
         if not done:
             return "no finished Run"
         if self.metric and not any(r.final.get(self.metric) for s in done for r in s.done):
             return f"no {self.metric} in any record: `repro evaluate` measures it"
-        depths: dict[str, set[int]] = {}
-        for s in done:
-            depths.setdefault(s.cell.variant, set()).add(s.cell.depth)
-        if (most := max(map(len, depths.values()))) < self.depths:
+        if (most := max(Counter(s.cell.variant for s in done).values())) < self.depths:
             return f"depths of a variant: {most}, needed: {self.depths}"
         if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:
             return f"evaluated epochs: {most}, needed: {self.epochs}"
         return ""
-
-
-def by_depth(experiment: str) -> Needs:
-    """Of curves against the number of layers: one point is none."""
-    return Needs(experiment, depths=2)
-
-
-def over_epochs(experiment: str, variants: tuple[str, ...] = ()) -> Needs:
-    """Of curves over training: two points are a straight line, whatever was trained."""
-    return Needs(experiment, epochs=3, variants=variants)
 
 
 def left_out(store: Store, profile: str) -> dict[str, str]:

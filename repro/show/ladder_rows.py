@@ -36,8 +36,7 @@ def ours(e: Evidence) -> tuple[str, ...]:
     """Mean, spread over seeds, error over images, seeds; or why there are none."""
     if not e.trainings:
         return e.state, "", "", ""
-    sd = e.sd(percent)
-    se = e.mean(lambda r: metric(r, "error_se"))
+    sd, se = e.sd(percent), e.mean(lambda r: metric(r, "error_se"))
     return f"{e.mean(percent):.2f}", "" if sd is None else f"{sd:.2f}", f"{se:.2f}", str(e.seeds)
 
 

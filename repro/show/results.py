@@ -12,6 +12,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, bound, error
+from repro.show.words import title
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -78,7 +79,7 @@ def summary(store: Store, *profiles: Profile) -> str:
         columns=tuple(whole.columns[i] for i in keep),
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
-    figure = f"![{_title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
+    figure = f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
     beside = [_beside(store, q) for q in others if q.published_protocol]
     return "\n".join([table.markdown(), figure, *beside])
 
@@ -201,8 +202,4 @@ def _lost(r: Record, found: Books) -> str:
 
 def _drawn(figure: str, p: Profile) -> str:
     train = _training([figure], p)
-    return f"![{_title(figure)}]({p.name}/figures/{figure}.png)\n\n{_title(figure)}: {train}"
-
-
-def _title(name: str) -> str:
-    return "Ladder networks" if name == "ladder" else name.replace("figure", "Figure ")
+    return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"

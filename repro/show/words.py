@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from repro.judge.evidence import Evidence, named
 from repro.judge.measures import precision
 from repro.plan.profiles import Profile
+
+TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
+
+
+def title(name: str) -> str:
+    """`table1` as the paper writes it; a name without a number stays."""
+    spaced = re.sub(r"(?<=[a-z])(?=\d)", " ", name)
+    return TITLES.get(name) or (name if spaced == name else spaced.capitalize())
+
+
+def in_full(profiles: Sequence[Profile]) -> list[Profile]:
+    """The first, and those of every depth: beside a fuller profile a few points are left out."""
+    return [p for p in profiles if p.every_depth or p is profiles[0]]
 
 
 def protocol(p: Profile) -> str:
@@ -25,6 +39,14 @@ def seed_note(found: Sequence[Evidence]) -> str:
     else:
         note = f"{counts[0]} to {counts[-1]} seeds."
     return note + named(found)
+
+
+def closing(p: Profile, found: Sequence[Evidence], rows: str = "") -> str:
+    """How every table's caption ends: profile, how many of its `rows` were run, seeds, rounding."""
+    summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
+    run = sum(bool(e.trainings) for e in found)
+    ran = f" {run} of {len(found)} {rows} were run." if rows else ""
+    return f" Profile {p.name} ({summary}).{ran} {seed_note(found)}{rounding(found)}"
 
 
 def other_data(found: Iterable[Evidence]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from repro.errors import RecordError
 from repro.judge import measures
-from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.evidence import NOT_RUN, Evidence, Read
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
@@ -71,9 +71,10 @@ def bounds_by_depth(figure: ByDepth, store: Store, profile: str) -> Figure:
     rooms = [panel.room(place) for panel, place in zip(panels, grid, strict=True)]
     axes = [fig.add_subplot(room[-1]) for room in rooms]
     strips = [fig.add_subplot(room[0]) if len(room) > 1 else None for room in rooms]
-    for panel, ax, strip in zip(panels, axes, strips, strict=True):
+    for panel, ax, strip, title, name in zip(
+        panels, axes, strips, PANELS.values(), names, strict=True
+    ):
         panel.draw(ax, strip)
-    for ax, strip, title, name in zip(axes, strips, PANELS.values(), names, strict=True):
         (strip or ax).set_title(f"{title}, {name}")
     fig.supylabel("bound (nats per example)", fontsize=9)
     legend(fig, cells, bool(figure.published))
@@ -97,7 +98,8 @@ class Panel:
         self.inside = [t for t in targets if self.window.low <= t.paper <= self.window.high]
         self.low = below(self.curves, targets, self.window)
         name = OVER_IMAGES.get(metric)
-        found = [known(r, name) for s in self.done for r in s.done if name]
+        read = functools.partial(measures.metric, name=name or "")
+        found = [known(r, read) for s in self.done for r in s.done if name]
         self.image_error = max((e for e in found if not math.isnan(e)), default=math.nan)
 
     def room(self, place: SubplotSpec) -> list[SubplotSpec]:
@@ -106,13 +108,6 @@ class Panel:
         return [*parts] if self.over else [place]
 
     def draw(self, ax: Axes, strip: Axes | None) -> None:
-        self.axis(ax)
-        if strip is not None:
-            self.strip(strip)
-            tear(strip, 0)
-            tear(ax, 1)
-
-    def axis(self, ax: Axes) -> None:
         beside = offsets(self.variants)
         for c in self.curves:
             draw_curve(ax, c, beside[c.variant])
@@ -127,6 +122,10 @@ class Panel:
             write_in(ax, NOT_RUN)
         if not ax.lines:
             ax.set_yticks([])
+        if strip is not None:
+            self.strip(strip)
+            tear(strip, 0)
+            tear(ax, 1)
 
     def strip(self, ax: Axes) -> None:
         for target in self.over:
@@ -160,22 +159,14 @@ def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
         mean[depth], sd = float(s.mean(value)), s.sd(value)
         error[depth] = math.nan if sd is None else sd
         if s.seeds == 1 and metric == "LK_test":
-            error[depth] = sampling(s.done[0])
+            error[depth] = known(s.done[0], measures.mc_error)
     return Curve(variant, mean, error)
 
 
-def sampling(record: Record) -> float:
-    """Monte-Carlo error of L_K; NaN where a record holds none."""
+def known(record: Record, error: Read) -> float:
+    """NaN where a record holds no such error."""
     try:
-        return measures.mc_error(record)
-    except RecordError:
-        return math.nan
-
-
-def known(record: Record, name: str) -> float:
-    """An error of final.json; NaN where a record holds none."""
-    try:
-        return measures.metric(record, name)
+        return error(record)
     except RecordError:
         return math.nan
 
@@ -226,13 +217,14 @@ def errors(panels: list[Panel], cells: list[Evidence]) -> str:
 
 def missing(cells: list[Evidence]) -> str:
     """The depths of each variant that were not run; divergence is named elsewhere."""
-    absent: dict[str, list[str]] = {}
-    for variant in variants(cells):
-        mine = [s.cell for s in cells if s.cell.variant == variant and s.state == NOT_RUN]
-        if mine:
-            depths = ", ".join(str(cell.depth) for cell in mine)
-            absent.setdefault(depths, []).append(label_of(mine[0]))
-    parts = [f"{', '.join(labels)} of depth {depths}" for depths, labels in absent.items()]
+    absent = [s.cell for s in cells if s.state == NOT_RUN]
+    depths: dict[str, list[str]] = {}
+    for cell in absent:
+        depths.setdefault(label_of(cell), []).append(str(cell.depth))
+    labels: dict[str, list[str]] = {}
+    for label, mine in depths.items():
+        labels.setdefault(", ".join(mine), []).append(label)
+    parts = [f"{', '.join(of)} of depth {alike}" for alike, of in labels.items()]
     return f" Not run: {'; '.join(parts)}." if parts else ""
 
 

@@ -41,37 +41,28 @@ def errors(ax: Axes, cells: list[Evidence], epochs: int) -> None:
     finish(ax, epochs, "(a) test error (%)")
 
 
-def costs(ax: Axes, full: Evidence, epochs: int) -> None:
+def costs(ax: Axes, full: Evidence, epochs: int) -> str:
+    """The panel; and a sentence on the layers whose cost stays near 1, by the weights of a Run."""
     if not full.done:
         ax.set_title("(b) denoising cost")
         say(ax, full.state)
-        return
-    layers = range(full.done[0].run.model.depth + 1)
-    table = by_epoch(full.done, [f"C_{i}" for i in layers])
-    ends = {}
-    for i in layers:
-        column: Any = table[f"C_{i}"]
-        band(ax, column, f"C_{i}", color=LAYERS[i])
-        ends[i] = float(column["mean"].iloc[-1])
-    finish(ax, epochs, "(b) denoising cost")
-    run = full.done[0].run.ladder
-    for i, y in apart(ends, ax.get_ylim()).items():
-        ax.text(epochs * 1.03, y, f"$C_{i}$", color=LAYERS[i], va="center")
-    if near := {i: y for i, y in ends.items() if i and y > STUCK}:
-        said = (f"layer {i}: {run.sizes[i]} units, weight {run.cost_weights[i]:g}" for i in near)
-        ax.text(epochs, 1.06 * max(near.values()), "\n".join(said), gid="stuck", **ABOVE)
-
-
-def stuck(full: Evidence) -> str:
-    """Why a layer's cost may stay near 1, by the weights of its Run."""
-    if not full.done:
         return ""
     run = full.done[0].run.ladder
     table = by_epoch(full.done, [f"C_{i}" for i in range(run.depth + 1)])
-    near = [i for i in range(1, run.depth + 1) if table[f"C_{i}", "mean"].iloc[-1] > STUCK]
+    ends = {}
+    for i, colour in enumerate(LAYERS):
+        column: Any = table[f"C_{i}"]
+        band(ax, column, f"C_{i}", color=colour)
+        ends[i] = float(column["mean"].iloc[-1])
+    finish(ax, epochs, "(b) denoising cost")
+    for i, y in apart(ends, ax.get_ylim()).items():
+        ax.text(epochs * 1.03, y, f"$C_{i}$", color=LAYERS[i], va="center")
+    near, weights = [i for i, y in ends.items() if i and y > STUCK], run.cost_weights
     if not near:
         return ""
-    weights = run.cost_weights
+    said = (f"layer {i}: {run.sizes[i]} units, weight {weights[i]:g}" for i in near)
+    top = max(ends[i] for i in near)
+    ax.text(epochs, 1.06 * top, "\n".join(said), gid="stuck", **ABOVE)
     named = ", ".join(f"C_{i} (weight {weights[i]:g})" for i in near)
     below = " and ".join(f"{w:g}" for w in weights[: near[0]])
     return (

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from repro.judge.evidence import Evidence
 from repro.store import Record
 
 MARKS = 12  # about so many evaluated epochs of a curve are marked
@@ -30,6 +31,12 @@ def band(ax: Axes, table: Any, gid: str, **look: Any) -> None:
         # Positive values stand on a logarithmic axis, which has no place for zero.
         low = (mean - sd).where(mean < 0, np.maximum(mean - sd, mean / 10))
         ax.fill_between(table.index, low, mean + sd, color=look["color"], alpha=0.2, linewidth=0)
+
+
+def bands(cells: Sequence[Evidence]) -> str:
+    """A sentence on what `band` draws about the means."""
+    several = any(e.seeds > 1 for e in cells)
+    return " Bands: mean ± one standard deviation over seeds." if several else ""
 
 
 def crop(ax: Axes, shown: Sequence[pd.DataFrame], warmup: int) -> bool:

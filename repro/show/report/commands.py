@@ -45,18 +45,3 @@ def experiments(cells: Sequence[Cell]) -> list[str]:
         return whole[:1]
     each = (next((n for n in by_size if cell in EXPERIMENTS[n]), None) for cell in cells)
     return list(dict.fromkeys(name for name in each if name))
-
-
-def drawing(folder: str, name: str, store: str, p: Profile) -> str:
-    """Draws one table or figure from saved records."""
-    return f"python {folder}/{name}.py --store {store} --profile {p.name}"
-
-
-def figures(store: str, p: Profile) -> str:
-    """Draws every figure of a profile."""
-    return f"repro figures --store {store} --profile {p.name}"
-
-
-def checking(store: str, p: Profile) -> str:
-    """Prints the verdicts of a profile."""
-    return f"repro check --store {store} --profile {p.name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +11,13 @@ from repro.judge.verdicts import ClaimResult, TargetResult
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile
-from repro.show.layout import Table
+from repro.show import layout, words
 from repro.show.report import commands, ledger
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
 from repro.show.report.rounding import Rounding
 from repro.show.report.throughput import Bench
 from repro.store import Record
-
-TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Sheet:
     """A table as its script builds it."""
 
     name: str
-    table: Table
+    table: layout.Table
     behind: Behind
 
 
@@ -137,7 +134,11 @@ class Source:
         by_name: dict[str, list[Target]] = {}
         for r in report.targets:
             by_name.setdefault(r.target.id.partition("/")[0], []).append(self._target(r))
-        return tuple(Group(n, _title(n), tuple(ts)) for n, ts in by_name.items())
+        said = {name: words.title(name).replace("_", " ") for name in by_name}
+        return tuple(
+            Group(name, said[name][:1].upper() + said[name][1:], tuple(targets))
+            for name, targets in by_name.items()
+        )
 
     def _target(self, r: TargetResult) -> Target:
         records = tuple(record for record in self.records if record.run.id in r.runs)
@@ -151,7 +152,7 @@ class Source:
         """What stands behind a table or figure; its experiment has its name."""
         cells = EXPERIMENTS.get(name, ())
         trained = self._of_cells(cells)
-        draw = commands.drawing(folder, name, self.store, self.p)
+        draw = f"python {folder}/{name}.py --store {self.store} --profile {self.p.name}"
         not_run = bool(cells) and not trained.records
         return Behind((*trained.commands, draw), trained.records, not_run)
 
@@ -159,11 +160,3 @@ class Source:
         held = tuple(c for c in cells if self.p.holds(c)) or tuple(cells)
         records = tuple(r for r in self.records if cell_of(r.run) in set(cells))
         return Behind(commands.training(held, self.p, records), records)
-
-
-def _title(name: str) -> str:
-    """`table1` as the paper writes it."""
-    if name in TITLES:
-        return TITLES[name]
-    words = re.sub(r"(?<=[a-z])(?=\d)", " ", name.replace("_", " "))
-    return words[:1].upper() + words[1:]

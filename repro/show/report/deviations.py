@@ -6,7 +6,6 @@ The configured value is read from `repro.plan.run`, so that the page cannot disa
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,25 +46,18 @@ class Choice:
     @property
     def ablations(self) -> tuple[str, ...]:
         """The variants that make this choice otherwise."""
-        return tuple(ablations_of(self.fields))
-
-
-def ablations_of(fields: Iterable[str]) -> Iterator[str]:
-    """The variants whose one other choice is in these fields."""
-    for cell in ablations.EXPERIMENTS["ablations"]:
-        other = ablations.choice_of(cell)
-        if other and any(name in getattr(other, part, {}) for part, name in map(split, fields)):
-            yield cell.variant
-
-
-def split(field: str) -> tuple[str, str]:
-    part, _, name = field.partition(".")
-    return part, name
+        mine = [field.split(".") for field in self.fields]
+        others = {c.variant: ablations.choice_of(c) for c in ablations.EXPERIMENTS["ablations"]}
+        return tuple(
+            variant
+            for variant, other in others.items()
+            if other and any(name in getattr(other, part, {}) for part, name in mine)
+        )
 
 
 def default(field: str) -> Any:
     """The default of `part.name`. Raises KeyError or AttributeError for one that is none."""
-    part, name = split(field)
+    part, name = field.split(".")
     return getattr(PARTS[part], name)
 
 
