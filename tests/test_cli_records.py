@@ -49,17 +49,12 @@ def test_list_of_an_experiment_shows_only_its_runs(local, capsys):
     assert list(listed(capsys, "--experiment", "table1")) == [LVAE]
 
 
-def test_list_shows_seeds_beyond_the_profile(local, capsys):
-    fixture_store.write(local, "quick", replace(quick_run(), seed=7))
-    assert listed(capsys)["mnist-lvae_bn_wu-L5-s7"]["state"] == "done"
-
-
 def write(store: Store) -> None:
     fixture_store.write(store, "quick", quick_run())
 
 
-def write_other(store: Store) -> None:
-    asked = quick_run()
+def write_other(store: Store, seed: int = 1) -> None:
+    asked = quick_run().with_seed(seed)
     fixture_store.write(store, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
 
 
@@ -85,6 +80,17 @@ STATES = {
 def test_list_says_how_far_a_run_is(local, capsys, expected):
     STATES[expected](local)
     assert listed(capsys)[LVAE]["state"] == expected.partition(",")[0]
+
+
+def test_a_seed_beyond_the_profile_is_held_to_what_the_profile_would_train(local, capsys):
+    fixture_store.write(local, "quick", quick_run().with_seed(7))
+    write_other(local, seed=8)
+    states = {i: row["state"] for i, row in listed(capsys).items()}
+    assert states["mnist-lvae_bn_wu-L5-s7"] == "done"
+    assert states["mnist-lvae_bn_wu-L5-s8"] == "other configuration"
+    assert run(["status", "--profile", "quick", "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["profiles"]
+    assert (shown["runs"]["done"], shown["runs"]["other configuration"]) == (1, 1)
 
 
 def test_a_run_whose_lock_is_held_is_running(local, capsys):

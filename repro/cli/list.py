@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from rich.table import Table
 
 from repro import data
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, given, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreTrained, command, given, to_read
 from repro.cli.shared.terminal import print_json, say, screen
 from repro.judge.measures import precision
 from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
 from repro.plan.experiments.grid import cell_of
-from repro.plan.profiles import Profile, runs
+from repro.plan.profiles import Profile, run_of, runs
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.states import FINISHED, state
@@ -38,7 +38,8 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     records = store.records(p.name)
     precisions = {r.run.id: precision(r) for r in records}
     ids = {run.id for run in planned}
-    extra = [r.run for r in records if r.run.id not in ids and cell_of(r.run) in cells]
+    more = [r.run for r in records if r.run.id not in ids and cell_of(r.run) in cells]
+    extra = [run_of(cell_of(run), p, run.seed) for run in more]  # as the profile has them
     return [
         {
             "run": run.id,
@@ -66,7 +67,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
 def list_runs(
     experiment: Annotated[str | None, given("Only what this table or figure needs.", "E")] = None,
     profile: ProfileToRead = None,
-    store: StoreToRead = "runs",
+    store: StoreTrained = "runs",
     as_json: AsJson = False,
 ) -> None:
     """Every Run with its state and the time that training it alone would take here.

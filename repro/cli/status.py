@@ -16,9 +16,9 @@ from repro.cli.shared.options import (
     BEST_FIRST,
     AsJson,
     ProfileToRead,
+    StoreTrained,
     command,
     flag,
-    given,
     to_read,
 )
 from repro.cli.shared.terminal import print_json, screen
@@ -44,7 +44,7 @@ ALIVE = ("starting", "training", "scoring")
 )
 def status(
     profile: ProfileToRead = None,
-    store: Annotated[str, given("runs, results or a folder. Default: runs.", "S")] = "runs",
+    store: StoreTrained = "runs",
     watch: Annotated[bool, flag("--watch", "Show it anew every 2 seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,11 +106,13 @@ def _profile(store: Store, p: Profile) -> dict[str, Any]:
 
 
 def _more(store: Store, p: Profile, busy: Iterable[str]) -> Iterator[Run]:
-    """Runs that the profile leaves to be asked for by name, and that were."""
-    for run_id in dict.fromkeys((*busy, *store.failures(p.name))):
-        with contextlib.suppress(UsageError):
+    """Runs that were asked for or recorded, as the profile has them where it knows them."""
+    saved = {record.run.id: record.run for record in store.records(p.name)}
+    for run_id in dict.fromkeys((*busy, *store.failures(p.name), *saved)):
+        try:
             yield find_run(run_id, p)
-    yield from (record.run for record in store.records(p.name))
+        except UsageError:
+            yield from [saved[run_id]] if run_id in saved else []
 
 
 def _become(store: Store, p: Profile, run: Run, alive: bool | None) -> str:

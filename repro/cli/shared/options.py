@@ -61,6 +61,7 @@ StoreToRead = Annotated[
         "runs, results or a folder. Default: runs where it holds the profile, else results.", "S"
     ),
 ]
+StoreTrained = Annotated[str, given("runs, results or a folder. Default: runs.", "S")]
 # That a path cannot be read is an error of what reads it, and says so there.
 OutDir = Annotated[Path | None, given("Default: a folder of the store.", "DIR", readable=False)]
 DataDir = Annotated[
