@@ -16,13 +16,18 @@ from repro.show.report.content import Behind, Figure
 from repro.store import Store
 
 
-def written(store: Store, *arguments: str) -> Html:
-    """What `repro report` writes of a store, with a grey square in place of every figure."""
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One grey square in place of every figure."""
     square = images.inline(PIL.Image.new("RGB", (4, 4), "grey"), "")
     drawn = (Figure("figure0", "Figure 0: a square.", square, Behind(())),)
+    monkeypatch.setattr(reporting, "figures", lambda *_: drawn)
+
+
+def written(store: Store, *arguments: str) -> Html:
+    """What `repro report` writes of a store, undrawn."""
     out = store.root.parent / "page.html"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(reporting, "figures", lambda *_: drawn)
+        undrawn(patched)
         assert run(["report", "--store", str(store.root), "--out", str(out), *arguments]) == 0
     return Html(out.read_text(encoding="utf-8"))
 

@@ -94,7 +94,7 @@ def test_what_is_drawn_stays_whole_and_is_drawn_later(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     held = fixture_store.build(tmp_path / "held", runs=QUICK)
-    undrawn(monkeypatch, tmp_path)
+    undrawn(monkeypatch)
     out = disk.root / ("report.html" if command == "report" else "tables")
     asked = [command, "--store", str(held.root), "--profile", "quick", "--out", str(out)]
     assert cli.run(asked) == 0

@@ -53,7 +53,7 @@ def forbidden(folder: Path) -> Iterator[None]:
 def test_what_reads_a_store_needs_not_write_there(
     command: list[str], results: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    undrawn(monkeypatch, tmp_path)
+    undrawn(monkeypatch)
     before = files(results.root)
     words = [str(tmp_path / OUT) if part == OUT else part for part in command]
     assert cli.run([*words, "--store", "results", "--profile", "quick"]) == 0
@@ -76,7 +76,7 @@ def test_what_writes_there_is_one_line_with_place_and_remedy(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    undrawn(monkeypatch, tmp_path)
+    undrawn(monkeypatch)
     assert cli.run([command, "--store", "results", "--profile", "quick"]) == 3
     said = one_line(capsys)
     assert str(results.root) in said
