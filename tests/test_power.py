@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from check_records import write
 
 from repro.judge.estimate import equivalence, of_seeds
 from repro.judge.power import SEEDS, Power, Setting, bounds, ladder, power
+from repro.judge.spread import WHOSE, known
 from repro.show.scripts import load as script
 from repro.store import Store
 
@@ -55,6 +57,24 @@ def test_fewer_than_three_seeds_are_not_judged(found: tuple[Setting, list[Power]
 def test_the_table_says_where_its_spreads_come_from(tmp_path: Path) -> None:
     table = script("tables", "power").build(Store(tmp_path), "paper")
     assert [row[1] for row in table.rows] == [str(n) for n in SEEDS] * 2
-    assert "Spread of the bound: assumed, as none is known here." in table.caption
+    assert (
+        "Spread of the bound: assumed, as fewer than three trainings are known here."
+        in table.caption
+    )
     assert table.rows[0][4:6] == ("–", "–")
     assert not {"nan", "inf"} & set(" ".join(map(" ".join, table.rows)).split())
+
+
+def test_two_trainings_do_not_say_how_far_trainings_lie_apart(tmp_path: Path) -> None:
+    of_error = [
+        known(at_two_seeds_and(tmp_path, more), "paper", "test error") for more in ([], [3])
+    ]
+    assert [s.sd for s in of_error] == pytest.approx([0.37, 0.1])
+    assert [s.df for s in of_error] == [2, 2]
+    assert of_error[0].source.startswith("assumed")
+
+
+def at_two_seeds_and(root: Path, more: list[int]) -> Store:
+    for seed in (1, 2, *more):
+        write(root, WHOSE["test error"], seed=seed, error_percent=1 + seed / 10)
+    return Store(root)

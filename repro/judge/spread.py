@@ -15,7 +15,7 @@ from repro.store import Record, Store
 
 STUDIED = tuple(Cell("mnist", variant, MAX_DEPTH) for variant in ("lvae_bn_wu", "lvae_wu"))
 ASSUMED = {"bound": 0.2, "test error": 0.37}  # nats; points, as Rasmus et al. give it
-ASSUMED_DF = 2
+ASSUMED_DF = 2  # of fewer a spread is hardly known: that of two trainings may be 0
 WHOSE = {"bound": STUDIED[0], "test error": ladder.cell("full")}  # spread is reckoned with
 
 
@@ -69,6 +69,7 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     cell = WHOSE[quantity]
     name = "L1_test" if quantity == "bound" else "error_percent"
     var, df, whose = found.spread(run_of(cell, p), functools.partial(metric, name=name))
-    if not df:
-        return Known(ASSUMED[quantity], ASSUMED_DF, "assumed, as none is known here")
+    if df < ASSUMED_DF:
+        why = "assumed, as fewer than three trainings are known here"
+        return Known(ASSUMED[quantity], ASSUMED_DF, why)
     return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

@@ -125,21 +125,23 @@ def _training(names: Sequence[str], p: Profile) -> str:
 
 
 def _headline(records: list[Record], p: Profile) -> str:
-    own = sorted({r.run.seed for r in records}) or [1]
-    planned = {run.id for seed in own for run in runs(p, seeds=[seed])}
-    seeds = len(own)
-    more = sum(r.run.id not in planned for r in records)
-    extra = f", {more} more on request" if more else ""
+    planned = {cell_of(run) for run in runs(p)}
+    own = [cell_of(r.run) for r in records if cell_of(r.run) in planned]
+    parts = [f"{len(set(own))} of {len(planned)} configurations in {_count(len(own), 'Run')}"]
+    if more := len(records) - len(own):
+        parts.append(f"{more} more on request")
+    parts.append(_count(len({r.run.seed for r in records}), "seed"))
     kind = (
         "This is the published protocol."
         if p.published_protocol
         else "**A reduced protocol: these numbers are no reproduction of the published values, and"
         " even the order of the models need not be the final one.**"
     )
-    return (
-        f"Profile `{p.name}` ({p.summary}): {len(records) - more} Runs of {len(planned)}{extra},"
-        f" {seeds} seed{'s' if seeds > 1 else ''}, saved in `{p.name}/`. {kind}"
-    )
+    return f"Profile `{p.name}` ({p.summary}): {', '.join(parts)}, saved in `{p.name}/`. {kind}"
+
+
+def _count(n: int, of: str) -> str:
+    return f"{n} {of}{'' if n == 1 else 's'}"
 
 
 def _every_run(records: list[Record], found: Books, p: Profile) -> Table:
