@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 
 def fresh_compiler() -> None:
@@ -22,10 +24,17 @@ def fresh_compiler() -> None:
 
 
 def remove_empty_libraries(folder: Path) -> None:
-    """Remove libraries of no bytes anywhere below a folder."""
+    """Remove libraries of no bytes below torch's cache, but those that are being compiled.
+
+    A library begins empty, under the lock of its key, which whoever compiles it holds.
+    """
     for library in folder.rglob("*.so"):
-        if library.stat().st_size == 0:
-            library.unlink(missing_ok=True)
+        lock = FileLock(folder / "locks" / f"{library.name.partition('.')[0]}.lock", timeout=0)
+        with contextlib.suppress(OSError):  # gone by now; held elsewhere; not ours to remove
+            if library.stat().st_size == 0:
+                with lock:
+                    if library.stat().st_size == 0:
+                        library.unlink()
 
 
 def options_of_objective() -> dict[str, Any] | None:
