@@ -14,7 +14,7 @@ from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
 from repro.plan.experiments.grid import cell_of
-from repro.plan.profiles import Profile, run_of, runs
+from repro.plan.profiles import Profile, find_run, runs
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.states import FINISHED, state
@@ -38,8 +38,8 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     records = store.records(p.name)
     precisions = {r.run.id: precision(r) for r in records}
     ids = {run.id for run in planned}
-    more = [r.run for r in records if r.run.id not in ids and cell_of(r.run) in cells]
-    extra = [run_of(cell_of(run), p, run.seed) for run in more]  # as the profile has them
+    more = [r.run.id for r in records if r.run.id not in ids and cell_of(r.run) in cells]
+    extra = [find_run(run_id, p) for run_id in more]  # as the profile has them
     return [
         {
             "run": run.id,

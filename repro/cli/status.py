@@ -112,7 +112,8 @@ def _more(store: Store, p: Profile, busy: Iterable[str]) -> Iterator[Run]:
         try:
             yield find_run(run_id, p)
         except UsageError:
-            yield from [saved[run_id]] if run_id in saved else []
+            if run_id in saved:
+                yield saved[run_id]
 
 
 def _become(store: Store, p: Profile, run: Run, alive: bool | None) -> str:
