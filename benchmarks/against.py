@@ -93,7 +93,7 @@ def turns(checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int) 
     with tempfile.TemporaryDirectory() as cache:
         both = [_start(c, lanes, threads, f"{cache}/{i}") for i, c in enumerate(checkouts)]
         try:
-            if any(process.stdout.readline() != "ready\n" for process in both):
+            if any(_line(process) != "ready\n" for process in both):
                 raise SystemExit("error: a checkout's step failed; its message stands above")
             taken = [[_turn(process) for process in both] for _ in range(repeats + 1)][1:]
         finally:
@@ -103,7 +103,7 @@ def turns(checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int) 
     return [list(of) for of in zip(*taken, strict=True)]
 
 
-def _start(checkout: Path, lanes: int, threads: int, cache: str) -> Any:
+def _start(checkout: Path, lanes: int, threads: int, cache: str) -> subprocess.Popen[str]:
     own = {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(
         [sys.executable, __file__, "--work", str(lanes), str(threads)],
@@ -115,9 +115,15 @@ def _start(checkout: Path, lanes: int, threads: int, cache: str) -> Any:
     )
 
 
-def _turn(process: Any) -> float:
+def _turn(process: subprocess.Popen[str]) -> float:
+    assert process.stdin is not None
     print(file=process.stdin, flush=True)
-    return float(process.stdout.readline())
+    return float(_line(process))
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 def entry(lanes: int, threads: int, ours: list[float], theirs: list[float]) -> dict[str, Any]:
