@@ -17,8 +17,9 @@ from repro.model.batch_norm import LINEAR, activated, normalised
 from repro.model.layers import SMALL, is_rounded, product
 from repro.model.stack import Stack
 from repro.plan.run import Run
+from repro.train.flat import flatten
 from repro.train.state import State, shade
-from repro.train.step import objective_of, parts_of, step, update_of
+from repro.train.step import objective_of, parts_of, step
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
 SLOPES = [
@@ -130,8 +131,8 @@ def stepped(runs: tuple[Run, ...], rounded: bool, engine: str = "eager", n: int 
     if rounded:
         shade(state)
     objective, update, rates = parts_of(stack, engine)
-    if engine == "compiled" and runs[0].labels:
-        update = update_of(stack)  # as it is compiled for the others
+    if engine == "compiled":
+        flatten(state)
     stepping = functools.partial(step, objective, update, runs[0].optim, rates=rates)
     batches = list(feed.block(1, 0))[:n]
     if engine == "captured":

@@ -78,18 +78,27 @@ def assert_close(ours: State, expected: State) -> None:
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
+@pytest.fixture
+def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given to the compiler, as it is."""
+    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
+
+
+@pytest.mark.usefixtures("_uncompiled")
+@pytest.mark.parametrize("engine", ["captured", "compiled"])
 @pytest.mark.parametrize("runs", STACKS)
-def test_captured_epochs_are_eager_ones(runs: tuple[Run, ...]) -> None:
+def test_epochs_of_flat_updates_are_eager_ones(runs: tuple[Run, ...], engine: str) -> None:
     """But for rounding: a gradient's norm is summed in another order."""
-    ours, expected = (trained(runs, engine, torch.float64) for engine in ("captured", "eager"))
-    assert_close(ours, expected)
+    assert_close(*(trained(runs, name, torch.float64) for name in (engine, "eager")))
 
 
+@pytest.mark.usefixtures("_uncompiled")
+@pytest.mark.parametrize("engine", ["captured", "compiled"])
 @pytest.mark.parametrize("runs", STACKS[3:])
-def test_without_clipping_captured_epochs_are_eager_ones_to_the_last_bit(
-    runs: tuple[Run, ...],
+def test_without_clipping_they_are_eager_ones_to_the_last_bit(
+    runs: tuple[Run, ...], engine: str
 ) -> None:
-    ours, expected = (trained(runs, engine, torch.float32) for engine in ("captured", "eager"))
+    ours, expected = (trained(runs, name, torch.float32) for name in (engine, "eager"))
     assert_equal(copies(ours), copies(expected))
 
 

@@ -20,6 +20,7 @@ from repro.model.stack import Stack
 from repro.plan.run import Ladder
 from repro.train import evaluate
 from repro.train import step as steps
+from repro.train.flat import flatten
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
 from repro.train.state import State, fresh, shade
@@ -85,6 +86,8 @@ def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Op
     step = functools.partial(steps.step, objective, update, stack.runs[0].optim, rates=rates)
     if arm.bfloat16:
         shade(state)
+    if arm.engine == "compiled":
+        flatten(state)
     leaves = steps.leaves_of(state)
 
     def forward() -> None:

@@ -23,7 +23,7 @@ from repro.plan.run import LabelledData, RealData, Run
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
 COMPILED_SHARE = 0.6
 SCORING_SHARE = 0.4
-COMPILE_SECONDS = 100.0  # of one stack, cold
+COMPILE_SECONDS = 60.0  # of one stack, cold
 GRAPH_SECONDS = 36.0  # the same on an H100, for compiled steps that are captured
 CAPTURED_STEP = 3.0e-3, 0.35e-3  # seconds of a step there: of one lane, and of each further one
 GRAPH_STEP = 0.83e-3, 0.03e-3

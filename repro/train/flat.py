@@ -1,7 +1,8 @@
 """Parameters and moments side by side, so that clipping and Adam are one pass over all of them.
 
 A step of many small parameters is bound on a device by how many kernels it starts, and most of the
-parameters are small. Shapes: K lanes (K_i have a parameter), P numbers of the deepest lane.
+parameters are small; and on a CPU a compiler takes minutes for a pass over each of them, seconds
+for one. Shapes: K lanes (K_i have a parameter), P numbers of the deepest lane.
 """
 
 from __future__ import annotations
@@ -71,3 +72,32 @@ def gathered(grads: list[Tensor], between: Tensor | None = None) -> Tensor:
         block = torch.cat(parts, 1)
         blocks.append(block if k == K else F.pad(block, (0, 0, 0, K - k)))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
+
+
+def update_by_lane(update: Update) -> Update:
+    """The same update, given each lane's row as if it were one parameter of a single lane.
+
+    So one compiled body does for all. Inductor's C++ fails where several lanes are clipped at once.
+    """
+
+    def of(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
+        flat = state.flat
+        assert flat is not None, "flatten the state first"
+        if not state.grads:
+            state.grads = {n: torch.zeros_like(p) for n, p in state.params.items()}
+            flat.grads = {"all": _moved(state.grads)}
+        torch._foreach_copy_(list(state.grads.values()), grads)
+        for k in range(len(rate)):
+            lane = _lane(flat, k)
+            update(lane, list(lane.grads.values()), rate[k : k + 1], eps)
+
+    return of
+
+
+def _lane(flat: State, k: int) -> State:
+    """Views of one lane of a flattened state."""
+    at = slice(k, k + 1)
+    parts = (flat.params, flat.m, flat.v, flat.shadows, flat.grads)
+    params, m, v, shadows, grads = ({n: t[at] for n, t in part.items()} for part in parts)
+    own = flat.t, flat.sums[at], flat.alive[at]
+    return State(params, m, v, *own, shadows=shadows, grads=grads)

@@ -24,6 +24,7 @@ class State:
     alive: Tensor  # [K] bool: a diverged lane is frozen
     flat: State | None = None  # the same numbers as those of one parameter, [K, P]
     shadows: Params = field(default_factory=dict)  # weights in bfloat16; see `shade`
+    grads: Params = field(default_factory=dict)  # where `flat.update_by_lane` gathers a step's
     between: Tensor | None = None  # of such a state: zeros that fill up a parameter's place
 
 

@@ -14,7 +14,7 @@ from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.plan.run import Optim
 from repro.train.compiler import fresh_compiler, options_of_objective
-from repro.train.flat import update_flat
+from repro.train.flat import flatten, update_by_lane, update_flat
 from repro.train.minibatch import LadderBatch, Minibatch
 from repro.train.state import State, Update
 from repro.train.tasks import task_of
@@ -34,7 +34,7 @@ def update_of(stack: Stack) -> Update:
 
     def update(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
         grads = [g.to(p.dtype) for g, p in zip(grads, state.params.values(), strict=True)]
-        factor = _norm_factor(grads, len(stack.runs), optim.clip_norm)
+        factor = _norm_factor(grads, len(rate), optim.clip_norm)
         for (name, p), g in zip(state.params.items(), grads, strict=True):
             k, m, v = p.shape[0], state.m[name], state.v[name]
             lane = (k, *(1,) * (p.dim() - 1))
@@ -120,6 +120,8 @@ def parts_of(stack: Stack, engine: str) -> tuple[Objective, Update, Rates]:
         update = update_flat(update)
     if engine in COMPILED:
         update = torch.compile(update, dynamic=False)
+    if engine == "compiled":
+        update = update_by_lane(update)
     if engine == "graph":  # elsewhere these few numbers are not worth it
         rates = torch.compile(rate_and_eps, dynamic=False)
     return objective, update, rates
@@ -128,4 +130,10 @@ def parts_of(stack: Stack, engine: str) -> tuple[Objective, Update, Rates]:
 def step_function(stack: Stack, engine: str) -> Callable[[State, Minibatch | LadderBatch], None]:
     """The body of a step as an engine runs it: compiled or not, parameters apart or all at once."""
     (objective, update, rates), optim = parts_of(stack, engine), stack.runs[0].optim
-    return lambda state, batch: step(objective, update, optim, state, batch, rates)
+
+    def run(state: State, batch: Minibatch | LadderBatch) -> None:
+        if engine != "eager":
+            flatten(state)  # before its first step, which is compiled for that layout
+        step(objective, update, optim, state, batch, rates)
+
+    return run
