@@ -18,9 +18,8 @@ from repro.machine.device import turns
 from repro.model import layers, streams
 from repro.model.stack import Stack
 from repro.plan.run import Ladder
-from repro.train import evaluate
+from repro.train import evaluate, flat
 from repro.train import step as steps
-from repro.train.flat import flatten
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
 from repro.train.score import noise_of
 from repro.train.state import State, fresh, shade
@@ -87,7 +86,7 @@ def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Op
     if arm.bfloat16:
         shade(state)
     if arm.engine == "compiled":
-        flatten(state)
+        flat.flatten(state)
     leaves = steps.leaves_of(state)
 
     def forward() -> None:

@@ -16,7 +16,7 @@ from repro.machine.saved.keeper import Keeper
 from repro.machine.watch.progress import Progress
 from repro.machine.work import Work
 from repro.model.stack import Stack
-from repro.train import loop, tasks
+from repro.train import flat, loop, tasks
 from repro.train.log import LaneLog, Log
 from repro.train.state import State, shade
 from repro.train.step import CAPTURED, step_function
@@ -38,6 +38,8 @@ def train_stack(
         log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
     if pinned.precision == precision.BFLOAT16:
         shade(state)
+    if pinned.engine != "eager":
+        flat.flatten(state)  # even if it is scored before its next step: rounding goes by alignment
     task = tasks.task_of(stack.runs[0])
     feed = task.feed(stack, images)
     step = engines.made(pinned.engine, lambda: _step(work, stack, pinned))
