@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,17 @@ def test_a_perfect_replication_of_three_seeds_passes_seven_times_in_ten() -> Non
     assert 0.65 < passes < 0.78
 
 
-def test_the_simulation_is_of_the_test_that_judges() -> None:
-    """4,000 replications through `equivalence` itself."""
-    s, rng = bounds(0.2), np.random.default_rng(7)
-    same = 0
+@pytest.mark.parametrize(
+    ("s", "published", "df"),
+    [(bounds(0.2), math.sqrt(2) * 0.085, math.inf), (ladder(0.09), 0.37 / math.sqrt(10), 9)],
+    ids=["bound", "test error"],
+)
+def test_the_simulation_is_of_the_test_that_judges(s: Setting, published: float, df: float) -> None:
+    """4,000 replications through `equivalence` itself; the published error is not that of ours."""
+    rng, same = np.random.default_rng(7), 0
     for _ in range(4_000):
-        seeds = rng.normal(0, s.fixed) + rng.normal(0, s.sd, 3)
-        same += equivalence(of_seeds(list(seeds)).plus(s.fixed**2), s.margin) == "same"
+        seeds = rng.normal(0, published) + rng.normal(0, s.sd, 3)
+        same += equivalence(of_seeds(list(seeds)).plus(published**2, df), s.margin) == "same"
     assert same / 4_000 == pytest.approx(power(s, 3, FEW).passes, abs=0.025)
 
 

@@ -12,13 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro.judge.estimate import LEVEL, quantile
-from repro.judge.targets.target import (
-    BINARISATION_NATS,
-    ENOUGH_SEEDS,
-    LADDER_POINTS,
-    LADDER_SEEDS,
-    MNIST_NATS,
-)
+from repro.judge.targets import TARGETS
+from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, MNIST_NATS
 
 SEEDS = (1, 3, 5, 10)
 DRAWS = 20_000
@@ -59,9 +54,11 @@ def bounds(sd: float) -> Setting:
 
 
 def ladder(sd: float) -> Setting:
-    """Of a Ladder network's test error, against a published mean over as many seeds."""
-    fixed = sd / math.sqrt(LADDER_SEEDS)
-    return Setting("test error", "points", sd, LADDER_POINTS, fixed, LADDER_SEEDS - 1)
+    """Of a Ladder network's test error, against the published mean with the published spread."""
+    target = TARGETS["ladder/full/100"]
+    assert target.sd is not None, "printed with the number"
+    fixed = target.sd / math.sqrt(target.paper_seeds)
+    return Setting("test error", "points", sd, target.margin, fixed, target.paper_seeds - 1)
 
 
 @functools.cache
