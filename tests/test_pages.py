@@ -12,9 +12,13 @@ from repro.store.places import ROOT
 PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "results/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
-FILE = re.compile(r"`((?:repro|tables|figures|tests|docs|benchmarks|results)/[\w./-]+\.\w+)`")
+FILE = re.compile(  # alone, or run by a command
+    r"(?:`|(?<!`)(?:python|bash) )"
+    r"((?:repro|tables|figures|tests|docs|benchmarks|results)/[\w./-]+\.\w+)"
+)
 ADDED = "a new file"  # what the tutorial says of a file that its reader writes
 
 

@@ -85,7 +85,7 @@ def of_stack(arm: Arm, stack: Stack, work: Workload, device: torch.device) -> Op
     step = functools.partial(steps.step, objective, update, stack.runs[0].optim, rates=rates)
     if arm.bfloat16:
         shade(state)
-    if arm.engine == "compiled":
+    if arm.engine != "eager":
         flat.flatten(state)
     leaves = steps.leaves_of(state)
 
