@@ -39,7 +39,7 @@ while :; do
   [ -n "$what" ] && [ "$room" -gt 20 ] || break
   engine=${DRILL_ENGINE:-$engine} budget=${DRILL_BUDGET:-$((room > 20 ? room - 15 : 5))}
   echo "== $what: predicted $predicted s, engine $engine, $room s of room, at $((SECONDS - begun)) s"
-  cli="python3 -m repro.cli train --engine $engine --budget ${budget}s"
+  cli="python3 -m repro.cli train --engine $engine --budget ${budget}s --checkpoint-every 30s"
   case $what in
   seeds3) set -- $cli table1 --profile "$profile" --seeds 3 ;;
   seed1 | resume) set -- $cli table1 --profile "$profile" ;;

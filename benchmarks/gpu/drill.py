@@ -55,7 +55,8 @@ def train(profile, engine, budget, ids):
     from repro.store.places import NAMED
 
     runs = [find_run(i, named(profile)) for i in ids]
-    print(train(runs, Store(NAMED["runs"]), profile, Options(engine=engine, budget_seconds=budget)))
+    options = Options(engine=engine, budget_seconds=budget, checkpoint_seconds=30.0)
+    print(train(runs, Store(NAMED["runs"]), profile, options))
 
 
 if __name__ == "__main__":

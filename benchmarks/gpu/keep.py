@@ -19,7 +19,7 @@ from repro.store import Store
 from repro.store.files import write_file
 from repro.store.places import NAMED
 
-KEPT, SECONDS = HOME / "kept", 5  # the engine saves every 30 s
+KEPT, SECONDS = HOME / "kept", 5  # b.sh has a checkpoint saved every 30 s
 PART, LARGEST = "15M", 28e6  # bytes of a checkpoint that is brought back
 
 
