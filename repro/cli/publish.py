@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from repro.cli.shared.options import BEST_FIRST, ProfileToTrain, command, flag, given, held, to_read
+from repro.cli.shared.options import BEST_FIRST, ProfileToRead, command, flag, given, held, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
 from repro.plan.profiles import Profile, find_run, runs
@@ -24,7 +24,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
     "repro publish --profile paper --weights mnist-lvae_bn_wu-L5-s1",
 )
 def publish(
-    profile: ProfileToTrain = None,
+    profile: ProfileToRead = None,
     weights: Annotated[
         list[str] | None, given("Also its final weights, for a few Runs.", "RUN")
     ] = None,
