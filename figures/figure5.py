@@ -46,7 +46,7 @@ def draw(store: Store, profile: str) -> Figure:
         " layer 1 is nearest the data." + negatives(cells)
     )
     if any(len(s.done) > 1 for s in cells):
-        text += " Whiskers: one standard deviation over seeds."
+        text += " Whiskers: one standard deviation over seeds; none of one seed."
     else:
         text += " No whiskers: records hold no error of their KL terms, and one seed has no spread."
     add_caption(fig, text, profile, cells)

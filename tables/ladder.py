@@ -39,9 +39,9 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
         " and there is no target. The Lasagne port's is an error on validation images of another"
         " split, quoted and no target. Ours:"
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
-        " its own draw of labels, balanced but for kzky's; parmesan's are the first 100 images of"
-        f" the file.{departures} s.e.: of one seed's error over test images."
-        f"{closing(p, found, 'rows')}"
+        " its own draw of labels, if not all images have one, balanced but for kzky's; parmesan's"
+        f" are the first 100 images of the file.{departures} s.e.: of one seed's error over test"
+        f" images.{closing(p, found, 'rows')}"
     )
 
 

@@ -27,10 +27,11 @@ def build(store: Store, profile_name: str) -> Table:
     )
     rows = tuple(row for cell in STUDIED for row in rows_of(found, cell))
     caption = (
-        "Spread of the test bounds of the 5-layer LVAE over trainings that nothing distinguishes"
-        " but the order of their sums (one seed, other numbers of threads), and over seeds, each"
-        " the mean of its trainings. Nats per example; the interval is that of normal values. What"
-        " lies inside this spread is no finding: ablations, claims and `check --against` carry it."
+        "Spread of the test bounds of the 5-layer LVAE over trainings of one Run and seed, whose"
+        " sums come in another order (another number of threads, stack or version of the code), and"
+        " over seeds, each the mean of its trainings. Nats per example; the interval is that of"
+        " normal values. What lies inside this spread is no finding: ablations, claims and `check"
+        " --against` carry it."
         f" Profile {p.name} ({p.summary}).{named([found.of(c) for c in STUDIED])}"
         f"{rounding(map(found.of, STUDIED))}"
     )

@@ -37,7 +37,7 @@ def _order(labels: int) -> Claim:
         f"ladder/order_of_costs_{labels}",
         f"With {labels:,} labels the full network errs least, then the bottom-level cost alone, the"
         " Gamma model, and the supervised baseline",
-        f"{RASMUS}, MNIST table, {labels} labels",
+        f"{RASMUS}, MNIST table, {labels} labels; Gamma model and baseline as remembered",
         "test error over seeds: none is above that of the next",
         cells,
         test,

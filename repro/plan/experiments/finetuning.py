@@ -3,7 +3,7 @@ Command: `repro train finetuning --profile paper --seeds 3`
 Run time here: predicted 18 days a seed on one core of an AMD EPYC, nearly all of it IW=10
 Expected result: L_5000 = -81.84; with 10 importance samples -81.74
 
-From the trained model as many epochs again. The learning rate falls to 0.75 of itself ten times:
+From the trained model as many epochs again. The learning rate falls to 0.75 of itself nine times:
 every 200 epochs of 2,000. Adam's moments are kept, and beta = 1. The last row trains with 10
 Monte-Carlo and 10 importance samples; whether the row before it had 10 Monte-Carlo samples too is
 ambiguous in the paper: here 1 by default, and the other reading beside it.
@@ -17,7 +17,7 @@ from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.run import Run, Schedule, Stage, staged
 
 START = Cell("mnist", "lvae_bn_wu", MAX_DEPTH)
-FALLS, FACTOR = 10, 0.75
+STAGES, FACTOR = 10, 0.75
 VARIANTS = {  # Monte-Carlo and importance samples of a training step
     "lvae_bn_wu_ft": (1, 1),
     "lvae_bn_wu_ft_iw10": (10, 10),
@@ -55,5 +55,5 @@ def run_of(cell: Cell, start: Run) -> Run:
 
 
 def stages(E: int) -> tuple[Stage, ...]:
-    """FALLS stages of equal length over E epochs; of fewer epochs, those that one falls into."""
-    return staged(FACTOR ** (e * FALLS // E) for e in range(E))
+    """STAGES stages of equal length over E epochs; of fewer epochs, those that one falls into."""
+    return staged(FACTOR ** (e * STAGES // E) for e in range(E))

@@ -5,8 +5,9 @@ Expected result: 100 labels: full network 1.06% test error, AMLP [2, 2, 2] combi
 
 Read: README and code of CuriousAI/ladder (Rasmus et al. 2015); kzky's TensorFlow port
 (ssl_ladder, 55f6b31); parmesan's example and AdrianLsk's pull request to Lasagne Recipes; Pezeshki
-et al. 2016 for the combinators, with the settings of the full model, as their own, found by a
-random search for each variant, are not published.
+et al. 2016 for the combinators, with the settings of the full model but for what their names
+change, as their own, found by a random search for each variant, are not published. What is said of
+ports is read from their code, which was not run.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ _KZKY: dict[str, Any] = {
     "optim": {"lr": 1e-4},
     "epochs": KZKY_EPOCHS,
     "decay_from": None,
+    "departure": (
+        "As its code reads, kzky's port predicts by a running average of the statistics of"
+        " labelled minibatches; here it is by those of all labelled images."
+    ),
 }
 _KZKY_MODEL: dict[str, Any] = {
     "cost_rows": "both",
@@ -84,9 +89,9 @@ _PARMESAN = Variant(
     epochs=PARMESAN_EPOCHS,
     decay_from=50 / PARMESAN_EPOCHS,
     departure=(
-        "parmesan normalises its clean path by stored statistics of training images 101 to 200,"
-        " refreshed once an epoch; here it is by each minibatch's own, and in the test by those of"
-        " the labelled images 1 to 100."
+        "As its code reads, parmesan normalises its clean path by stored statistics of training"
+        " images 101 to 200, refreshed once an epoch; here it is by each minibatch's own, and in"
+        " the test by those of the labelled images 1 to 100."
     ),
 )
 # Its building blocks at the setting of its best saved result (5e94121), with two faults mended: the
@@ -102,9 +107,9 @@ _LASAGNE = Variant(
     epochs=LASAGNE_EPOCHS,
     decay_from=None,
     departure=(
-        "The Lasagne port left its decoder untrained and its estimates' statistics without effect,"
-        " both mended here, took 50,000 images in file order, and predicts by a running average of"
-        " statistics."
+        "As its code reads, the Lasagne port left its decoder untrained and its estimates'"
+        " statistics without effect, both mended here, took 50,000 images in file order, and"
+        " predicts by a running average of statistics."
     ),
 )
 

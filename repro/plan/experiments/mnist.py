@@ -1,6 +1,6 @@
 """Source: Table 1, row "LVAE, 5-layer", and Figures 2 to 7 and 9
 Command: `repro train mnist figure7 --profile paper --seeds 3`
-Run time here: predicted 8 days a seed on one core of an AMD EPYC; `--profile reduced` 80 min on two
+Run time here: predicted 8 days a seed on one core of an AMD EPYC; `reduced` 105 min on two
 Expected result: 5-layer LVAE: L_5000 = -82.12, L_1 = -85.23; best VAE: -82.74
 """
 

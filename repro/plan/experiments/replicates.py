@@ -1,11 +1,12 @@
 """Source: not in the paper; the floor of noise below which a difference of two Runs says nothing
-Command: `repro train replicates --profile paper` (7 Runs, each in a call with other `--threads`)
-Run time here: predicted 3 days on one core of an AMD EPYC; `--profile reduced` 15 min a Run
+Command: `repro train replicates --profile paper` (7 Runs, each in a call of its own)
+Run time here: predicted 3 days on one core of an AMD EPYC; `--profile reduced` 27 min a Run
 Expected result: of the default L_5000 = -82.12; how far equal Runs part is published nowhere
 
 The 5-layer LVAE with and without batch norm, trained again: the same Runs under other names, so
-that their records lie side by side. With what is called `lvae_wu` in Figure 7 and `@no_bn` among
-the ablations there are five trainings of each.
+that their records lie side by side. Sums come in another order with another number of threads, in
+another stack, or with another version of the code. With what is called `lvae_wu` in Figure 7 and
+`@no_bn` among the ablations there are five trainings of each.
 """
 
 from __future__ import annotations

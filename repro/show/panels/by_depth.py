@@ -191,6 +191,8 @@ def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], k: int)
     if figure.published:
         text += f" Short lines, in the legend's order from left to right: {figure.where}"
         text += f" (in (c) L_{K_TEST}, ours L_{k})" if k != K_TEST else ""
+        if any(t.cell is None for p in panels for t in (*p.inside, *p.over)):
+            text += ", dashed that of the best VAE, of whatever depth"
         text += "; those above the axis, on a grey strip." if any(p.over for p in panels) else "."
     return text + errors(panels, cells)
 

@@ -1,7 +1,8 @@
 """One panel of bounds against depth: an axis cut to where the models differ, nothing dropped.
 
 What lies below the cut stands in a grey zone at the lower edge with its value. Published values are
-short lines in front of all curves; those above the axis have a grey strip of their own.
+short lines in front of all curves, or across them where the depth is not known; those above the
+axis have a grey strip of their own.
 """
 
 from __future__ import annotations
