@@ -78,7 +78,7 @@ def bounds_by_depth(figure: ByDepth, store: Store, profile: str) -> Figure:
         (strip or ax).set_title(f"{title}, {name}")
     fig.supylabel("bound (nats per example)", fontsize=9)
     legend(fig, cells, bool(figure.published))
-    add_caption(fig, caption(figure, panels, cells, k), profile, cells)
+    add_caption(fig, caption(figure, panels, cells, profile), profile, cells)
     engine = fig.get_layout_engine()
     assert engine is not None, "the common look sets constrained layout"
     engine.set(h_pad=0.025, hspace=0)  # type: ignore[call-arg]
@@ -184,16 +184,19 @@ def below(curves: list[Curve], targets: list[Target], shown: Window) -> dict[int
     return low
 
 
-def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], k: int) -> str:
+def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], profile: str) -> str:
     text = f"{figure.text}{missing(cells)}"
-    if any(p.low for p in panels):
+    if any(x.low for x in panels):
         text += " The axes are cut: ↓ marks values that lie below."
     if figure.published:
         text += f" Short lines, in the legend's order from left to right: {figure.where}"
-        text += f" (in (c) L_{K_TEST}, ours L_{k})" if k != K_TEST else ""
-        if any(t.cell is None for p in panels for t in (*p.inside, *p.over)):
+        asked = find_profile(profile).evaluation
+        k, images = asked.importance_samples, asked.lk_images
+        first = f" of the first {images:,} images" if images else ""
+        text += f" (in (c) L_{K_TEST}, ours L_{k}{first})" if first or k != K_TEST else ""
+        if any(t.cell is None for x in panels for t in (*x.inside, *x.over)):
             text += ", dashed that of the best VAE, of whatever depth"
-        text += "; those above the axis, on a grey strip." if any(p.over for p in panels) else "."
+        text += "; those above the axis, on a grey strip." if any(x.over for x in panels) else "."
     return text + errors(panels, cells)
 
 
