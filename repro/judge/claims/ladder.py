@@ -11,7 +11,7 @@ from repro.plan.experiments import label_of, ladder
 from repro.plan.experiments.grid import Cell
 
 BY_ERROR = ("full", "bottom", "gamma", "baseline")  # fewest errors first
-LABELS = (100, 1000)
+FROM_MEMORY = {100: "Gamma model and baseline", 1000: "baseline"}  # read in no public text
 
 
 def cells_of(labels: int) -> tuple[Cell, ...]:
@@ -37,7 +37,7 @@ def _order(labels: int) -> Claim:
         f"ladder/order_of_costs_{labels}",
         f"With {labels:,} labels the full network errs least, then the bottom-level cost alone, the"
         " Gamma model, and the supervised baseline",
-        f"{RASMUS}, MNIST table, {labels} labels; Gamma model and baseline as remembered",
+        f"{RASMUS}, MNIST table, {labels} labels; {FROM_MEMORY[labels]} from memory",
         "test error over seeds: none is above that of the next",
         cells,
         test,
@@ -45,4 +45,4 @@ def _order(labels: int) -> Claim:
     )
 
 
-CLAIMS = tuple(_order(labels) for labels in LABELS)
+CLAIMS = tuple(_order(labels) for labels in FROM_MEMORY)
