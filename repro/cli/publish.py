@@ -134,13 +134,19 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
 def pages(target: Store) -> dict[Path, str]:
     """What shows the published profiles, by its file. Raises RecordError, MachineError."""
     from repro.show import results, words
+    from repro.show.card import card
 
     store, readme = Snapshot(target.root), ROOT / "README.md"
     leads = [find_profile(name) for name in held(store) if name != "smoke"]
     whole = sorted(words.in_full(leads), key=lambda p: BEST_FIRST.index(p.name))
+    cards = {
+        path.with_suffix(".md"): card(store.record(path.parent.name, path.stem))
+        for path in sorted(target.root.glob("weights/*/*.safetensors"))
+    }
     return {
         target.root / "README.md": results.page(store, *whole),
         readme: with_block(readme, results.summary(store, *leads)),
+        **cards,
     }
 
 
