@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
-from repro.show.style import PAGE, gather, journal, main, say
+from repro.show.style import PAGE, PANEL, gather, journal, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.plan.experiments.grid import VARIANTS
-from repro.show.captions import add_caption, first_seed
+from repro.show.captions import add_caption, first_seed, missing, with_records
 from repro.show.gallery import Needs
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS, Arrays
@@ -28,14 +29,19 @@ NEEDS = Needs("figure4", epochs=3)
 
 @journal
 def draw(store: Store, profile: str) -> Figure:
-    """Four heat maps and a colour bar. Raises UsageError, RecordError."""
+    """A heat map a model, and a colour bar. Raises UsageError, RecordError."""
     cells = gather(store, profile, "figure4")
     units = {s: read(s.done[0]) for s in cells if s.done}
     most = max((float(u["test"].max()) for u in units.values()), default=1.0)
     norm = LogNorm(ACTIVE_NATS, max(1.0, most))
-    fig = Figure(figsize=(PAGE, 5.3))
-    axes = fig.subplots(2, 2)
-    for ax, s in zip(axes.flat, cells, strict=True):
+    shown = with_records(cells)
+    columns = min(2, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    fig = Figure(figsize=(PAGE if columns > 1 else PANEL, 2.65 * rows))
+    axes = fig.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat[len(shown) :]:
+        ax.set_visible(False)
+    for ax, s in zip(axes.flat, shown, strict=False):
         ax.set_title(VARIANTS[s.cell.variant].label)
         ax.spines[:].set_visible(True)
         if s.done:
@@ -44,16 +50,18 @@ def draw(store: Store, profile: str) -> Figure:
             say(ax, s.state)
     for ax in axes[:, 0]:
         ax.set_ylabel("latent units")
-    for ax in axes[-1]:
+    for ax in axes.flat[: len(shown)][-columns:]:
         ax.set_xlabel("epoch")
     label = "KL of a unit (nats per example, log scale)"
-    bar = fig.colorbar(ScalarMappable(norm, MAP), ax=axes, label=label, aspect=45, pad=0.02)
+    bar = fig.colorbar(
+        ScalarMappable(norm, MAP), ax=axes, label=label, aspect=22.5 * rows, pad=0.02
+    )
     bar.ax.yaxis.set_major_formatter("{x:g}")
     text = (
         "Figure 4. KL of every latent unit of the 5-layer models, mean over the MNIST test set;"
         " units grouped by layer (1 is nearest the data) and sorted by their last value. White:"
         f" inactive, at most {ACTIVE_NATS:g} nats. Orange ticks: the evaluated epochs; each colour"
-        " reaches half-way to the next." + negatives(units) + first_seed(cells)
+        " reaches half-way to the next." + negatives(units) + first_seed(cells) + missing(cells)
     )
     add_caption(fig, text, profile, cells)
     return fig

@@ -31,8 +31,9 @@ def draw(store: Store, profile: str) -> Figure:
     cells = gather(store, profile, "figure5")
     fig = Figure(figsize=(PANEL, 2.7))
     ax = fig.add_subplot()
-    for place, s in enumerate(cells):
-        bars(ax, s, (place - (len(cells) - 1) / 2) * WIDTH)
+    shown = [s for s in cells if s.done]
+    for place, s in enumerate(shown):
+        bars(ax, s, (place - (len(shown) - 1) / 2) * WIDTH)
     layers = range(1, MAX_DEPTH + 1)
     ax.set_xticks(layers, [f"$i={i}$" for i in layers])
     ax.tick_params(axis="x", length=0)
@@ -54,8 +55,8 @@ def draw(store: Store, profile: str) -> Figure:
 
 
 def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
-    """One variant's bars, none without a record."""
-    means = list(seeds.mean(kl_layers)) if seeds.done else []
+    """One variant's bars."""
+    means = list(seeds.mean(kl_layers))
     sd = (
         np.std(seeds.values(kl_layers), axis=0, ddof=1) if seeds.seeds > 1 else [np.nan] * MAX_DEPTH
     )
@@ -69,7 +70,7 @@ def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
         label=seeds.cell.variant,
         **look(seeds),
     )
-    for at, mean, spread in zip(x, means, sd, strict=False):
+    for at, mean, spread in zip(x, means, sd, strict=True):
         top = max(0.0, mean + (0.0 if np.isnan(spread) else spread))
         ax.text(at, top + 0.1, tenths(mean), ha="center", va="bottom", fontsize=5.5)
 

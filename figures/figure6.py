@@ -16,7 +16,7 @@ from matplotlib.patches import Circle
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
-from repro.show.captions import add_caption, first_seed
+from repro.show.captions import add_caption, first_seed, missing, with_records
 from repro.show.gallery import Needs
 from repro.store import Store
 
@@ -32,11 +32,12 @@ def draw(store: Store, profile: str) -> Figure:
     """One row per model, one panel per layer. Raises UsageError, RecordError."""
     cells = gather(store, profile, "figure6")
     depth = max(s.cell.depth for s in cells)
-    fig = Figure(figsize=(PAGE, 5.75))
-    axes = fig.subplots(len(cells), depth, sharex="col", sharey="col")
+    shown = with_records(cells)
+    fig = Figure(figsize=(PAGE, 0.65 + 1.275 * len(shown)))
+    axes = fig.subplots(len(shown), depth, sharex="col", sharey="col", squeeze=False)
     for ax in axes.flat:
         ax.tick_params(labelsize=7, length=2, labelleft=False)
-    for row, s in zip(axes, cells, strict=True):
+    for row, s in zip(axes, shown, strict=True):
         row[0].set_ylabel(f"{VARIANTS[s.cell.variant].label}\nPC 2")
         for i, ax in enumerate(row, start=1):
             panel(ax, i, s)
@@ -53,7 +54,7 @@ def draw(store: Store, profile: str) -> Figure:
         " projected on the layer's first two principal components (PC), from their mean. Panels of"
         " a layer share one scale, the same on both axes. Circles: one (solid) and two (dashed)"
         " standard deviations of N(0, I), the prior of z_5; a lower layer's prior depends on the"
-        " layer above, and its circles compare scales only." + first_seed(cells)
+        " layer above, and its circles compare scales only." + first_seed(cells) + missing(cells)
     )
     add_caption(fig, text, profile, cells)
     return fig

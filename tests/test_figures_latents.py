@@ -46,7 +46,7 @@ def without_vae(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def meshes(figure: Figure) -> list[QuadMesh]:
-    return [c for a in figure.axes[:4] for c in a.collections if isinstance(c, QuadMesh)]
+    return [c for a in figure.axes[:-1] for c in a.collections if isinstance(c, QuadMesh)]
 
 
 @pytest.mark.parametrize(("place", "variant"), list(enumerate(VARIANTS)))
@@ -89,10 +89,20 @@ def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> Non
     assert "Shown: the lowest seed." in caption(draw("figure4", "reduced"))
 
 
-def test_figure4_marks_a_missing_panel(one: Store) -> None:
-    figure = draw_of("figure4", one)
-    assert [t.get_text() for a in figure.axes[1:4] for t in a.texts] == ["not run"] * 3
-    assert len(meshes(figure)) == 1
+@pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])
+def test_figure4_has_a_panel_for_each_model_that_was_run(
+    runs: int, panels: int, below: int, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    for variant in list(VARIANTS)[:runs]:
+        fixture_store.write(store, "quick", run_of(variant))
+    figure = draw_of("figure4", store)
+    assert len(figure.axes) == panels + 1, "and the colour bar"
+    shown = [a for a in figure.axes[:-1] if a.get_visible()]
+    assert [a.get_title() for a in shown] == LABELS[:runs]
+    assert len(meshes(figure)) == runs
+    assert [a.get_xlabel() for a in shown].count("epoch") == below
+    assert f" Not run: {', '.join(LABELS[runs:])} of depth 5." in caption(figure)
 
 
 # Figure 5
@@ -144,7 +154,10 @@ def test_figure5_has_the_papers_axis() -> None:
 
 def test_a_missing_variant_is_named_and_keeps_its_colour(without_vae: Store) -> None:
     figure = draw_of("figure5", without_vae)
-    assert len(bar_groups(figure)["vae"]) == 0
+    assert "vae" not in bar_groups(figure)
+    first = [bars[0] for bars in bar_groups(figure).values()]
+    middle = (first[0].get_x() + first[-1].get_x() + first[-1].get_width()) / 2
+    assert middle == pytest.approx(1), "what is there stands around its layer's number"
     for shown in (figure, draw_of("figure2", without_vae)):
         assert legend_labels(shown)[0] == "VAE (not run)"
     legend = figure.axes[0].get_legend()
@@ -183,9 +196,11 @@ def test_figure6_has_one_scale_a_layer_and_no_point_outside() -> None:
         assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
 
 
-def test_figure6_marks_a_missing_row(one: Store) -> None:
-    axes = draw_of("figure6", one).axes
-    assert [t.get_text() for a in axes[5:] for t in a.texts] == ["not run"] * 15
+def test_figure6_has_rows_for_models_that_were_run_alone(one: Store) -> None:
+    figure = draw_of("figure6", one)
+    (label,) = (a.get_ylabel().partition("\n")[0] for a in figure.axes[::5])
+    assert f" Not run: {', '.join(v for v in LABELS if v != label)} of depth 5." in caption(figure)
+    assert {a.get_xlabel() for a in figure.axes} == {"PC 1"}
 
 
 # Figure 9

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from repro.judge.evidence import Evidence
+from repro.judge.evidence import NOT_RUN, Evidence
+from repro.plan.experiments import label_of
 from repro.plan.profiles import profile as profile_named
 from repro.show.words import other_data, protocol, seed_note
 
@@ -22,6 +23,24 @@ MARGIN = 0.06  # inches left and right of the caption
 def first_seed(found: Iterable[Evidence]) -> str:
     """A sentence for figures that show single Runs although there are more."""
     return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
+
+
+def with_records(cells: list[Evidence]) -> list[Evidence]:
+    """Those that a record answers, counted or not, for a panel each; all where there is none."""
+    return [s for s in cells if s.state != NOT_RUN] or cells
+
+
+def missing(cells: list[Evidence]) -> str:
+    """The depths of each variant that were not run; divergence is named elsewhere."""
+    absent = [s.cell for s in cells if s.state == NOT_RUN]
+    depths: dict[str, list[str]] = {}
+    for cell in absent:
+        depths.setdefault(label_of(cell), []).append(str(cell.depth))
+    labels: dict[str, list[str]] = {}
+    for label, mine in depths.items():
+        labels.setdefault(", ".join(mine), []).append(label)
+    parts = [f"{', '.join(of)} of depth {alike}" for alike, of in labels.items()]
+    return f" Not run: {'; '.join(parts)}." if parts else ""
 
 
 def add_caption(fig: Figure, text: str, profile: str, found: Iterable[Evidence]) -> None:

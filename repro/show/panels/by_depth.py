@@ -22,7 +22,7 @@ from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
-from repro.show.captions import add_caption
+from repro.show.captions import add_caption, missing
 from repro.show.panels.cut_axis import (
     GREY,
     LIMITS,
@@ -218,19 +218,6 @@ def errors(panels: list[Panel], cells: list[Evidence]) -> str:
             " the spread over seeds."
         )
     return text
-
-
-def missing(cells: list[Evidence]) -> str:
-    """The depths of each variant that were not run; divergence is named elsewhere."""
-    absent = [s.cell for s in cells if s.state == NOT_RUN]
-    depths: dict[str, list[str]] = {}
-    for cell in absent:
-        depths.setdefault(label_of(cell), []).append(str(cell.depth))
-    labels: dict[str, list[str]] = {}
-    for label, mine in depths.items():
-        labels.setdefault(", ".join(mine), []).append(label)
-    parts = [f"{', '.join(of)} of depth {alike}" for alike, of in labels.items()]
-    return f" Not run: {'; '.join(parts)}." if parts else ""
 
 
 def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
