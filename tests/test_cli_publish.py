@@ -95,9 +95,15 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
     block = readme.read_text(encoding="utf-8")
     assert "Of the published protocol: 1 Run so far, in [results/README.md]" in block
     assert "**Table 1 (reduced protocol, not a reproduction).**" in block
-    fixture_store.write(full, "paper", chosen(profile("paper"), [LVAE])[0])
-    assert run(["publish", "--profile", "paper"]) == 0
-    assert "results/paper/figures/figure5.png" in readme.read_text(encoding="utf-8")
+    for name in ("reduced", "paper"):
+        fixture_store.write(full, name, chosen(profile(name), [LVAE])[0])
+        assert run(["publish", "--profile", name]) == 0
+    block = readme.read_text(encoding="utf-8")
+    assert "results/paper/figures/figure5.png" in block
+    assert re.findall(r"^Of .*", block, re.MULTILINE) == [
+        "Of profile reduced (40 epochs, N<sub>t</sub> = 10, L<sub>500</sub> on 1,000 images, all"
+        " configurations): 1 Run, no reproduction, in [results/README.md](results/README.md)."
+    ]
     page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
     assert "## Profile quick" not in page, "one depth only, beside a fuller profile"
 

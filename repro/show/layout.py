@@ -46,7 +46,7 @@ class Table:
         rules = ["---:" if self.numeric(i) else ":---" for i in range(len(self.columns))]
         rows = [self.columns, rules, *([cell or "–" for cell in row] for row in self.rows)]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return _as_markdown(f"**{self.title}.** {self.caption}\n\n{body}\n")
+        return as_markdown(f"**{self.title}.** {self.caption}\n\n{body}\n")
 
     def csv(self) -> str:
         """Columns and rows alone."""
@@ -82,7 +82,8 @@ class Table:
         return not any(cells) or any(re.fullmatch(NUMBER, cell) for cell in cells)
 
 
-def _as_markdown(text: str) -> str:
+def as_markdown(text: str) -> str:
+    """With subscripts and true minus signs."""
     return re.sub(NEGATIVE, r"−\1", re.sub(SYMBOL, r"\1<sub>\2</sub>", text))
 
 

@@ -10,8 +10,8 @@ from repro.judge.measures import divergence, whole_set
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
-from repro.show import scripts
-from repro.show.layout import NOT_MEASURED, Table, bound, error
+from repro.show import scripts, words
+from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
 from repro.show.words import title
 from repro.store import Record, Store
 
@@ -60,8 +60,8 @@ def _part(store: Store, p: Profile) -> list[str]:
 
 
 def summary(store: Store, *profiles: Profile) -> str:
-    """Table 1 in short and one figure of the first profile, and what else is of the published
-    protocol, for the project's README. Raises RecordError.
+    """Table 1 in short and one figure of the first profile, and a line on each other that trains
+    every depth, for the project's README. Raises RecordError.
     """
     if not profiles:
         return NONE
@@ -80,15 +80,16 @@ def summary(store: Store, *profiles: Profile) -> str:
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
     figure = f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
-    beside = [_beside(store, q) for q in others if q.published_protocol]
+    beside = [_beside(store, q) for q in words.in_full([p, *others])[1:]]
     return "\n".join([table.markdown(), figure, *beside])
 
 
 def _beside(store: Store, p: Profile) -> str:
     """A line on a profile that the project's README does not show."""
     n = len(store.records(p.name))
-    so_far = f"{n} Run{'' if n == 1 else 's'} so far"
-    return f"\nOf the published protocol: {so_far}, in [results/README.md](results/README.md)."
+    of = "the published protocol" if p.published_protocol else f"profile {p.name} ({p.summary})"
+    held = f"{_count(n, 'Run')}{' so far' if p.published_protocol else ', no reproduction'}"
+    return as_markdown(f"\nOf {of}: {held}, in [results/README.md](results/README.md).")
 
 
 def made_by(table: Table, found: Books, p: Profile) -> Table:
@@ -137,7 +138,8 @@ def _headline(records: list[Record], p: Profile) -> str:
         else "**A reduced protocol: these numbers are no reproduction of the published values, and"
         " even the order of the models need not be the final one.**"
     )
-    return f"Profile `{p.name}` ({p.summary}): {', '.join(parts)}, saved in `{p.name}/`. {kind}"
+    summary = as_markdown(p.summary)
+    return f"Profile `{p.name}` ({summary}): {', '.join(parts)}, saved in `{p.name}/`. {kind}"
 
 
 def _count(n: int, of: str) -> str:
