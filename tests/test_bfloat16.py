@@ -12,6 +12,7 @@ import torch
 from test_graph import STACKS, prepared
 from torch import Tensor
 
+from repro.machine import provenance
 from repro.machine.cuda.graph import Captured, again, changed_by_a_step
 from repro.model.batch_norm import LINEAR, activated, normalised
 from repro.model.layers import SMALL, is_rounded, product
@@ -204,3 +205,16 @@ def test_a_rounded_objective_is_one_graph(runs: tuple[Run, ...]) -> None:
 def test_ten_compiled_rounded_steps_are_ten_eager_ones(runs: tuple[Run, ...]) -> None:
     compiled, eager = stepped(runs, True, "compiled"), stepped(runs, True)
     torch.testing.assert_close(compiled.sums, eager.sums, rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize(("uses", "units"), [("AVX2", False), ("AVX512", True)])
+def test_a_record_names_the_instructions_that_rounded_its_sums(
+    uses: str, units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: uses)
+    monkeypatch.setattr(provenance, "multiplies_in_bfloat16", lambda _: units)
+    env = provenance.environment(torch.device("cpu"))
+    assert (f"({uses}, bfloat16), " if units else f"({uses}), ") in env["device"]
+    assert provenance.on_cpu(env)
+    assert provenance.on_cpu({"device": "AMD EPYC, 2 cores"}), "of a record older than that"
+    assert not provenance.on_cpu({"device": "NVIDIA H100 80GB HBM3"})
