@@ -2,8 +2,8 @@
 
 `python benchmarks/against.py CHECKOUT > against.json` times compiled float32 steps of the 5-layer
 LVAE, K lanes at a time, in two processes that take turns: what else the machine does meets both.
-The other checkout may be as old as commit 94846f7. About 15 minutes on two cores, most of them
-compiling.
+With `--precision bfloat16` the products are in bfloat16 here and in float32 there. The other
+checkout may be as old as commit 94846f7. About 15 minutes on two cores, most of them compiling.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ((1, 2), (4, 2), (1, 1))  # lanes, threads
 STEPS = 13  # of a turn
 FIRST = 2  # steps that compile
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
 
 
-def work(lanes: int, threads: int) -> None:
+def work(lanes: int, threads: int, precision: str) -> None:
     """In a process of its own: a line once compiled, then for each line read ms a step."""
-    step = _step(lanes, threads)
+    step = _step(lanes, threads, precision)
     for _ in range(FIRST):
         step()
     print("ready", flush=True)
@@ -42,7 +43,7 @@ def work(lanes: int, threads: int) -> None:
         print(1e3 * (time.perf_counter() - begun) / STEPS, flush=True)
 
 
-def _step(lanes: int, threads: int) -> Callable[[], None]:
+def _step(lanes: int, threads: int, precision: str) -> Callable[[], None]:
     """A training step with its minibatch, of the checkout that Python finds first."""
     import torch
 
@@ -56,6 +57,8 @@ def _step(lanes: int, threads: int) -> Callable[[], None]:
     data = Path(os.environ["REPRO_DATA"]) if "REPRO_DATA" in os.environ else None
     images, _ = modules["Resident"](data, place, modules["Room"]()).images(stack.runs[0])
     state = modules["begin"](stack, Path(), images.train, place)
+    if precision == BFLOAT16:
+        importlib.import_module("repro.train.state").shade(state)
     feed = modules["task_of"](stack.runs[0]).feed(stack, images)
     step = modules["step_function"](stack, "compiled")
 
@@ -88,10 +91,15 @@ def _modules() -> dict[str, Any]:
     }
 
 
-def turns(checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int) -> Any:
-    """ms a step of both, turn by turn: two lists."""
+def turns(
+    checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int, precision: str = FLOAT32
+) -> Any:
+    """ms a step of both, turn by turn: two lists. `precision`: of the first, beside float32."""
     with tempfile.TemporaryDirectory() as cache:
-        both = [_start(c, lanes, threads, f"{cache}/{i}") for i, c in enumerate(checkouts)]
+        both = [
+            _start(checkout, (str(lanes), str(threads), of), f"{cache}/{of}{i}")
+            for i, (checkout, of) in enumerate(zip(checkouts, (precision, FLOAT32), strict=True))
+        ]
         try:
             if any(_line(process) != "ready\n" for process in both):
                 raise SystemExit("error: a checkout's step failed; its message stands above")
@@ -103,10 +111,10 @@ def turns(checkouts: tuple[Path, Path], lanes: int, threads: int, repeats: int) 
     return [list(of) for of in zip(*taken, strict=True)]
 
 
-def _start(checkout: Path, lanes: int, threads: int, cache: str) -> subprocess.Popen[str]:
-    own = {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads)}
+def _start(checkout: Path, case: tuple[str, str, str], cache: str) -> subprocess.Popen[str]:
+    own = {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": case[1]}
     return subprocess.Popen(
-        [sys.executable, __file__, "--work", str(lanes), str(threads)],
+        [sys.executable, __file__, "--work", *case],
         cwd=checkout,
         env={**os.environ, **own, "TORCHINDUCTOR_CACHE_DIR": cache},
         stdin=subprocess.PIPE,
@@ -142,15 +150,17 @@ def entry(lanes: int, threads: int, ours: list[float], theirs: list[float]) -> d
             "threads": threads, "operations": {"step": step}}  # fmt: skip
 
 
-def record(place: dict[str, Any], other: str, repeats: int, arms: list[Any]) -> dict[str, Any]:
+def record(
+    place: dict[str, Any], other: str, repeats: int, arms: list[Any], precision: str = FLOAT32
+) -> dict[str, Any]:
     """What the report reads; `place`: `environment` here; `other`: the other checkout's commit."""
-    reference = f"commit {other[:7]}"
+    reference = f"commit {other[:7]}{' in float32' if precision != FLOAT32 else ''}"
     return {
         **{key: place[key] for key in ("device", "commit", "dirty")},
         "torch": place["versions"]["torch"],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "threads": None,
-        "precision": "float32",
+        "precision": precision,
         "reference": reference,
         "method": f"python benchmarks/against.py: medians of {repeats} turns of {STEPS}"
         f" steps, minibatches included, taken alternately with those of {reference}.",
@@ -163,6 +173,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Time a step beside that of another checkout.")
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--precision", choices=(FLOAT32, BFLOAT16), default=FLOAT32)
     args = parser.parse_args()
     other = args.checkout.resolve()
     sys.path.insert(0, str(ROOT))
@@ -170,20 +181,24 @@ def main() -> int:
 
     from repro.machine.commit import commit
     from repro.machine.provenance import environment
+    from repro.model.bfloat16 import multiplies_in_bfloat16
 
-    place = environment(torch.device("cpu"))
+    cpu = torch.device("cpu")
+    if args.precision == BFLOAT16 and not multiplies_in_bfloat16(cpu):
+        raise SystemExit("error: this processor has no units for bfloat16: products are emulated")
+    place = environment(cpu)
     arms = []
     for lanes, threads in CASES:
-        ours, theirs = turns((ROOT, other), lanes, threads, args.repeats)
+        ours, theirs = turns((ROOT, other), lanes, threads, args.repeats, args.precision)
         arms.append(entry(lanes, threads, ours, theirs))
         print(json.dumps(arms[-1]["operations"]["step"]), file=sys.stderr, flush=True)
-    content = record(place, commit(other)[0] or "unknown", args.repeats, arms)
+    content = record(place, commit(other)[0] or "unknown", args.repeats, arms, args.precision)
     print(json.dumps(content, indent=1))
     return 0
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(int(sys.argv[2]), int(sys.argv[3]))
+        work(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     else:
         sys.exit(main())

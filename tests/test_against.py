@@ -32,16 +32,26 @@ def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> 
     assert arm.images == pytest.approx(4 * 256 / 0.012)
 
 
+def test_a_record_says_where_the_precisions_differ() -> None:
+    alike, rounded = (against.record(PLACE, "2" * 40, 3, [], p) for p in ("float32", "bfloat16"))
+    assert (alike["precision"], alike["reference"]) == ("float32", "commit 2222222")
+    assert rounded["precision"] == "bfloat16"
+    assert rounded["method"].endswith("commit 2222222 in float32.")
+
+
 def test_both_checkouts_take_turns_and_the_first_is_dropped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    script = "print('ready', flush=True)\nfor i, _ in enumerate(open(0)): print({} + i, flush=True)"
+    script = (
+        "import sys\nassert sys.argv[1:] == ['--work', '1', '1', {!r}]\n"
+        "print('ready', flush=True)\nfor i, _ in enumerate(open(0)): print({} + i, flush=True)"
+    )
     one, two = tmp_path / "one", tmp_path / "two"
-    for place, first in ((one, 0), (two, 100)):
+    for place, *case in ((one, "bfloat16", 0), (two, "float32", 100)):
         place.mkdir()
-        (place / "work.py").write_text(script.format(first))
+        (place / "work.py").write_text(script.format(*case))
     monkeypatch.setattr(against, "__file__", "work.py")
-    assert against.turns((one, two), 1, 1, 2) == [[1.0, 2.0], [101.0, 102.0]]
+    assert against.turns((one, two), 1, 1, 2, "bfloat16") == [[1.0, 2.0], [101.0, 102.0]]
 
 
 def test_a_checkout_that_fails_ends_the_comparison(
