@@ -43,6 +43,9 @@ def eager(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Makes a script the C++ compiler, with nothing compiled before, nor a test of vectors."""
+    from torch._inductor import config, cpp_builder  # which keep what they find at first
+
+    assert cpp_builder.is_gcc() or cpp_builder.is_clang()
 
     def take(script: str) -> None:
         path = tmp_path / "compiler"
@@ -51,7 +54,7 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         monkeypatch.setenv("CXX", str(path))
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
         monkeypatch.setattr("torch._inductor.cpu_vec_isa.valid_vec_isa_list", list)
-        torches.enter_context(torch._inductor.config.patch({"cpp.cxx": (None, str(path))}))
+        torches.enter_context(config.patch({"cpp.cxx": (None, str(path))}))
 
     with contextlib.ExitStack() as torches:
         yield take
