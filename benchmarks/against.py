@@ -179,13 +179,16 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     import torch
 
+    from repro.errors import MachineError
     from repro.machine.commit import commit
+    from repro.machine.precision import refuse_emulated
     from repro.machine.provenance import environment
-    from repro.model.bfloat16 import multiplies_in_bfloat16
 
     cpu = torch.device("cpu")
-    if args.precision == BFLOAT16 and not multiplies_in_bfloat16(cpu):
-        raise SystemExit("error: this processor has no units for bfloat16: products are emulated")
+    try:
+        refuse_emulated(args.precision, cpu)
+    except MachineError as e:
+        raise SystemExit(f"error: {e}") from e
     place = environment(cpu)
     arms = []
     for lanes, threads in CASES:

@@ -10,9 +10,9 @@ from repro.judge.measures import divergence, whole_set
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
-from repro.show import scripts, words
+from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import title
+from repro.show.words import in_full, title
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -81,7 +81,7 @@ def summary(store: Store, *profiles: Profile) -> str:
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
     figure = f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
-    beside = [_beside(store, q) for q in words.in_full([p, *others])[1:]]
+    beside = [_beside(store, q) for q in in_full([p, *others])[1:]]
     return "\n".join([table.markdown(), figure, *beside])
 
 
