@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import fixture_ladder
 import numpy as np
 import pandas as pd
+from fixture_ladder import generator
 
 from repro.plan import profiles
 from repro.plan.run import Run
@@ -107,11 +107,6 @@ def seeds(store: Store, profile: str, run: Run) -> list[Record]:
     stem = run.id.rpartition("-s")[0]
     found = [r for r in store.records(profile) if r.run.id.rpartition("-s")[0] == stem]
     return sorted(found, key=lambda r: r.run.seed)
-
-
-def generator(run: Run) -> np.random.Generator:
-    digest = hashlib.sha256(run.id.encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def variant(run: Run) -> str:
