@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import shutil
 import sys
@@ -67,9 +68,8 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """An empty store, and tiny images wherever a data set is loaded."""
-    import small  # loads torch, which most tests do without
-
-    monkeypatch.setattr("repro.data.load", small.raw)
+    # What loads torch is loaded with the images: most tests do without.
+    monkeypatch.setattr("repro.data.load", lambda *_: importlib.import_module("small").raw())
     return Store(tmp_path / "runs")
 
 

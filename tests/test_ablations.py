@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,15 +164,11 @@ def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
     assert not torch.equal(scored.L1_test, score_epoch(net, small.run(), images, 2).L1_test)
 
 
-def test_lanes_of_one_stack_are_scored_on_their_own_test_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("repro.data.load", small.raw)
+def test_lanes_of_one_stack_are_scored_on_their_own_test_images(store: Store) -> None:
     grey = replace(small.run(seed=2), data=Data(grey_scale=255))
-    store = Store(tmp_path)
     train([small.run(), grey], store, "tiny", Options(engine="eager", threads=1))
     shown = {r.run.seed: r.arrays("samples")["true"] for r in store.records("tiny")}
-    alone = Store(tmp_path / "alone")
+    alone = Store(store.root / "alone")
     train([grey], alone, "tiny", Options(engine="eager", threads=1))
     assert store.record("tiny", grey.id).env["stack_width"] == 2
     assert_array_equal(shown[2], alone.record("tiny", grey.id).arrays("samples")["true"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import check_records
@@ -20,7 +19,6 @@ from repro.show.scripts import load as script
 from repro.store import Store
 
 CHOICE, ROW_DEFAULT, INSTEAD, L1, DL1, EL1, LK, DLK, ELK, ACTIVE, SEEDS, NOTE = range(12)
-
 
 IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
 CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
@@ -59,11 +57,6 @@ def row(table: Any, name: str) -> tuple[str, ...]:
     choice = CHOICES[name]
     (found,) = [r for r in table.rows if r[:3] == (choice.about, choice.default, choice.instead)]
     return tuple(found)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 def test_every_choice_has_a_row_and_another_grey_scale_alone_is_other_data(store: Store) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import fixture_store
 import numpy as np
 import pytest
@@ -31,11 +29,6 @@ from repro.plan.experiments.grid import VARIANTS
 from repro.store import Store
 
 PANELS = list(enumerate(("L1_train", "L1_test", "LK_test")))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 # Figure 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import fixture_store
 import numpy as np
 import pytest
@@ -27,20 +25,6 @@ from repro.judge.measures import projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show import scripts
 from repro.store import Store
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Of the four models, a VAE alone."""
-    return fixture_store.build(tmp_path_factory.mktemp("one"), runs=[run_of("vae")])
-
-
-@pytest.fixture(scope="module")
-def without_vae(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The 5-layer Runs of quick but the VAE's."""
-    runs = [run_of(v) for v in VARIANTS if v != "vae"]
-    return fixture_store.build(tmp_path_factory.mktemp("without"), runs=runs)
-
 
 # Figure 4
 
@@ -91,11 +75,9 @@ def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> Non
 
 @pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])
 def test_figure4_has_a_panel_for_each_model_that_was_run(
-    runs: int, panels: int, below: int, tmp_path: Path
+    runs: int, panels: int, below: int, store: Store
 ) -> None:
-    store = Store(tmp_path)
-    for variant in list(VARIANTS)[:runs]:
-        fixture_store.write(store, "quick", run_of(variant))
+    fixture_store.build(store.root, runs=[run_of(v) for v in list(VARIANTS)[:runs]])
     figure = draw_of("figure4", store)
     assert len(figure.axes) == panels + 1, "and the colour bar"
     shown = [a for a in figure.axes[:-1] if a.get_visible()]
@@ -135,8 +117,7 @@ def test_figure5_draws_the_mean_and_spread_of_seeds() -> None:
     assert "No whiskers" not in caption(figure)
 
 
-def test_figure5_numbers_its_bars_and_counts_those_below_zero(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_figure5_numbers_its_bars_and_counts_those_below_zero(store: Store) -> None:
     fixture_store.write(store, "quick", run_of("vae"), kl_layers=[40.04, 1.0, -0.04, 0.0, -0.26])
     figure = draw_of("figure5", store)
     (ax,) = figure.axes
@@ -152,13 +133,14 @@ def test_figure5_has_the_papers_axis() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
 
 
-def test_a_missing_variant_is_named_and_keeps_its_colour(without_vae: Store) -> None:
-    figure = draw_of("figure5", without_vae)
+def test_a_missing_variant_is_named_and_keeps_its_colour(store: Store) -> None:
+    fixture_store.build(store.root, runs=[run_of(v) for v in VARIANTS if v != "vae"])
+    figure = draw_of("figure5", store)
     assert "vae" not in bar_groups(figure)
     first = [bars[0] for bars in bar_groups(figure).values()]
     middle = (first[0].get_x() + first[-1].get_x() + first[-1].get_width()) / 2
     assert middle == pytest.approx(1), "what is there stands around its layer's number"
-    for shown in (figure, draw_of("figure2", without_vae)):
+    for shown in (figure, draw_of("figure2", store)):
         assert legend_labels(shown)[0] == "VAE (not run)"
     legend = figure.axes[0].get_legend()
     assert legend is not None
@@ -196,8 +178,9 @@ def test_figure6_has_one_scale_a_layer_and_no_point_outside() -> None:
         assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
 
 
-def test_figure6_has_rows_for_models_that_were_run_alone(one: Store) -> None:
-    figure = draw_of("figure6", one)
+def test_figure6_has_rows_for_models_that_were_run_alone(store: Store) -> None:
+    fixture_store.write(store, "quick", run_of("vae"))
+    figure = draw_of("figure6", store)
     (label,) = (a.get_ylabel().partition("\n")[0] for a in figure.axes[::5])
     assert f" Not run: {', '.join(v for v in LABELS if v != label)} of depth 5." in caption(figure)
     assert {a.get_xlabel() for a in figure.axes} == {"PC 1"}

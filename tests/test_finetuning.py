@@ -272,8 +272,7 @@ def test_samples_multiply_only_what_follows_the_first_draw() -> None:
     ("variant", "label"),
     [(FT, "LVAE, 5-layer + finetuning"), (IW10, "LVAE, 5-layer + finetuning + IW=10")],
 )
-def test_table1_has_a_row_of_its_own_for_each(tmp_path: Path, variant: str, label: str) -> None:
-    store = Store(tmp_path)
+def test_table1_has_a_row_of_its_own_for_each(store: Store, variant: str, label: str) -> None:
     fixture_store.write(store, "quick", run_of(variant, "quick"), LK_test=-98.765)
     table = script("tables", "table1").build(store, "quick")
     assert {row[0]: row[3] for row in table.rows if row[3] == "-98.77"} == {label: "-98.77"}

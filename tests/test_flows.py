@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import fixture_store
@@ -193,11 +192,10 @@ def test_a_profile_trains_its_share() -> None:
 
 
 def test_a_record_stands_in_the_row_of_table_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for numbers in (fixture_store.L1, fixture_store.KL):
         monkeypatch.setitem(numbers, "vae_nf80", numbers["vae"])
-    store = Store(tmp_path)
     fixture_store.write(store, "reduced", run_of(name="reduced"))
     table = script("tables", "table1").build(store, "reduced")
     row = next(row for row in table.rows if row[0] == "VAE 1-layer + NF")
