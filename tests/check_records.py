@@ -87,6 +87,11 @@ def saved(root: Path, record: Unwritten, **changes: Any) -> Record:
     return Store(root).write(r.profile, r.run, r.env, r.final, r.table, r.held)
 
 
+def otherwise(run: Run) -> Run:
+    """Another configuration than the profile's Run of that id."""
+    return replace(run, optim=replace(run.optim, lr=2e-3))
+
+
 def arrays_of(run: Run) -> dict[str, Arrays]:
     """The arrays of an unremarkable record; none of a Ladder network."""
     if run.labels:

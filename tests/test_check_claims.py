@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from check_records import claim, made, saved, write
+from check_records import claim, made, otherwise, saved, write
 
 from repro.judge.check import check
 from repro.judge.claims import CLAIMS
@@ -65,8 +64,7 @@ def test_a_claim_in_a_reduced_profile_is_reduced_protocol_and_says_whether_it_wa
 
 
 def test_a_run_of_another_configuration_answers_no_claim(tmp_path: Path) -> None:
-    run = run_of(LVAE, PROFILES["paper"])
-    write(tmp_path, LVAE, run=replace(run, optim=replace(run.optim, lr=2e-3)))
+    write(tmp_path, LVAE, run=otherwise(run_of(LVAE, PROFILES["paper"])))
     result = claim(tmp_path)
     assert result.verdict == "not run"
     assert result.evidence.endswith("other configuration, not counted: mnist-lvae_bn_wu-L5-s1")

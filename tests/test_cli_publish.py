@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import fixture_store
 import pytest
+from check_records import otherwise
 from commands import LVAE, QUICK, VAE, one_line, quick_run
 
 from repro import store as stores
@@ -129,16 +130,9 @@ def rewrite(store: Store, monkeypatch: pytest.MonkeyPatch, **known: object) -> N
     fixture_store.write(store, "quick", quick_run())
 
 
-def dirty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    rewrite(store, monkeypatch, dirty=True)
-
-
-def unknown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    rewrite(store, monkeypatch, commit=None, dirty=None)
-
-
-def unnamed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    rewrite(store, monkeypatch, commit="")
+dirty = functools.partial(rewrite, dirty=True)
+unknown = functools.partial(rewrite, commit=None, dirty=None)
+unnamed = functools.partial(rewrite, commit="")
 
 
 def elsewhere(_: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +140,7 @@ def elsewhere(_: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def other_configuration(store: Store, _: pytest.MonkeyPatch) -> None:
-    asked = quick_run()
-    fixture_store.write(store, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
+    fixture_store.write(store, "quick", otherwise(quick_run()))
 
 
 def damaged(store: Store, _: pytest.MonkeyPatch) -> None:

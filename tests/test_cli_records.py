@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import fixture_store
 import pytest
+from check_records import otherwise
 from commands import LVAE, QUICK, one_line, quick_run
 from filelock import FileLock
 
@@ -54,8 +54,7 @@ def write(store: Store) -> None:
 
 
 def write_other(store: Store, seed: int = 1) -> None:
-    asked = quick_run().with_seed(seed)
-    fixture_store.write(store, "quick", replace(asked, optim=replace(asked.optim, lr=2e-3)))
+    fixture_store.write(store, "quick", otherwise(quick_run().with_seed(seed)))
 
 
 def leave(store: Store, folder: str, name: str) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import fixture_store
 import numpy as np
 import pytest
+from check_records import otherwise
 from fixture_figures import (
     DATA,
     LABELS,
@@ -41,7 +41,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for data in ("mnist", "omniglot"):
         first, second = (run_of("lvae_bn_wu", seed=seed, data=data) for seed in (1, 2))
         fixture_store.diverge(store, "quick", first, epoch=3)
-        fixture_store.write(store, "quick", replace(second, optim=replace(second.optim, lr=0.01)))
+        fixture_store.write(store, "quick", otherwise(second))
     return store
 
 
