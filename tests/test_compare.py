@@ -123,32 +123,28 @@ def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> No
     assert compared(tmp_path).missing == (ID,)
 
 
-def test_the_spread_over_seeds_of_the_reference_enters_the_error(tmp_path: Path) -> None:
-    for seed, value in ((1, -85.0), (2, -86.0), (3, -87.0)):
-        write(tmp_path / "reference", LVAE, seed=seed, L1_test=value)
+AGAIN = Cell("mnist", "lvae_bn_wu@again2", 5)  # the LVAE's Run under another name
+
+
+@pytest.mark.parametrize(
+    ("trainings", "var"),
+    [
+        ([(LVAE, 1, -85.0), (LVAE, 2, -86.0), (LVAE, 3, -87.0)], 1.0),
+        ([(LVAE, 1, -85.0), (AGAIN, 1, -86.0)], 0.5),
+        ([(LVAE, 1, -85.0), (LVAE, 2, -85.0)], 0.0),
+    ],
+    ids=["seeds", "replicates", "seeds that agree"],
+)
+def test_the_spread_over_trainings_of_the_reference_enters_the_error_and_is_never_zero(
+    tmp_path: Path, trainings: list[tuple[Cell, int, float]], var: float
+) -> None:
+    for cell, seed, value in trainings:
+        write(tmp_path / "reference", cell, seed=seed, L1_test=value)
     write(tmp_path / "ours", LVAE)
-    spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + 2 * 1.0**2) / 3)
-    assert seed_sd(1.0, 2, "L1_test", "paper") == pytest.approx(spread)
+    df = len(trainings) - 1
+    spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + df * var) / (df + 1))
+    assert seed_sd(var, df, "L1_test", "paper") == pytest.approx(spread)
     assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * spread)
-
-
-def test_replicates_of_the_reference_enter_the_error_too(tmp_path: Path) -> None:
-    """Two trainings of one Run under two names, a nat apart."""
-    again = Cell("mnist", "lvae_bn_wu@again2", 5)
-    for cell, value in ((LVAE, -85.0), (again, -86.0)):
-        write(tmp_path / "reference", cell, L1_test=value)
-    write(tmp_path / "ours", LVAE)
-    spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + 0.5) / 2)
-    assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * spread)
-
-
-def test_two_seeds_that_agree_do_not_make_the_spread_zero(tmp_path: Path) -> None:
-    for seed in (1, 2):
-        write(tmp_path / "reference", LVAE, seed=seed, L1_test=-85.0)
-    write(tmp_path / "ours", LVAE, L1_test=-85.0)
-    expected = SEED_SD_NATS["paper"] / 2**0.5
-    assert seed_sd(0.0, 1, "L1_test", "paper") == pytest.approx(expected)
-    assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * expected)
 
 
 def test_shorter_training_is_given_a_wider_spread() -> None:
