@@ -35,13 +35,17 @@ ONE = (small.run(),)
 RAGGED = (small.run("lvae"), small.run("lvae", 2))
 
 
-def prepared(runs: tuple[Run, ...], dtype: torch.dtype) -> tuple[Stack, State, Batches]:
+def prepared(
+    runs: tuple[Run, ...], dtype: torch.dtype, device: torch.device = small.CPU
+) -> tuple[Stack, State, Batches]:
     stack = Stack(runs)
     if runs[0].labels:
-        state = fresh(stack, ladder_small.SIZES[0], small.CPU, dtype)
-        return stack, state, LadderFeed(stack, ladder_small.images(), dtype)
-    state = fresh(stack, small.PIXELS, small.CPU, dtype)
-    return stack, state, Feed(stack, torch.from_numpy(small.grey(31 * small.BATCH)), dtype)
+        images = ladder_small.images()
+        images.train = images.train.to(device)
+        state = fresh(stack, ladder_small.SIZES[0], device, dtype)
+        return stack, state, LadderFeed(stack, images, dtype)
+    grey = torch.from_numpy(small.grey(31 * small.BATCH)).to(device)
+    return stack, fresh(stack, small.PIXELS, device, dtype), Feed(stack, grey, dtype)
 
 
 def blocks_of(feed: Batches, epochs: int = 2) -> Iterator[list[Any]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-import ladder_small
 import pytest
 import small
 import torch
 from small_training import PROFILE, RUNS, assert_same, hooked
-from test_graph import STACKS, flat
+from test_graph import STACKS, flat, prepared
 
 from repro.machine import precision
 from repro.machine.cuda.graph import Blocks, Captured, changed_by_a_step, record
@@ -18,11 +17,7 @@ from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
-from repro.train.feed import Feed
-from repro.train.ladder_feed import LadderFeed
-from repro.train.minibatch import Batches
-from repro.train.score import Images
-from repro.train.state import State, fresh
+from repro.train.state import State
 from repro.train.step import CAPTURED, step_function
 
 pytestmark = [
@@ -32,20 +27,9 @@ pytestmark = [
 CUDA, STEPS = torch.device("cuda"), 10
 
 
-def prepared(runs: tuple[Run, ...], dtype: torch.dtype) -> tuple[Stack, State, Batches]:
-    stack = Stack(runs)
-    if runs[0].labels:
-        there = ladder_small.images()
-        images = Images(there.train.to(CUDA), there.test, there.test_labels, there.train_labels)
-        state = fresh(stack, ladder_small.SIZES[0], CUDA, dtype)
-        return stack, state, LadderFeed(stack, images, dtype)
-    grey = torch.from_numpy(small.grey()).to(CUDA)
-    return stack, fresh(stack, small.PIXELS, CUDA, dtype), Feed(stack, grey, dtype)
-
-
 def stepped(runs: tuple[Run, ...], engine: str, dtype: torch.dtype = torch.float64) -> State:
     """The state after ten steps of an engine."""
-    stack, state, feed = prepared(runs, dtype)
+    stack, state, feed = prepared(runs, dtype, CUDA)
     step, batches = step_function(stack, engine), list(feed.block(1, 0))[:STEPS]
     if engine in CAPTURED:
         Captured(step, record)(state, batches)
@@ -80,7 +64,7 @@ def test_replays_are_the_same_to_the_last_bit(runs: tuple[Run, ...]) -> None:
 
 @pytest.mark.parametrize("runs", STACKS)
 def test_no_block_after_the_first_waits_for_the_device(runs: tuple[Run, ...]) -> None:
-    stack, state, feed = prepared(runs, torch.float32)
+    stack, state, feed = prepared(runs, torch.float32, CUDA)
     captured = Captured(step_function(stack, "captured"), record)
     for batches in Blocks(feed).block(1, 0):
         captured(state, batches)
