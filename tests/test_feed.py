@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 import small
 import torch
-from torch import Tensor
 
 from repro.model import streams
 from repro.model.stack import Stack
 from repro.plan.run import Data, Run
 from repro.train.feed import Feed
 from repro.train.minibatch import BLOCK, Minibatch
-
-WHITE = 255
 
 
 def feed_of(*runs: Run, images: np.ndarray | None = None) -> Feed:
@@ -38,7 +35,7 @@ def rows_of(feed: Feed, epoch: int = 1) -> list[int]:
 
 def numbered(n: int, bits: int = 11) -> np.ndarray:
     """Black-and-white images that spell their own row number, certain at byte / 255."""
-    return (((np.arange(n)[:, None] >> np.arange(bits)) & 1) * WHITE).astype(np.uint8)
+    return (((np.arange(n)[:, None] >> np.arange(bits)) & 1) * 255).astype(np.uint8)
 
 
 def certain(**fields: Any) -> Run:
@@ -128,19 +125,14 @@ def test_noise_has_a_sample_for_each_monte_carlo_and_importance_sample() -> None
     assert not any(torch.equal(a[0], b[0]) for a, b in pairwise(drawn))
 
 
-def grey_levels(scale: int, epochs: int = 40) -> Tensor:
-    """Frequency of ones for bytes 0..255, shown many times."""
+@pytest.mark.parametrize("scale", [255, 256])
+def test_frequency_of_ones_is_byte_over_grey_scale(scale: int) -> None:
     images = np.tile(np.arange(256, dtype=np.uint8), (10 * small.BATCH, 1))
     data = Data(grey_scale=scale)  # type: ignore[arg-type]
     feed = feed_of(replace(small.run(), data=data), images=images)
-    return torch.cat([b.x[0] for e in range(epochs) for b in epoch_of(feed, e)]).double().mean(0)
-
-
-@pytest.mark.parametrize("scale", [255, 256])
-def test_frequency_of_ones_is_byte_over_grey_scale(scale: int) -> None:
-    p = torch.arange(256).double() / scale
-    n = 40 * 10 * small.BATCH
-    assert ((grey_levels(scale) - p).abs() <= 5 * (p * (1 - p) / n).sqrt()).all()
+    ones = torch.cat([b.x[0] for epoch in range(40) for b in epoch_of(feed, epoch)]).double()
+    p, n = torch.arange(256).double() / scale, 40 * len(images)
+    assert ((ones.mean(0) - p).abs() <= 5 * (p * (1 - p) / n).sqrt()).all()
 
 
 def test_beta_and_rate_belong_to_the_lane() -> None:
