@@ -181,9 +181,6 @@ def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbe
             train(APART, store, PROFILE, TURNS)
     assert signal.getsignal(signal.SIGINT) is before
     assert len(checkpoints(store)) == 3 - times  # the second stops the one that works at once
-    for run in APART:
-        with lock(store.folder(PROFILE), run.id):
-            pass
     train(APART, store, PROFILE, TURNS)
     assert (checkpoints(store), strays(store)) == ([], [])
     for run in APART:

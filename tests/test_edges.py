@@ -14,7 +14,7 @@ from repro.show.style import save
 
 import fixture_store
 import pytest
-from commands import LVAE, VAE, one_line
+from commands import LVAE, VAE, one_line, quick_run
 from rich.console import Console
 
 from repro.cli import list as listing
@@ -74,9 +74,8 @@ def test_nothing_to_compare_draw_or_publish_is_an_error(
 
 def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
-    by_id = {r.id: r for r in runs(profile("quick"))}
-    fixture_store.write(here, "quick", by_id[LVAE])
-    fixture_store.write(there, "quick", by_id[VAE])
+    fixture_store.write(here, "quick", quick_run(LVAE))
+    fixture_store.write(there, "quick", quick_run(VAE))
     command = ["check", "--profile", "quick", "--store", str(here.root)]
     assert run([*command, "--against", str(there.root)]) == 3
     assert "no Run to compare" in one_line(capsys)

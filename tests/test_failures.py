@@ -68,13 +68,6 @@ def test_a_run_locked_by_another_is_refused_by_name(store: Store) -> None:
         train(RUNS, store, PROFILE, OPTIONS)
 
 
-def test_locks_are_free_after_a_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(store, RUNS, monkeypatch)
-    for run in RUNS:
-        with lock(store.folder(PROFILE), run.id):
-            pass
-
-
 def test_an_error_of_the_locked_block_is_not_one_of_the_lock(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), lock(tmp_path, "some-run"):
         (tmp_path / "nowhere").read_bytes()
