@@ -27,7 +27,6 @@ from repro.train.tasks.hierarchies import HIERARCHIES
 
 copied, trained = fixture_api.copied, fixture_api.trained
 
-
 IWAE = {"nonlinearity": "tanh", "variance": "exp", "init": "glorot", "output_bias": "data"}
 START = small.run("lvae", 3, steps=3)
 KINDS = {
@@ -138,16 +137,6 @@ def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(
     assert len(model.encode(x)[0]) == len(model.reconstruct(x)) == len(model.sample(n)) == n
     assert len(model.score(x, samples=1).LK) == n
     assert max(seen) == ROWS
-
-
-def test_images_may_have_height_and_width(trained: Store) -> None:
-    model, x = hierarchy(trained), draws(1, (9, X))
-    assert_array_equal(model.score(x.reshape(9, 1, X)).LK, model.score(x).LK)
-
-
-def test_an_image_scores_the_same_whatever_its_type(trained: Store) -> None:
-    model, x = hierarchy(trained), draws(1, (9, X))
-    assert_array_equal(model.score(x.astype(bool)).L1, model.score(x.astype(float)).L1)
 
 
 def test_one_sample_shows_no_monte_carlo_error(trained: Store) -> None:
