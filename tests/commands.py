@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
+from repro.cli import run
 from repro.plan.profiles import profile, runs
 from repro.plan.run import Run
 
@@ -22,3 +26,10 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     return captured.err
+
+
+def printed(capsys: pytest.CaptureFixture[str], *command: str) -> Any:
+    """The JSON of a command that ends well."""
+    capsys.readouterr()
+    assert run([*command, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import PIL.Image
 import pytest
@@ -30,13 +29,6 @@ def written(store: Store, *arguments: str) -> Html:
         undrawn(patched)
         assert run(["report", "--store", str(store.root), "--out", str(out), *arguments]) == 0
     return Html(out.read_text(encoding="utf-8"))
-
-
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    """The JSON of another command."""
-    capsys.readouterr()
-    assert run([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def fail(store: Store, profile: str, run_id: str, reason: str) -> None:

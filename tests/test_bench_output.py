@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import one_line
+from commands import one_line, printed
 from fixture_bench import entry, saved_bench, step_of
 
 from repro.bench import suite
@@ -139,10 +139,9 @@ def test_a_missing_benchmark_exits_3_before_anything_is_measured(
 def test_json_is_all_that_stdout_holds(
     measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["bench", "--json", "--compare", str(saved)]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert {c["worse"] for c in printed.pop("against")["changes"]} == {False}
-    assert printed == measured
+    shown = printed(capsys, "bench", "--compare", str(saved))
+    assert {c["worse"] for c in shown.pop("against")["changes"]} == {False}
+    assert shown == measured
 
 
 def test_the_table_shows_ratios_device_and_absent_arms(

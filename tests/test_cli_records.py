@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import fixture_store
 import pytest
 from check_records import otherwise
-from commands import LVAE, QUICK, one_line, quick_run
+from commands import LVAE, QUICK, one_line, printed, quick_run
 from filelock import FileLock
 
 from repro.cli import run
@@ -19,8 +18,7 @@ from repro.store import Store
 
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict]:
-    assert run(["list", "--profile", "quick", "--json", *arguments]) == 0
-    return {row["run"]: row for row in json.loads(capsys.readouterr().out)}
+    return {row["run"]: row for row in printed(capsys, "list", "--profile", "quick", *arguments)}
 
 
 def test_list_has_the_keys_of_the_contract(local, capsys):
@@ -38,8 +36,7 @@ def test_list_shows_every_run_of_the_tables_and_figures(local, capsys):
 
 
 def test_list_shows_every_cell_of_table_2(local, capsys):
-    assert run(["list", "--profile", "paper", "--json"]) == 0
-    shown = {row["run"] for row in json.loads(capsys.readouterr().out)}
+    shown = {row["run"] for row in printed(capsys, "list", "--profile", "paper")}
     cells = [t.cells[0] for name, t in TARGETS.items() if name.startswith("table2/")]
     assert len(cells) == 38
     assert {f"{c.data}-{c.variant}-L{c.depth}-s1" for c in cells} <= shown
@@ -87,8 +84,7 @@ def test_a_seed_beyond_the_profile_is_held_to_what_the_profile_would_train(local
     states = {i: row["state"] for i, row in listed(capsys).items()}
     assert states["mnist-lvae_bn_wu-L5-s7"] == "done"
     assert states["mnist-lvae_bn_wu-L5-s8"] == "other configuration"
-    assert run(["status", "--profile", "quick", "--json"]) == 0
-    (shown,) = json.loads(capsys.readouterr().out)["profiles"]
+    (shown,) = printed(capsys, "status", "--profile", "quick")["profiles"]
     assert (shown["runs"]["done"], shown["runs"]["other configuration"]) == (1, 1)
 
 
@@ -119,8 +115,7 @@ def test_an_unknown_experiment_is_a_usage_error(local, capsys):
 
 
 def test_show_has_the_keys_of_the_contract(full, capsys):
-    assert run(["show", LVAE, "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = printed(capsys, "show", LVAE)
     assert list(shown) == ["run", "profile", "config", "env", "final"]
     assert {"L1_train", "L1_test", "LK_test", "K", "LK_se", "LK_mc_error"} <= set(shown["final"])
     assert len(shown["final"]["kl_layers"]) == len(shown["final"]["active_units"]) == 5
@@ -163,8 +158,7 @@ def test_tables_are_written_into_the_store_or_where_they_are_asked_for(full, tmp
 
 
 def test_check_has_the_keys_of_the_contract(full, capsys):
-    assert run(["check", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = printed(capsys, "check")
     assert report["profile"] == "quick"
     targets = {"id", "source", "paper", "ours", "sd", "seeds", "mc_error", "tolerance", "verdict"}
     assert targets | {"runs"} <= set(report["targets"][0])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import fixture_store
 import ladder_small
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small
-from commands import one_line, quick_run
+from commands import one_line, printed, quick_run
 from fixture_disk import read_only
 
 from repro.api import Annealed, Scores, TrainedHierarchy
@@ -84,11 +84,8 @@ def test_one_line_an_image_is_written_and_said(trained, images, tmp_path, capsys
     assert "L_500" in capsys.readouterr().out
 
 
-def scored(path: Path, run_id: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict:
-    capsys.readouterr()
-    assert run(["score", str(path), "--run", run_id, "--samples", "5", "--json", *options]) == 0
-    told: dict = json.loads(capsys.readouterr().out)
-    return told
+def scored(path: Path, run_id: str, capsys: pytest.CaptureFixture[str], *options: str) -> Any:
+    return printed(capsys, "score", str(path), "--run", run_id, "--samples", "5", *options)
 
 
 def bits(n: int = 5) -> np.ndarray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from types import SimpleNamespace
-from typing import Any
 
 import fixture_report
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, one_line, quick_run
+from commands import LVAE, QUICK, VAE, one_line, printed, quick_run
 from fixture_status import GONE, noted
 
 from repro.cli import run
@@ -19,12 +17,6 @@ from repro.cli import status as watching
 from repro.plan.profiles import runs
 from repro.store import Store
 from repro.store.places import ROOT
-
-
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    capsys.readouterr()
-    assert run(["status", "--json", *arguments]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_a_training_stack_is_shown_with_its_numbers(
@@ -63,7 +55,7 @@ def test_the_command_that_is_named_trains_those_runs(
 ) -> None:
     seeded = tuple(f"{i.rpartition('-s')[0]}-s3" for i in (LVAE, VAE))
     noted(local, process=GONE, runs=seeded)
-    words = shown(capsys)["profiles"][0]["stacks"][0]["command"].split()
+    words = printed(capsys, "status")["profiles"][0]["stacks"][0]["command"].split()
     assert words[:2] == ["repro", "train"]
     named = words[2 : words.index("--profile")]
     assert words[-4:] == ["--profile", "quick", "--seed", "3"]
@@ -74,7 +66,7 @@ def test_json_has_the_keys_that_are_documented(
     local: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     noted(local)
-    content = shown(capsys)
+    content = printed(capsys, "status")
     assert list(content) == ["store", "profiles"]
     ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Watching")[2]
@@ -94,7 +86,7 @@ def test_every_run_of_the_profile_is_counted_once(
     fixture_store.diverge(local, "quick", quick_run(second), epoch=2)
     fixture_report.fail(local, "quick", third, "out of memory")
     noted(local, runs=(fourth, third), process=GONE)
-    content = shown(capsys)["profiles"][0]
+    content = printed(capsys, "status")["profiles"][0]
     assert content["runs"] == {"diverged": 1, "done": 1, "failed": 1, "interrupted": 1}
     assert content["stacks"][0]["reason"] == "out of memory"
 
@@ -105,7 +97,7 @@ def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(
     for run_id in (LVAE, VAE):
         fixture_store.write(local, "quick", quick_run(run_id))
     noted(local, process=GONE)
-    assert shown(capsys)["profiles"][0]["stacks"] == []
+    assert printed(capsys, "status")["profiles"][0]["stacks"] == []
 
 
 def test_what_is_trained_already_is_not_predicted_again(
@@ -113,7 +105,7 @@ def test_what_is_trained_already_is_not_predicted_again(
 ) -> None:
     monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
     noted(local, process=GONE, saved=1.0)
-    assert shown(capsys)["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
+    assert printed(capsys, "status")["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
 
 
 def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(
@@ -121,7 +113,7 @@ def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(
 ) -> None:
     noted(local, runs=(LVAE,), seconds_left=100.0)
     noted(local, name="another", runs=(VAE,), seconds_left=300.0)
-    assert shown(capsys)["profiles"][0]["seconds_left"] == 300
+    assert printed(capsys, "status")["profiles"][0]["seconds_left"] == 300
 
 
 def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(
@@ -129,7 +121,7 @@ def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(
 ) -> None:
     fixture_store.build(local.root, "reduced")
     noted(local)
-    assert [p["profile"] for p in shown(capsys)["profiles"]] == ["quick"]
+    assert [p["profile"] for p in printed(capsys, "status")["profiles"]] == ["quick"]
 
 
 def test_it_takes_no_lock_and_writes_nothing(
@@ -141,7 +133,7 @@ def test_it_takes_no_lock_and_writes_nothing(
     lock.touch()
     monkeypatch.setattr("filelock.FileLock.acquire", SimpleNamespace())  # would raise
     before = {p: p.stat().st_mtime_ns for p in local.root.rglob("*")}
-    shown(capsys)
+    printed(capsys, "status")
     assert {p: p.stat().st_mtime_ns for p in local.root.rglob("*")} == before
 
 

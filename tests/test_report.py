@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, one_line, quick_run
+from commands import LVAE, QUICK, VAE, one_line, printed, quick_run
 from filelock import FileLock
-from fixture_report import fail, printed, written
+from fixture_report import fail, written
 from page_reader import Html
 
 from repro.cli import report as reporting
