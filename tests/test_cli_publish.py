@@ -176,5 +176,6 @@ def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
 
 
 def test_the_pages_show_what_results_hold():
+    """The card of every published model among them."""
     for path, text in publishing.pages(Store(ROOT / "results")).items():
         assert path.read_text(encoding="utf-8") == text, "run `repro publish`"

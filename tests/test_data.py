@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import subprocess
 import sys
@@ -94,37 +95,28 @@ def test_complete_read_only_folder_is_enough() -> None:
         assert data.load_set(toy(), top).source == "local folder"
 
 
-def test_changed_byte_is_reported_with_both_hashes_and_the_remedy(tmp_path: Path) -> None:
-    content = toy_contents()[IMAGES]
-    changed = content[:-1] + bytes([content[-1] ^ 1])
-    path = fill(tmp_path, toy_contents() | {IMAGES: changed}) / f"{IMAGES}.gz"
-    expected, actual = (hashlib.sha256(c).hexdigest() for c in (content, changed))
-    with refused(
-        DataError, str(path), expected, actual, "delete it and run `repro data fetch toy`"
-    ):
-        data.load_set(toy(), tmp_path)
+RIGHT = toy_contents()
+WHOLE, PACKED = RIGHT[IMAGES], gzip.compress(RIGHT[IMAGES])
+CHANGED, MIDDLE = WHOLE[:-1] + bytes([WHOLE[-1] ^ 1]), len(PACKED) // 2
+HASHES = [hashlib.sha256(content).hexdigest() for content in (WHOLE, CHANGED)]
 
 
-def test_truncated_gzip_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (gzip.compress(CHANGED), [*HASHES, "delete it and run `repro data fetch toy`"]),
+        (gzip.compress(WHOLE[:-7]), [f"{len(WHOLE) - 7} of {len(WHOLE)} bytes"]),
+        (PACKED[:-20], ["truncated or damaged gzip"]),
+        (PACKED[:MIDDLE] + bytes([PACKED[MIDDLE] ^ 0xFF]) + PACKED[MIDDLE + 1 :], []),
+    ],
+    ids=["changed byte", "truncated content", "truncated gzip", "flipped bits inside the gzip"],
+)
+def test_a_damaged_file_is_reported_with_what_was_found(
+    tmp_path: Path, packed: bytes, said: list[str]
+) -> None:
     path = fill(tmp_path) / f"{IMAGES}.gz"
-    path.write_bytes(path.read_bytes()[:-20])
-    with refused(DataError, str(path), "truncated or damaged gzip"):
-        data.load_set(toy(), tmp_path)
-
-
-def test_flipped_bits_inside_the_gzip_are_reported(tmp_path: Path) -> None:
-    path = fill(tmp_path) / f"{IMAGES}.gz"
-    body = bytearray(path.read_bytes())
-    body[len(body) // 2] ^= 0xFF
-    path.write_bytes(body)
-    with refused(DataError, str(path)):
-        data.load_set(toy(), tmp_path)
-
-
-def test_truncated_content_is_reported_with_its_size(tmp_path: Path) -> None:
-    content = toy_contents()[IMAGES]
-    path = fill(tmp_path, toy_contents() | {IMAGES: content[:-7]}) / f"{IMAGES}.gz"
-    with refused(DataError, str(path), f"{len(content) - 7} of {len(content)} bytes"):
+    path.write_bytes(packed)
+    with refused(DataError, str(path), *said):
         data.load_set(toy(), tmp_path)
 
 
@@ -137,9 +129,6 @@ def test_oversized_file_is_never_read_whole(tmp_path: Path, suffix: str) -> None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 21
-
-
-RIGHT = toy_contents()
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,7 @@ def test_a_block_is_all_the_minibatches_that_its_feed_draws() -> None:
     expected = list(feed.block(2, BLOCK))
     assert len(batches) == len(expected) == feed.steps - BLOCK
     for ours, theirs in zip(batches, expected, strict=True):
-        assert torch.equal(ours.x, theirs.x)
-        assert all(torch.equal(a, b) for a, b in zip(ours.eps, theirs.eps, strict=True))
+        assert_equal(flat(ours), flat(theirs))
 
 
 class Noted:
@@ -193,7 +192,7 @@ def test_each_step_reads_its_own_minibatch_and_a_refill_the_next_block_s() -> No
     seen = step.seen[WARM_UPS:]
     assert len(seen) == len(expected) == 2 * feed.steps
     for ours, theirs in zip(seen, expected, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(flat(ours), flat(theirs), strict=True))
+        assert_equal(flat(ours), flat(theirs))
 
 
 def flat(batch: Any) -> list[Tensor]:
@@ -325,4 +324,4 @@ def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(
     assert drawn == []  # nor of an epoch behind the last
     theirs = [b for first in range(0, feed.steps, BLOCK) for b in fresh_feed.block(2, first)]
     for a, b in zip(ours, theirs, strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(flat(a), flat(b), strict=True))
+        assert_equal(flat(a), flat(b))
