@@ -155,11 +155,6 @@ def test_the_table_shows_ratios_device_and_absent_arms(
     assert "cuda: absent: no CUDA device" in out
 
 
-def test_an_unknown_arm_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", "--arms", "steam"]) == 2
-    assert "no arm matches 'steam': choose from eager single" in one_line(capsys)
-
-
 def test_an_arm_that_broke_exits_3_with_its_reason(
     measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

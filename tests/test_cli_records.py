@@ -109,11 +109,6 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
     assert "Matrix products: bfloat16 in 1 of 1 Runs." in table
 
 
-def test_an_unknown_experiment_is_a_usage_error(local, capsys):
-    assert run(["list", "--experiment", "figure99"]) == 2
-    assert "unknown experiment 'figure99'" in one_line(capsys)
-
-
 def test_show_has_the_keys_of_the_contract(full, capsys):
     shown = printed(capsys, "show", LVAE)
     assert list(shown) == ["run", "profile", "config", "env", "final"]
@@ -127,18 +122,6 @@ def test_show_for_people_has_configuration_and_metrics(full, capsys):
     assert run(["show", LVAE]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("L1_test", "optim.lr", "commit"))
-
-
-@pytest.mark.parametrize(
-    ("shown", "code", "said"),
-    [
-        (["mnist-vae-L9-s1"], 2, "unknown Run 'mnist-vae-L9-s1'"),
-        ([LVAE, "--profile", "quick"], 3, "repro train --profile quick"),
-    ],
-)
-def test_show_of_what_is_not_there_says_what_to_do(local, capsys, shown, code, said):
-    assert run(["show", *shown]) == code
-    assert said in one_line(capsys)
 
 
 @pytest.mark.parametrize("file", ["run.json", "env.json", "final.json"])

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import fixture_report
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, one_line, printed, quick_run
+from commands import LVAE, QUICK, VAE, printed, quick_run
 from fixture_status import GONE, noted
 
 from repro.cli import run
@@ -135,13 +135,6 @@ def test_it_takes_no_lock_and_writes_nothing(
     before = {p: p.stat().st_mtime_ns for p in local.root.rglob("*")}
     printed(capsys, "status")
     assert {p: p.stat().st_mtime_ns for p in local.root.rglob("*")} == before
-
-
-def test_watching_without_a_terminal_is_a_usage_error(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["status", "--watch"]) == 2
-    assert "--watch" in one_line(capsys)
 
 
 def test_watching_shows_it_anew_until_it_is_interrupted(
