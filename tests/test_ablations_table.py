@@ -107,9 +107,7 @@ def test_a_diverged_ablation_says_at_which_epoch(store: Store) -> None:
     assert row(build(store), "no_bn")[L1] == "diverged at epoch 3"
 
 
-def test_published_results_show_ablations_where_they_ran_and_count_them_apart(
-    store: Store,
-) -> None:
+def test_published_results_show_ablations_where_they_ran_and_count_them_apart(store: Store) -> None:
     write(store, run_of(), IMAGES)
     assert "**Ablations" not in results.page(store, profile("quick"))
     write(store, run_of("no_clip"), CHANGED)

@@ -128,9 +128,7 @@ def rendered(report: Report) -> str:
     return console.export_text()
 
 
-def test_the_table_shows_what_was_run_and_the_caption_counts_the_rest(
-    everything: Report,
-) -> None:
+def test_the_table_shows_what_was_run_and_the_caption_counts_the_rest(everything: Report) -> None:
     text = rendered(everything)
     assert "table1/lvae5 " in text
     assert "any/uses_top" in text

@@ -62,11 +62,7 @@ def test_a_fall_of_more_than_three_errors_is_a_regression(
 def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
     spread = np.array([-60.0, -80.0, -100.0, -120.0])
     steps = np.array([1.0, -1.0, 1.0, -1.0])
-    both(
-        tmp_path,
-        {"arrays": images(spread + steps, spread)},
-        {"arrays": images(spread, spread)},
-    )
+    both(tmp_path, {"arrays": images(spread + steps, spread)}, {"arrays": images(spread, spread)})
     paired = float(np.std(steps, ddof=1)) / 2
     assert difference(tmp_path).error == pytest.approx(np.hypot(paired, CHANCE))
 

@@ -1,4 +1,4 @@
-"""Figures 4, 5, 6 and 9, from synthetic records: what is drawn equals what is saved."""
+"""Figures 4, 5, 6, 9 and 10, from synthetic records: what is drawn equals what is saved."""
 
 from __future__ import annotations
 
@@ -186,15 +186,19 @@ def test_figure6_has_rows_for_models_that_were_run_alone(store: Store) -> None:
     assert {a.get_xlabel() for a in figure.axes} == {"PC 1"}
 
 
-# Figure 9
+# Figures 9 and 10
 
 
-def test_figure9_shows_the_saved_images_row_by_row_below_their_titles() -> None:
-    images, axes = record("lvae_bn_wu").arrays("samples"), draw("figure9").axes
+@pytest.mark.parametrize(("figure", "data"), [("figure9", "mnist"), ("figure10", "omniglot")])
+def test_mosaics_show_the_saved_images_row_by_row_below_their_titles(
+    figure: str, data: str
+) -> None:
+    images, axes = record("lvae_bn_wu", data).arrays("samples"), draw(figure).axes
     for ax, name in zip(axes, ("true", "reconstruction", "prior"), strict=True):
         drawn = np.asarray(ax.images[0].get_array())
-        tile = drawn[90 : 90 + 28, 210 : 210 + 28]  # fourth row, eighth column, 30 pixels apart
-        np.testing.assert_array_equal(tile, images[name][37].reshape(28, 28))
+        for row, column in ((0, 1), (3, 7)):  # 30 pixels apart
+            tile = drawn[30 * row :, 30 * column :][:28, :28]
+            np.testing.assert_array_equal(tile, images[name][10 * row + column].reshape(28, 28))
         assert drawn.shape == (298, 298)
     assert [a.get_title() for a in axes] == [
         "(a) test images, binarised",

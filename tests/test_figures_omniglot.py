@@ -7,16 +7,7 @@ from pathlib import Path
 import fixture_store
 import numpy as np
 import pytest
-from fixture_figures import (
-    caption,
-    draw,
-    draw_of,
-    legend_labels,
-    line,
-    over_seeds,
-    record,
-    run_of,
-)
+from fixture_figures import caption, draw, draw_of, legend_labels, line, over_seeds, run_of
 
 from repro.judge.targets import TARGETS
 from repro.plan.experiments.grid import VARIANTS
@@ -48,14 +39,6 @@ def test_figure8_shows_every_value_of_table_2() -> None:
         shown = line(ax, target.id)
         assert set(shown.get_ydata()) == {target.paper}
         assert round(np.mean(shown.get_xdata())) == target.cells[0].depth
-
-
-def test_figure10_shows_the_saved_images_of_omniglot() -> None:
-    images = record("lvae_bn_wu", "omniglot").arrays("samples")
-    names = ("true", "reconstruction", "prior")
-    for ax, name in zip(draw("figure10").axes, names, strict=True):
-        drawn = np.asarray(ax.images[0].get_array())
-        np.testing.assert_array_equal(drawn[:28, 30:58], images[name][1].reshape(28, 28))
 
 
 def test_a_rebuilt_data_set_is_called_other_data(

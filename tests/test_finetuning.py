@@ -13,16 +13,7 @@ import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import (
-    BLOCKS,
-    OPTIONS,
-    PROFILE,
-    assert_same,
-    checkpoints,
-    hooked,
-    send,
-    trained,
-)
+from small_training import BLOCKS, OPTIONS, PROFILE, assert_same, checkpoints, hooked, send, trained
 
 from repro.errors import RecordError, UsageError
 from repro.machine import cost as predict
