@@ -9,7 +9,6 @@ import pytest
 
 from repro.cli import run
 from repro.machine.saved.weights import load_adam, weights_path
-from repro.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -37,9 +36,7 @@ def rows(tmp_path: Path) -> dict[str, str]:
         return {row["model"]: row["ours, L_5"] for row in csv.DictReader(f)}
 
 
-def test_fine_tuning_trains_its_start_and_goes_on_from_there(
-    local: Store, data_dir: Path, tmp_path: Path
-) -> None:
+def test_fine_tuning_trains_its_start_and_goes_on_from_there(local, data_dir, tmp_path):
     assert train("finetuning", data_dir) == 0
     records = {r.run.id: r for r in local.records("smoke")}
     assert records.keys() == {START, *TUNED}
@@ -57,9 +54,7 @@ def test_fine_tuning_trains_its_start_and_goes_on_from_there(
     }
 
 
-def test_both_iwae_rows_are_trained_and_stand_beside_the_quoted_values(
-    local: Store, data_dir: Path, tmp_path: Path
-) -> None:
+def test_both_iwae_rows_are_trained_and_stand_beside_the_quoted_values(local, data_dir, tmp_path):
     assert train("iwae", data_dir) == 0
     assert {r.run.id for r in local.records("smoke")} == set(IWAE)
     assert all(r.final["L1_test"] < -100 for r in local.records("smoke"))

@@ -15,13 +15,10 @@ from fixture_status import GONE, noted
 from repro.cli import run
 from repro.cli import status as watching
 from repro.plan.profiles import runs
-from repro.store import Store
 from repro.store.places import ROOT
 
 
-def test_a_training_stack_is_shown_with_its_numbers(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
     noted(local)
     assert run(["status"]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -38,9 +35,7 @@ def test_a_training_stack_is_shown_with_its_numbers(
     ("saved", "again"),
     [(2.25, "saved at 2.25; continue with"), (None, "nothing saved; begin again with")],
 )
-def test_a_killed_stack_says_how_it_continues(
-    saved: float | None, again: str, local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_stack_says_how_it_continues(saved, again, local, capsys):
     noted(local, process=GONE, saved=saved)
     assert run(["status"]) == 0
     out = capsys.readouterr().out
@@ -50,9 +45,7 @@ def test_a_killed_stack_says_how_it_continues(
     assert "images/s" not in out
 
 
-def test_the_command_that_is_named_trains_those_runs(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_that_is_named_trains_those_runs(local, capsys):
     seeded = tuple(f"{i.rpartition('-s')[0]}-s3" for i in (LVAE, VAE))
     noted(local, process=GONE, runs=seeded)
     words = printed(capsys, "status")["profiles"][0]["stacks"][0]["command"].split()
@@ -62,9 +55,7 @@ def test_the_command_that_is_named_trains_those_runs(
     assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=[3])}
 
 
-def test_json_has_the_keys_that_are_documented(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_has_the_keys_that_are_documented(local, capsys):
     noted(local)
     content = printed(capsys, "status")
     assert list(content) == ["store", "profiles"]
@@ -78,9 +69,7 @@ def test_json_has_the_keys_that_are_documented(
     assert p["runs"] == {"missing": 2, "training": 2}
 
 
-def test_every_run_of_the_profile_is_counted_once(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_run_of_the_profile_is_counted_once(local, capsys):
     first, second, third, fourth = (r.id for r in runs(QUICK))
     fixture_store.write(local, "quick", quick_run(first))
     fixture_store.diverge(local, "quick", quick_run(second), epoch=2)
@@ -91,42 +80,32 @@ def test_every_run_of_the_profile_is_counted_once(
     assert content["stacks"][0]["reason"] == "out of memory"
 
 
-def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(local, capsys):
     for run_id in (LVAE, VAE):
         fixture_store.write(local, "quick", quick_run(run_id))
     noted(local, process=GONE)
     assert printed(capsys, "status")["profiles"][0]["stacks"] == []
 
 
-def test_what_is_trained_already_is_not_predicted_again(
-    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_trained_already_is_not_predicted_again(local, capsys, monkeypatch):
     monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
     noted(local, process=GONE, saved=1.0)
     assert printed(capsys, "status")["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
 
 
-def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(local, capsys):
     noted(local, runs=(LVAE,), seconds_left=100.0)
     noted(local, name="another", runs=(VAE,), seconds_left=300.0)
     assert printed(capsys, "status")["profiles"][0]["seconds_left"] == 300
 
 
-def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(
-    local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(local, capsys):
     fixture_store.build(local.root, "reduced")
     noted(local)
     assert [p["profile"] for p in printed(capsys, "status")["profiles"]] == ["quick"]
 
 
-def test_it_takes_no_lock_and_writes_nothing(
-    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_takes_no_lock_and_writes_nothing(local, capsys, monkeypatch):
     noted(local)
     lock = local.folder("quick", ".locks") / f"{LVAE}.lock"
     lock.parent.mkdir()
@@ -137,9 +116,7 @@ def test_it_takes_no_lock_and_writes_nothing(
     assert {p: p.stat().st_mtime_ns for p in local.root.rglob("*")} == before
 
 
-def test_watching_shows_it_anew_until_it_is_interrupted(
-    local: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watching_shows_it_anew_until_it_is_interrupted(local, capsys, monkeypatch):
     looks: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -158,9 +135,7 @@ def test_watching_shows_it_anew_until_it_is_interrupted(
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "../../etc"])
-def test_what_a_file_says_is_shown_as_it_is(
-    name: str, local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_file_says_is_shown_as_it_is(name, local, capsys):
     """No markup, and no path."""
     noted(local, runs=(name,), process=GONE)
     assert run(["status"]) == 0
