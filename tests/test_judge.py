@@ -170,8 +170,7 @@ def test_every_presentation_gives_the_judge_s_answer(store: Store, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["learning rate", "grey scale", "diverged", "one of four", "no bound", "two scorings"],
+    "name", ["learning rate", "grey scale", "diverged", "one of four", "no bound", "two scorings"]
 )
 def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
     store: Store, name: str

@@ -99,8 +99,7 @@ def test_the_published_protocol_has_150_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [(1, 0.002), (101, 0.002), (102, 0.001980), (125, 0.001051), (150, 4.04e-5)],
+    ("epoch", "rate"), [(1, 0.002), (101, 0.002), (102, 0.001980), (125, 0.001051), (150, 4.04e-5)]
 )
 def test_the_rate_is_constant_then_falls_linearly(epoch: int, rate: float) -> None:
     assert ladder().lr(epoch) == pytest.approx(rate, rel=5e-4)

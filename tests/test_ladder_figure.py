@@ -9,14 +9,7 @@ from typing import Any
 import fixture_store
 import numpy as np
 import pytest
-from fixture_figures import (
-    assert_nothing_is_cut_off,
-    bands,
-    caption,
-    legend_labels,
-    line,
-    texts,
-)
+from fixture_figures import assert_nothing_is_cut_off, bands, caption, legend_labels, line, texts
 from matplotlib.figure import Figure
 
 from repro.plan import profiles

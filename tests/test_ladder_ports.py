@@ -14,10 +14,7 @@ from repro.data.labelled import split
 from repro.errors import UsageError
 from repro.judge.check import check
 from repro.model.combinators import combinator
-from repro.model.ladder_network import (
-    initial_value,
-    parameters,
-)
+from repro.model.ladder_network import initial_value, parameters
 from repro.model.stack import Stack
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import profile, run_of

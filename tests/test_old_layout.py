@@ -14,15 +14,7 @@ from typing import Any
 import pytest
 import small
 from fixture_disk import files
-from small_training import (
-    BLOCKS,
-    EPOCHS,
-    OPTIONS,
-    PROFILE,
-    checkpoints,
-    hooked,
-    interrupted,
-)
+from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, checkpoints, hooked, interrupted
 from small_training import OLD_RUNS as RUNS
 
 from repro.errors import RecordError

@@ -9,13 +9,7 @@ import fixture_omniglot as small
 import numpy as np
 import pytest
 from fixture_data import absent, files, refused, serving
-from fixture_omniglot import (
-    TOPS,
-    archives,
-    fill,
-    mat,
-    toy,
-)
+from fixture_omniglot import TOPS, archives, fill, mat, toy
 
 from repro import data
 from repro.data.omniglot import git_blob

@@ -18,16 +18,7 @@ import small
 import trainee
 from fixture_data import refused
 from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
-from small_training import (
-    OPTIONS,
-    PROFILE,
-    RUNS,
-    STEPS,
-    assert_same,
-    hooked,
-    interrupted,
-    strays,
-)
+from small_training import OPTIONS, PROFILE, RUNS, STEPS, assert_same, hooked, interrupted, strays
 from writer import Writer
 
 from repro.errors import RecordError

@@ -122,9 +122,7 @@ def test_seeds_are_averaged_and_their_errors_independent(tmp_path: Path) -> None
     assert "regression" not in table.caption
 
 
-def test_l_1_is_of_the_images_of_l_k_and_l_k_of_the_whole_set_by_regression(
-    tmp_path: Path,
-) -> None:
+def test_l_1_is_of_the_images_of_l_k_and_l_k_of_the_whole_set_by_regression(tmp_path: Path) -> None:
     """The first 1,000 images have L_1 = -102.2, all -103.2; residuals of 0.5 over 998."""
     cells = row(built(tmp_path, "one_seed"))
     assert (cells[L1], cells[WHOLE], cells[SD]) == ("-102.20", "-99.20 ± 0.02", "")
@@ -249,8 +247,7 @@ def test_the_script_runs_on_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(("--store", "nowhere"), 3), (("--store", ".", "--profile", "fast"), 2)],
+    ("arguments", "code"), [(("--store", "nowhere"), 3), (("--store", ".", "--profile", "fast"), 2)]
 )
 def test_the_script_ends_with_one_line_and_the_exit_code(
     arguments: tuple[str, ...], code: int
