@@ -23,7 +23,6 @@ from repro.store import Store
 from repro.store.places import ROOT
 
 LABELS, MODEL, PUBLISHED, PUBLISHED_SD, SOURCE, OURS, SD, SE, SEEDS = range(9)
-FULL = ("100", "Ladder, full")
 
 
 def build(store: Store, profile: str = "paper") -> Any:

@@ -11,7 +11,6 @@ import torch
 from small import finished
 
 from repro.errors import UsageError
-from repro.machine.work import Options
 from repro.model.ladder_network import LadderNet, cost
 from repro.model.stack import Stack, pack
 from repro.plan.run import Ladder, Run
@@ -23,8 +22,7 @@ from repro.train.state import State, fresh
 from repro.train.step import objective_of, parts_of, step, step_function, update_of
 from repro.train.tasks import task_of
 
-PROFILE, CPU = "tiny", torch.device("cpu")
-OPTIONS = Options(engine="eager", threads=1)
+CPU = torch.device("cpu")
 
 
 def prepared(*runs: Run, dtype: torch.dtype = torch.float64) -> tuple[Stack, State, LadderFeed]:

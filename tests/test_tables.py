@@ -172,11 +172,6 @@ def test_only_the_published_protocol_carries_no_label(
         assert said == f"{title} (reduced protocol, not a reproduction)"
 
 
-def test_a_row_whose_only_run_diverged_says_at_which_epoch(tmp_path: Path) -> None:
-    fixture_store.diverge(Store(tmp_path), "quick", lvae("quick"), epoch=4)
-    assert row(table1.build(Store(tmp_path), "quick"))[OURS] == "diverged at epoch 4"
-
-
 def test_a_record_of_another_configuration_is_not_shown(tmp_path: Path) -> None:
     store, run = Store(tmp_path), lvae("quick")
     fixture_store.write(store, "quick", replace(run, optim=replace(run.optim, lr=0.01)))
