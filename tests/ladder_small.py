@@ -72,14 +72,19 @@ COMPILED = [  # between them, all that those are made of
 ]
 
 
-def net(ladder: Ladder | None = None, K: int = 1, spread: float = 0.3) -> LadderNet:
-    """Initial parameters moved at random, in float64; `spread` 0: as training begins."""
+def net(
+    ladder: Ladder | None = None,
+    K: int = 1,
+    spread: float = 0.3,
+    dtype: torch.dtype = torch.float64,
+) -> LadderNet:
+    """Initial parameters moved at random; `spread` 0: as training begins."""
     ladder, g, params = ladder or model(), torch.Generator().manual_seed(3), {}
     for p in parameters(ladder):
         shape = (K, *p.shape)
         start = initial_value(p, torch.randn(shape, generator=g))
         moved = start + spread * torch.randn(shape, generator=g)
-        params[p.name] = moved.expand(shape).double()
+        params[p.name] = moved.to(dtype)
     return LadderNet(ladder, params)
 
 

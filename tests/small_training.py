@@ -96,11 +96,18 @@ def strays(store: Store) -> list[str]:
     return [str(p) for p in found]
 
 
-def interrupted(store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The checkpoint of a training that was stopped in its first epoch."""
+def interrupted(
+    store: Store,
+    runs: list[Run],
+    monkeypatch: pytest.MonkeyPatch,
+    at: int = 3,
+    number: int = signal.SIGINT,
+    options: Options = OPTIONS,
+) -> Path:
+    """The checkpoint of a training that was stopped at a step, or in its first epoch."""
     with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, 3))
+        hooked(patch, send(number, at))
         with pytest.raises(KeyboardInterrupt):
-            train(runs, store, PROFILE, OPTIONS)
+            train(runs, store, PROFILE, options)
     (path,) = checkpoints(store)
     return path

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import ladder_small as small
 import pytest
 from numpy.testing import assert_array_equal
-from small_training import OPTIONS, PROFILE, assert_same, hooked, send, trained
+from small_training import OPTIONS, PROFILE, assert_same, interrupted, trained
 
 from repro.errors import DataError, UsageError
 from repro.machine.local import train
@@ -82,10 +81,7 @@ def test_an_interrupted_training_continues_to_the_same_record(
     runs = [small.run(seed, epochs=3) for seed in (1, 2)]
     whole = trained(store.root / "whole", runs, images=small.raw)
     for at in (1, small.STEPS, small.STEPS):  # in each epoch, at the end of the last
-        with monkeypatch.context() as patch:
-            hooked(patch, send(signal.SIGINT, at))
-            with pytest.raises(KeyboardInterrupt):
-                train(runs, store, PROFILE, OPTIONS)
+        interrupted(store, runs, monkeypatch, at)
     train(runs, store, PROFILE, OPTIONS)
     for run in runs:
         assert_same(store, whole, run)

@@ -28,8 +28,7 @@ from repro.train.log import LaneLog
 
 
 def net_of(run: Run) -> LadderNet:
-    ladder = small.net(run.ladder)
-    return LadderNet(run.ladder, {n: p.float() for n, p in ladder.params.items()})
+    return small.net(run.ladder, dtype=torch.float32)
 
 
 def scored(run: Run, epoch: int = 1) -> LadderScore:
@@ -151,9 +150,7 @@ def test_a_record_counts_errors_and_keeps_predictions_and_labelled_images() -> N
 
 def curves(**fields: Any) -> Arrays:
     """Of combinators as training begins."""
-    ladder = small.net(small.model(**fields), spread=0.0)
-    single = {n: p.float() for n, p in ladder.params.items()}
-    return combinator_curves(LadderNet(ladder.model, single))
+    return combinator_curves(small.net(small.model(**fields), spread=0.0, dtype=torch.float32))
 
 
 def test_a_combinator_is_saved_as_its_estimate_by_u_and_z() -> None:
@@ -167,10 +164,9 @@ def test_a_combinator_is_saved_as_its_estimate_by_u_and_z() -> None:
 
 
 def test_a_combinator_s_spread_is_over_units() -> None:
-    ladder = small.net(small.model(combinator="linear"), spread=0.0)
-    params = {n: p.float() for n, p in ladder.params.items()}
-    params["g1.a"][0, 0] = torch.arange(13.0)  # the constant, by unit: quartiles 3, 6 and 9
-    g, z = (combinator_curves(LadderNet(ladder.model, params))[n] for n in ("g1", "z1"))
+    ladder = small.net(small.model(combinator="linear"), spread=0.0, dtype=torch.float32)
+    ladder.params["g1.a"][0, 0] = torch.arange(13.0)  # the constant, by unit: quartiles 3, 6 and 9
+    g, z = (combinator_curves(ladder)[n] for n in ("g1", "z1"))
     np.testing.assert_allclose(g[1] - z[:, None], np.tile([3.0, 6.0, 9.0], (len(z), 1)), atol=1e-5)
 
 

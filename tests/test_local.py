@@ -70,11 +70,7 @@ def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store, whol
 def test_an_interrupted_training_continues_to_the_same_numbers(
     number: int, at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        hooked(patch, send(number, at))
-        with pytest.raises(KeyboardInterrupt):
-            train(RUNS, store, PROFILE, OPTIONS)
-    assert len(checkpoints(store)) == 1
+    interrupted(store, RUNS, monkeypatch, at, number)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     for run in RUNS:
         assert_same(store, whole, run)
@@ -124,10 +120,7 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
     monkeypatch.setattr(
         checkpoint, "save_checkpoint", lambda *args: saved.append(args) or save(*args)
     )
-    with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, AMID))
-        with pytest.raises(KeyboardInterrupt):
-            train(RUNS, store, PROFILE, OPTIONS)
+    interrupted(store, RUNS, monkeypatch, AMID)
     path, stack, state, log, pinned = saved[-1]
     loaded, again = load_checkpoint(path, small.CPU)
     for part in ("params", "m", "v"):

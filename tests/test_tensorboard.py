@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import ladder_small
 import pytest
 import small
 from commands import LVAE, one_line
-from small_training import OPTIONS, PROFILE, RUNS, STEPS, assert_same, hooked, send
+from small_training import OPTIONS, PROFILE, RUNS, STEPS, assert_same, interrupted
 
 from repro.cli import run as command
 from repro.machine.local import train
@@ -58,11 +57,8 @@ def test_a_resumed_run_has_every_epoch_once_also_those_before_events_were_asked_
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = small.run("lvae", 1, epochs=3, steps=STEPS, scored=(1, 3))
-    for step, options in ((STEPS + 3, OPTIONS), (3, WATCHED)):
-        with monkeypatch.context() as patch:
-            hooked(patch, send(signal.SIGINT, step))
-            with pytest.raises(KeyboardInterrupt):
-                train([run], store, PROFILE, options)
+    interrupted(store, [run], monkeypatch, STEPS + 3)
+    interrupted(store, [run], monkeypatch, options=WATCHED)
     train([run], store, PROFILE, WATCHED)
     assert scalars(store, run) == curve(store, run)
     assert [step for step, _ in scalars(store, run)["L1/L1_train_running"]] == [1, 2, 3]
