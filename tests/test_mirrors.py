@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from fixture_data import (
     whole,
     wrong,
 )
+from fixture_disk import limited
 
 from repro import data
 from repro.data import idx
@@ -171,22 +170,8 @@ def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path: Path) -
     assert good.seen == []
 
 
-@contextlib.contextmanager
-def file_sizes_limited(size: int) -> Iterator[None]:
-    """No file can grow beyond `size` bytes, as on a disk that fills up."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_disk_that_fills_during_a_download_is_a_machine_error(tmp_path: Path) -> None:
-    with (
-        serving(whole) as good,
-        file_sizes_limited(1000),
-        refused(MachineError, str(tmp_path), "File too large"),
-    ):
-        data.load_set(toy(mirrors=(good.url,)), tmp_path)
-    assert [p.name for p in (tmp_path / "toy").iterdir()] == [".lock"]
+    with serving(whole) as good, limited(tmp_path / "disk") as disk:
+        with disk.full(), refused(MachineError, str(disk.root), "File too large"):
+            data.load_set(toy(mirrors=(good.url,)), disk.root)
+        assert [p.name for p in (disk.root / "toy").iterdir()] == [".lock"]
