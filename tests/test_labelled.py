@@ -55,11 +55,35 @@ def test_kzky_s_pool_is_the_rest() -> None:
     assert len(s.pool) == N - 50
 
 
-def test_more_labels_than_images_or_not_divisible_are_refused() -> None:
-    with refused(UsageError, "180 labels, but mnist has 173 training images", "ask for fewer"):
-        drawn(180)
-    with refused(UsageError, "15 labels are not divisible by 10"):
-        drawn(15)
+def test_images_beyond_the_first_are_in_no_half() -> None:
+    s = drawn(20, first_images=50)
+    assert s.pool.tolist() == [i for i in ORDER if i < 50]
+    assert set(s.labelled.tolist()) < set(range(50))
+
+
+def test_labels_in_file_order_are_the_same_for_every_order() -> None:
+    data = LabelledData(labels=20, balanced=False, label_order="file")
+    for order in (ORDER, ORDER[::-1]):
+        assert split(data, CLASSES, order).labelled.tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"labels": 180}, ["180 labels, but mnist has 173 training images", "ask for fewer"]),
+        ({"labels": 15}, ["15 labels are not divisible by 10"]),
+        ({"labels": 60, "first_images": 50}, ["60 labels, but mnist has 50"]),
+        (
+            {"labels": 20, "first_images": 174},
+            ["the first 174 images", "173 training images", "ask for fewer"],
+        ),
+    ],
+)
+def test_more_than_there_is_or_not_divisible_is_refused(
+    asked: dict[str, Any], said: list[str]
+) -> None:
+    with refused(UsageError, *said):
+        drawn(**asked)
 
 
 def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:

@@ -95,6 +95,13 @@ def test_labels_are_balanced_and_of_the_seed_alone() -> None:
     assert set(ours) != set(seed)
 
 
+def test_a_seed_changes_the_order_but_no_label_where_labels_are_the_first_of_the_file() -> None:
+    data = {"balanced": False, "label_order": "file"}
+    one, other = (feed_of(small.run(seed, data=data)) for seed in (1, 2))
+    assert one.splits[0].labelled.tolist() == other.splits[0].labelled.tolist()
+    assert not torch.equal(epoch_of(one)[0].x, epoch_of(other)[0].x)
+
+
 def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
     images = numbered(12 * BATCH)
     data = {"balanced": False}
@@ -102,10 +109,13 @@ def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
         assert told([batch]) == pool([batch])
 
 
-def test_the_baseline_is_given_no_unlabelled_rows() -> None:
-    feed = feed_of(small.run(ladder=small.baseline()))
+@pytest.mark.parametrize(("joined", "rows"), [(False, LABELS), (True, LABELS + BATCH)])
+def test_the_baseline_is_given_unlabelled_rows_only_for_joined_statistics(
+    joined: bool, rows: int
+) -> None:
+    feed = feed_of(small.run(ladder=small.baseline(joined=joined)))
     batch = epoch_of(feed)[0]
-    assert batch.x.shape[1] == batch.eps[0].shape[1] == LABELS
+    assert batch.x.shape[1] == batch.eps[0].shape[1] == rows
     assert feed.steps == STEPS
 
 

@@ -2,57 +2,83 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ladder_small as small
 import pytest
 import torch
 from torch import Tensor
 
+from repro.model.combinators import combinator
 from repro.model.ladder_network import Parameter, initial_value, parameters
 from repro.plan.run import Ladder
 
-
-def count(model: Ladder) -> int:
-    return sum(torch.Size(p.shape).numel() for p in parameters(model))
+ENCODER = 1_536_500 + 2_260 + 10  # weights, shifts, the scale at the top
 
 
-def test_the_full_model_has_3105710_parameters() -> None:
-    assert count(Ladder()) == 3_105_710
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        (Ladder(), 3_105_710),
+        (Ladder(decoder="top", cost_weights=(*(0.0,) * 6, 0.5)), ENCODER + 100),
+        (Ladder(decoder="none", cost_weights=(0.0,) * 7), ENCODER),
+    ],
+    ids=["full", "gamma", "baseline"],
+)
+def test_a_model_has_this_many_parameters(model: Ladder, count: int) -> None:
+    """The Gamma model: an encoder and one combinator."""
+    assert sum(torch.Size(p.shape).numel() for p in parameters(model)) == count
 
 
-def test_the_gamma_model_has_an_encoder_and_one_combinator() -> None:
-    model = Ladder(decoder="top", cost_weights=(*(0.0,) * 6, 0.5))
-    assert count(model) == 1_536_500 + 2_260 + 10 + 100
-
-
-def test_the_baseline_has_an_encoder_alone() -> None:
-    assert count(Ladder(decoder="none", cost_weights=(0.0,) * 7)) == 1_536_500 + 2_260 + 10
+def shapes_of(model: Ladder) -> dict[str, tuple[int, ...]]:
+    return {p.name: p.shape for p in parameters(model)}
 
 
 def test_weights_run_from_layer_to_layer_and_back() -> None:
-    shapes = {p.name: p.shape for p in parameters(small.model())}
+    shapes = shapes_of(small.model())
     assert [shapes[f"f{i}.W"] for i in (1, 2, 3)] == [(19, 13), (13, 7), (7, 5)]
     assert [shapes[f"g{i}.V"] for i in (0, 1, 2)] == [(13, 19), (7, 13), (5, 7)]
 
 
 def test_no_product_has_a_bias_of_its_own() -> None:
-    kinds = {p.name.partition(".")[2] for p in parameters(small.model())}
+    kinds = {name.partition(".")[2] for name in shapes_of(small.model())}
     assert kinds == {"W", "beta", "gamma", "V", "a"}
 
 
-def beginning(name: str, model: Ladder, draw: float = 1.0) -> Tensor:
+@pytest.mark.parametrize(("gammas", "layers"), [("top", [3]), ("all", [1, 2, 3]), ("none", [])])
+def test_every_layer_can_have_a_gamma_and_none_can(gammas: Any, layers: list[int]) -> None:
+    names = [n for n in shapes_of(small.model(gammas=gammas)) if n.endswith(".gamma")]
+    assert names == [f"f{i}.gamma" for i in layers]
+
+
+def named(name: str, model: Ladder) -> Parameter:
     (parameter,) = [p for p in parameters(model) if p.name == name]
+    return parameter
+
+
+def beginning(name: str, model: Ladder, draw: float = 1.0) -> Tensor:
+    parameter = named(name, model)
     return initial_value(parameter, torch.full(parameter.shape, draw))
 
 
-@pytest.mark.parametrize(("name", "fan_in"), [("f1.W", 19), ("f3.W", 7), ("g0.V", 13)])
-def test_weights_begin_with_a_variance_of_one_over_fan_in(name: str, fan_in: int) -> None:
-    value = beginning(name, small.model())
-    torch.testing.assert_close(value, torch.full_like(value, fan_in**-0.5))
-
-
-def test_uniform_weights_begin_with_the_same_variance() -> None:
-    value = beginning("f1.W", small.model(weight_init="uniform"))
-    torch.testing.assert_close(value, torch.full_like(value, (3 / 19) ** 0.5))
+@pytest.mark.parametrize(
+    ("name", "weight_init", "expected"),
+    [
+        ("f1.W", "normal", 19**-0.5),
+        ("f3.W", "normal", 7**-0.5),
+        ("g0.V", "normal", 13**-0.5),
+        ("f1.W", "uniform", (3 / 19) ** 0.5),
+        ("f1.W", "glorot", (6 / (19 + 13)) ** 0.5),
+    ],
+)
+def test_weights_begin_with_a_variance_of_one_over_fan_in(
+    name: str, weight_init: Any, expected: float
+) -> None:
+    """Glorot's: of two over both fans. A uniform draw ends at sqrt(3) deviations."""
+    model = small.model(weight_init=weight_init)
+    value = beginning(name, model)
+    torch.testing.assert_close(value, torch.full_like(value, expected))
+    assert named(name, model).uniform == (weight_init != "normal")
 
 
 def test_shifts_begin_at_zero_and_the_scale_at_one() -> None:
@@ -66,6 +92,13 @@ def test_kzky_s_shifts_begin_at_one_and_its_scale_is_drawn() -> None:
     assert (beginning("f1.beta", model) == 1).all()
     gamma = beginning("f3.gamma", model, 0.5)
     torch.testing.assert_close(gamma, torch.full_like(gamma, 0.5 * 3**0.5))
+
+
+def test_a_vertical_signal_can_have_scale_and_shift_that_begin_at_one_and_zero() -> None:
+    model = small.model(vertical_affine=True)
+    for i, m in enumerate(small.SIZES):
+        assert beginning(f"g{i}.gamma", model).tolist() == [1.0] * m
+        assert beginning(f"g{i}.beta", model).tolist() == [0.0] * m
 
 
 def test_two_of_gauss_s_parameters_begin_at_one() -> None:
@@ -85,14 +118,19 @@ def test_a_reversed_beginning_exchanges_lateral_and_vertical() -> None:
     assert beginning("g1.a", model)[:, 0].tolist() == [0, 0, 1, 0, 1, 0, 0, 1, 0]
 
 
+def test_parmesan_s_combinator_begins_as_its_lateral_input() -> None:
+    a = beginning("g1.a", small.model(combinator="sig", combinator_init="lateral"))
+    assert a[:, 0].tolist() == [0, 1, 0, 0, 0, 0, 1, 0, 0]
+    z, u = torch.randn(2, 1, 5, 13, generator=torch.Generator().manual_seed(1)).unbind()
+    torch.testing.assert_close(combinator("sig").combine(z, u, a.unsqueeze(0)), z)
+
+
 def test_a_shared_combinator_has_one_column() -> None:
-    shapes = {p.name: p.shape for p in parameters(small.model(combinator_shared=True))}
-    assert shapes["g1.a"] == (10, 1)
-    ladder = small.net(small.model(combinator_shared=True))
-    assert small.costs(ladder).denoising[1].isfinite().all()
+    model = small.model(combinator_shared=True)
+    assert shapes_of(model)["g1.a"] == (10, 1)
+    assert small.costs(small.net(model)).denoising[1].isfinite().all()
 
 
 def test_parameters_are_declared_in_the_order_of_layers() -> None:
-    names = [p.name for p in parameters(small.model()) if isinstance(p, Parameter)]
-    layers = [name.partition(".")[0] for name in names]
+    layers = [name.partition(".")[0] for name in shapes_of(small.model())]
     assert list(dict.fromkeys(layers)) == ["f1", "f2", "f3", "g0", "g1", "g2", "g3"]
