@@ -23,6 +23,16 @@ LATENTS, WIDTHS, BATCH, PIXELS = (5, 3, 2), (13, 11, 7), 17, 19
 BLOCKS = 2  # of an epoch of `raw`
 STEPS = 23  # full minibatches of `grey`, whose last, incomplete one is dropped
 CPU = torch.device("cpu")
+HIERARCHIES: dict[str, dict[str, Any]] = {  # fields of models that are computed differently
+    "vae": {"family": "vae", "batch_norm": False},
+    "vae_bn": {"family": "vae"},
+    "vae_bn-plain_heads": {"family": "vae", "head_batch_norm": False},
+    "lvae": {"family": "lvae", "batch_norm": False},
+    "lvae_bn": {"family": "lvae"},
+    "lvae_bn-plain_heads": {"family": "lvae", "head_batch_norm": False},
+    "lvae_bn-mu": {"family": "lvae", "upward": "mu"},
+    "lvae_bn-separate": {"family": "lvae", "shared": False},
+}
 NOTHING: Mapping[str, Any] = {}
 T = TypeVar("T")
 

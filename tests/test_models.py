@@ -18,22 +18,15 @@ from repro.model.stack import Stack
 from repro.plan.run import Model
 
 NORB: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}
-VARIANTS = [
-    pytest.param({"family": "vae", "batch_norm": False}, id="vae"),
-    pytest.param({"family": "vae"}, id="vae_bn"),
-    pytest.param({"family": "vae", "head_batch_norm": False}, id="vae_bn-plain_heads"),
-    pytest.param({"family": "lvae", "batch_norm": False}, id="lvae"),
-    pytest.param({"family": "lvae"}, id="lvae_bn"),
-    pytest.param({"family": "lvae", "head_batch_norm": False}, id="lvae_bn-plain_heads"),
-    pytest.param({"family": "lvae", "upward": "mu"}, id="lvae_bn-mu"),
-    pytest.param({"family": "lvae", "shared": False}, id="lvae_bn-separate"),
-    pytest.param({"family": "lvae", "leaky_slope": 0.01}, id="lvae_bn-code_slope"),
-    *(
-        pytest.param({"family": family, "batch_norm": norm, **NORB}, id=f"{family}-{norm}-real")
+VARIANTS = {
+    **small.HIERARCHIES,
+    "lvae_bn-code_slope": {"family": "lvae", "leaky_slope": 0.01},
+    **{
+        f"{family}-{norm}-real": {"family": family, "batch_norm": norm, **NORB}
         for family in ("vae", "lvae")
         for norm in (True, False)
-    ),
-]
+    },
+}
 S = 4
 
 
@@ -41,7 +34,7 @@ def close(ours: Tensor, expected: np.ndarray) -> None:
     np.testing.assert_allclose(ours[0].numpy(), expected, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_densities_and_latents_of_a_pass_are_the_oracle_s(variant: dict[str, Any]) -> None:
     """So z is q with its own noise, and everything above and below sees the z that was drawn."""
     net = small.net(small.run(**variant))

@@ -90,22 +90,15 @@ def test_each_lane_has_its_own_beta() -> None:
     torch.testing.assert_close(both, expected)
 
 
-GRADIENTS: list[Any] = [
-    pytest.param({"family": "vae"}, id="vae_bn"),
-    pytest.param({"family": "vae", "batch_norm": False}, id="vae"),
-    pytest.param({"family": "vae", "head_batch_norm": False}, id="vae_bn-plain_heads"),
-    pytest.param({"family": "lvae"}, id="lvae_bn"),
-    pytest.param({"family": "lvae", "batch_norm": False}, id="lvae"),
-    pytest.param({"family": "lvae", "head_batch_norm": False}, id="lvae_bn-plain_heads"),
-    pytest.param({"family": "lvae", "upward": "mu"}, id="lvae_bn-mu"),
-    pytest.param({"family": "lvae", "shared": False}, id="lvae_bn-separate"),
-    pytest.param({"family": "lvae", "optim": {"kl": "closed"}}, id="lvae_bn-closed"),
-    pytest.param({"family": "vae", "optim": SAMPLES}, id="vae_bn-samples"),
-    pytest.param({"family": "lvae", "optim": SAMPLES}, id="lvae_bn-samples"),
-]
+GRADIENTS = {
+    **small.HIERARCHIES,
+    "lvae_bn-closed": {"family": "lvae", "optim": {"kl": "closed"}},
+    "vae_bn-samples": {"family": "vae", "optim": SAMPLES},
+    "lvae_bn-samples": {"family": "lvae", "optim": SAMPLES},
+}
 
 
-@pytest.mark.parametrize("fields", GRADIENTS)
+@pytest.mark.parametrize("fields", GRADIENTS.values(), ids=GRADIENTS)
 def test_gradient_is_the_finite_difference(fields: dict[str, Any]) -> None:
     objective, params, batch = minibatch(small.run(**fields))
     leaves = {n: p.clone().requires_grad_() for n, p in params.items()}

@@ -13,16 +13,9 @@ from repro.machine import toolchain
 from repro.plan.layers import layers
 from repro.plan.run import LATENTS, WIDTHS
 
-MODEL_FIELDS: list[Any] = [
-    pytest.param({"family": "vae"}, id="vae"),
-    pytest.param({"family": "lvae"}, id="lvae"),
-    pytest.param({"family": "lvae", "upward": "mu"}, id="lvae-mu"),
-    pytest.param({"family": "lvae", "shared": False}, id="lvae-separate"),
-]
-
 
 @pytest.mark.parametrize("depth", [1, 5])
-@pytest.mark.parametrize("fields", MODEL_FIELDS)
+@pytest.mark.parametrize("fields", small.HIERARCHIES.values(), ids=small.HIERARCHIES)
 def test_multiplications_are_those_of_the_declared_layers_the_generative_ones_apart(
     fields: dict[str, Any], depth: int
 ) -> None:
