@@ -46,8 +46,10 @@ def run_all(
     )
 
 
-def last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
+def refusal(done: subprocess.CompletedProcess[str], code: int = 3) -> str:
+    """The one line with which it ended."""
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    return done.stderr
 
 
 def fake(folder: Path, name: str, script: str) -> None:
@@ -96,18 +98,14 @@ def test_cached_where_nothing_can_be_drawn_is_one_line_with_the_remedy(checkout)
     with read_only(checkout / "runs"):
         if os.access(checkout / "runs", os.W_OK):
             pytest.skip("nothing is read-only here: this is root, who may not mount")
-        done = run_all(checkout, "--cached")
-    assert done.returncode == 3
-    assert done.stderr.count("\n") == 1
-    assert "runs/cached/quick/tables" in done.stderr
-    assert "make the folder writable" in done.stderr
+        said = refusal(run_all(checkout, "--cached"))
+    assert "runs/cached/quick/tables" in said
+    assert "make the folder writable" in said
 
 
 def test_cached_without_results_is_one_line_with_the_remedy(checkout):
-    done = run_all(checkout, "--cached", "--profile", "quick")
-    assert done.returncode == 3
-    assert done.stderr.count("\n") == 1
-    assert "run without --cached" in done.stderr
+    said = refusal(run_all(checkout, "--cached", "--profile", "quick"))
+    assert "run without --cached" in said
 
 
 def test_the_end_shows_this_run_beside_the_reference(checkout):
@@ -131,10 +129,9 @@ def test_no_network_and_no_data_is_one_line_after_what_was_to_be_done(checkout, 
     )  # fmt: skip
     assert "predicted time here" in done.stdout
     assert all(run.id in done.stdout for run in runs(profile("smoke")))
-    assert done.returncode == 3
-    assert done.stderr.startswith("repro: ")
-    assert "--data-dir" in last_line(done.stderr)
-    assert done.stderr.count("\n") == 1
+    said = refusal(done)
+    assert said.startswith("repro: ")
+    assert "--data-dir" in said
 
 
 NO_VENV = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"'
@@ -159,10 +156,7 @@ def test_what_set_up_lacks_is_one_line_with_the_remedy(checkout, tmp_path, progr
     for name, script in programs.items():
         fake(tmp_path / "bin", name, script)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = run_all(checkout, "test", PATH=path, REPRO_VENV="", PYTHON="")
-    assert done.returncode == 3
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert said in refusal(run_all(checkout, "test", PATH=path, REPRO_VENV="", PYTHON=""))
 
 
 @pytest.mark.parametrize(
@@ -170,10 +164,7 @@ def test_what_set_up_lacks_is_one_line_with_the_remedy(checkout, tmp_path, progr
     [["--frobnicate"], ["--profile"], ["--cached", "--seed", "3"], ["smoke"], ["--seeds="]],
 )
 def test_wrong_usage_is_one_line_and_exits_2(checkout, arguments):
-    done = run_all(checkout, *arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith("run_all.sh: ")
-    assert done.stderr.count("\n") == 1
+    assert refusal(run_all(checkout, *arguments), 2).startswith("run_all.sh: ")
 
 
 @pytest.fixture
@@ -218,7 +209,7 @@ def test_a_relative_python_is_meant_where_it_was_called(checkout, called_from, n
         cwd=called_from, env={**os.environ, **named}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 3
-    assert f"{name}={called_from}/not python/python3 " in last_line(done.stderr)
+    assert f"{name}={called_from}/not python/python3 " in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("shell", ["dash", "zsh", "ksh", "mksh"])
@@ -226,8 +217,7 @@ def test_another_shell_is_told_that_it_needs_bash(checkout, shell):
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     done = subprocess.run([shell, "run_all.sh"], cwd=checkout, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "needs bash: run ./run_all.sh" in done.stderr
+    assert "needs bash: run ./run_all.sh" in refusal(done, 2)
 
 
 def test_help_has_examples(checkout):
