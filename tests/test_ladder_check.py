@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import fixture_store
 import numpy as np
@@ -25,14 +26,14 @@ FULL = "ladder/full/100"
 ID = "ladder-full-100-s1"
 
 
-def of(seed: int = 1, name: str = "paper", variant: str = "full") -> Run:
-    return run_of(cell(variant), profile(name), seed)
+def of(seed: int = 1, name: str = "paper", variant: str = "full", labels: int = 100) -> Run:
+    return run_of(cell(variant, labels), profile(name), seed)
 
 
-def with_errors(root: Path, *errors: float) -> Store:
+def with_errors(root: Path, *errors: float, **kind: Any) -> Store:
     store = Store(root)
     for seed, error in enumerate(errors, start=1):
-        fixture_store.write(store, "paper", of(seed), error_percent=error, error_se=0.1)
+        fixture_store.write(store, "paper", of(seed, **kind), error_percent=error, error_se=0.1)
     return store
 
 
@@ -55,8 +56,8 @@ def test_errors_are_judged_against_the_published_mean(
 
 def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
     """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two."""
-    with_errors(tmp_path, 1.0, 1.1, 1.3)
     ours = [1.0, 1.1, 1.3]
+    with_errors(tmp_path, *ours)
     theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
     welch = stats.ttest_ind(ours, theirs, equal_var=False)
     found = target(tmp_path, FULL).interval
@@ -65,10 +66,8 @@ def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path)
 
 def test_a_published_mean_without_a_spread_adds_nothing(tmp_path: Path) -> None:
     """The Gamma model with 1,000 labels: 1.53, no spread known."""
-    store, ours = Store(tmp_path), [1.5, 1.6, 1.7]
-    for seed, error in enumerate(ours, start=1):
-        run = run_of(cell("gamma", 1000), profile("paper"), seed)
-        fixture_store.write(store, "paper", run, error_percent=error, error_se=0.1)
+    ours = [1.5, 1.6, 1.7]
+    with_errors(tmp_path, *ours, variant="gamma", labels=1000)
     found = target(tmp_path, "ladder/gamma/1000")
     half = stats.t.ppf(0.95, 2) * np.std(ours, ddof=1) / 3**0.5
     middle = 1.6 - 1.53

@@ -23,7 +23,13 @@ def lvae(seed: int = 1, data: str = "omniglot") -> Run:
     return profiles.run_of(Cell(data, "lvae_bn_wu", 5), profiles.profile("paper"), seed)
 
 
-def values(table: Any, whose: str) -> dict[str, str]:
+def written(root: Path, run: Run, **final: Any) -> Any:
+    """The table of a store, once the record of a Run was added."""
+    fixture_store.write(Store(root), "paper", run, **final)
+    return table2.build(Store(root), "paper")
+
+
+def values(table: Any, whose: str = "ours") -> dict[str, str]:
     """The cells of a table by target id."""
     rows = {
         f"table2/{row[0].lower()}/{row[1]}/{variant}": row[
@@ -37,15 +43,14 @@ def values(table: Any, whose: str) -> dict[str, str]:
 
 def test_every_published_number_stands_in_its_cell_and_none_is_run(tmp_path: Path) -> None:
     table = table2.build(Store(tmp_path), "paper")
-    published, ours = values(table, "published"), values(table, "ours")
+    published, ours = values(table, "published"), values(table)
     targets = {n: t.paper for n, t in TARGETS.items() if n.startswith("table2/")}
     assert {name: float(value) for name, value in published.items()} == targets
     assert (set(ours.values()), len(ours)) == ({"not run"}, 38)
 
 
 def test_a_record_stands_in_its_cell_alone(tmp_path: Path) -> None:
-    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_test=-102.34)
-    ours = values(table2.build(Store(tmp_path), "paper"), "ours")
+    ours = values(written(tmp_path, lvae(), LK_test=-102.34))
     assert [n for n, value in ours.items() if value != "not run"] == [
         "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
     ]
@@ -53,29 +58,25 @@ def test_a_record_stands_in_its_cell_alone(tmp_path: Path) -> None:
 
 
 def test_seeds_are_averaged_with_their_spread(tmp_path: Path) -> None:
-    for seed, value in ((1, -102.0), (2, -102.2)):
-        fixture_store.write(Store(tmp_path), "paper", lvae(seed), LK_test=value)
-    ours = values(table2.build(Store(tmp_path), "paper"), "ours")
-    assert "-102.10 ± 0.14" in ours.values()
+    written(tmp_path, lvae(), LK_test=-102.0)
+    assert "-102.10 ± 0.14" in values(written(tmp_path, lvae(2), LK_test=-102.2)).values()
 
 
 def test_a_density_of_norb_has_no_decimals(tmp_path: Path) -> None:
-    fixture_store.write(Store(tmp_path), "paper", lvae(data="norb"), LK_test=3455.4)
-    assert "3455" in values(table2.build(Store(tmp_path), "paper"), "ours").values()
+    assert "3455" in values(written(tmp_path, lvae(data="norb"), LK_test=3455.4)).values()
 
 
 def test_a_diverged_run_says_at_which_epoch(tmp_path: Path) -> None:
     fixture_store.diverge(Store(tmp_path), "paper", lvae(), epoch=7)
     table = table2.build(Store(tmp_path), "paper")
-    assert "diverged at epoch 7" in values(table, "ours").values()
+    assert "diverged at epoch 7" in values(table).values()
     assert "Diverged at epoch 7, not counted: omniglot-lvae_bn_wu-L5-s1." in table.caption
 
 
 def test_a_record_of_another_grey_scale_is_no_number(tmp_path: Path) -> None:
     other = replace(lvae(), data=replace(lvae().data, grey_scale=256))
-    fixture_store.write(Store(tmp_path), "paper", other, LK_test=-102.34)
-    table = table2.build(Store(tmp_path), "paper")
-    assert set(values(table, "ours").values()) == {"not run", "other data"}
+    table = written(tmp_path, other, LK_test=-102.34)
+    assert set(values(table).values()) == {"not run", "other data"}
     assert "Other data, not counted: omniglot-lvae_bn_wu-L5-s1." in table.caption
 
 
@@ -86,16 +87,14 @@ def test_a_rebuilt_data_set_is_called_other_data(
     env = fixture_store.environment()
     data = {**env["data"], "version": version}
     monkeypatch.setattr(fixture_store, "environment", lambda: {**env, "data": data})
-    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_test=-102.34)
-    table = table2.build(Store(tmp_path), "paper")
-    assert "-102.34" in values(table, "ours").values()
-    caption = table.caption
-    assert ("Ours is on rebuilt OMNIGLOT: other data than the paper's." in caption) is said
+    table = written(tmp_path, lvae(), LK_test=-102.34)
+    assert "-102.34" in values(table).values()
+    told = "Ours is on rebuilt OMNIGLOT: other data than the paper's."
+    assert (told in table.caption) is said
 
 
 def test_the_caption_counts_cells_and_bounds_errors(tmp_path: Path) -> None:
-    fixture_store.write(Store(tmp_path), "paper", lvae(), LK_se=0.312, LK_mc_error=0.021)
-    caption = table2.build(Store(tmp_path), "paper").caption
+    caption = written(tmp_path, lvae(), LK_se=0.312, LK_mc_error=0.021).caption
     assert "over images at most 0.31" in caption
     assert "importance samples at most 0.02" in caption
     assert "1 of 38 cells were run." in caption

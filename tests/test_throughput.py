@@ -69,18 +69,13 @@ def test_drawing_leaves_the_callers_settings_alone() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
-def draw_in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    script = "import sys; from repro.show import rates; rates.main()"
-    script += "; print('torch' in sys.modules)"
-    command = [sys.executable, "-c", script, *arguments]
-    environment = {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
 def test_the_script_draws_without_torch(tmp_path: Path) -> None:
     saved = tmp_path / "bench.json"
     saved.write_text(json.dumps(saved_bench()))
-    done = draw_in_a_shell(str(saved), "--out", str(tmp_path / "out"))
+    script = "import sys; from repro.show import rates; rates.main(); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", script, str(saved), "--out", str(tmp_path / "out")]
+    environment = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["throughput.pdf", "throughput.png"]
     assert done.stdout.endswith("False\n"), done.stderr
