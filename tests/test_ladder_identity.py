@@ -10,14 +10,14 @@ import pytest
 from fixture_data import refused
 
 from repro.errors import RecordError
-from repro.plan.experiments import EXPERIMENTS, cells
+from repro.plan.experiments import cells
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import find_run, profile, run_of
-from repro.plan.run import Ladder, Model, Run, from_dict, saved, to_dict
+from repro.plan.run import Ladder, Model, from_dict, saved, to_dict
 
 PAPER = profile("paper")
-LADDERS = EXPERIMENTS["ladder"] + EXPERIMENTS["combinators"]
+FULL = run_of(cell("full"), PAPER)
 
 # A changed default or layout would give these another one.
 HASHES = """
@@ -28,10 +28,6 @@ reduced ladder-baseline-100-s1   690f96c733928fd4c0bd57f306169b725b19e0148f830ea
 paper   ladder-kzky-100-s1       83945051a336c9ea845fb4254c9e2749595f9c29976f5f194ed321a4f8849b97
 paper   ladder-amlp_22-100-s1    10ab801f384920df5e973c496021c545eb5832c07accbd2b88a03f91edd9e167
 """
-
-
-def ladder(variant: str = "full", labels: int = 100, seed: int = 1) -> Run:
-    return run_of(cell(variant, labels), PAPER, seed)
 
 
 @pytest.mark.parametrize("row", HASHES.strip().splitlines(), ids=lambda row: row[:32].rstrip())
@@ -53,29 +49,26 @@ NEWER: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", NEWER)
 def test_a_newer_field_of_the_model_counts_where_it_is_used(name: str) -> None:
-    run = ladder()
-    run = replace(run, model=replace(run.ladder, joined=name == "estimate_scale"))
+    run = replace(FULL, model=replace(FULL.ladder, joined=name == "estimate_scale"))
     changed = replace(run, model=replace(run.ladder, **{name: NEWER[name]}))
     assert changed.hash != run.hash
 
 
 def test_a_record_from_before_the_ports_is_read() -> None:
-    run = ladder()
-    raw = to_dict(run)
+    raw = to_dict(FULL)
     for name in NEWER:
         del raw["model"][name]
     for name in ("label_order", "first_images"):
         del raw["data"][name]
-    assert from_dict(raw) == run
+    assert from_dict(raw) == FULL
 
 
 @pytest.mark.parametrize(
     "added", [{"labels": 10}, {"balanced": False}, {"pool": "rest"}, {"first_images": 50_000}]
 )
 def test_a_field_added_later_counts_where_it_is_used(added: dict[str, Any]) -> None:
-    run = ladder()
-    other = replace(run, data=replace(run.data, **{"labels": 100, **added}))
-    assert other.hash != run.hash
+    other = replace(FULL, data=replace(FULL.data, **{"labels": 100, **added}))
+    assert other.hash != FULL.hash
 
 
 def test_a_record_from_before_ladder_networks_is_read() -> None:
@@ -86,16 +79,17 @@ def test_a_record_from_before_ladder_networks_is_read() -> None:
     assert from_dict(raw) == run
 
 
-@pytest.mark.parametrize("wanted", LADDERS, ids=lambda c: f"{c.variant}-{c.labels}")
-def test_a_ladder_run_survives_its_json_and_knows_its_cell(wanted: Cell) -> None:
+@pytest.mark.parametrize("wanted", cells(), ids=lambda cell: run_of(cell, PAPER, 7).id)
+def test_json_and_name_of_a_run_lead_back_to_it_and_it_knows_its_cell(wanted: Cell) -> None:
     run = run_of(wanted, PAPER, 7)
     again = from_dict(json.loads(json.dumps(saved(run))))
     assert (again, again.hash) == (run, run.hash)
+    assert find_run(run.id, PAPER) == run  # so no other has that name
     assert cell_of(run) == wanted
 
 
 def test_the_kind_of_model_is_told_by_its_family() -> None:
-    raw = to_dict(ladder())
+    raw = to_dict(FULL)
     assert isinstance(from_dict(raw).model, Ladder)
     raw["model"] = {"family": "lvae"}
     raw["data"]["labels"] = None
@@ -103,24 +97,18 @@ def test_the_kind_of_model_is_told_by_its_family() -> None:
 
 
 def test_an_unknown_family_is_a_damaged_record() -> None:
-    raw = to_dict(ladder())
+    raw = to_dict(FULL)
     raw["model"] = {"family": "gan"}
     with refused(RecordError, "run.model.family", "'gan'"):
         from_dict(raw)
 
 
 def test_a_field_of_the_other_model_is_refused() -> None:
-    raw = to_dict(ladder())
+    raw = to_dict(FULL)
     raw["model"]["latents"] = [64]
     with refused(RecordError, "run.model.latents", "unknown field"):
         from_dict(raw)
 
 
-def test_a_ladder_run_is_named_and_found_by_variant_labels_and_seed() -> None:
-    assert ladder("kzky", seed=7).id == "ladder-kzky-100-s7"
-    assert find_run("ladder-full-1000-s3", PAPER) == ladder("full", 1000, 3)
-
-
-def test_names_of_all_cells_differ() -> None:
-    names = [run_of(c, PAPER).id for c in cells()]
-    assert len(set(names)) == len(names)
+def test_a_ladder_run_is_named_by_variant_labels_and_seed() -> None:
+    assert run_of(cell("full", 1000), PAPER, 3).id == "ladder-full-1000-s3"
