@@ -48,8 +48,8 @@ class Reference:
     def heads(self, name: str, d: Array) -> Gauss:
         m = self.model
         h = self.dense(f"{name}.head", d, m.batch_norm and m.head_batch_norm)
-        units = h.shape[1] // 2
-        return h[:, :units], np.log1p(np.exp(h[:, units:]))
+        mu, spread = np.split(h, 2, 1)
+        return mu, np.exp(2 * spread) if m.variance == "exp" else np.log1p(np.exp(spread))
 
     def normal(self, name: str, y: Array) -> Gauss:
         return self.heads(name, self.mlp(name, y))
