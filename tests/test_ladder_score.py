@@ -120,6 +120,14 @@ def test_a_network_with_nan_is_not_finite(name: str) -> None:
     assert not score_epoch(net, run, small.images(), 1).finite
 
 
+def test_an_infinite_cross_entropy_is_not_finite() -> None:
+    """The loop ends the lane of such a score, whatever its kind: `test_train.py`."""
+    score = scored(small.run())
+    assert score.finite
+    score.cross_entropy = math.inf
+    assert not score.finite
+
+
 def test_the_clean_path_is_classified() -> None:
     """With the statistics of training the labelled images' logits are those of training."""
     run, images = small.run(ladder=small.model(test_var="biased")), small.images()

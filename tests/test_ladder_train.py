@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import ladder_small as small
@@ -15,7 +14,6 @@ from repro.model.ladder_network import LadderNet, cost
 from repro.model.stack import Stack, pack
 from repro.plan.run import Ladder, Run
 from repro.train.ladder_feed import LadderFeed
-from repro.train.ladder_score import LadderScore
 from repro.train.log import LaneLog, Log, Row
 from repro.train.loop import train as loop
 from repro.train.state import State, fresh
@@ -137,18 +135,3 @@ def test_a_diverged_lane_is_noted_and_the_other_trains_on() -> None:
     state, log = trained(small.run(1), wild)
     assert [lane.diverged_at is None for lane in log.lanes] == [True, False]
     assert state.alive.tolist() == [True, False]
-
-
-def test_a_score_that_is_not_finite_ends_the_lane() -> None:
-    stack, state, feed = prepared(small.run())
-    log = Log([LaneLog()])
-    images = small.images()
-
-    def bad(k: int, epoch: int) -> LadderScore:
-        own = {n: p.float() for n, p in state.params.items()}
-        score: Any = task_of(small.run()).score(stack, own, k, images, epoch)
-        score.cross_entropy = math.inf
-        return score
-
-    assert finished(loop(stack, feed, state, log, step_function(stack, "eager"), bad)) == {}
-    assert log.lanes[0].diverged_at == 1
