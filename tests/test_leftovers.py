@@ -22,16 +22,13 @@ from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Optim
-from repro.store import Store
 from repro.train import compiler
 from repro.train.feed import Feed
 from repro.train.state import fresh
 from repro.train.step import step_function
 
 
-def test_half_written_files_of_a_killed_process_are_cleared_away(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_written_files_of_a_killed_process_are_cleared_away(store, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     for half in (path, weights_path(store.folder(PROFILE), RUNS[0])):
         half.parent.mkdir(exist_ok=True)
@@ -44,7 +41,7 @@ def test_half_written_files_of_a_killed_process_are_cleared_away(
     assert checkpoints(store) == []
 
 
-def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store: Store) -> None:
+def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store):
     other = store.folder(PROFILE, f".{RUNS[0].id}0.0123abcd")
     other.mkdir(parents=True)
     own = store.folder(PROFILE, RUNS[0].id)
@@ -56,9 +53,7 @@ def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store: St
     assert sorted(p.name for p in own.iterdir()) == [".DS_Store", "final.json"]
 
 
-def test_a_checkpoint_of_finished_runs_is_removed(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_finished_runs_is_removed(store, whole, monkeypatch):
     interrupted(store, RUNS, monkeypatch)
     for record in whole.records(PROFILE):
         store.copy(record)
@@ -67,8 +62,8 @@ def test_a_checkpoint_of_finished_runs_is_removed(
 
 
 def test_a_checkpoint_that_vanishes_while_it_is_read_is_another_process_finishing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, monkeypatch
+):
     interrupted(store, RUNS[1:], monkeypatch)
     real = checkpoint.load_header
 
@@ -80,7 +75,7 @@ def test_a_checkpoint_that_vanishes_while_it_is_read_is_another_process_finishin
     assert train(RUNS[:1], store, PROFILE, OPTIONS).done == [RUNS[0].id]
 
 
-def test_too_few_images_for_a_minibatch_are_refused(store: Store) -> None:
+def test_too_few_images_for_a_minibatch_are_refused(store):
     run = replace(small.run(), optim=Optim(batch=10**6))
     with refused(UsageError, run.id, "do not fill a minibatch of 1000000"):
         train([run], store, PROFILE, OPTIONS)
@@ -99,9 +94,7 @@ def recording(monkeypatch: pytest.MonkeyPatch, then: Any) -> list[str]:
     return done
 
 
-def test_an_interrupt_while_scoring_keeps_the_lanes_that_are_recorded(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_while_scoring_keeps_the_lanes_that_are_recorded(store, monkeypatch):
     with monkeypatch.context() as patch:
         done = recording(patch, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
@@ -112,9 +105,7 @@ def test_an_interrupt_while_scoring_keeps_the_lanes_that_are_recorded(
     assert steps == [0]
 
 
-def test_a_budget_spent_while_scoring_leaves_the_rest_unfinished(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_budget_spent_while_scoring_leaves_the_rest_unfinished(store, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(stopping.time, "monotonic", lambda: clock[0])
 
@@ -127,7 +118,7 @@ def test_a_budget_spent_while_scoring_leaves_the_rest_unfinished(
     assert (outcome.done, outcome.unfinished) == ([RUNS[0].id], [RUNS[1].id])
 
 
-def test_empty_libraries_are_removed_unless_they_are_being_compiled(tmp_path: Path) -> None:
+def test_empty_libraries_are_removed_unless_they_are_being_compiled(tmp_path):
     places = {name: tmp_path / "a" / f"{name}.main.so" for name in ("left", "whole", "begun")}
     for path in places.values():
         path.parent.mkdir(exist_ok=True)
@@ -139,7 +130,7 @@ def test_empty_libraries_are_removed_unless_they_are_being_compiled(tmp_path: Pa
     assert not places["begun"].exists()
 
 
-def test_stack_after_stack_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_after_stack_is_compiled(monkeypatch):
     """With room for one compilation a body, a third stack would raise if the second stayed."""
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **_: real(f, backend="eager", dynamic=False))

@@ -34,16 +34,13 @@ from repro.machine.saved.checkpoint import load_checkpoint, load_header, path_of
 from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
-from repro.plan.run import Run
 from repro.store import Store
 from repro.train.minibatch import BLOCK
 
 AMID, LAST = STEPS + 8, EPOCHS * STEPS  # steps: in the second epoch, and at the end
 
 
-def test_training_records_every_run_once_and_leaves_nothing_else(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_records_every_run_once_and_leaves_nothing_else(store, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS, store, PROFILE, OPTIONS) == Outcome(done=[run.id for run in RUNS])
@@ -60,7 +57,7 @@ def test_training_records_every_run_once_and_leaves_nothing_else(
     assert steps == [0]
 
 
-def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store, whole: Store) -> None:
+def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store, whole):
     train(RUNS[1:], store, PROFILE, OPTIONS)
     ours, theirs = (s.record(PROFILE, RUNS[1].id).final for s in (store, whole))
     assert ours["LK_test"] == pytest.approx(theirs["LK_test"], abs=0.01)
@@ -68,8 +65,8 @@ def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store, whol
 
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, AMID), (signal.SIGINT, LAST)])
 def test_an_interrupted_training_continues_to_the_same_numbers(
-    number: int, at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    number, at, store, whole, monkeypatch
+):
     interrupted(store, RUNS, monkeypatch, at, number)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     for run in RUNS:
@@ -78,17 +75,15 @@ def test_an_interrupted_training_continues_to_the_same_numbers(
 
 @pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])
 def test_the_first_interrupt_finishes_its_block_and_the_second_stops_at_once(
-    times: int, taken: int, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    times, taken, store, monkeypatch
+):
     steps = hooked(monkeypatch, send(signal.SIGINT, 3, times))
     with pytest.raises(KeyboardInterrupt):
         train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [taken]
 
 
-def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(
-    store: Store, whole: Store
-) -> None:
+def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(store, whole):
     spent = Options(engine="eager", threads=1, budget_seconds=0.0)
     assert train(RUNS, store, PROFILE, spent).unfinished == [run.id for run in RUNS]
     assert store.records(PROFILE) == []
@@ -102,8 +97,8 @@ def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(
 
 
 def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_runs_is_wanted(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, whole, monkeypatch
+):
     interrupted(store, RUNS, monkeypatch)
     outcome = train(RUNS[1:], store, PROFILE, Options(engine="compiled", threads=2))
     assert outcome.done == [run.id for run in RUNS]
@@ -112,9 +107,7 @@ def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_ru
     assert (env["engine"], env["threads"]) == ("eager", 1)
 
 
-def test_a_checkpoint_holds_state_and_log_as_they_were(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_holds_state_and_log_as_they_were(store, monkeypatch):
     saved: list[Any] = []
     save = checkpoint.save_checkpoint
     monkeypatch.setattr(
@@ -144,8 +137,8 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(
     ids=["plain", "separate"],
 )
 def test_evaluating_saved_weights_gives_the_same_numbers_on_the_same_binary_test_images(
-    run: Run, store: Store, whole: Store
-) -> None:
+    run, store, whole
+):
     train([run], store, PROFILE, OPTIONS)
     before = Store(store.root.parent / "before")
     before.copy(store.record(PROFILE, run.id))
@@ -155,9 +148,7 @@ def test_evaluating_saved_weights_gives_the_same_numbers_on_the_same_binary_test
     assert_array_equal(shown[0]["true"], shown[1]["true"])
 
 
-def test_evaluating_again_changes_no_file_of_a_record(
-    done: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_evaluating_again_changes_no_file_of_a_record(done, whole, monkeypatch):
     first = done.record(PROFILE, RUNS[1].id)
     evaluate([RUNS[1].id], done, PROFILE, OPTIONS)  # the same arrays are not kept twice
     assert_same(done, whole, RUNS[1])
@@ -177,7 +168,7 @@ def test_evaluating_again_changes_no_file_of_a_record(
     assert last.curve().equals(first.curve())
 
 
-def test_evaluating_without_weights_of_this_very_run_names_the_file(done: Store) -> None:
+def test_evaluating_without_weights_of_this_very_run_names_the_file(done):
     other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     path = weights_path(done.folder(PROFILE), RUNS[1])
     weights.save_weights(path, other, weights.load_weights(path)[1])
@@ -189,8 +180,8 @@ def test_evaluating_without_weights_of_this_very_run_names_the_file(done: Store)
 
 
 def test_a_run_is_neither_continued_nor_scored_again_on_another_version_of_its_data(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, whole, monkeypatch
+):
     path = interrupted(store, RUNS, monkeypatch)
     other = dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
     monkeypatch.setattr("repro.data.load", lambda *_: other)
@@ -201,9 +192,7 @@ def test_a_run_is_neither_continued_nor_scored_again_on_another_version_of_its_d
         evaluate([RUNS[1].id], whole, PROFILE, OPTIONS)
 
 
-def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as another stack's
     steps = hooked(monkeypatch, lambda *_: None)
@@ -214,9 +203,7 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(
         assert_same(store, whole, run)
 
 
-def test_a_checkpoint_is_split_whatever_it_is_called(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_split_whatever_it_is_called(store, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as its first half
     halves = checkpoint.split(path.parent, Stack(tuple(RUNS)), 1)

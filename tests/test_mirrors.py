@@ -6,9 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fixture_data import (
@@ -41,9 +39,7 @@ from repro.store.places import ROOT
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 
-def test_missing_files_come_from_the_first_mirror_and_stay(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
     with serving(whole) as good, serving(whole) as spare:
         images = data.load_set(toy(mirrors=(good.url, spare.url)), tmp_path)
     assert (images.source, images.train.tobytes()) == ("127.0.0.1", toy_contents()[IMAGES][16:])
@@ -52,7 +48,7 @@ def test_missing_files_come_from_the_first_mirror_and_stay(
     assert capfd.readouterr() == ("", "")  # no bar off a terminal
 
 
-def test_only_missing_files_are_fetched(tmp_path: Path) -> None:
+def test_only_missing_files_are_fetched(tmp_path):
     (fill(tmp_path) / f"{LABELS}.gz").unlink()
     with serving(whole) as good:
         data.load_set(toy(mirrors=(good.url,)), tmp_path)
@@ -60,22 +56,20 @@ def test_only_missing_files_are_fetched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [absent, wrong, truncated, endless])
-def test_next_mirror_is_tried_when_one_fails_and_then_asked_first(
-    fault: Callable[[Handler], None], tmp_path: Path
-) -> None:
+def test_next_mirror_is_tried_when_one_fails_and_then_asked_first(fault, tmp_path):
     with serving(fault) as bad, serving(whole) as good:
         images = data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
     assert images.train.tobytes() == toy_contents()[IMAGES][16:]
     assert (len(bad.seen), len(good.seen)) == (1, 4)
 
 
-def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path: Path) -> None:
+def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path):
     with serving(as_encoding) as good:
         data.load_set(toy(mirrors=(good.url,)), tmp_path)
     assert (tmp_path / "toy" / IMAGES).read_bytes() == toy_contents()[IMAGES]
 
 
-def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path: Path) -> None:
+def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path):
     with serving(absent) as gone, serving(wrong) as other:
         localhost = other.url.replace("127.0.0.1", "localhost")
         dead = toy(mirrors=(gone.url, localhost, dead_url()))
@@ -85,15 +79,13 @@ def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [wrong, truncated, endless])
-def test_failed_fetch_leaves_no_file_behind(
-    fault: Callable[[Handler], None], tmp_path: Path
-) -> None:
+def test_failed_fetch_leaves_no_file_behind(fault, tmp_path):
     with serving(fault) as bad, pytest.raises(DataError):
         data.load_set(toy(mirrors=(bad.url,)), tmp_path)
     assert [p.name for p in (tmp_path / "toy").iterdir() if p.name != ".lock"] == []
 
 
-def test_download_that_outgrows_its_file_is_cut_off(tmp_path: Path) -> None:
+def test_download_that_outgrows_its_file_is_cut_off(tmp_path):
     sent = []
 
     def long(handler: Handler) -> None:
@@ -108,7 +100,7 @@ def test_download_that_outgrows_its_file_is_cut_off(tmp_path: Path) -> None:
     assert sum(sent) < 1 << 25
 
 
-def test_leftovers_of_a_killed_fetch_are_swept(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_fetch_are_swept(tmp_path):
     leftover = tmp_path / "toy" / ".fetch-killed"
     leftover.mkdir(parents=True)
     (leftover / "part").write_bytes(b"half a file")
@@ -117,9 +109,7 @@ def test_leftovers_of_a_killed_fetch_are_swept(tmp_path: Path) -> None:
     assert not leftover.exists()
 
 
-def test_mirrors_of_the_environment_replace_the_public_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirrors_of_the_environment_replace_the_public_ones(tmp_path, monkeypatch):
     with serving(whole) as public, serving(whole) as own:
         monkeypatch.setenv("REPRO_MIRRORS", f"{dead_url()} {own.url}/copy/")
         data.load_set(toy(mirrors=(public.url,)), tmp_path)
@@ -127,7 +117,7 @@ def test_mirrors_of_the_environment_replace_the_public_ones(
     assert public.seen == []
 
 
-def test_two_processes_fetch_each_file_once_between_them(data_dir: Path, tmp_path: Path) -> None:
+def test_two_processes_fetch_each_file_once_between_them(data_dir, tmp_path):
     def slow(handler: Handler) -> None:
         time.sleep(0.3)
         reply(handler, (data_dir / handler.path.lstrip("/")).read_bytes())
@@ -144,7 +134,7 @@ def test_two_processes_fetch_each_file_once_between_them(data_dir: Path, tmp_pat
     assert sorted(mirror.seen) == sorted(f"/mnist/{name}.gz" for name in idx.NAMES)
 
 
-def test_incomplete_read_only_folder_is_a_machine_error() -> None:
+def test_incomplete_read_only_folder_is_a_machine_error():
     with public_folder() as top:
         folder = fill(top)
         (folder / f"{LABELS}.gz").unlink()
@@ -155,13 +145,13 @@ def test_incomplete_read_only_folder_is_a_machine_error() -> None:
             data.load_set(toy(), top)
 
 
-def test_folder_that_cannot_be_made_is_a_machine_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_made_is_a_machine_error(tmp_path):
     (tmp_path / "file").touch()
     with refused(MachineError, str(tmp_path / "file"), "--data-dir"):
         data.load_set(toy(), tmp_path / "file")
 
 
-def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path: Path) -> None:
+def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path):
     with serving(whole) as good:
         huge = toy(mirrors=(good.url,))
         huge = replace(huge, files=tuple(replace(f, size=10**18) for f in huge.files))
@@ -170,7 +160,7 @@ def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path: Path) -
     assert good.seen == []
 
 
-def test_disk_that_fills_during_a_download_is_a_machine_error(tmp_path: Path) -> None:
+def test_disk_that_fills_during_a_download_is_a_machine_error(tmp_path):
     with serving(whole) as good, limited(tmp_path / "disk") as disk:
         with disk.full(), refused(MachineError, str(disk.root), "File too large"):
             data.load_set(toy(mirrors=(good.url,)), disk.root)

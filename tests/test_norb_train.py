@@ -52,32 +52,32 @@ def no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # The experiment
 
 
-def test_the_experiment_holds_the_column_of_table_2() -> None:
+def test_the_experiment_holds_the_column_of_table_2():
     published = {c for t in TARGETS.values() if t.id.startswith("table2/norb/") for c in t.cells}
     assert set(EXPERIMENTS["norb"]) == published
     assert len(EXPERIMENTS["norb"]) == 19
 
 
-def test_it_is_trained_on_request_only() -> None:
+def test_it_is_trained_on_request_only():
     assert "norb" in ON_REQUEST
     for p in PROFILES.values():
         assert {r.data.name for r in runs(p)} & {"norb"} == set()
     assert {r.data.name for r in runs(PAPER, ["norb"])} == {"norb"}
 
 
-def test_its_models_are_gaussian_with_tanh_in_every_profile() -> None:
+def test_its_models_are_gaussian_with_tanh_in_every_profile():
     for p in PROFILES.values():
         for cell in cells(["norb"]):
             model = run_of(cell, p).hierarchy
             assert (model.observation, model.nonlinearity) == ("gaussian", "tanh")
 
 
-def test_models_of_binary_images_are_as_they_were() -> None:
+def test_models_of_binary_images_are_as_they_were():
     model = run_of(Cell("mnist", "lvae_bn_wu", 5), PAPER).hierarchy
     assert (model.observation, model.nonlinearity) == ("bernoulli", "leaky_relu")
 
 
-def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200() -> None:
+def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200():
     run = find_run(LVAE, PAPER)
     assert (run.schedule.epochs, run.schedule.warmup_epochs) == (2000, 200)
     assert run.data == RealData("norb")
@@ -85,12 +85,12 @@ def test_it_is_published_with_2000_epochs_and_a_warm_up_of_200() -> None:
 
 
 @pytest.mark.parametrize("variant", ["vae", "lvae_bn_wu"])
-def test_its_work_is_that_of_the_declared_layers(variant: str) -> None:
+def test_its_work_is_that_of_the_declared_layers(variant):
     run = run_of(Cell("norb", variant, 3), PAPER)
     assert predict.weights(run) == sum(d.fan_in * d.fan_out for d in layers(run.model, 1024))
 
 
-def test_every_copy_is_predicted() -> None:
+def test_every_copy_is_predicted():
     run = find_run(LVAE, PAPER)
     assert predict.images_of(run) == (48_600, 48_600)
     once = replace(run, data=RealData("norb", test_copies=1))
@@ -100,7 +100,7 @@ def test_every_copy_is_predicted() -> None:
 # Training
 
 
-def test_a_run_trains_from_the_files_to_a_record(files: Path, tmp_path: Path) -> None:
+def test_a_run_trains_from_the_files_to_a_record(files, tmp_path):
     tiny = small.run(observation="gaussian", nonlinearity="tanh", scored=(1, 2))
     run = replace(tiny, data=RealData("norb"))
     store = Store(tmp_path / "runs")
@@ -118,7 +118,7 @@ def test_a_run_trains_from_the_files_to_a_record(files: Path, tmp_path: Path) ->
     assert store.record("tiny", run.id).final["LK_test"] == before
 
 
-def test_training_raises_the_bound(files: Path, tmp_path: Path) -> None:
+def test_training_raises_the_bound(files, tmp_path):
     tiny = small.run("vae", 1, epochs=8, scored=(1, 8), observation="gaussian")
     run = replace(tiny, data=RealData("norb"))
     store = Store(tmp_path / "runs")
@@ -128,9 +128,7 @@ def test_training_raises_the_bound(files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_smoke_profile_trains_through_the_command_line(
-    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_smoke_profile_trains_through_the_command_line(local, files, capsys):
     assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 0
     assert "4 Runs done" in capsys.readouterr().out
     assert repro(["show", LVAE, "--profile", "smoke", "--json"]) == 0
@@ -147,9 +145,7 @@ def test_the_smoke_profile_trains_through_the_command_line(
 # Without the files
 
 
-def test_listing_says_data_missing_with_the_remedy(
-    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_listing_says_data_missing_with_the_remedy(local, no_files, capsys):
     assert repro(["list", "--experiment", "norb", "--profile", "quick"]) == 0
     out = capsys.readouterr().out
     assert out.count("data missing") == 4 + 1
@@ -157,50 +153,38 @@ def test_listing_says_data_missing_with_the_remedy(
     assert str(no_files) in out
 
 
-def test_listing_without_a_name_shows_its_cells_too(
-    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_listing_without_a_name_shows_its_cells_too(local, no_files, capsys):
     assert repro(["list", "--profile", "quick", "--json"]) == 0
     states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
     assert states[LVAE] == "data missing"
     assert states["mnist-lvae_bn_wu-L5-s1"] == "missing"
 
 
-def test_listing_with_the_files_says_missing(
-    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_listing_with_the_files_says_missing(local, files, capsys):
     assert repro(["list", "--experiment", "norb", "--profile", "quick", "--json"]) == 0
     assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"missing"}
 
 
-def test_training_says_it_in_one_line_and_exits_3(
-    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_says_it_in_one_line_and_exits_3(local, no_files, capsys):
     assert repro(["train", "norb", "--profile", "quick"]) == 3
     assert "norb: data missing" in one_line(capsys)
     assert not local.root.exists()
 
 
-def test_the_folder_of_the_option_is_looked_into(
-    local: Store, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_folder_of_the_option_is_looked_into(local, files, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere"
     assert repro(["train", "norb", "--profile", "quick", "--data-dir", str(elsewhere)]) == 3
     assert str(elsewhere / "norb") in one_line(capsys)
 
 
-def test_a_dry_run_says_it_and_plans_all_the_same(
-    local: Store, no_files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_it_and_plans_all_the_same(local, no_files, capsys):
     assert repro(["train", "norb", "--profile", "quick", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "predicted time here" in out
     assert "norb: data missing" in out
 
 
-def test_damaged_files_stop_training_with_exit_3(
-    local: Store, files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_files_stop_training_with_exit_3(local, files, capsys):
     path = files / "norb" / fixture_norb.TEST_CAT
     path.write_bytes(gzip.compress(path.read_bytes())[:-5])
     assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 3
@@ -209,13 +193,13 @@ def test_damaged_files_stop_training_with_exit_3(
     assert f"{path}: truncated or damaged gzip" in err
 
 
-def test_data_status_names_each_file(no_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_status_names_each_file(no_files, capsys):
     assert repro(["data", "status", "norb"]) == 0
     out = capsys.readouterr().out
     assert out.count("missing") == 4
     assert "repro data fetch norb" in out
 
 
-def test_verifying_says_what_was_verified(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verifying_says_what_was_verified(files, capsys):
     assert repro(["data", "verify", "norb"]) == 0
     assert "size and header" in capsys.readouterr().out

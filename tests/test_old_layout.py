@@ -54,7 +54,7 @@ def collected(store: Store) -> Store:
 
 
 @pytest.mark.parametrize(("full", "sparse"), [*zip(FULL, SPARSE, strict=True)])
-def test_no_default_has_changed_since(full: dict[str, Any], sparse: dict[str, Any]) -> None:
+def test_no_default_has_changed_since(full, sparse):
     run = from_dict(full)
     assert run == from_dict(sparse)
     assert saved(run) == sparse
@@ -83,24 +83,20 @@ def own_fields(full: Any, written: Any) -> Any:
     ],
     ids=str,
 )
-def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(
-    which: int, data: dict[str, Any]
-) -> None:
+def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(which, data):
     raw = {**FULL[which], "data": {**FULL[which]["data"], **data}}
     with pytest.raises(RecordError, match=rf"run\.data\.{next(iter(data))}: unknown field"):
         from_dict(raw)
 
 
-def test_real_valued_data_are_told_by_the_model() -> None:
+def test_real_valued_data_are_told_by_the_model():
     raw = {"variant": "any", "data": {"name": "norb"}, "model": {"observation": "gaussian"}}
     run = from_dict(raw)
     assert run.data == RealData("norb")
     assert saved(run) == raw
 
 
-def test_an_old_record_is_not_trained_again(
-    collected: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_record_is_not_trained_again(collected, monkeypatch):
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS[:1], collected, PROFILE, OPTIONS).unfinished == []
     assert steps == [0]
@@ -111,7 +107,7 @@ def test_an_old_record_is_not_trained_again(
     assert files(copied.folder) == files(OLD / "record")
 
 
-def test_old_weights_score_the_old_record(collected: Store) -> None:
+def test_old_weights_score_the_old_record(collected):
     record = collected.record(PROFILE, RUNS[0].id)
     assert load_run(find_weights(collected, record)) == RUNS[0]
     assert all(c.agrees for c in verify(RUNS[0].id, collected, PROFILE, OPTIONS))
@@ -122,7 +118,7 @@ def test_old_weights_score_the_old_record(collected: Store) -> None:
     assert "evaluated_again" in again.env
 
 
-def test_an_old_checkpoint_is_continued(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_checkpoint_is_continued(store, monkeypatch):
     folder = store.folder(PROFILE) / ".checkpoints"
     folder.mkdir(parents=True)
     shutil.copy(OLD / CHECKPOINT, folder)
@@ -134,9 +130,7 @@ def test_an_old_checkpoint_is_continued(store: Store, monkeypatch: pytest.Monkey
     assert found == pytest.approx(UNINTERRUPTED, rel=1e-4)
 
 
-def test_equal_runs_of_two_names_are_told_apart(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_runs_of_two_names_are_told_apart(store, monkeypatch):
     run = small.run("lvae", 1, steps=2)
     other = replace(run, variant="another")
     assert run.hash == other.hash

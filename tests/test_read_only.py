@@ -50,9 +50,7 @@ def forbidden(folder: Path) -> Iterator[None]:
     [["list"], ["show", LVAE], ["check"], ["tables", "--out", OUT], ["report", "--out", OUT]],
     ids=lambda command: command[0],
 )
-def test_what_reads_a_store_needs_not_write_there(
-    command: list[str], results: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_reads_a_store_needs_not_write_there(command, results, monkeypatch, tmp_path):
     undrawn(monkeypatch)
     before = files(results.root)
     words = [str(tmp_path / OUT) if part == OUT else part for part in command]
@@ -60,9 +58,7 @@ def test_what_reads_a_store_needs_not_write_there(
     assert files(results.root) == before
 
 
-def test_a_run_is_done_although_its_lock_cannot_be_tried(
-    results: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_done_although_its_lock_cannot_be_tried(results, capsys):
     assert cli.run(["list", "--store", "results", "--profile", "quick", "--json"]) == 0
     states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
     assert states[LVAE] == "done"
@@ -70,12 +66,8 @@ def test_a_run_is_done_although_its_lock_cannot_be_tried(
 
 @pytest.mark.parametrize("command", ["tables", "report"])
 def test_what_writes_there_is_one_line_with_place_and_remedy(
-    command: str,
-    results: Store,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+    command, results, capsys, monkeypatch, tmp_path
+):
     undrawn(monkeypatch)
     assert cli.run([command, "--store", "results", "--profile", "quick"]) == 3
     said = one_line(capsys)
@@ -83,9 +75,7 @@ def test_what_writes_there_is_one_line_with_place_and_remedy(
     assert "make the folder writable, or move it" in said
 
 
-def test_publishing_there_is_one_line_with_place_and_remedy(
-    results: Store, local: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_publishing_there_is_one_line_with_place_and_remedy(results, local, capsys):
     fixture_store.write(local, "quick", RUN, L1_test=-99.0)
     before = files(results.root)
     assert cli.run(["publish", "--profile", "quick"]) == 3
@@ -95,7 +85,7 @@ def test_publishing_there_is_one_line_with_place_and_remedy(
     assert files(results.root) == before
 
 
-def test_training_there_is_one_line_with_place_and_remedy(store: Store) -> None:
+def test_training_there_is_one_line_with_place_and_remedy(store):
     store.root.mkdir()
     with (
         forbidden(store.root),

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import small
@@ -33,8 +32,8 @@ IDS = tuple(r.id for r in RUNS)
 
 
 def test_a_training_says_how_far_it_is_and_leaves_the_status_of_other_runs_alone(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, monkeypatch
+):
     """What a killed training of its own Runs left it clears away, and its own at the end."""
     folder, seen = store.folder(PROFILE, status.FOLDER), []
     other = dataclasses.replace(HALFWAY, runs=("mnist-vae-L1-s9",))
@@ -61,24 +60,20 @@ def test_a_training_says_how_far_it_is_and_leaves_the_status_of_other_runs_alone
     assert last.process == HERE
 
 
-def test_a_stopped_stack_says_where_its_checkpoint_stands(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_stack_says_where_its_checkpoint_stands(store, monkeypatch):
     interrupted(store, RUNS, monkeypatch)
     (left,) = status.read_all(store.folder(PROFILE))
     assert (left.doing, left.saved) == ("stopped", small.BLOCK / STEPS)
 
 
-def test_training_goes_on_where_no_status_can_be_written(store: Store, whole: Store) -> None:
+def test_training_goes_on_where_no_status_can_be_written(store, whole):
     store.folder(PROFILE).mkdir(parents=True)
     store.folder(PROFILE, status.FOLDER).write_text("a file where the folder should be")
     train(RUNS, store, PROFILE, OPTIONS)
     assert_same(store, whole, RUNS[0])
 
 
-def test_it_is_written_every_few_seconds_and_when_it_does_something_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_written_every_few_seconds_and_when_it_does_something_else(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(status.time, "monotonic", lambda: clock[0])
     file = StatusFile(tmp_path / "a.json", dataclasses.replace(HALFWAY, step=1))
@@ -92,9 +87,7 @@ def test_it_is_written_every_few_seconds_and_when_it_does_something_else(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"runs": 3}', "[" * 100_000, "\xff"])
-def test_a_damaged_status_is_a_record_error_and_hides_no_other(
-    tmp_path: Path, content: str
-) -> None:
+def test_a_damaged_status_is_a_record_error_and_hides_no_other(tmp_path, content):
     folder = tmp_path / status.FOLDER
     StatusFile(folder / "whole.json", HALFWAY)
     damaged = folder / "damaged.json"
@@ -114,14 +107,14 @@ def test_a_damaged_status_is_a_record_error_and_hides_no_other(
     ],
     ids=str,
 )
-def test_an_impossible_status_is_a_record_error(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_an_impossible_status_is_a_record_error(tmp_path, change):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({**dataclasses.asdict(HALFWAY), **change}))
     with refused(RecordError, str(path)):
         status.read(path)
 
 
-def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path):
     code, said = Writer(lambda: trainee.train_all(Store(tmp_path), 40)).ended()
     assert code == -signal.SIGKILL, said
     (left,) = status.read_all(tmp_path / trainee.PROFILE)
@@ -144,17 +137,17 @@ def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path: Path) 
         (Process("", 1, 1), status.FRESH + 1, "silent"),
     ],
 )
-def test_who_can_tell_says_whether_it_is_alive(process: Process, age: float, expected: str) -> None:
+def test_who_can_tell_says_whether_it_is_alive(process, age, expected):
     told = dataclasses.replace(HALFWAY, process=process)
     assert told.state(told.written + age) == expected
 
 
-def test_a_stack_that_stopped_says_so_from_anywhere() -> None:
+def test_a_stack_that_stopped_says_so_from_anywhere():
     told = dataclasses.replace(HALFWAY, process=ELSEWHERE, doing="stopped")
     assert told.state(told.written) == "stopped"
 
 
-def test_a_killed_process_is_not_alive_even_before_its_parent_looks() -> None:
+def test_a_killed_process_is_not_alive_even_before_its_parent_looks():
     code = (
         "from repro.store.status import this_process as p;"
         " print(p().pid, p().began, flush=True); input()"

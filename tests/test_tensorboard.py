@@ -46,7 +46,7 @@ def curve(store: Store, run: Run, profile: str = PROFILE) -> dict[str, list[tupl
     }
 
 
-def test_events_are_the_curve_and_records_are_those_without(store: Store, whole: Store) -> None:
+def test_events_are_the_curve_and_records_are_those_without(store, whole):
     train(RUNS, store, PROFILE, WATCHED)
     for run in RUNS:
         assert scalars(store, run) == curve(store, run)
@@ -54,8 +54,8 @@ def test_events_are_the_curve_and_records_are_those_without(store: Store, whole:
 
 
 def test_a_resumed_run_has_every_epoch_once_also_those_before_events_were_asked_for(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, monkeypatch
+):
     run = small.run("lvae", 1, epochs=3, steps=STEPS, scored=(1, 3))
     interrupted(store, [run], monkeypatch, STEPS + 3)
     interrupted(store, [run], monkeypatch, options=WATCHED)
@@ -64,9 +64,7 @@ def test_a_resumed_run_has_every_epoch_once_also_those_before_events_were_asked_
     assert [step for step, _ in scalars(store, run)["L1/L1_train_running"]] == [1, 2, 3]
 
 
-def test_a_ladder_network_has_its_own_columns(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ladder_network_has_its_own_columns(store, monkeypatch):
     monkeypatch.setattr("repro.data.load", ladder_small.raw)
     run = ladder_small.run()
     train([run], store, PROFILE, WATCHED)
@@ -75,7 +73,7 @@ def test_a_ladder_network_has_its_own_columns(
     assert {"cost/cost_running", "error/error_percent", "C/C_0"} <= set(found)
 
 
-def test_a_row_is_readable_as_soon_as_it_is_written(tmp_path: Path) -> None:
+def test_a_row_is_readable_as_soon_as_it_is_written(tmp_path):
     file = events.EventFile(tmp_path / "run")
     (path,) = (tmp_path / "run").iterdir()
     before = path.stat().st_size
@@ -84,16 +82,14 @@ def test_a_row_is_readable_as_soon_as_it_is_written(tmp_path: Path) -> None:
     assert events.numbers({"epoch": 1, "lr": 0.5, "L1_test": None}) == {"lr": 0.5}
 
 
-def test_columns_that_begin_alike_are_one_group() -> None:
+def test_columns_that_begin_alike_are_one_group():
     assert [events.tag(c) for c in ("L1_test", "KL_3", "beta", "error_percent", "C_0")] == [
         *("L1/L1_test", "KL/KL_3", "beta/beta", "error/error_percent", "C/C_0")
     ]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
-def test_a_full_disk_ends_the_events_and_not_the_training(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_ends_the_events_and_not_the_training(store, monkeypatch, capsys):
     real = Path.open
 
     def full(path: Path, *args: Any, **named: Any) -> Any:
@@ -112,9 +108,7 @@ def without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(
-    local: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(local, monkeypatch, capsys):
     without_tensorboard(monkeypatch)
     assert command(["train", "--profile", "smoke", "--tensorboard"]) == 3
     assert "pip install 'lvae-repro[tensorboard]'" in one_line(capsys)
@@ -123,8 +117,8 @@ def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(
 
 @pytest.mark.slow
 def test_the_command_line_writes_what_tensorboard_reads_and_says_nothing_else(
-    local: Store, data_dir: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+    local, data_dir, capfd
+):
     where = ["--profile", "smoke", "--engine", "eager", "--data-dir", str(data_dir)]
     assert command(["train", LVAE, *where, "--tensorboard"]) == 0
     lines = capfd.readouterr().err.splitlines()

@@ -42,8 +42,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.mark.slow
 @pytest.mark.parametrize("paused_at", [".checkpoints", "curve.csv"])
 def test_a_process_that_wants_the_same_runs_is_refused_and_disturbs_nothing(
-    paused_at: str, alone: Store, tmp_path: Path
-) -> None:
+    paused_at, alone, tmp_path
+):
     store = Store(tmp_path)
     first = training(store, 0, 1, pause=paused_at)
     assert first.pid
@@ -60,9 +60,7 @@ def test_a_process_that_wants_the_same_runs_is_refused_and_disturbs_nothing(
 
 
 @pytest.mark.slow
-def test_processes_that_begin_together_record_what_one_records(
-    alone: Store, tmp_path: Path
-) -> None:
+def test_processes_that_begin_together_record_what_one_records(alone, tmp_path):
     store = Store(tmp_path)
     codes = [p.ended()[0] for p in [training(store, 0, 1, 2) for _ in range(2)]]
     assert sorted(codes) in ([0, 0], [0, 3])
@@ -70,7 +68,7 @@ def test_processes_that_begin_together_record_what_one_records(
 
 
 @pytest.mark.slow
-def test_processes_with_different_runs_both_finish(alone: Store, tmp_path: Path) -> None:
+def test_processes_with_different_runs_both_finish(alone, tmp_path):
     store = Store(tmp_path)
     both = [training(store, 0, 1), training(store, 2)]
     assert [p.ended()[0] for p in both] == [0, 0]
@@ -88,7 +86,7 @@ def versions(tmp_path: Path) -> list[Store]:
 
 
 @pytest.mark.slow
-def test_a_reader_sees_one_whole_record_while_it_is_scored_again(versions: list[Store]) -> None:
+def test_a_reader_sees_one_whole_record_while_it_is_scored_again(versions):
     store, seen = versions[0], set()
     process = rescoring(store, RESCORINGS)
     while process.is_alive():
@@ -114,9 +112,7 @@ def test_a_reader_sees_one_whole_record_while_it_is_scored_again(versions: list[
     ],
     ids=["full", "interrupt"],
 )
-def test_a_record_that_cannot_be_replaced_is_put_back(
-    stop: BaseException, seen: Any, versions: list[Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_cannot_be_replaced_is_put_back(stop, seen, versions, monkeypatch):
     store, expected = versions[0], versions[0].record("quick", LVAE)
     real, stops = Path.replace, [stop]  # between the two renames
 
@@ -132,7 +128,7 @@ def test_a_record_that_cannot_be_replaced_is_put_back(
     assert [p.name for p in store.folder("quick").iterdir()] == [LVAE]
 
 
-def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path: Path) -> None:
+def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path):
     asked = threading.Event()
 
     def ask() -> None:
@@ -162,8 +158,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> No
 
 @pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])
 def test_what_another_process_has_recorded_is_not_trained_again(
-    finished: list[Any], store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    finished, store, whole, monkeypatch
+):
     records = [whole.record(PROFILE, run.id) for run in finished]
     elsewhere(monkeypatch, lambda: [store.copy(r) for r in records])
     stacks: list[int] = []
@@ -177,15 +173,13 @@ def test_what_another_process_has_recorded_is_not_trained_again(
         assert_same(store, whole, run)
 
 
-def test_a_record_that_is_being_written_is_not_published(
-    full: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_that_is_being_written_is_not_published(full, capsys):
     with lock(full.folder("quick"), LVAE):
         assert cli.run(["publish", "--profile", "quick"]) == 3
     assert f"{LVAE} is being trained by another process" in one_line(capsys)
 
 
-def test_publishing_clears_away_what_a_killed_publisher_left(full: Store) -> None:
+def test_publishing_clears_away_what_a_killed_publisher_left(full):
     target = Store(full.root.parent / "results")
     left = target.folder("quick", f".{LVAE}.0123abcd")
     left.mkdir(parents=True)
