@@ -78,12 +78,12 @@ def end_with(work: Callable[[], object]) -> NoReturn:
     os._exit(0)
 
 
-def train_all(store: Store, *event: int) -> None:
+def train_all(store: Store, *event: int, runs: list[Run] = RUNS) -> None:
     """As its own process does, on images that are not MNIST's."""
     setattr(data, "load", small.raw)  # noqa: B010
     for number in event:
         die_at(number)
-    train(RUNS, store, PROFILE, OPTIONS)
+    train(runs, store, PROFILE, OPTIONS)
 
 
 def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | None:

@@ -11,13 +11,10 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
-import small
 import trainee
 
-from repro import data
 from repro.cli.shared.terminal import complain
 from repro.errors import ReproError
-from repro.machine import local
 from repro.store import Store
 
 
@@ -54,9 +51,7 @@ def training(store: Store, *numbers: int, pause: str | None = None) -> Writer:
     def train() -> None:
         if pause:
             pause_before(pause)
-        setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
-        runs = [trainee.RUNS[n] for n in numbers]
-        local.train(runs, store, trainee.PROFILE, trainee.OPTIONS)
+        trainee.train_all(store, runs=[trainee.RUNS[n] for n in numbers])
 
     return Writer(train)
 
