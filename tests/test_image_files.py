@@ -21,6 +21,8 @@ BITS = GREY % 2
 SHARES = GREY / 256
 WIDE = np.zeros((2, 784), np.uint8)
 NUMBERED = ",".join(map(str, range(784)))
+PANDAS = pd.DataFrame(BITS).add_prefix("p").to_csv(index=False).encode()
+NAMED = {"fmt": "%d", "comments": ""}  # columns with a header
 
 
 def written(save: Callable[..., object], *given: object, **named: object) -> bytes:
@@ -48,17 +50,9 @@ READ = {
     "csv": ("x.csv", text(GREY, fmt="%d"), GREY),
     "csv of whole floats": ("x.csv", text(GREY), GREY),
     "csv of real values": ("x.CSV", text(SHARES), SHARES),
-    "csv with names": ("x.csv", text(GREY, fmt="%d", header="a,b", comments=""), GREY),
-    "csv of pandas": (
-        "x.csv",
-        pd.DataFrame(BITS).add_prefix("p").to_csv(index=False).encode(),
-        BITS,
-    ),
-    "csv with numbered columns": (
-        "x.csv",
-        text(WIDE, fmt="%d", header=NUMBERED, comments=""),
-        WIDE,
-    ),
+    "csv with names": ("x.csv", text(GREY, header="a,b", **NAMED), GREY),
+    "csv of pandas": ("x.csv", PANDAS, BITS),
+    "csv with numbered columns": ("x.csv", text(WIDE, header=NUMBERED, **NAMED), WIDE),
     "csv of booleans": ("x.csv", text(BITS.astype(bool), fmt="%s"), BITS),
     "csv with a mark": ("x.csv", b"\xef\xbb\xbf" + text(BITS, fmt="%d"), BITS),
     "csv in quotes": ("x.csv", b'"1","0"\n"0","1"\n', np.eye(2)),

@@ -95,6 +95,8 @@ def test_big_files_are_never_in_memory_whole(tmp_path: Path) -> None:
 
 MADE = contents()
 PICTURES, CLASSES = MADE[TRAIN_DAT], MADE[TEST_CAT]
+SIZE = len(PICTURES)
+HUGE = PICTURES[:8] + b"\xff" * 16 + PICTURES[24:]
 
 
 def more(at: int) -> bytes:
@@ -107,18 +109,10 @@ DAMAGED = {
     "big-endian": (TEST_CAT, np.frombuffer(CLASSES, "<u4").astype(">u4").tobytes(), "0x544C3D1E"),
     "more dimensions": (TRAIN_DAT, more(4), f"4 dimensions of ({TRAIN}, 2, 96, 96)"),
     "more columns": (TRAIN_DAT, more(20), f"4 dimensions of ({TRAIN}, 2, 96, 96)"),
-    "beyond memory": (
-        TRAIN_DAT,
-        PICTURES[:8] + b"\xff" * 16 + PICTURES[24:],
-        "(4294967295, 4294967295",
-    ),
+    "beyond memory": (TRAIN_DAT, HUGE, "(4294967295, 4294967295"),
     "empty": (TEST_CAT, b"", "truncated, 0 of"),
     "inside its header": (TEST_CAT, CLASSES[:15], "truncated, 15 of"),
-    "few images": (
-        TRAIN_DAT,
-        PICTURES[:-3],
-        f"truncated, {len(PICTURES) - 3} of {len(PICTURES)} bytes",
-    ),
+    "few images": (TRAIN_DAT, PICTURES[:-3], f"truncated, {SIZE - 3} of {SIZE} bytes"),
     "few classes": (TEST_CAT, CLASSES[:-3], f"truncated, {len(CLASSES) - 3} of {len(CLASSES)}"),
     "a byte behind the images": (TRAIN_DAT, PICTURES + b"\0", "too large"),
     "a byte behind the classes": (TEST_CAT, CLASSES + b"\0", "too large"),

@@ -27,12 +27,9 @@ from repro.store.places import ROOT
 
 # What the paper states and the released code agrees with: no deviation.
 STATED = {
-    *(
-        f"model.{name}"
-        for name in ("family", "latents", "widths", "observation", "batch_norm", "nonlinearity")
-    ),
-    *(f"optim.{name}" for name in ("batch", "beta1", "beta2")),
-    *(f"optim.{name}" for name in ("mc_samples", "importance_samples")),
+    *("model.family", "model.latents", "model.widths", "model.observation", "model.batch_norm"),
+    *("model.nonlinearity", "optim.batch", "optim.beta1", "optim.beta2"),
+    *("optim.mc_samples", "optim.importance_samples"),
 }
 HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> '{{ 7 * 7 }}"
 
