@@ -10,9 +10,9 @@ import fixture_store
 import numpy as np
 import pytest
 from check_records import said, target
+from fixture_report import printed
 from scipy import stats
 
-from repro.cli import run as command
 from repro.cli.show import as_dict
 from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
 from repro.judge.evidence import books
@@ -121,8 +121,7 @@ def test_a_record_shows_its_error_and_configuration(tmp_path: Path) -> None:
 def test_the_list_names_labels_and_experiments(
     local: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command(["list", "--experiment", "ladder", "--profile", "quick", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = printed(capsys, "list", "--experiment", "ladder", "--profile", "quick")
     assert [(r["run"], r["labels"], r["state"]) for r in rows] == [
         (ID, 100, "missing"),
         ("ladder-baseline-100-s1", 100, "missing"),

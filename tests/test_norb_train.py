@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import small
 from commands import one_line
+from fixture_report import printed
 
 from repro import data
 from repro.cli import run as repro
@@ -131,14 +131,12 @@ def test_training_raises_the_bound(files, tmp_path):
 def test_the_smoke_profile_trains_through_the_command_line(local, files, capsys):
     assert repro(["train", "norb", "--profile", "smoke", "--engine", "eager"]) == 0
     assert "4 Runs done" in capsys.readouterr().out
-    assert repro(["show", LVAE, "--profile", "smoke", "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = printed(capsys, "show", LVAE, "--profile", "smoke")
     assert np.isfinite([shown["final"][n] for n in ("L1_train", "L1_test", "LK_test")]).all()
-    assert repro(["list", "--experiment", "norb", "--profile", "smoke", "--json"]) == 0
-    assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"done"}
-    assert repro(["check", "--profile", "smoke", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    verdicts = {t["id"]: t["verdict"] for t in report["targets"]}
+    rows = printed(capsys, "list", "--experiment", "norb", "--profile", "smoke")
+    assert {row["state"] for row in rows} == {"done"}
+    targets = printed(capsys, "check", "--profile", "smoke")["targets"]
+    verdicts = {t["id"]: t["verdict"] for t in targets}
     assert verdicts["table2/norb/64-32-16-8-4/lvae_bn_wu"] == "reduced protocol"
 
 
@@ -154,15 +152,14 @@ def test_listing_says_data_missing_with_the_remedy(local, no_files, capsys):
 
 
 def test_listing_without_a_name_shows_its_cells_too(local, no_files, capsys):
-    assert repro(["list", "--profile", "quick", "--json"]) == 0
-    states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    states = {r["run"]: r["state"] for r in printed(capsys, "list", "--profile", "quick")}
     assert states[LVAE] == "data missing"
     assert states["mnist-lvae_bn_wu-L5-s1"] == "missing"
 
 
 def test_listing_with_the_files_says_missing(local, files, capsys):
-    assert repro(["list", "--experiment", "norb", "--profile", "quick", "--json"]) == 0
-    assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"missing"}
+    rows = printed(capsys, "list", "--experiment", "norb", "--profile", "quick")
+    assert {row["state"] for row in rows} == {"missing"}
 
 
 def test_training_says_it_in_one_line_and_exits_3(local, no_files, capsys):

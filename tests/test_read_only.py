@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from commands import LVAE, one_line, quick_run
 from fixture_data import refused
 from fixture_disk import files, read_only
-from fixture_report import undrawn
+from fixture_report import printed, undrawn
 from small_training import OPTIONS, PROFILE, RUNS
 
 from repro import cli
@@ -59,9 +58,8 @@ def test_what_reads_a_store_needs_not_write_there(command, results, monkeypatch,
 
 
 def test_a_run_is_done_although_its_lock_cannot_be_tried(results, capsys):
-    assert cli.run(["list", "--store", "results", "--profile", "quick", "--json"]) == 0
-    states = {row["run"]: row["state"] for row in json.loads(capsys.readouterr().out)}
-    assert states[LVAE] == "done"
+    rows = printed(capsys, "list", "--store", "results", "--profile", "quick")
+    assert {row["run"]: row["state"] for row in rows}[LVAE] == "done"
 
 
 @pytest.mark.parametrize("command", ["tables", "report"])
