@@ -139,6 +139,12 @@ def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(
     assert max(seen) == ROWS
 
 
+@pytest.mark.parametrize("same", [lambda x: x.reshape(9, 1, X), lambda x: x.astype(bool)])
+def test_an_image_scores_the_same_whatever_its_shape_and_type(trained: Store, same: Any) -> None:
+    model, x = hierarchy(trained), draws(1, (9, X))
+    assert_array_equal(model.score(same(x)).LK, model.score(x).LK)
+
+
 def test_one_sample_shows_no_monte_carlo_error(trained: Store) -> None:
     assert np.isnan(hierarchy(trained).score(binary(), 1).mc_error)
 

@@ -10,7 +10,7 @@ import fixture_store
 import numpy as np
 import pytest
 from check_records import said, target
-from fixture_report import printed
+from commands import printed
 from scipy import stats
 
 from repro.cli.show import as_dict

@@ -10,8 +10,7 @@ import fixture_norb
 import numpy as np
 import pytest
 import small
-from commands import one_line
-from fixture_report import printed
+from commands import one_line, printed
 
 from repro import data
 from repro.cli import run as repro

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import fixture_store
 import pytest
-from commands import LVAE, one_line, quick_run
+from commands import LVAE, one_line, printed, quick_run
 from fixture_data import refused
 from fixture_disk import files, read_only
-from fixture_report import printed, undrawn
+from fixture_report import undrawn
 from small_training import OPTIONS, PROFILE, RUNS
 
 from repro import cli
