@@ -23,20 +23,19 @@ from torch import Tensor
 from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
 from repro.machine.saved.weights import Statistics, find_weights, load_statistics, load_weights
-from repro.model import hierarchy, streams
+from repro.model import streams
 from repro.model.ladder_network import LadderNet, predict
 from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
 from repro.plan.run import Ladder, RealData, Run
 from repro.store import Record, open_store
+from repro.train import evaluate
 from repro.train.annealing import chains as ais
-from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Sandwich
-from repro.train.evaluate import ROWS, Noise, bounds, importance_bound, latents, reconstruct
+from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Floats, Sandwich, numpy_of
 
 __all__ = ["Annealed", "Sandwich", "Scores", "TrainedHierarchy", "TrainedLadder"]
 __all__ += ["binarise", "load_model", "load_record"]
 
-Floats = NDArray[np.float32]
 MOST = 2**31 - 1  # images, or samples
 BRIGHTEST = 2  # that a pixel may be, where the largest of the training set is 1
 
@@ -78,22 +77,21 @@ class TrainedHierarchy:
         seed None: no draw but the mean, given the means of the layers that it depends on.
         """
         with _fitting():
-            z = latents(self.net, self._input(images), self._noise(seed))
-            return [_numpy(layer[0]) for layer in z]
+            z = evaluate.latents(self.net, self._input(images), self._noise(seed))
+            return [numpy_of(layer[0]) for layer in z]
 
     def reconstruct(self, images: NDArray[Any], seed: int | None = 0) -> Floats:
         """Mean of p(x | z_1) for the z of one encoding, [N, X]."""
         with _fitting():
-            return _numpy(reconstruct(self.net, self._input(images), self._noise(seed))[0])
+            x = self._input(images)
+            return numpy_of(evaluate.reconstruct(self.net, x, self._noise(seed))[0])
 
     def sample(self, n: int, seed: int = 0) -> Floats:
         """n images from the prior down, eqs. (1)-(3), each the mean of p(x | z_1): [n, X]."""
-        n, Z = whole(n, "sample of {} images", 1, MOST), self.run.hierarchy.latents
+        n = whole(n, "sample of {} images", 1, MOST)
         noise = self._noise(whole(seed, "seed {}"))
         with _fitting():
-            eps = noise("prior", 0, (1, n, sum(Z)))
-            parts = (torch.split(part, list(Z), -1) for part in torch.split(eps, ROWS, 1))
-            return _numpy(torch.cat([hierarchy.generate(self.net, part)[0] for part in parts]))
+            return numpy_of(evaluate.sample(self.net, noise, n)[0])
 
     def score(self, images: NDArray[Any], samples: int = 500, seed: int = 0) -> Scores:
         """L_1 and L_K of each image, eqs. (4) and (6), with K = `samples`.
@@ -104,9 +102,9 @@ class TrainedHierarchy:
         noise = self._noise(whole(seed, "seed {}"))
         with _fitting():
             x = self._input(images)
-            L1 = bounds(self.net, x, noise, "test").L1[0]
-            sums = importance_bound(self.net, x, noise, K)
-        return Scores(_numpy(L1), _numpy(sums.LK[0].float()), K, sums.error())
+            L1 = evaluate.bounds(self.net, x, noise, "test").L1[0]
+            sums = evaluate.importance_bound(self.net, x, noise, K)
+        return Scores(numpy_of(L1), numpy_of(sums.LK[0].float()), K, sums.error())
 
     def annealed(
         self,
@@ -165,7 +163,7 @@ class TrainedHierarchy:
                 f" (byte + u) / {data.grey_scale}, with u drawn from [0, 1)"
             )
 
-    def _noise(self, seed: int | None) -> Noise:
+    def _noise(self, seed: int | None) -> evaluate.Noise:
         """Standard normal draws of a user's own seed, or their mean."""
         own = None if seed is None else whole(seed, "seed {}")
 
@@ -199,7 +197,8 @@ class TrainedLadder:
                     f" {self.run.data.grey_scale}"
                 )
             x = torch.from_numpy(flat).unsqueeze(0).to(self.net.params["f1.W"].device)
-            parts = [predict(self.net, part, self.seen)[0] for part in torch.split(x, ROWS, 1)]
+            chunks = torch.split(x, evaluate.ROWS, 1)
+            parts = [predict(self.net, part, self.seen)[0] for part in chunks]
             classes: NDArray[np.uint8] = torch.cat(parts).argmax(-1).byte().cpu().numpy()
         return classes
 
@@ -290,8 +289,3 @@ def _fitting() -> Iterator[None]:
 
 def _first_line(e: Exception) -> str:
     return next(iter(str(e).splitlines()), "") or type(e).__name__
-
-
-def _numpy(values: Tensor) -> Floats:
-    array: Floats = values.float().cpu().numpy()
-    return array

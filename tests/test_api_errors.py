@@ -142,8 +142,9 @@ def test_too_little_memory_is_a_machine_error(trained: Store, monkeypatch, error
     def full(*_: object, **__: object) -> None:
         raise error
 
-    for name in ("latents", "reconstruct", "bounds", "hierarchy.generate", "predict"):
-        monkeypatch.setattr(f"repro.api.{name}", full)
+    for name in ("latents", "reconstruct", "bounds", "sample"):
+        monkeypatch.setattr(f"repro.train.evaluate.{name}", full)
+    monkeypatch.setattr("repro.api.predict", full)
     model, images = hierarchy(trained), draws(1, (2, X))
     for use in (model.encode, model.reconstruct, model.score, ladder(trained).classify):
         with refused(MachineError, "too little memory", "give fewer"):

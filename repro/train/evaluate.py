@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repro.model.families import MODELS
-from repro.model.hierarchy import Pass
+from repro.model.hierarchy import Pass, generate
 from repro.model.layers import Moments, Net
 from repro.model.objectives import total_kl, unit_kl
 from repro.train.importance import Weights, weigh
@@ -122,6 +122,13 @@ def latents(net: Net, x: Tensor, noise: Noise) -> list[Tensor]:
 def reconstruct(net: Net, x: Tensor, noise: Noise) -> Tensor:
     """Mean of p(x | z_1) for z ~ q(z | x), [K, N, X]. net: folded."""
     return torch.cat([out.px.mean for out in _passes(net, x, noise, "reconstruct")], 1)
+
+
+def sample(net: Net, noise: Noise, n: int) -> Tensor:
+    """Mean of p(x | z_1) for n draws from the prior down, [1, n, X]. net: folded, one lane."""
+    Z = list(net.model.latents)
+    parts = torch.split(noise("prior", 0, (1, n, sum(Z))), ROWS, 1)
+    return torch.cat([generate(net, torch.split(eps, Z, -1)) for eps in parts], 1)
 
 
 def _passes(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Iterator[Pass]:

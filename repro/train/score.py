@@ -12,7 +12,6 @@ from torch import Tensor
 
 from repro.data import DATA_SETS
 from repro.model import streams
-from repro.model.hierarchy import generate
 from repro.model.layers import Moments, Net, fold
 from repro.plan.run import Run
 from repro.store.sealed import ACTIVE_NATS, PCA_STEPS, Arrays
@@ -25,6 +24,7 @@ from repro.train.evaluate import (
     latents,
     minibatch_statistics,
     reconstruct,
+    sample,
     statistics_pass,
 )
 from repro.train.importance import TRUSTED, Weights, counts
@@ -200,9 +200,8 @@ def standard_error(per_image: Tensor) -> float:
 
 
 def _samples(run: Run, net: Net, x: Tensor, noise: Noise) -> Arrays:
-    Z = run.hierarchy.latents
-    eps = torch.split(noise("prior", 0, (1, x.shape[1], sum(Z))), list(Z), -1)
-    shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": generate(net, eps)}
+    prior = sample(net, noise, x.shape[1])
+    shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": prior}
     pixels = {n: (v[0] * 255).round().clamp(0, 255).byte().cpu().numpy() for n, v in shown.items()}
     return {**pixels, "shape": np.array(DATA_SETS[run.data.name].shape)}
 

@@ -71,6 +71,11 @@ class Sandwich(NamedTuple):
     upper_error: Floats
 
 
+def numpy_of(values: Tensor) -> Floats:
+    array: Floats = values.float().cpu().numpy()
+    return array
+
+
 def schedule(temperatures: int) -> list[float]:
     """b_0 = 0 to b_T = 1, densest at both ends. T = 1: ordinary importance samples."""
     t = torch.linspace(-STEEP, STEEP, temperatures + 1, dtype=torch.float64).sigmoid()
@@ -108,7 +113,7 @@ def annealed(
     log_w, accepted = (torch.cat(p, 2) for p in zip(*parts, strict=True))
     found = weigh(log_w)
     log_p, error = _with_error(found)
-    return Annealed(log_p, error, _numpy(accepted[0].mean(0)), found.error(), path.steps)
+    return Annealed(log_p, error, numpy_of(accepted[0].mean(0)), found.error(), path.steps)
 
 
 def sandwich(
@@ -184,12 +189,7 @@ def _anneal(
 
 
 def _with_error(found: Weights) -> tuple[Floats, Floats]:
-    return _numpy(found.LK[0]), _numpy(found.var[0].sqrt())
-
-
-def _numpy(values: Tensor) -> Floats:
-    array: Floats = values.float().cpu().numpy()
-    return array
+    return numpy_of(found.LK[0]), numpy_of(found.var[0].sqrt())
 
 
 def _draws(net: Net, noise: Noise, purpose: str, images: range, chains: int) -> Draw:
