@@ -21,7 +21,7 @@ from repro.errors import RecordError
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate, verify
 from repro.machine.saved import checkpoint
-from repro.machine.saved.weights import find_weights, load_run, weights_path
+from repro.machine.saved.weights import find_weights, load_weights, weights_path
 from repro.model.stack import Stack
 from repro.plan.run import RealData, from_dict, saved, to_dict
 from repro.store import Store
@@ -109,7 +109,7 @@ def test_an_old_record_is_not_trained_again(collected, monkeypatch):
 
 def test_old_weights_score_the_old_record(collected):
     record = collected.record(PROFILE, RUNS[0].id)
-    assert load_run(find_weights(collected, record)) == RUNS[0]
+    assert load_weights(find_weights(collected, record))[0] == RUNS[0]
     assert all(c.agrees for c in verify(RUNS[0].id, collected, PROFILE, OPTIONS))
     evaluate([RUNS[0].id], collected, PROFILE, OPTIONS)
     again = collected.record(PROFILE, RUNS[0].id)
@@ -140,5 +140,5 @@ def test_equal_runs_of_two_names_are_told_apart(store, monkeypatch):
     assert sorted(train([run, other], store, PROFILE, OPTIONS).done) == sorted([run.id, other.id])
     records = [store.record(PROFILE, r.id) for r in (run, other)]
     assert [r.run for r in records] == [run, other]
-    assert [load_run(find_weights(store, r)) for r in records] == [run, other]
+    assert [load_weights(find_weights(store, r))[0] for r in records] == [run, other]
     assert records[0].final["L1_test"] == records[1].final["L1_test"]

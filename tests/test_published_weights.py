@@ -64,7 +64,7 @@ def test_parameters_and_statistics_are_published_where_asked_without_adam_s_mome
     assert saved == quick_run()
     assert params.keys() == PARAMS.keys()
     assert torch.equal(load_statistics(published(), saved)["x.a"].var, SEEN["x.a"].var)
-    assert not any(n.startswith(weights.ADAM) for n in weights.tensors_of(published()))
+    assert not any(n.startswith(weights.ADAM) for n in weights.read(published())[1])
 
 
 def test_published_weights_stay_with_their_record_and_follow_it(full, capsys):

@@ -38,13 +38,8 @@ def metadata(path: Path) -> dict[str, str]:
     return _verified(path)[0]
 
 
-def tensors_of(path: Path) -> dict[str, Tensor]:
-    """The tensors, on the CPU. Raises RecordError."""
-    return read(path)[1]
-
-
 def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Strings and tensors of one and the same file. Raises RecordError."""
+    """Strings and tensors of one and the same file, on the CPU. Raises RecordError."""
     strings, content = _verified(path)
     try:
         # The file's buffers start anywhere; a product of tensors aligned otherwise may round

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.errors import RecordError, UsageError
-from repro.machine.saved.tensors import metadata, read, tensors_of, write
+from repro.machine.saved.tensors import metadata, read, write
 from repro.model.layers import Moments, Params
 from repro.plan.run import Ladder, Run, from_dict, saved
 from repro.store import Record, Store
@@ -84,7 +84,7 @@ def find_weights(store: Store, record: Record) -> Path:
             f" trained: `repro train {run.id} --profile {profile}` makes them in runs/, where it"
             " has no record"
         )
-    if load_run(path).hash != run.hash:
+    if _run(path, metadata(path)).hash != run.hash:
         raise RecordError(f"{path}: weights of another configuration of {run.id}: train it again")
     return path
 
@@ -103,16 +103,12 @@ def save_weights(
 
 def add_statistics(path: Path, run: Run, seen: Statistics) -> None:
     """Put statistics into a file of weights, in place of older ones. Raises RecordError."""
-    kept = {n: p for n, p in tensors_of(path).items() if not n.startswith(SEEN)}
+    kept = {n: p for n, p in read(path)[1].items() if not n.startswith(SEEN)}
     write(path, {**kept, **_named(seen)}, {"run": json.dumps(saved(run))})
 
 
-def load_run(path: Path) -> Run:
-    """Whose weights they are. Raises RecordError."""
-    return _run(path, metadata(path))
-
-
 def _run(path: Path, strings: dict[str, str]) -> Run:
+    """Whose weights they are. Raises RecordError."""
     try:
         raw = json.loads(strings["run"])
     except (KeyError, ValueError, RecursionError) as e:
@@ -128,7 +124,7 @@ def load_weights(path: Path) -> tuple[Run, Params]:
 
 def load_adam(path: Path) -> Params:
     """The moments and count of updates beside final weights. Raises RecordError."""
-    tensors = {n.removeprefix(ADAM): p for n, p in tensors_of(path).items() if n.startswith(ADAM)}
+    tensors = _below(ADAM, path)
     if not tensors:
         raise RecordError(
             f"{path}: holds no Adam moments, which older versions did not save: remove the"
@@ -142,7 +138,7 @@ def load_statistics(path: Path, run: Run) -> Statistics:
 
     Fields [1, 1, Z], or [1, 1, M_i] of a Ladder network's layers "1".."L". Raises RecordError.
     """
-    parts = {n.removeprefix(SEEN): p for n, p in tensors_of(path).items() if n.startswith(SEEN)}
+    parts = _below(SEEN, path)
     names = list(dict.fromkeys(n.rpartition("/")[0] for n in parts))
     if not names and (isinstance(run.model, Ladder) or run.model.batch_norm):
         raise RecordError(
@@ -150,6 +146,10 @@ def load_statistics(path: Path, run: Run) -> Statistics:
             f" `repro evaluate {run.id}` with its --profile adds them"
         )
     return {n: Moments(parts[f"{n}/mean"], parts[f"{n}/var"]) for n in names}
+
+
+def _below(prefix: str, path: Path) -> Params:
+    return {n.removeprefix(prefix): p for n, p in read(path)[1].items() if n.startswith(prefix)}
 
 
 def _named(seen: Statistics) -> Params:
