@@ -28,7 +28,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     A stack that fails is noted with its reason and does not stop the others. Raises
     MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
     """
-    missing = starting.with_starts(runs, lambda run: states.recorded(store, profile, run))
+    missing = starting.with_starts(runs, store, profile)
     if not missing:
         return Outcome()
     work = Work(store, profile, options)

@@ -23,7 +23,7 @@ from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.plan.run import Run
-from repro.store import Store, locks, states
+from repro.store import Store, locks
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -50,7 +50,7 @@ def train(
     """
     limit = options.budget_seconds
     deadline = None if limit is None else time.time() + limit
-    missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
+    missing = with_starts(runs, store, profile)
     outcome = Outcome()
     if not missing:
         return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,16 +13,20 @@ from repro.machine.saved.weights import load_adam, load_weights, weights_path
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
+from repro.store.states import recorded
 from repro.train.state import State, fresh
 
 
-def with_starts(runs: Sequence[Run], recorded: Callable[[Run], bool]) -> list[Run]:
-    """The Runs that are not recorded, and before them what they start from, if that is not."""
+def with_starts(runs: Sequence[Run], store: Store, profile: str) -> list[Run]:
+    """The Runs that are not recorded, and before them what they start from, if that is not.
+
+    Raises RecordError where another configuration has the place of one.
+    """
     wanted: dict[Run, None] = {}
     for run in runs:
         chain = []
         link: Run | None = run
-        while link is not None and not recorded(link):
+        while link is not None and not recorded(store, profile, link):
             chain.append(link)
             link = link.start
         wanted |= dict.fromkeys(reversed(chain))
