@@ -7,7 +7,6 @@ busy: there several processes are made ready side by side, and then measured one
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ from repro.machine.device import here
 from repro.machine.precision import precision_on
 from repro.machine.provenance import environment
 from repro.model.bfloat16 import multiplies_in_bfloat16
+from repro.store.failures import now
 from repro.train.step import COMPILED
 
 COMMAND = [sys.executable, "-m", "repro.bench.measure"]
@@ -52,7 +52,7 @@ def bench(arms: list[Arm], work: Workload, threads: int | None, starting: Starti
     return {
         **{"device": place["device"], "threads": threads, "torch": place["versions"]["torch"]},
         **{"precision": precision_on(device, None), "roofline": FORMULA},
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         **{"commit": place["commit"], "dirty": place["dirty"], "reference": SINGLE},
         **{"batch": work.batch, "repeats": work.repeats, "made_ready_at_once": at_once},
         **{"images": work.images, "samples": work.samples},

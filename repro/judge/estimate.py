@@ -36,9 +36,9 @@ class Estimate:
     def known(self) -> bool:
         return self.df > 0
 
-    def plus(self, var: float, df: float = math.inf, source: str = "") -> Estimate:
-        """With one more source of error, independent of the others but for those of its name."""
-        return self._with(((var, df, source),))
+    def plus(self, var: float, df: float = math.inf) -> Estimate:
+        """With one more source of error, independent of the others."""
+        return self._with(((var, df, ""),))
 
     def __add__(self, other: Estimate) -> Estimate:
         return replace(self, mean=self.mean + other.mean)._with(other.sources)

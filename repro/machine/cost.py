@@ -67,13 +67,9 @@ def multiplications(run: Run) -> tuple[int, int]:
 
     Of a Ladder network: through the encoder and through the decoder, once each.
     """
-    up = down = 0
-    for dense in layers(run.model, pixels_of(run)):
-        if dense.role == "generative":
-            down += dense.weights
-        else:
-            up += dense.weights
-    return up, down
+    declared = layers(run.model, pixels_of(run))
+    down = sum(d.weights for d in declared if d.role == "generative")
+    return sum(d.weights for d in declared) - down, down
 
 
 def weights(run: Run) -> int:

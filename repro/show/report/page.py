@@ -111,11 +111,8 @@ def headline(page: Page) -> str:
             "Every Run here was trained under a reduced protocol. Nothing on this page reproduces"
             " a published number, and no claim counts as tested."
         )
-    counts = [published[0].counts[name] for name in ("published numbers", "claims")]
-    said = (
-        f"{_listed(c)} of {c.total()} {n}"
-        for c, n in zip(counts, ("published numbers", "claims"), strict=True)
-    )
+    counts = {n: published[0].counts[n] for n in ("published numbers", "claims")}
+    said = (f"{_listed(c)} of {c.total()} {n}" for n, c in counts.items())
     return f"Under the published protocol: {'; '.join(said)}."
 
 
