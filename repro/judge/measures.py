@@ -207,8 +207,9 @@ def shares_of_kl(record: Record) -> Any:
     return kl / max(kl.sum(), COLLAPSED_NATS)
 
 
-def effective_layers(share: Any) -> float:
-    """exp(entropy) of shares [L]: 1 when one layer holds all, L when all hold the same."""
+def effective_layers(record: Record) -> float:
+    """exp(entropy) of the shares of KL: 1 when one layer holds all, L when all hold the same."""
+    share = shares_of_kl(record)
     positive = share[share > 0]
     return float(np.exp(-np.sum(positive * np.log(positive))))
 

@@ -26,6 +26,7 @@ from repro.judge.claims.claim import (
     named,
     quantity,
     rises,
+    train_test_gap,
 )
 from repro.judge.claims.depth import BEST_VAE, LVAE_BY_DEPTH, by_depth
 from repro.judge.estimate import Estimate
@@ -67,8 +68,7 @@ def _tighter_bound(found: Books) -> Judgement:
 def _no_over_fitting(found: Books) -> Judgement:
     contrasts, worst = [], (0.0, 0.0)
     for c in EVERY:
-        gap = quantity(found, c, measures.train_test_gap)
-        gap = gap.plus(measures.metric(found.of(c).done[0], "L1_se") ** 2)
+        gap = train_test_gap(found, c)
         rose = {p: quantity(found, c, partial(measures.rise_since, p)) for p in PARTS}
         contrasts.append(at_most(f"train - test of {named(c)}", gap, SEVERAL_NATS))
         contrasts += [

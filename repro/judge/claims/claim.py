@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from repro.judge import measures
 from repro.judge.estimate import Estimate, of_pairs
 from repro.judge.evidence import Books
 from repro.judge.measures import array, metric
@@ -96,6 +97,12 @@ def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estim
     From its own trainings alone: that layers and units of another model lie still says nothing.
     """
     return found.training_spread(found.of(cell), read, borrow=False)
+
+
+def train_test_gap(found: Books, cell: Cell) -> Estimate:
+    """L_1 of training less test images, with the error over test images of it as well."""
+    error = metric(found.of(cell).done[0], "L1_se")
+    return quantity(found, cell, measures.train_test_gap).plus(error**2)
 
 
 def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -> Estimate:

@@ -71,12 +71,8 @@ def _low(record: Record) -> float:
     return float(measures.shares_of_kl(record)[:LOWEST].sum())
 
 
-def _spread(record: Record) -> float:
-    return measures.effective_layers(measures.shares_of_kl(record))
-
-
 def _kl_low_or_spread(found: Books) -> Judgement:
-    spread = {c: quantity(found, c, _spread) for c in DEEPEST}
+    spread = {c: quantity(found, c, measures.effective_layers) for c in DEEPEST}
     low = {c: quantity(found, c, _low) for c in DEEPEST}
     contrasts = [at_least(f"z_1 and z_2 of {label_of(c)}", low[c], MOST_KL) for c in VAES]
     contrasts += [
