@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ LOOKS = {  # colour and marker of this variant
 OTHER = "vae_bn_wu"
 
 Points = list[tuple[int, float]]
+Value = Callable[[dict[str, Any]], float]  # of an arm
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -55,15 +56,14 @@ def draw(bench: dict[str, Any]) -> Figure:
 
 
 def _draw(bench: dict[str, Any]) -> Figure:
-    measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
+    measured = with_steps(bench)
     stacks = [entry for entry in measured if is_uniform_stack(entry)]
     near = [entry for entry in stacks if "roofline" in entry]
     fig = Figure(figsize=(PANEL * (2 if near else 1), 3.6))
     ax, *right = fig.subplots(1, 2 if near else 1, squeeze=False)[0]
     for panel in right:
         roofline(panel, near)
-    for engine in dict.fromkeys(entry["engine"] for entry in stacks):
-        curve(ax, engine, [entry for entry in stacks if entry["engine"] == engine])
+    curves(ax, stacks, speed, "{} stack", "{}")
     limit(ax, stacks, bench["matmul"])
     for entry in measured:
         if entry["arm"] == bench["reference"]:
@@ -84,14 +84,7 @@ def _draw(bench: dict[str, Any]) -> Figure:
 
 def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
     """Share of the bound reached, a curve per engine."""
-    for engine in dict.fromkeys(entry["engine"] for entry in entries):
-        look = LOOKS.get(engine, OTHER)
-        points = [
-            (e["lanes"], 100 * float(e["roofline"]["fraction"]))
-            for e in entries
-            if e["engine"] == engine
-        ]
-        plot(ax, points, COLOURS[look], "", marker=MARKERS[look], gid=f"{engine} roofline")
+    curves(ax, entries, lambda e: 100 * float(e["roofline"]["fraction"]), "", "{} roofline")
     lane_axis(ax, sorted({entry["lanes"] for entry in entries}))
     ax.set_ylim(bottom=0)
     ax.set_xlabel("number of lanes K")
@@ -100,11 +93,14 @@ def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
 
 def has_curve(bench: dict[str, Any]) -> bool:
     """Whether stacks of several widths were measured, so that there is something to draw."""
-    measured = [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
-    return (
-        "matmul" in bench
-        and len({entry["lanes"] for entry in measured if is_uniform_stack(entry)}) > 1
-    )
+    if "matmul" not in bench:
+        return False
+    return len({e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}) > 1
+
+
+def with_steps(bench: dict[str, Any]) -> list[dict[str, Any]]:
+    """The arms whose training steps were measured."""
+    return [entry for entry in bench["arms"] if STEP in entry.get("operations", {})]
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:
@@ -117,10 +113,12 @@ def speed(entry: dict[str, Any]) -> float:
     return float(entry["operations"][STEP]["model_steps_per_s"])
 
 
-def curve(ax: Axes, engine: str, entries: Iterable[dict[str, Any]]) -> None:
-    look = LOOKS.get(engine, OTHER)
-    plot(ax, [(e["lanes"], speed(e)) for e in entries], COLOURS[look], f"{engine} stack",
-         marker=MARKERS[look], gid=engine)  # fmt: skip
+def curves(ax: Axes, entries: list[dict[str, Any]], value: Value, label: str, gid: str) -> None:
+    """One per engine, whose name goes into label and gid."""
+    for engine in dict.fromkeys(e["engine"] for e in entries):
+        look, named = LOOKS.get(engine, OTHER), label.format(engine)
+        points = [(e["lanes"], value(e)) for e in entries if e["engine"] == engine]
+        plot(ax, points, COLOURS[look], named, marker=MARKERS[look], gid=gid.format(engine))
 
 
 def limit(ax: Axes, entries: Iterable[dict[str, Any]], matmul: dict[str, Any]) -> None:
