@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from repro.judge.evidence import NOT_RUN, Evidence, books
 from repro.judge.measures import l1_beside_lk, metric, whole_set
 from repro.judge.targets import TARGETS
+from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import TEST_IMAGES, Target
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
@@ -16,10 +17,7 @@ from repro.store import Store
 
 # Row as printed, target.
 ROWS = {
-    "VAE 1-layer + NF": "table1/vae_nf",
-    "IWAE, 2-layer + IW=1": "table1/iwae_k1",
-    "IWAE, 2-layer + IW=50": "table1/iwae_k50",
-    "VAE, 2-layer + VGP": "table1/vae_vgp",
+    **{row: f"table1/{name}" for name, (row, *_) in QUOTED_ROWS.items()},
     "LVAE, 5-layer": "table1/lvae5",
     "LVAE, 5-layer + finetuning": "table1/lvae5_finetuned",
     "LVAE, 5-layer + finetuning + IW=10": "table1/lvae5_finetuned_iw10",

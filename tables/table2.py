@@ -27,7 +27,7 @@ def build(store: Store, profile_name: str) -> Table:
     targets = [t for name, t in TARGETS.items() if name.startswith(PREFIX)]
     of_store = books(store, p.name)
     found = {t.id: of_store.of(t.cells[0]) for t in targets}
-    columns = [f"{v.label}, {whose}" for v in VARIANTS.values() for whose in ("published", "ours")]
+    both = (f"{v.label}, {whose}" for v in VARIANTS.values() for whose in ("published", "ours"))
     rows = tuple(
         (label, latents, *(text for v in VARIANTS for text in pair(found, data, latents, v)))
         for data, label in DATA.items()
@@ -38,8 +38,8 @@ def build(store: Store, profile_name: str) -> Table:
         for data in DATA
         for latents in TABLE2_ROWS
     )
-    columns = ["data", "latents", *columns]
-    return Table(f"Table 2{protocol(p)}", caption(p, found), tuple(columns), rows, of)
+    columns = ("data", "latents", *both)
+    return Table(f"Table 2{protocol(p)}", caption(p, found), columns, rows, of)
 
 
 def pair(found: Found, data: str, latents: str, variant: str) -> tuple[str, str]:

@@ -31,20 +31,20 @@ def look(variant: str) -> dict[str, Any]:
 
 
 def errors(ax: Axes, cells: list[Evidence], epochs: int) -> None:
+    ax.set_title("(a) test error (%)")
     if not any(s.done for s in cells):
-        ax.set_title("(a) test error (%)")
         say(ax, NOT_RUN)
         return
     for s in (s for s in cells if s.done):
         table: Any = by_epoch(s.done, ["error_percent"])["error_percent"]
         band(ax, table, s.cell.variant, **look(s.cell.variant))
-    finish(ax, epochs, "(a) test error (%)")
+    finish(ax, epochs)
 
 
 def costs(ax: Axes, full: Evidence, epochs: int) -> str:
     """The panel; and a sentence on the layers whose cost stays near 1, by the weights of a Run."""
+    ax.set_title("(b) denoising cost")
     if not full.done:
-        ax.set_title("(b) denoising cost")
         say(ax, full.state)
         return ""
     run = full.done[0].run.ladder
@@ -54,7 +54,7 @@ def costs(ax: Axes, full: Evidence, epochs: int) -> str:
         column: Any = table[f"C_{i}"]
         band(ax, column, f"C_{i}", color=colour)
         ends[i] = float(column["mean"].iloc[-1])
-    finish(ax, epochs, "(b) denoising cost")
+    finish(ax, epochs)
     for i, y in apart(ends, ax.get_ylim()).items():
         ax.text(epochs * 1.03, y, f"$C_{i}$", color=LAYERS[i], va="center")
     near, weights = [i for i, y in ends.items() if i and y > STUCK], run.cost_weights
@@ -82,8 +82,7 @@ def apart(ends: dict[int, float], limits: tuple[float, float]) -> dict[int, floa
     return heights
 
 
-def finish(ax: Axes, epochs: int, title: str) -> None:
-    ax.set_title(title)
+def finish(ax: Axes, epochs: int) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
