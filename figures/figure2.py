@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
@@ -63,4 +62,4 @@ def legend(fig: Figure, cells: list[Evidence]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
@@ -15,4 +14,4 @@ draw = journal(partial(bounds_by_depth, FIGURE3))
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 from repro.show.style import PAGE, PANEL, gather, journal, main, say
 
@@ -107,4 +106,4 @@ def negatives(units: dict[Evidence, Arrays]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from repro.show.style import PANEL, colour, gather, journal, main
@@ -91,4 +90,4 @@ def negatives(cells: list[Evidence]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from repro.show.style import PAGE, gather, journal, main, write_in
 
 import numpy as np
@@ -106,4 +104,4 @@ def legend(fig: Figure) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from repro.show.panels.mosaic import mosaics
@@ -15,4 +14,4 @@ draw = journal(partial(mosaics, "figure9", "Figure 9. 5-layer LVAE+BN+WU on MNIS
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

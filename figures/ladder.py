@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from repro.show.style import PAGE, gather, journal, main
@@ -47,4 +46,4 @@ def draw(store: Store, profile: str) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

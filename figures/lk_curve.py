@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
@@ -60,4 +59,4 @@ def curve(ax: Axes, e: Evidence) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(draw, __file__))
+    main(draw, __file__)

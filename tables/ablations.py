@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from repro.judge.ablations import Change, changes, judged
@@ -99,4 +98,4 @@ def errors(compared: Sequence[Change]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from repro.judge.evidence import books
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile
@@ -33,4 +31,4 @@ def build(store: Store, profile_name: str) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from repro.judge.evidence import Evidence, books
@@ -46,4 +45,4 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
 from repro.judge.spread import WHOSE, known
@@ -54,4 +53,4 @@ def amount(s: Setting, difference: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

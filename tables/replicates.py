@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from repro.judge.evidence import Books, books, named
 from repro.judge.spread import STUDIED, Spread, by_rounding, by_seed
 from repro.plan.experiments import label_of
@@ -69,4 +67,4 @@ def spreads(of: list[Spread | None]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import metric
@@ -93,4 +92,4 @@ def errors(run: list[Evidence]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(build, __file__))
+    main(build, __file__)

@@ -121,7 +121,9 @@ def test_a_script_ends_with_one_line_and_the_exit_code(
 ) -> None:
     script = ROOT / "figures" / "figure5.py"
     monkeypatch.setattr(sys, "argv", [str(script), *arguments])
-    assert style.main(scripts.load("figures", "figure5").draw, str(script)) == code
+    with pytest.raises(SystemExit) as ended:
+        style.main(scripts.load("figures", "figure5").draw, str(script))
+    assert ended.value.code == code
     assert capsys.readouterr().err.count("\n") == 1
 
 

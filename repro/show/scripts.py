@@ -56,8 +56,8 @@ def load(folder: str, name: str) -> ModuleType:
     return module
 
 
-def main(script: str, write: Callable[[Store, str, Path], str]) -> int:
-    """The command line of one script, given its file; the exit status.
+def main(script: str, write: Callable[[Store, str, Path], str]) -> None:
+    """The command line of one script, given its file; an error ends the process with its code.
 
     `write` puts what a profile of a store shows at a stem, and returns what to print.
     """
@@ -79,5 +79,4 @@ def main(script: str, write: Callable[[Store, str, Path], str]) -> int:
         print(write(store, args.profile, out / name))
     except ReproError as e:
         print(f"error: {e}", file=sys.stderr)
-        return e.code
-    return 0
+        sys.exit(e.code)

@@ -138,10 +138,10 @@ def picture(fig: Figure) -> PIL.Image.Image:
     return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
 
 
-def main(draw: Draw, script: str) -> int:
-    """The command line of one figure script; the exit status."""
+def main(draw: Draw, script: str) -> None:
+    """The command line of one figure script."""
 
     def write(store: Store, profile: str, stem: Path) -> str:
         return "\n".join(map(str, save(draw(store, profile), stem)))
 
-    return scripts.main(script, write)
+    scripts.main(script, write)
