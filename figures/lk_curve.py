@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.judge.evidence import Evidence
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
 from repro.show.captions import add_caption, first_seed
@@ -26,9 +22,12 @@ def draw(store: Store, profile: str) -> Figure:
     cells = gather(store, profile, "lk_curve")
     fig = Figure(figsize=(PANEL, 2.9))
     ax = fig.add_subplot()
-    measured = [e for e in cells if e.done and curve_of_k(e.done[0])]
-    for e in measured:
-        curve(ax, e)
+    measured = {e: found for e in cells if e.done and (found := curve_of_k(e.done[0]))}
+    for e, (k, bound, corrected) in measured.items():
+        v = e.cell.variant
+        ax.plot(k, bound, color=colour(e), marker=MARKERS[v], label=label_of(e.cell), gid=v)
+        if corrected is not None:
+            ax.axhline(corrected, linestyle="--", linewidth=0.8, color=colour(e))
     if measured:
         ax.set_xscale("log")
         ax.set_xlabel("importance samples, $k$")
@@ -46,16 +45,6 @@ def draw(store: Store, profile: str) -> Figure:
     )
     add_caption(fig, f"Curve of L_k. {text}", profile, cells)
     return fig
-
-
-def curve(ax: Axes, e: Evidence) -> None:
-    found = curve_of_k(e.done[0])
-    assert found is not None, "chosen because it is there"
-    variant = e.cell.variant
-    look: dict[str, Any] = {"color": colour(e), "marker": MARKERS[variant], "gid": variant}
-    ax.plot(found.k, found.bound, label=label_of(e.cell), **look)
-    if found.corrected is not None:
-        ax.axhline(found.corrected, linestyle="--", linewidth=0.8, color=colour(e))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ that does not hold what it should.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -137,23 +136,17 @@ def whole_set(record: Record) -> tuple[float, float] | None:
     return float(y.mean() + slope * shift), math.sqrt(var)
 
 
-@dataclass(frozen=True)
-class CurveOfK:
-    """Mean L_k over the images of L_K at some k, and the last one without its bias."""
+def curve_of_k(record: Record) -> tuple[list[int], list[float], float | None] | None:
+    """Some k, mean L_k over the images of L_K at each, and the last without its bias, no bound.
 
-    k: list[int]
-    bound: list[float]
-    corrected: float | None  # by the jackknife; no bound
-
-
-def curve_of_k(record: Record) -> CurveOfK | None:
-    """None of a record that is older than the curve, or of a single sample."""
+    None of a record that is older than the curve, or of a single sample.
+    """
     raw = record.final.get("LK_curve")
     if not isinstance(raw, dict) or not {"k", "bound"} <= set(raw) or len(raw["k"]) < 2:
         return None
     if not all(isinstance(b, float) and math.isfinite(b) for b in raw["bound"]):
         return None
-    return CurveOfK(raw["k"], raw["bound"], record.final.get("LK_corrected"))
+    return raw["k"], raw["bound"], record.final.get("LK_corrected")
 
 
 def numbers(record: Record) -> dict[str, Any]:

@@ -37,10 +37,11 @@ class Log:
     data: str = ""  # hash of the data it was begun on
 
     @property
-    def any_alive(self) -> bool:
-        return any(lane.diverged_at is None for lane in self.lanes)
+    def alive(self) -> list[int]:
+        """The lanes that have not diverged."""
+        return [k for k, lane in enumerate(self.lanes) if lane.diverged_at is None]
 
     @property
     def shown(self) -> LaneLog:
         """The lane that stands for all: the first that has not diverged."""
-        return next((lane for lane in self.lanes if lane.diverged_at is None), self.lanes[0])
+        return self.lanes[next(iter(self.alive), 0)]

@@ -29,7 +29,7 @@ def train(
     """
     run = stack.runs[0]
     last: dict[int, Score] = {}
-    while log.epoch < run.schedule.epochs and log.any_alive:
+    while log.epoch < run.schedule.epochs and log.alive:
         epoch = log.epoch + 1
         for first in range(log.step, feed.steps, BLOCK):
             for batch in feed.block(epoch, first):
@@ -42,18 +42,14 @@ def train(
         log.epoch, log.step = epoch, 0
         yield
     if not last:  # continued after the last epoch
-        last = {k: score(k, log.epoch) for k in _alive(log)}
-    return {k: last[k] for k in _alive(log)}  # a lane may have diverged since it was scored
-
-
-def _alive(log: Log) -> list[int]:
-    return [k for k, lane in enumerate(log.lanes) if lane.diverged_at is None]
+        last = {k: score(k, log.epoch) for k in log.alive}
+    return {k: last[k] for k in log.alive}  # a lane may have diverged since it was scored
 
 
 def _close_epoch(stack: Stack, state: State, log: Log, steps: int) -> None:
     """Note the running mean of the objective; freeze lanes where it is not finite."""
     row, means = task_of(stack.runs[0]).row, (state.sums / steps).tolist()
-    for k in _alive(log):
+    for k in log.alive:
         if math.isfinite(means[k]):
             log.lanes[k].rows.append(row(stack.runs[k], log.epoch + 1, means[k]))
         else:
@@ -64,7 +60,7 @@ def _close_epoch(stack: Stack, state: State, log: Log, steps: int) -> None:
 def _score_lanes(state: State, log: Log, score: Callable[[int, int], Score]) -> dict[int, Score]:
     """Measure every living lane and write it down."""
     scores, epoch = {}, log.epoch + 1
-    for k in _alive(log):
+    for k in log.alive:
         s = score(k, epoch)
         if s.finite:
             s.write(log.lanes[k], epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -35,9 +36,7 @@ def with_starts(runs: Sequence[Run], store: Store, profile: str) -> list[Run]:
 
 def generations(runs: Sequence[Run]) -> list[list[Run]]:
     """Groups of Runs: whatever a Run starts from is in an earlier group than its own."""
-    deepest = max((_links(run) for run in runs), default=0)
-    groups = [[run for run in runs if _links(run) == n] for n in range(deepest + 1)]
-    return [group for group in groups if group]
+    return [list(group) for _, group in groupby(sorted(runs, key=_links), _links)]
 
 
 def _links(run: Run) -> int:
