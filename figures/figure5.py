@@ -55,23 +55,21 @@ def draw(store: Store, profile: str) -> Figure:
 
 def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
     """One variant's bars."""
-    means = list(seeds.mean(kl_layers))
-    sd = (
-        np.std(seeds.values(kl_layers), axis=0, ddof=1) if seeds.seeds > 1 else [np.nan] * MAX_DEPTH
-    )
+    means = seeds.mean(kl_layers)
+    sd = np.std(seeds.values(kl_layers), axis=0, ddof=1) if seeds.seeds > 1 else None
     x = np.arange(1, len(means) + 1) + offset
     ax.bar(
         x,
         means,
         WIDTH * 0.92,
-        yerr=sd if seeds.seeds > 1 else None,
+        yerr=sd,
         error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
         label=seeds.cell.variant,
         **look(seeds),
     )
-    for at, mean, spread in zip(x, means, sd, strict=True):
-        top = max(0.0, mean + (0.0 if np.isnan(spread) else spread))
-        ax.text(at, top + 0.1, tenths(mean), ha="center", va="bottom", fontsize=5.5)
+    tops = means if sd is None else means + sd
+    for at, mean, top in zip(x, means, tops, strict=True):
+        ax.text(at, max(0.0, top) + 0.1, tenths(mean), ha="center", va="bottom", fontsize=5.5)
 
 
 def tenths(nats: float) -> str:
