@@ -105,27 +105,24 @@ def _told(summary: dict[str, Any]) -> list[str]:
     if "classes" in summary:
         counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
         return [", ".join(counts)]
-    error = summary["LK_mc_error"]
-    LK = "one sample: no MC error" if error is None else f"MC error {error:.2g}"
-    lines = [
-        f"L_1   {summary['L1']:.2f} nats per image, {_spread(summary['L1_se'])}",
-        f"L_{summary['K']} {summary['LK']:.2f} nats per image, {_spread(summary['LK_se'])}, {LK}",
-    ]
-    return lines + _told_of_chains(summary) if "AIS" in summary else lines
+    LK = f"L_{summary['K']}"
+    lines = [_bound(summary, "L1", "L_1  "), _bound(summary, "LK", LK, "sample")]
+    if "AIS" in summary:
+        lines += [
+            _bound(summary, "AIS", "AIS  ", "chain"),
+            f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
+            f" {summary['AIS_accepted']:.0%} of proposals accepted",
+        ]
+    return lines
 
 
-def _told_of_chains(summary: dict[str, Any]) -> list[str]:
-    error = summary["AIS_mc_error"]
-    AIS = "one chain: no MC error" if error is None else f"MC error {error:.2g}"
-    return [
-        f"AIS   {summary['AIS']:.2f} nats per image, {_spread(summary['AIS_se'])}, {AIS}",
-        f"      {summary['chains']} chains of {summary['temperatures']} temperatures,"
-        f" {summary['AIS_accepted']:.0%} of proposals accepted",
-    ]
-
-
-def _spread(error: float | None) -> str:
-    return "one image: no s.e." if error is None else f"s.e. over images {error:.2g}"
+def _bound(summary: dict[str, Any], name: str, shown: str, drawn: str = "") -> str:
+    """A mean with its error over images and, of what is `drawn` several times, that of drawing."""
+    se, mc = summary[f"{name}_se"], summary.get(f"{name}_mc_error")
+    errors = ["one image: no s.e." if se is None else f"s.e. over images {se:.2g}"]
+    if drawn:
+        errors.append(f"one {drawn}: no MC error" if mc is None else f"MC error {mc:.2g}")
+    return f"{shown} {summary[name]:.2f} nats per image, {', '.join(errors)}"
 
 
 def classified(model: TrainedLadder, images: np.ndarray) -> pd.DataFrame:

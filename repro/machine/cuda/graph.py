@@ -103,11 +103,9 @@ class Captured:
         each(lambda rows, *ts: torch.stack(ts, out=rows[:n]), self._buffers, *batches)
 
     def _one_step(self) -> None:
-        self.step(self._state, each(self._current, self._buffers))
+        batch = each(lambda rows: rows.index_select(0, self._at).squeeze(0), self._buffers)
+        self.step(self._state, batch)
         self._at += 1
-
-    def _current(self, rows: Tensor) -> Tensor:
-        return rows.index_select(0, self._at).squeeze(0)
 
     def _captured(self) -> Body:
         """Capture a step and undo what its warm-up did."""
