@@ -5,7 +5,6 @@ from __future__ import annotations
 from repro.judge.evidence import Evidence
 from repro.judge.measures import metric
 from repro.judge.targets import TARGETS
-from repro.judge.targets.target import Target
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
@@ -17,14 +16,10 @@ COLUMNS = (
 READ, QUOTED, NO_SOURCE = "read", "quoted: validation", "no public source found"
 
 
-def target_of(cell: Cell) -> Target | None:
-    """None where no public text prints the number."""
-    return TARGETS.get(f"ladder/{cell.variant}/{cell.labels}")
-
-
 def published(cell: Cell) -> tuple[str, ...]:
     """kzky's README gives "around 98%", so one digit of its error is all there is."""
-    of, target = (f"{cell.labels:,}", label_of(cell)), target_of(cell)
+    of = f"{cell.labels:,}", label_of(cell)
+    target = TARGETS.get(f"ladder/{cell.variant}/{cell.labels}")
     if target is None:
         return (*of, "", "", NO_SOURCE)
     sd = "" if target.sd is None else f"{target.sd:.2f}"

@@ -36,11 +36,6 @@ MORE_ACTIVE = 0.05  # share of all units, in the end
 COLD = tuple(c for c in VAES if not VARIANTS[c.variant].warmup)
 
 
-def _half_warm(found: Books) -> int:
-    """The epoch half-way through the warm-up of the Runs that have one."""
-    return max(1, found.of(VAE_BN_WU).done[0].run.schedule.warmup_epochs // 2)
-
-
 def _share(record: Record, at: int | None = None) -> float:
     """Share of all units that is active at an epoch, or in the end."""
     return float(np.mean(measures.active_at(record, at)))
@@ -54,7 +49,7 @@ def _changed(record: Record, before: bool) -> float:
 
 
 def _active_then_pruned(found: Books) -> Judgement:
-    at = _half_warm(found)
+    at = max(1, found.of(VAE_BN_WU).done[0].run.schedule.warmup_epochs // 2)
     early = {c: quantity(found, c, partial(_share, at=at)) for c in (VAE_BN, *WARMED)}
     fell = {c: quantity(found, c, lambda r: _share(r, at) - _share(r)) for c in WARMED}
     lead = early[VAE_BN_WU] - early[VAE_BN]
