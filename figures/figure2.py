@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
+from repro.show.style import PANEL, gather, journal, look, main, say
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -31,8 +31,7 @@ def draw(store: Store, profile: str) -> Figure:
     shown = {s: by_epoch(s.done, list(LINES)) for s in cells if s.done}
     for s, table in shown.items():
         for column, dashes in LINES.items():
-            look = {"color": colour(s), "marker": MARKERS[s.cell.variant], "linestyle": dashes}
-            band(ax, table[column], column, **look)
+            band(ax, table[column], column, linestyle=dashes, **look(s))
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"$\mathcal{L}_1$ (nats per example)")
     cut = crop(ax, list(shown.values()), schedule.warmup_epochs)
@@ -52,10 +51,7 @@ def draw(store: Store, profile: str) -> Figure:
 
 
 def legend(fig: Figure, cells: list[Evidence]) -> None:
-    handles = [
-        Line2D([], [], color=colour(s), marker=MARKERS[s.cell.variant], markersize=3, label=s.label)
-        for s in cells
-    ]
+    handles = [Line2D([], [], markersize=3, label=s.label, **look(s)) for s in cells]
     for column, dashes in LINES.items():
         handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
     fig.legend(handles=handles, loc="outside upper center", ncols=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import PANEL, colour, gather, journal, main
+from repro.show.style import COLOURS, PANEL, gather, journal, main
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -78,8 +78,8 @@ def tenths(nats: float) -> str:
 
 
 def look(seeds: Evidence) -> dict[str, Any]:
-    hatch = HATCHES[seeds.cell.variant]
-    return {"facecolor": colour(seeds), "edgecolor": "white", "linewidth": 0, "hatch": hatch}
+    colour, hatch = COLOURS[seeds.cell.variant], HATCHES[seeds.cell.variant]
+    return {"facecolor": colour, "edgecolor": "white", "linewidth": 0, "hatch": hatch}
 
 
 def negatives(cells: list[Evidence]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repro.show.style import MARKERS, PANEL, colour, gather, journal, main, say
+from repro.show.style import PANEL, gather, journal, look, main, say
 
 from matplotlib.figure import Figure
 
@@ -24,10 +24,9 @@ def draw(store: Store, profile: str) -> Figure:
     ax = fig.add_subplot()
     measured = {e: found for e in cells if e.done and (found := curve_of_k(e.done[0]))}
     for e, (k, bound, corrected) in measured.items():
-        v = e.cell.variant
-        ax.plot(k, bound, color=colour(e), marker=MARKERS[v], label=label_of(e.cell), gid=v)
+        ax.plot(k, bound, label=label_of(e.cell), gid=e.cell.variant, **look(e))
         if corrected is not None:
-            ax.axhline(corrected, linestyle="--", linewidth=0.8, color=colour(e))
+            ax.axhline(corrected, linestyle="--", linewidth=0.8, color=look(e)["color"])
     if measured:
         ax.set_xscale("log")
         ax.set_xlabel("importance samples, $k$")

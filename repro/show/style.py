@@ -71,9 +71,9 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
 }
 
 
-def colour(e: Evidence) -> str:
-    """Of its variant, in every figure."""
-    return COLOURS[e.cell.variant]
+def look(e: Evidence) -> dict[str, Any]:
+    """Of its variant, in every figure of hierarchies."""
+    return {"color": COLOURS[e.cell.variant], "marker": MARKERS[e.cell.variant]}
 
 
 def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from repro.show.style import COLOURS, MARKERS, PAGE, gather, write_in
+from repro.show.style import PAGE, gather, look, write_in
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -226,8 +226,7 @@ def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
         mine = [s for s in cells if s.cell.variant == variant]
         name, none = label_of(mine[0].cell), not any(s.done for s in mine)
         label = f"{name} ({next((s.state for s in mine if s.diverged), NOT_RUN)})"
-        look: dict[str, Any] = {"color": COLOURS[variant], "marker": MARKERS[variant]}
-        handles.append(Line2D([], [], label=label if none else name, **look))
+        handles.append(Line2D([], [], label=label if none else name, **look(mine[0])))
     if with_published:
         handles.append(Line2D([], [], label="published", color="black", linewidth=1.8))
     fig.legend(handles=handles, loc="outside upper center", ncols=3)
