@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from repro.judge.evidence import Books, books, named
+from repro.judge.evidence import Evidence, books, named
 from repro.judge.spread import STUDIED, Spread, by_rounding, by_seed
 from repro.plan.experiments import label_of
-from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import profile
 from repro.show.layout import NOT_MEASURED, Table, error, main
 from repro.show.words import protocol, rounding
@@ -23,7 +22,7 @@ def build(store: Store, profile_name: str) -> Table:
         *("model", "trainings differ in", "trainings", "sd of L_1", "95% interval"),
         *(f"sd of L_{k}", f"95% interval (L_{k})", "Runs"),
     )
-    rows = tuple(row for cell in STUDIED for row in rows_of(found, cell))
+    rows = tuple(row for cell in STUDIED for row in rows_of(found.of(cell)))
     caption = (
         "Spread of the test bounds of the 5-layer LVAE over trainings of one Run and seed, whose"
         " sums come in another order (another number of threads, stack or version of the code), and"
@@ -37,22 +36,14 @@ def build(store: Store, profile_name: str) -> Table:
     return Table(f"Floor of noise{protocol(p)}", caption, columns, rows, of)
 
 
-def rows_of(found: Books, cell: Cell) -> list[tuple[str, ...]]:
+def rows_of(e: Evidence) -> list[tuple[str, ...]]:
     """By rounding, then by seed."""
-    replicates = [by_rounding(found, cell, name) for name in METRICS]
-    seeds = [by_seed(found, cell, name) for name in METRICS]
-    e, label = found.of(cell), label_of(cell)
-    names = ", ".join(sorted(r.run.id for r in replicates[0][0])) or e.state
+    label, (replicates, of_rounding) = label_of(e.cell), by_rounding(e, METRICS)
+    names = ", ".join(sorted(r.run.id for r in replicates)) or e.state
     numbers = f"seeds {', '.join(map(str, sorted(e.by_seed)))}" if e.trainings else e.state
     return [
-        (
-            label,
-            "rounding",
-            str(len(replicates[0][0])),
-            *spreads([s for _, s in replicates]),
-            names,
-        ),
-        (label, "seed", str(seeds[0][0]), *spreads([s for _, s in seeds]), numbers),
+        (label, "rounding", str(len(replicates)), *spreads(of_rounding), names),
+        (label, "seed", str(e.seeds), *spreads(by_seed(e, METRICS)), numbers),
     ]
 
 

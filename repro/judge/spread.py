@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repro.judge.evidence import Books, books
+from repro.judge.evidence import Evidence, books
 from repro.judge.measures import metric
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
@@ -51,16 +52,15 @@ def of(values: list[float]) -> Spread | None:
     return Spread(n, math.sqrt(squares / (n - 1)), low, high)
 
 
-def by_rounding(found: Books, cell: Cell, name: str) -> tuple[list[Record], Spread | None]:
-    """Over the replicates of that seed of a cell which has most of them."""
-    replicates = max(found.of(cell).by_seed.values(), key=len, default=[])
-    return replicates, of([metric(r, name) for r in replicates])
+def by_rounding(e: Evidence, names: Sequence[str]) -> tuple[list[Record], list[Spread | None]]:
+    """The replicates of that seed of a cell which has most of them; of each metric over these."""
+    replicates = max(e.by_seed.values(), key=len, default=[])
+    return replicates, [of([metric(r, name) for r in replicates]) for name in names]
 
 
-def by_seed(found: Books, cell: Cell, name: str) -> tuple[int, Spread | None]:
-    """Over seeds, each the mean of its replicates."""
-    e = found.of(cell)
-    return e.seeds, of([float(v) for v in e.values(functools.partial(metric, name=name))])
+def by_seed(e: Evidence, names: Sequence[str]) -> list[Spread | None]:
+    """Of each metric over seeds, each the mean of its replicates."""
+    return [of([float(v) for v in e.values(functools.partial(metric, name=n))]) for n in names]
 
 
 def known(store: Store, profile_name: str, quantity: str) -> Known:
