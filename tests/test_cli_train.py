@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import namedtuple
 from types import SimpleNamespace
 
@@ -146,6 +147,8 @@ CONTINUING = [
     ["--seeds", "3-5"],
     ["--seeds", "2", "--budget", "25m", "--lanes", "1"],
     ["--checkpoint-every", "90s", "--tensorboard"],
+    ["--engine", "eager", "--data-dir", "/mnt/other sets", "--threads", "1", "--rows", "640"],
+    ["--precision", "float32"],
 ]
 
 
@@ -163,7 +166,7 @@ def test_what_was_interrupted_or_ran_out_of_time_says_how_it_continues(
     ended = capsys.readouterr().out
     assert f"1 Runs left ({LVAE})" in ended
     for out in (interrupted.out, ended):
-        assert f"continue with: repro {' '.join(again)}\n" in out
+        assert f"continue with: repro {shlex.join(again)}\n" in out
         watched = f"tensorboard --logdir {local.root / 'quick' / '.tensorboard'}" in out
         assert watched == ("--tensorboard" in asked) == engine.calls[0][-1].tensorboard
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     "repro train --profile paper --engine ray --address auto",
 )
 def train(
+    context: typer.Context,
     experiments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -138,11 +139,7 @@ def train(
     )
     if tensorboard:
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
-    named = {"seeds": seeds, "seed": seed, "budget": budget, "lanes": lanes, "precision": precision}
-    named |= {"checkpoint-every": checkpoint_every, "tensorboard": tensorboard}
-    if engine is Engine.ray:
-        named |= {"engine": engine.value, "address": address}
-    again = _again(experiments or [], {"profile": p.name, **named})
+    again = _again({**context.params, "profile": p.name})
     try:
         outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
     except KeyboardInterrupt:
@@ -169,11 +166,13 @@ def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
     return local.train
 
 
-def _again(experiments: list[str], named: dict[str, object]) -> str:
-    """The command that continues; `named`: values of options, None or False where not given."""
-    words = ["repro", "train", *experiments]
-    for name, value in named.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)] if value else []
+def _again(asked: dict[str, Any]) -> str:
+    """The command that continues, with every option that was given."""
+    options = {f"--{name.replace('_', '-')}": value for name, value in asked.items()}
+    words = ["repro", "train", *(options.pop("--experiments") or [])]
+    for name, value in options.items():
+        if value and value is not Engine.auto:
+            words += [name] if value is True else [name, str(value)]
     return shlex.join(words)
 
 
