@@ -1,4 +1,4 @@
-"""Captions of figures: what is shown, profile, seeds and divergence, wrapped to the width."""
+"""Captions of figures: what is shown, profile, seeds, divergence and rounding, wrapped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.textpath import text_to_path
 from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.experiments import label_of
 from repro.plan.profiles import profile as profile_named
-from repro.show.words import other_data, protocol, seed_note
+from repro.show.words import closing, other_data, protocol
 
 CAPTION_SIZE = 7.5
 MARGIN = 0.06  # inches left and right of the caption
@@ -44,12 +44,10 @@ def missing(cells: list[Evidence]) -> str:
 
 
 def add_caption(fig: Figure, text: str, profile: str, found: Iterable[Evidence]) -> None:
-    """Add room below the panels for what is shown, profile, seeds and divergence."""
+    """Add room below the panels for what is shown, and what every caption ends with."""
     p, found = profile_named(profile), list(found)
     number, _, rest = text.partition(". ")
-    summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
-    rest += f"{other_data(found)} Profile {p.name} ({summary}). {seed_note(found)}"
-    whole = f"{number}{protocol(p)}. {rest}"
+    whole = f"{number}{protocol(p)}. {rest}{other_data(found)}{closing(p, found)}"
     width, height = fig.get_size_inches()
     fig.set_label(whole)
     lines = wrapped(whole, width - 2 * MARGIN)

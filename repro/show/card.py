@@ -27,7 +27,8 @@ from repro.api import load_model
 model = load_model("{run.id}", "{p.name}", store="results")
 ```
 
-Trained by `repro train {run.id} --profile {p.name}`. Scored again, and held against its record, by
+Trained by `repro train {run.id} --profile {p.name} --precision {precision}`.
+Scored again, and held against its record, by
 `repro verify {run.id} --profile {p.name} --store results`.
 
 Licence: MIT, as the code. The training images are not part of the file.
@@ -52,7 +53,8 @@ def card(record: Record) -> str:
     caption = "Bounds and KL in nats per example, bounds ± the standard error over test images."
     model = f"{label_of(cell_of(run))} with {run.model.depth} stochastic layers"
     table = Table(f"The model{protocol(p)}", caption, ("", "value"), tuple(rows.items()))
-    return CARD.format(run=run, p=p, model=model, table=table.markdown())
+    shown = {"model": model, "table": table.markdown(), "precision": precision(record)}
+    return CARD.format(run=run, p=p, **shown)
 
 
 def _data(record: Record) -> str:

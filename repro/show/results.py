@@ -12,7 +12,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import in_full, title
+from repro.show.words import closing, in_full, title
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -68,11 +68,13 @@ def summary(store: Store, *profiles: Profile) -> str:
         return NONE
     p, *others = profiles
     table1 = scripts.load("tables", "table1").build(store, p.name)
-    whole = made_by(table1, books(store, p.name), p)
+    found = books(store, p.name)
+    whole = made_by(table1, found, p)
     keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; published:"
-        f" L_5000. Ours: profile {p.name} ({p.summary}). Quoted: from another paper."
+        " L_5000. Quoted: from another paper."
+        f"{closing(p, [found.of(cell) for of in whole.cells for cell in of])}"
     )
     table = replace(
         whole,

@@ -42,7 +42,7 @@ def seed_note(found: Sequence[Evidence]) -> str:
 
 
 def closing(p: Profile, found: Sequence[Evidence], rows: str = "") -> str:
-    """How every table's caption ends: profile, how many of its `rows` were run, seeds, rounding."""
+    """How captions end: profile, how many of a table's `rows` were run, seeds, rounding."""
     summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
     run = sum(bool(e.trainings) for e in found)
     ran = f" {run} of {len(found)} {rows} were run." if rows else ""
