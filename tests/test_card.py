@@ -37,6 +37,7 @@ def test_a_card_says_data_protocol_bounds_errors_and_how_to_load(tmp_path: Path)
     ("changed", "said"),
     [
         ({"precision": "bfloat16"}, "matrix products in bfloat16"),
+        ({"precision": "bfloat16"}, f"`repro train {LVAE} --profile quick --precision bfloat16`"),
         ({"data": {"version": "rebuilt", "hash": "ab"}}, "mnist, rebuilt: other data than"),
     ],
 )

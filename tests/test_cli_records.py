@@ -13,7 +13,10 @@ from filelock import FileLock
 from repro.cli import run
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
+from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import profile, runs
+from repro.show import results, scripts
+from repro.show.report.commands import training
 from repro.store import Store
 
 
@@ -106,7 +109,15 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
         assert "bfloat16" in capsys.readouterr().out
     assert run(["tables", "--profile", "quick"]) == 0
     table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
-    assert "Matrix products: bfloat16 in 1 of 1 Runs." in table
+    said = "Matrix products: bfloat16 in 1 of 1 Runs."
+    assert said in table
+    p, trained = profile("quick"), f"`repro train {LVAE} --profile quick --precision bfloat16`"
+    for text in (results.summary(local, p), results.page(local, p)):
+        assert said in text
+        assert trained in text
+    assert said in str(scripts.load("figures", "figure5").draw(local, "quick").get_label())
+    (command,) = training([cell_of(quick_run())], p, [local.record("quick", LVAE)])
+    assert command.endswith(" --profile quick --precision bfloat16")
 
 
 def test_show_has_the_keys_of_the_contract(full, capsys):

@@ -7,7 +7,7 @@ from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import profile
 from repro.show.layout import Table, bound, error
-from repro.show.words import protocol
+from repro.show.words import protocol, rounded
 from repro.store import Record
 
 CARD = """# `{run.id}`, profile `{p.name}`
@@ -27,7 +27,7 @@ from repro.api import load_model
 model = load_model("{run.id}", "{p.name}", store="results")
 ```
 
-Trained by `repro train {run.id} --profile {p.name} --precision {precision}`.
+Trained by `repro train {run.id} --profile {p.name}{rounded}`.
 Scored again, and held against its record, by
 `repro verify {run.id} --profile {p.name} --store results`.
 
@@ -53,7 +53,7 @@ def card(record: Record) -> str:
     caption = "Bounds and KL in nats per example, bounds ± the standard error over test images."
     model = f"{label_of(cell_of(run))} with {run.model.depth} stochastic layers"
     table = Table(f"The model{protocol(p)}", caption, ("", "value"), tuple(rows.items()))
-    shown = {"model": model, "table": table.markdown(), "precision": precision(record)}
+    shown = {"model": model, "table": table.markdown(), "rounded": rounded([record])}
     return CARD.format(run=run, p=p, **shown)
 
 

@@ -12,7 +12,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, in_full, title
+from repro.show.words import closing, in_full, rounded, title
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -99,12 +99,16 @@ def made_by(table: Table, found: Books, p: Profile) -> Table:
     """With a last column: what trains the Runs of each row, by their ids."""
     if not table.cells:
         return table
-    ids = ([run for c in of for run in _ids(c, found, p)] for of in table.cells)
-    rows = zip(table.rows, ids, strict=True)
+
+    def trains(of: Sequence[Cell]) -> str:
+        records = [r for c in of for r in found.of(c).trainings]
+        return _training([run for c in of for run in _ids(c, found, p)], p, records)
+
+    rows = zip(table.rows, table.cells, strict=True)
     return replace(
         table,
         columns=(*table.columns, MADE_BY),
-        rows=tuple((*row, _training(names, p)) for row, names in rows),
+        rows=tuple((*row, trains(of)) for row, of in rows),
     )
 
 
@@ -124,8 +128,9 @@ def _ids(of: Cell, found: Books, p: Profile) -> list[str]:
     return [*e.ids, *(r.run.id for r in e.diverged)] or [run_of(of, p).id]
 
 
-def _training(names: Sequence[str], p: Profile) -> str:
-    return f"`repro train {' '.join(names)} --profile {p.name}`" if names else ""
+def _training(names: Sequence[str], p: Profile, records: Sequence[Record] = ()) -> str:
+    options = f"--profile {p.name}{rounded(records)}"
+    return f"`repro train {' '.join(names)} {options}`" if names else ""
 
 
 def _headline(records: list[Record], p: Profile) -> str:
@@ -193,7 +198,7 @@ def _of_each(
         (
             f"[`{r.run.id}`]({p.name}/{r.run.id})",
             *((why, *empty) if (why := _lost(r, found)) else numbers(r)),
-            _training([r.run.id], p),
+            _training([r.run.id], p, [r]),
         )
         for r in records
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from repro.judge.evidence import Evidence, named
 from repro.judge.measures import precision
 from repro.plan.profiles import Profile
+from repro.store import Record
 
 TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
 
@@ -54,6 +55,15 @@ def other_data(found: Iterable[Evidence]) -> str:
     versions = {(e.cell.data, e.other_version) for e in found if e.other_version}
     other = ", ".join(sorted(f"{version} {name.upper()}" for name, version in versions))
     return f" Ours is on {other}: other data than the paper's." if other else ""
+
+
+def rounded(records: Iterable[Record]) -> str:
+    """The option of `repro train` that rounds products as all of these did.
+
+    Empty for float32, the default of CPUs, and where the Runs differ.
+    """
+    kinds = {precision(r) for r in records}
+    return f" --precision {kinds.pop()}" if len(kinds) == 1 and kinds != {"float32"} else ""
 
 
 def rounding(found: Iterable[Evidence]) -> str:

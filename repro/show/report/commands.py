@@ -9,18 +9,19 @@ from repro.plan import seeds
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES, Profile, find_run
+from repro.show.words import rounded
 from repro.store import Record
 
 
-def training(cells: Sequence[Cell], p: Profile, records: Iterable[Record] = ()) -> tuple[str, ...]:
-    """Trains what these cells need, with the seeds that the records have; none for no cell.
+def training(cells: Sequence[Cell], p: Profile, records: Sequence[Record] = ()) -> tuple[str, ...]:
+    """Trains what these cells need, with the seeds and rounding of the records; none for no cell.
 
     Cells that the profile leaves out are trained in the fullest profile, which holds every one.
     """
     if not cells:
         return ()
     holder = p if all(p.holds(c) for c in cells) else next(reversed(PROFILES.values()))
-    return (_train(cells, holder, (r.run.seed for r in records)),)
+    return (_train(cells, holder, (r.run.seed for r in records)) + rounded(records),)
 
 
 def continuing(run_ids: Sequence[str], p: Profile) -> str:
