@@ -31,7 +31,7 @@ from repro.plan.run import Ladder, RealData, Run
 from repro.store import Record, open_store
 from repro.train import evaluate
 from repro.train.annealing import chains as ais
-from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Floats, Sandwich, numpy_of
+from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Sandwich
 
 __all__ = ["Annealed", "Sandwich", "Scores", "TrainedHierarchy", "TrainedLadder"]
 __all__ += ["binarise", "load_model", "load_record"]
@@ -47,8 +47,8 @@ class Scores(NamedTuple):
     NaN where K = 1, as one sample shows no spread.
     """
 
-    L1: Floats
-    LK: Floats
+    L1: evaluate.Floats
+    LK: evaluate.Floats
     K: int
     mc_error: float
 
@@ -71,27 +71,27 @@ class TrainedHierarchy:
         heads = 2 if self.run.hierarchy.observation == "gaussian" else 1
         return self.net.params["x.out.W"].shape[-1] // heads
 
-    def encode(self, images: NDArray[Any], seed: int | None = 0) -> list[Floats]:
+    def encode(self, images: NDArray[Any], seed: int | None = 0) -> list[evaluate.Floats]:
         """One draw z_i ~ q for each image and layer, [N, Z_i] from the data upward.
 
         seed None: no draw but the mean, given the means of the layers that it depends on.
         """
         with _fitting():
             z = evaluate.latents(self.net, self._input(images), self._noise(seed))
-            return [numpy_of(layer[0]) for layer in z]
+            return [evaluate.numpy_of(layer[0]) for layer in z]
 
-    def reconstruct(self, images: NDArray[Any], seed: int | None = 0) -> Floats:
+    def reconstruct(self, images: NDArray[Any], seed: int | None = 0) -> evaluate.Floats:
         """Mean of p(x | z_1) for the z of one encoding, [N, X]."""
         with _fitting():
             x = self._input(images)
-            return numpy_of(evaluate.reconstruct(self.net, x, self._noise(seed))[0])
+            return evaluate.numpy_of(evaluate.reconstruct(self.net, x, self._noise(seed))[0])
 
-    def sample(self, n: int, seed: int = 0) -> Floats:
+    def sample(self, n: int, seed: int = 0) -> evaluate.Floats:
         """n images from the prior down, eqs. (1)-(3), each the mean of p(x | z_1): [n, X]."""
         n = whole(n, "sample of {} images", 1, MOST)
         noise = self._noise(whole(seed, "seed {}"))
         with _fitting():
-            return numpy_of(evaluate.sample(self.net, noise, n)[0])
+            return evaluate.numpy_of(evaluate.sample(self.net, noise, n)[0])
 
     def score(self, images: NDArray[Any], samples: int = 500, seed: int = 0) -> Scores:
         """L_1 and L_K of each image, eqs. (4) and (6), with K = `samples`.
@@ -104,7 +104,7 @@ class TrainedHierarchy:
             x = self._input(images)
             L1 = evaluate.bounds(self.net, x, noise, "test").L1[0]
             sums = evaluate.importance_bound(self.net, x, noise, K)
-        return Scores(numpy_of(L1), numpy_of(sums.LK[0].float()), K, sums.error())
+        return Scores(evaluate.numpy_of(L1), evaluate.numpy_of(sums.LK[0].float()), K, sums.error())
 
     def annealed(
         self,

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.model.families import MODELS
@@ -23,8 +25,14 @@ ROWS = 4096  # rows of one chunk: activations stay near the processor's cache
 FEWEST_ROWS = 64
 
 T = TypeVar("T")
+Floats = NDArray[np.float32]
 Noise = Callable[[str, int, tuple[int, ...]], Tensor]
 """(purpose, chunk number, shape) -> standard normal draws; makes every draw repeatable."""
+
+
+def numpy_of(values: Tensor) -> Floats:
+    array: Floats = values.float().cpu().numpy()
+    return array
 
 
 @dataclass

@@ -15,9 +15,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.model.distributions import Normal
@@ -25,7 +23,7 @@ from repro.model.families import MODELS
 from repro.model.hierarchy import observation, prior
 from repro.model.layers import Net
 from repro.train.annealing.hamiltonian import LONGEST, move, state
-from repro.train.evaluate import Noise
+from repro.train.evaluate import Floats, Noise, numpy_of
 from repro.train.importance import Weights, weigh
 
 CHAINS, TEMPERATURES = 16, 1000
@@ -35,7 +33,6 @@ TUNED_ON = 8  # images
 GAIN, FIRST = 0.2, 0.1  # of an adaptation, in log step size; the step size it begins at
 STEEP = 4.0  # the schedule is a sigmoid from -STEEP to STEEP
 
-Floats = NDArray[np.float32]
 Draw = Callable[[int], Tensor]
 """t -> [1, S, B, D + 1] standard normal: eps at t = 0, else momenta; what decides comes last."""
 
@@ -69,11 +66,6 @@ class Sandwich(NamedTuple):
     lower_error: Floats
     upper: Floats
     upper_error: Floats
-
-
-def numpy_of(values: Tensor) -> Floats:
-    array: Floats = values.float().cpu().numpy()
-    return array
 
 
 def schedule(temperatures: int) -> list[float]:
