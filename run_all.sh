@@ -153,7 +153,7 @@ repro() {
 }
 
 ask() {
-  "$python" -c "import sys; from repro.cli.shared import options; print($1)"
+  "$python" -c "from repro.cli.shared import options; print($1)"
 }
 
 step() {
@@ -186,15 +186,23 @@ test_all() {
   return "$failed"
 }
 
-draw_and_check() {
-  local store=$1 out=$2 report=$3
+in_both() { # a Run of runs/ that results/ holds as well
+  local record
+  for record in runs/"$profile"/*/final.json; do
+    [ ! -e "results/${record#runs/}" ] || return 0
+  done
+  return 1
+}
+
+draw_and_check() { # sets `checked`: a check that fails is shown in the report too
+  local store=$1 out=$2 report=$3 against=()
   repro tables --store "$store" --profile "$profile" --out "$out/tables"
   repro figures --store "$store" --profile "$profile" --out "$out/figures"
-  if [ "$store" = runs ] && ls results/"$profile"/*/final.json >/dev/null 2>&1; then
-    repro check --store runs --profile "$profile" --against results
-  else
-    repro check --store "$store" --profile "$profile"
+  if [ "$store" = runs ] && in_both; then
+    against=(--against results)
   fi
+  checked=0
+  repro check --store "$store" --profile "$profile" ${against[@]+"${against[@]}"} || checked=$?
   repro report --store "$store" --out "$report"
   printf '\nrecords  %s/%s/\ntables   %s/tables/\nfigures  %s/figures/\nreport   %s\n' \
     "$store" "$profile" "$out" "$out" "$report"
@@ -206,6 +214,7 @@ cached() {
     die 3 "results/ holds no record of profile $profile: run without --cached, or choose another --profile"
   echo "Profile $profile from results/: tables, figures, check, report; no training, no network."
   draw_and_check results "runs/cached/$profile" runs/cached/report.html
+  exit "$checked"
 }
 
 reproduce() {
@@ -226,6 +235,7 @@ reproduce() {
   esac
   if ls runs/"$profile"/*/final.json >/dev/null 2>&1; then
     draw_and_check runs "runs/$profile" runs/report.html
+    [ "$status" != 0 ] || status=$checked
   else
     echo "No Run of profile $profile is finished yet: nothing to draw or check."
   fi

@@ -16,6 +16,7 @@ from fixture_disk import files, read_only
 from fixture_offline import AT_EXIT, GUARD
 
 from repro.plan.profiles import profile, runs
+from repro.store import Store
 from repro.store.places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -108,17 +109,23 @@ def test_cached_without_results_is_one_line_with_the_remedy(checkout):
     assert "run without --cached" in said
 
 
-def test_the_end_shows_this_run_beside_the_reference(checkout):
-    fixture_store.build(checkout / "results", "quick")
-    fixture_store.build(checkout / "runs", "quick")
-    code = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
-    code += 'repro() { case $1 in check) "$python" -m repro.cli "$@" ;; esac; };'
+@pytest.mark.parametrize(
+    ("seed", "L1_test", "code"), [(1, -90.0, 0), (7, -90.0, 0), (1, -290.0, 1)]
+)
+def test_the_end_shows_this_run_beside_the_reference(checkout, seed, L1_test, code):
+    """Where they have a Run in common; a regression is said, and all is drawn all the same."""
+    (lvae,) = (run for run in runs(profile("quick")) if run.id == LVAE)
+    for store, run, bound in (("results", lvae, -90.0), ("runs", lvae.with_seed(seed), L1_test)):
+        fixture_store.write(Store(checkout / store), "quick", run, L1_test=bound)
+    script = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
+    script += 'repro() { case $1 in check) "$python" -m repro.cli "$@" ;; esac; };'
     done = subprocess.run(
-        ["bash", "-c", f"{code} draw_and_check runs runs/quick runs/report.html"],
+        ["bash", "-c", f"{script} draw_and_check runs runs/quick runs/report.html; exit $checked"],
         cwd=checkout, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "verdict there" in done.stdout
+    assert done.returncode == code, done.stderr
+    assert ("verdict there" in done.stdout) == (seed == 1)
+    assert "reduced protocol" in done.stdout
     assert "records  runs/quick/" in done.stdout
 
 

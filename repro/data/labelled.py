@@ -61,6 +61,6 @@ def _balanced(data: LabelledData, classes: Bytes, order: Rows) -> Rows:
     if len(members[scarce]) < share:
         raise UsageError(
             f"{data.labels} balanced labels need {share} images of each class, but {data.name} has"
-            f" {len(members[scarce])} of class {scarce}: ask for fewer, or for all {len(classes)}"
+            f" {len(members[scarce])} of class {scarce}: ask for fewer, or for all {len(order)}"
         )
     return np.concatenate([m[:share] for m in members])

@@ -161,7 +161,9 @@ class _Sink:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+    with contextlib.suppress(ValueError):  # of what is no address
+        return urlsplit(url).hostname or url
+    return url
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.model.stack import Stack, pack
 from repro.plan.run import Run
-from repro.store.states import recorded
+from repro.store.states import FINISHED, recorded_state
 from repro.train.step import CAPTURED
 
 Branch = tuple[Stack, checkpoint.Pinned]
@@ -36,7 +36,7 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
                 notice(f"{named(lanes)}: continued in bfloat16, which is emulated here")
             found.append((Stack(tuple(lanes)), pinned))
             wanted -= set(lanes)
-        elif all(recorded(work.store, work.profile, run) for run in lanes):
+        elif all(recorded_state(work.store, work.profile, run) in FINISHED for run in lanes):
             path.unlink(missing_ok=True)  # killed after the last record
     left = [run for run in runs if run in wanted]
     if not left:

@@ -1,7 +1,7 @@
 """How matrix products are rounded: what there is, what a machine offers, how it is put in force.
 
 Sums, statistics, latents, densities, weights and Adam are float32 in all of them, and so is scoring
-(on CUDA in TF32, unless float32 is asked for).
+(but in TF32 where that is the precision).
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from typing import Any
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
 from repro.machine.saved import recording, weights
-from repro.machine.watch.progress import notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store, locks
@@ -28,11 +27,13 @@ def evaluate(
     The batch-norm statistics beside the weights are rewritten. Raises RecordError where the
     record or the weights are missing or of another Run.
     """
-    work, outcome = Work(store, profile, options), Outcome()
+    work, outcome, paths = Work(store, profile, options), Outcome(), {}
     for run_id in run_ids:
-        if ais and store.record(profile, run_id).run.labels:
+        record = store.record(profile, run_id)
+        if ais and record.run.labels:
             raise UsageError(f"--ais: {run_id} is a Ladder network, which has no p(x): name others")
-        path = weights.find_weights(store, store.record(profile, run_id))
+        paths[run_id] = weights.find_weights(store, record)
+    for run_id, path in paths.items():
         with locks.lock(store.folder(profile), run_id):
             store.sweep(profile, run_id)
             record = store.record(profile, run_id)  # of who had it locked until now
@@ -64,7 +65,7 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
     images, _ = _data(work, record)
     env = record.env.get("evaluated_again", record.env)
     rows = env.get("scoring_rows", images.room.rows)
-    images = replace(images, room=replace(images.room, rows=rows, notice=notice))
+    images = replace(images, room=replace(images.room, rows=rows))
     task, last = task_of(record.run), _score(work, path, images)
     if not last.finite:
         raise RecordError(f"{path}: weights that give no finite numbers: train {run_id} again")

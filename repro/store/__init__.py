@@ -69,14 +69,14 @@ class Record:
         return self.final.get("state") == "diverged"
 
     def curve(self) -> pd.DataFrame:
-        """One row an epoch: epoch, beta, lr, L1_train_running, L1_train, L1_test, KL_1..KL_L."""
+        """One row an epoch, with the columns that the Run's task gives it. Raises RecordError."""
         try:
             return pd.read_csv(io.BytesIO(self._bytes("curve.csv")))
         except (ValueError, UnicodeDecodeError) as e:
             raise RecordError(f"{self.folder / 'curve.csv'}: {e}: {RESTORE}") from e
 
     def arrays(self, name: str) -> Arrays:
-        """One of `per_image`, `kl_units`, `pca`, `samples`. Raises RecordError."""
+        """Those of one npz file, by its stem. Raises RecordError."""
         path = f"{name}.npz"
         try:
             return plain_npz(self._bytes(path))
@@ -162,14 +162,15 @@ class Store:
 
     def _elsewhere(self) -> str:
         """What to name instead of this store or profile, by where its records lie."""
-        held = sorted({path.parents[1].name for path in self.root.glob(f"*/*/{FINAL}")})
+        root = self.root.resolve()
+        held = sorted({path.parents[1].name for path in root.glob(f"*/*/{FINAL}")})
         if held:
             return f"choose a profile that it holds ({', '.join(held)}), or another --store"
-        if next(self.root.glob(f"*/{FINAL}"), None):
-            return f"this is a profile's folder: name the one that holds it, {self.root.parent}"
-        if is_file(self.root / FINAL):
-            return f"this is a record: name the store that holds it, {self.root.parents[1]}"
-        if below := next(self.root.glob(f"*/*/*/{FINAL}"), None):
+        if next(root.glob(f"*/{FINAL}"), None):
+            return f"this is a profile's folder: name the one that holds it, {root.parent}"
+        if is_file(root / FINAL):
+            return f"this is a record: name the store that holds it, {root.parents[1]}"
+        if below := next(root.glob(f"*/*/*/{FINAL}"), None):
             return f"a store lies below it: name {below.parents[2]}"
         return "`repro train` makes records in runs/; or choose another --store"
 

@@ -22,7 +22,7 @@ from repro.store.files import write_file
 KEY, BLANK = "sha256", b"0" * 64
 LENGTH = 8  # bytes that say how long the header is
 SEAL = re.compile(rb'"%s":"([0-9a-f]{64})"' % KEY.encode())  # in a value its quotes would be \"
-REMEDY = "remove it and train again"
+REMEDY = "remove it and train again (weights: with their record; published: restore both from git)"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], strings: Mapping[str, str]) -> None:
