@@ -175,6 +175,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--precision", choices=(FLOAT32, BFLOAT16), default=FLOAT32)
     args = parser.parse_args()
+    if args.repeats < 2:
+        parser.error("--repeats: two or more, which show a spread")
     other = args.checkout.resolve()
     sys.path.insert(0, str(ROOT))
     import torch

@@ -127,12 +127,12 @@ def train(
         FLOAT32: usual,
         AGAIN: replace(usual, **other),
     }
+    place = environment(here)
     for variant in variants:
         for training, chosen in options.items():
             torch.set_num_threads(threads)
             local.train(runs_of(variant, name, seeds), Store(folder / training), name, chosen)
     emulated = not precision.multiplies_in_bfloat16(here) and rounded == precision.BFLOAT16
-    place = environment(here)
     version = place["versions"]["torch"]
     return {**place, "torch": version, "rounded": rounded, "emulated": emulated}
 
@@ -147,6 +147,8 @@ def main() -> int:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--known", type=Path, help="a store whose float32 records are taken over")
     args = parser.parse_args()
+    if args.seeds < 2:
+        parser.error("--seeds: two or more, whose differences show an error")
     asked = (profile(args.profile).name, args.seeds)
     try:
         if args.known:

@@ -1,4 +1,7 @@
-"""The arms of `repro bench` under pytest-benchmark; see README.md of this folder."""
+"""The arms of `repro bench` under pytest-benchmark; see README.md of this folder.
+
+All in one process, which keeps freed memory as training does: arms without that are left out.
+"""
 
 import functools
 
@@ -7,20 +10,27 @@ import pytest
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Workload, arms, cuda_arms
 from repro.bench.measure import waiter
 from repro.bench.operations import of_arm
-from repro.machine import toolchain
+from repro.bench.suite import absent
 from repro.machine.device import here
-from repro.train.step import COMPILED
+from repro.machine.memory import keep_freed_memory
+from repro.machine.precision import multiply_in, precision_on
 
+ARMS = [arm for arm in (cuda_arms() if here().type == "cuda" else arms()) if arm.keeps_memory]
 operations = functools.lru_cache(maxsize=1)(lambda arm: of_arm(arm, Workload().of(arm), here()))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def conditions():
+    multiply_in(precision_on(here(), None), here())
+    if here().type == "cpu":
+        keep_freed_memory()
+
+
 @pytest.mark.parametrize("name", [FORWARD, BOTH, STEP, SCORE])
-@pytest.mark.parametrize(
-    "arm", cuda_arms() if here().type == "cuda" else arms(), ids=lambda arm: arm.name
-)
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
 def test_arm(benchmark, arm, name):
-    if (arm.engine in COMPILED and toolchain.compiler_fault()) or name not in operations(arm):
-        pytest.skip("not here, or not of this arm")
+    if (why := absent(arm, here())) or name not in operations(arm):
+        pytest.skip(why or "not of this arm")
     operation, wait = operations(arm)[name], waiter(here())
     benchmark.group = f"{arm.model} {name}"
     benchmark.pedantic(lambda: (operation(), wait()), rounds=5, warmup_rounds=1)

@@ -54,6 +54,12 @@ def test_both_checkouts_take_turns_and_the_first_is_dropped(
     assert against.turns((one, two), 1, 1, 2, "bfloat16") == [[1.0, 2.0], [101.0, 102.0]]
 
 
+def test_one_turn_shows_no_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["against.py", ".", "--repeats", "1"])
+    with pytest.raises(SystemExit, match="2"):
+        against.main()
+
+
 def test_a_checkout_that_fails_ends_the_comparison(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -32,6 +33,17 @@ def test_scripts_import_what_there_is(script: Path) -> None:
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 assert hasattr(module, alias.name) or importlib.import_module(name)
+
+
+def test_what_a_drill_found_becomes_the_benchmark_that_is_published() -> None:
+    bench = ROOT / "results" / "bench"
+    published = json.loads((bench / "h100.json").read_text())
+    said = [f"--{name}={published[name]}" for name in ("commit", "date", "note")]
+    done = subprocess.run(
+        [sys.executable, GPU / "record.py", bench / "h100" / "best.json", *said],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == published
 
 
 def in_shell(folder: Path, line: str) -> str:

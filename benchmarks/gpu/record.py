@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from repro.bench.arms import Workload, cuda_arms
+from repro.bench.arms import Workload, known_arms
 from repro.bench.roofline import FORMULA
 
 METHOD = (
@@ -53,7 +53,8 @@ def record(found, commit, dirty, date, note):
 
 def arm(name, e, single, limits):
     if "ms" not in e:
-        return {"arm": name, "absent": e.get("late") or e.get("failed") or ABSENT}
+        late = f"{ABSENT}: {e['late']}" if "late" in e else ABSENT
+        return {"arm": name, "absent": "failed" if "failed" in e else late}
     ladder, seconds = e["model"] == "ladder", 1e-3 * e["ms"]
     rows = 2 * Workload().labelled if ladder else Workload().batch
     step = numbers(seconds, e["lanes"], rows) | {"fastest_seconds": 1e-3 * e["fastest_ms"]}
@@ -78,7 +79,7 @@ def grid(stacks):
     """One step of all configurations, the stacks one after the other."""
     if not all("ms" in e for e in stacks):
         return {"arm": GRID, "absent": ABSENT}
-    (whole,) = (a for a in cuda_arms() if a.name == GRID)
+    whole = next(a for a in known_arms() if a.name == GRID)
     step = numbers(1e-3 * sum(e["ms"] for e in stacks), whole.lanes, Workload().batch)
     return {
         "arm": GRID, "engine": "graph", "model": "mnist", "depths": list(whole.depths),

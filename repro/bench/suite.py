@@ -65,7 +65,7 @@ def entries(
     arms: list[Arm], work: Workload, device: torch.device, threads: int, starting: Starting
 ) -> list[Entry]:
     """What some arms measured, whose processes wait for each other; none outlives the call."""
-    why = {arm.name: _absent(arm, device) for arm in arms}
+    why = {arm.name: absent(arm, device) for arm in arms}
     found: dict[str, Entry] = {n: {"arm": n, "absent": w} for n, w in why.items() if w}
     able = [arm for arm in arms if arm.name not in found]
     with contextlib.ExitStack() as closing:
@@ -82,7 +82,7 @@ def entries(
     return [found[arm.name] for arm in arms]
 
 
-def _absent(arm: Arm, device: torch.device) -> str | None:
+def absent(arm: Arm, device: torch.device) -> str | None:
     """Why an arm cannot run here."""
     if arm.needs_cuda and device.type != "cuda":
         return "no CUDA device"
