@@ -74,6 +74,8 @@ WRONG = [
     (["train", "--profile", "enormous"], 2, "unknown profile 'enormous'"),
     (["publish", "--profile", "enormous"], 2, "unknown profile 'enormous'"),
     (["list", "--experiment", "figure99"], 2, "unknown experiment 'figure99'"),
+    (["list", "--experiment", "combinators", "--profile", "quick"], 2, "use --profile paper"),
+    (["train", "combinators", "figure5", "--profile", "quick"], 2, "use --profile paper"),
     (["bench", "--arms", "steam"], 2, "no arm matches 'steam': choose from eager single"),
     (["status", "--watch"], 2, "--watch"),  # without a terminal
     (["show", "mnist-vae-L9-s1"], 2, "unknown Run 'mnist-vae-L9-s1'"),
@@ -107,9 +109,12 @@ def test_durations_are_said_in_a_fitting_unit(duration, expected):
     assert in_words(duration) == expected
 
 
-def test_data_status_names_every_file(capsys, data_dir):
-    assert run(["data", "status", "mnist", "--data-dir", str(data_dir)]) == 0
+def test_data_status_names_every_file(capsys, data_dir, tmp_path):
+    link = tmp_path / "of [old] times"
+    link.symlink_to(data_dir)
+    assert run(["data", "status", "mnist", "--data-dir", str(link)]) == 0
     out = capsys.readouterr().out
+    assert "[old]" in out
     assert out.count("ubyte") >= 4
     assert out.count("ok") == 4
 

@@ -72,6 +72,13 @@ def test_nothing_to_compare_draw_or_publish_is_an_error(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("here", ["quick", f"quick/{LVAE}"])
+def test_a_place_inside_a_store_is_told_the_store(store, capsys, monkeypatch, here):
+    monkeypatch.chdir(store.root / here)
+    assert run(["check", "--store", ".", "--profile", "quick"]) == 3
+    assert f"holds it, {store.root}" in one_line(capsys)
+
+
 def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     fixture_store.write(here, "quick", quick_run(LVAE))

@@ -89,5 +89,5 @@ def test_more_than_there_is_or_not_divisible_is_refused(
 def test_more_labels_than_the_scarcest_class_has_are_refused() -> None:
     few = np.where(CLASSES == 7, 8, CLASSES).astype(np.uint8)
     few[0] = 7
-    with refused(UsageError, "need 5 images of each class", "1 of class 7"):
-        split(LabelledData(labels=50), few, ORDER)
+    with refused(UsageError, "need 5 images of each class", "1 of class 7", "or for all 120"):
+        split(LabelledData(labels=50, first_images=120), few, ORDER)

@@ -72,8 +72,9 @@ def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path):
 def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path):
     with serving(absent) as gone, serving(wrong) as other:
         localhost = other.url.replace("127.0.0.1", "localhost")
-        dead = toy(mirrors=(gone.url, localhost, dead_url()))
+        dead = toy(mirrors=(gone.url, localhost, dead_url(), "http://[bad"))
         faults = ("127.0.0.1: HTTP 404", "localhost: wrong content", "127.0.0.1: no connection")
+        faults += ("http://[bad: InvalidURL",)
         with refused(DataError, *faults, str(tmp_path / "toy"), "--data-dir", "REPRO_DATA"):
             data.load_set(dead, tmp_path)
 

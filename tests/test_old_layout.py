@@ -89,6 +89,11 @@ def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(which, data):
         from_dict(raw)
 
 
+def test_a_run_that_could_not_be_is_a_damaged_record():
+    with pytest.raises(RecordError, match=r"here/run\.json: .*train at least one"):
+        from_dict({"variant": "vae", "schedule": {"epochs": 0}}, "here/run.json")
+
+
 def test_real_valued_data_are_told_by_the_model():
     raw = {"variant": "any", "data": {"name": "norb"}, "model": {"observation": "gaussian"}}
     run = from_dict(raw)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from repro.cli.shared.options import (
     AsJson,
@@ -99,7 +100,7 @@ def _missing(comparison: Comparison) -> list[str]:
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
     """The verdicts of two stores in one table; what neither has run is only counted."""
     table = Table(
-        *("target or claim", "published", "here", "verdict", name, "verdict there"),
+        *("target or claim", "published", "here", "verdict", Column(Text(name)), "verdict there"),
         title=f"profile {report.profile}",
         caption=f"here: {checks.summary(report)}",
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from repro import data as datasets
 from repro.cli.shared.options import DataDir, command
@@ -41,10 +42,12 @@ def data(
     elif action is Action.verify:
         _say_verified("verified", datasets.verify(data_dir, names))
     else:
-        table = Table("data set", "file", "state", "", title=f"data folder {directory(data_dir)}")
+        table = Table(
+            "data set", "file", "state", "", title=Text(f"data folder {directory(data_dir)}")
+        )
         for f in datasets.status(data_dir, names):
-            shown = f"[{STYLES.get(f.state, 'dim')}]{f.state}"
-            table.add_row(f.data_set, f.file, shown, f.detail)
+            shown = Text(f.state, style=STYLES.get(f.state, "dim"))
+            table.add_row(f.data_set, Text(f.file), shown, Text(f.detail))
         screen().print(table)
 
 

@@ -14,7 +14,7 @@ from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
 from repro.plan.experiments.grid import cell_of
-from repro.plan.profiles import Profile, find_run, runs
+from repro.plan.profiles import Profile, find_run, refuse_empty, runs
 from repro.plan.run import Run
 from repro.store import Store
 from repro.store.states import FINISHED, state
@@ -33,6 +33,8 @@ def state_here(store: Store, profile: str, run: Run) -> str:
 
 
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:
+    if experiment is not None:
+        refuse_empty(p, experiment)
     planned = runs(p, LISTED if experiment is None else [experiment])
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "repro train figure3 --profile reduced --budget 25m",
     "repro train table1 --profile paper --seeds 3 --dry-run",
     "repro train table1 --profile paper --seed 7",
-    "repro train 'mnist-*-L5-s1' ladder-full-100-s3 --profile paper",
+    "repro train 'mnist-vae_*-L5-s1' ladder-full-100-s3 --profile paper",
     "repro train --profile paper --engine ray --address auto",
 )
 def train(

@@ -19,8 +19,9 @@ VAR_TINY = 2.0**-96  # of a variance head; our own, see `Normal`
 class Normal(NamedTuple):
     """Diagonal Gaussian; both fields [..., Z].
 
-    A variance head adds VAR_TINY: softplus(x) is 0 in float32 below x = -87, where the gradient of
-    the standard deviation would not be finite. No float32 variance above 2e-22 is changed by it.
+    A variance head adds VAR_TINY: softplus(x) is 0 in float32 below x = -104 (-87 where subnormals
+    are), and the gradient of the standard deviation would not be finite. No float32 variance above
+    5e-22 is changed by it.
     """
 
     mu: Tensor

@@ -123,7 +123,7 @@ def initial_value(dense: Dense, normalised: bool, draw: Tensor) -> Params:
     """Initial parameters of one lane. `draw`: standard normal or uniform [-1, 1), [in, out].
 
     Weights have standard deviation gain * sqrt(2 / (in + out)), of one head where there are
-    two. The variance head's bias is 1 where no batch norm cancels it, everything else 0.
+    two. The variance head's bias is `var_bias` where no batch norm cancels it, others are 0.
     """
     std = dense.gain * math.sqrt(2 / (dense.fan_in + dense.fan_out // dense.heads))
     beta = draw.new_zeros(dense.fan_out)

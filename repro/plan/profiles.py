@@ -188,16 +188,25 @@ def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
 
     An id or a pattern that ends in a seed means that seed alone; all else has `seeds`, or the
     profile's own. No name: the profile's default. Raises UsageError for a name that names nothing,
-    and where no name has a use for `seeds`.
+    for an experiment of which the profile holds nothing, and where no name has a use for `seeds`.
     """
     named = list(names)
     experiments = [name for name in named if name in EXPERIMENTS]
     others = [name for name in named if name not in EXPERIMENTS]
     if seeds is not None and others and not experiments and all(map(of_id, others)):
         raise UsageError(f"--seed, --seeds: {others[0]} names its seed: leave the option out")
+    for name in experiments:
+        refuse_empty(p, name)
     found = runs(p, experiments, seeds) if experiments or not others else []
     found += [run for name in others for run in _matching(name, p, seeds)]
     return list({run.id: run for run in found}.values())
+
+
+def refuse_empty(p: Profile, experiment: str) -> None:
+    """Raises UsageError where a profile holds no Run of an experiment, or there is none such."""
+    if not any(map(p.holds, cells([experiment]))):
+        fullest = next(reversed(PROFILES))
+        raise UsageError(f"{experiment}: not in profile {p.name}: use --profile {fullest}")
 
 
 def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from typing import Any, Literal
 
-from repro.errors import UsageError
+from repro.errors import RecordError, UsageError
 from repro.plan.conditions import problems
 from repro.plan.from_json import build, read, sparse
 
@@ -331,5 +331,8 @@ def from_dict(raw: Any, where: str = "run") -> Run:
 
     Raises RecordError for anything that is not one.
     """
-    run: Run = build(Run, raw, where)
+    try:
+        run: Run = build(Run, raw, where)
+    except UsageError as e:
+        raise RecordError(f"{where}: {e}") from e
     return run

@@ -64,8 +64,8 @@ class Bounds(NamedTuple):
 def statistics_pass(net: Net, x: Tensor, noise: Noise) -> tuple[dict[str, Moments], Bounds]:
     """Batch-norm statistics of the whole training set as one batch, and its bounds.
 
-    x: [K, N, X] in {0, 1}. Each layer is normalised by its own full-data statistics; latents
-    are drawn once. A lane without batch norm sees no statistics.
+    x: [K, N, X] in {0, 1}, or real. Each layer is normalised by its own full-data statistics;
+    latents are drawn once. A lane without batch norm sees no statistics.
     """
     seen = Net(net.model, net.lanes, net.params)
     out = MODELS[net.model.family](seen, x, _eps(net, noise, "train", 0, 1, x.shape[1]))
@@ -76,7 +76,7 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
     """Batch-norm statistics averaged over full minibatches of the training set.
 
     What running averages of a trained network come to. The mean of the variances within
-    minibatches lacks what lies between their means. x: [K, N, X] in {0, 1}.
+    minibatches lacks what lies between their means. x: [K, N, X] in {0, 1}, or real.
     """
     full = max(1, x.shape[1] // batch)
     total: dict[str, Moments] = {}
@@ -90,7 +90,7 @@ def minibatch_statistics(net: Net, x: Tensor, noise: Noise, batch: int) -> dict[
 
 
 def bounds(net: Net, x: Tensor, noise: Noise, purpose: str, rows: int = ROWS) -> Bounds:
-    """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}."""
+    """L_1 of each image and mean KL per unit. net: folded. x: [K, N, X] in {0, 1}, or real."""
     parts = [_bounds(net, out) for out in _passes(net, x, noise, purpose, rows)]
     kl = [torch.stack(layer, -1) for layer in zip(*(p.kl for p in parts), strict=True)]
     share = kl[0].new_tensor([p.L1.shape[1] for p in parts]) / x.shape[1]
@@ -106,8 +106,8 @@ def _bounds(net: Net, out: Pass) -> Bounds:
 def importance_bound(net: Net, x: Tensor, noise: Noise, samples: int, rows: int = ROWS) -> Weights:
     """L_K of each image, eq. (6) at beta = 1, with what its weights say of it. net: folded.
 
-    x: [K, N, X] in {0, 1}. Many images and many samples make one chunk of about `rows` rows; of an
-    image no more is kept than its `samples` log weights.
+    x: [K, N, X] in {0, 1}, or real. Many images and many samples make one chunk of about `rows`
+    rows; of an image no more is kept than its `samples` log weights.
     """
     S = min(samples, max(1, rows // 64))
     done, chunks = [], itertools.count()

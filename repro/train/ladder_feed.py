@@ -22,7 +22,7 @@ from repro.train.score import Images
 
 
 def split_of(run: Run, classes: np.ndarray) -> Split:
-    """A Run's labelled images and its pool: of its seed alone, so variants share them."""
+    """A Run's labelled images and its pool, which variants of equal data and seed share."""
     return split(
         run.labelled, classes, streams.permutation(len(classes), run.seed, "labels").numpy()
     )

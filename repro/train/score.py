@@ -94,7 +94,7 @@ def noise_of(run: Run, epoch: int, device: torch.device) -> Noise:
 
 @torch.no_grad()
 def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
-    """L_1 on both sets with full-set batch-norm statistics. net: one lane."""
+    """L_1 on both sets with statistics as `evaluation.statistics` has them. net: one lane."""
     noise, room = noise_of(run, epoch, images.train.device), images.room
     x = _training_set(run, images.train, epoch)
     seen: dict[str, Moments] = {}
