@@ -14,6 +14,7 @@ from scipy import stats
 
 from repro.errors import RecordError
 from repro.judge.check import check
+from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import LVAE, Claim, Contrast
 from repro.judge.estimate import Estimate
 from repro.judge.evidence import books
@@ -189,6 +190,16 @@ def test_another_scoring_of_l_k_is_reduced_protocol(
     assert (result.verdict, result.note) == ("reduced protocol", note)
 
 
+@pytest.mark.parametrize("scoring", [{"K": 500}, {"LK_images": 1000}])
+def test_a_claim_on_another_scoring_of_l_k_does_not_count_either(
+    tmp_path: Path, scoring: dict[str, int]
+) -> None:
+    seeds(tmp_path, -80.0, -80.0, -80.0, **scoring)
+    claim = CLAIMS["mnist/lvae_above_flows_and_iwae"]
+    result = claim_result(claim, books(Store(tmp_path), "paper"))
+    assert (result.verdict, result.seeds) == ("reduced protocol", 3)
+
+
 def test_a_diverged_seed_does_not_count_and_is_named(tmp_path: Path) -> None:
     seeds(tmp_path, -82.12)
     write(tmp_path, LVAE, seed=2, **LOST)
@@ -207,6 +218,12 @@ def test_a_cell_that_diverged_for_every_seed_is_worse(
     result = target(tmp_path, profile=profile)
     assert said(result) == verdict
     assert (result.ours, result.seeds, result.interval) == (None, 0, None)
+
+
+def test_a_seed_without_a_bound_is_not_worse_for_one_that_diverged(tmp_path: Path) -> None:
+    write(tmp_path, LVAE, seed=1, **LOST)
+    write(tmp_path, LVAE, seed=2, LK_test=None)
+    assert said(target(tmp_path)) == "undecided"
 
 
 def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:

@@ -111,6 +111,12 @@ def test_other_trainings_lend_their_spread_where_they_hold_the_same() -> None:
     assert not found.difference(LVAE, VAE_BN_WU, "LK_test").known
 
 
+def test_a_spread_that_the_other_side_borrows_is_one_variance_and_images_are_paired() -> None:
+    trainings = (made(VAE_BN, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
+    lead = books(*trainings, made(LVAE)).difference(LVAE, VAE_BN, "L1_test")
+    assert (lead.error, lead.df) == (pytest.approx(math.sqrt(1 + 1 / 3)), 2)
+
+
 def test_the_best_vae_is_sought_among_those_that_ran() -> None:
     claim = "mnist/lvae_beats_best_vae_on_l1"
     result = judged(claim, {LVAE: l1(-85.2), BEST_VAE: l1(-87.5), VAE: l1(-89.0)})

@@ -112,6 +112,13 @@ def test_a_run_that_cannot_be_compared_is_skipped(
     assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: {why}",))
 
 
+def test_runs_on_another_version_of_the_data_are_not_compared(tmp_path: Path) -> None:
+    write(tmp_path / "reference", LVAE)
+    saved(tmp_path / "ours", made(LVAE), env={"data": {"version": "rebuilt"}})
+    comparison = compared(tmp_path)
+    assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: other data",))
+
+
 def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> None:
     write(tmp_path / "reference", LVAE)
     write(tmp_path / "reference", VAE)

@@ -6,8 +6,8 @@ import functools
 import math
 from dataclasses import dataclass
 
-from repro.judge.evidence import Books, books
-from repro.judge.measures import metric, scoring
+from repro.judge.evidence import OTHER_DATA, Books, books
+from repro.judge.measures import data_version, metric, scoring
 from repro.judge.over_images import PER_IMAGE, images_error
 from repro.store import Record, Store
 
@@ -97,6 +97,8 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
 def _unlike(ours: Record, reference: Record) -> str:
     if ours.run.hash != reference.run.hash:
         return "another configuration"
+    if data_version(ours) != data_version(reference):
+        return OTHER_DATA
     return "the reference diverged" if reference.diverged else ""
 
 

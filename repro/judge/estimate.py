@@ -67,7 +67,7 @@ class Estimate:
             same = next((p for p in parts if source and p[2] == source), None)
             if same is not None:
                 parts.remove(same)
-                var += same[0]
+                var, df = var + same[0], min(df, same[1])
             parts.append((var, df, source))
         total = math.fsum(v for v, _, _ in parts)
         share = math.fsum(v * v / d for v, d, _ in parts if d)

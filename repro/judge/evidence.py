@@ -229,9 +229,9 @@ class Books:
     ) -> Estimate:
         """A cell's mean of a quantity, with the error that training again would make of it."""
         own = e.estimate(read)
-        if e.seeds > 2:
-            return own
         var, df, source = self.spread(e.trainings[0].run, read, like, borrow)
+        if e.seeds > 2:  # which others may borrow from it
+            return replace(own, parts=((own.var, own.df, source),))
         part = (var / e.seeds, df, source)
         return Estimate(own.mean, var / e.seeds, df, (part,)) if df else own
 

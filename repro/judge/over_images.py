@@ -17,8 +17,8 @@ PER_IMAGE = {"L1_test": ("L1", "L1_se"), "LK_test": ("LK", "LK_se")}  # array, s
 def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> float:
     """Standard error over images of the difference of two means over seeds.
 
-    Paired where every pair has the same images: then the Monte-Carlo error is in it. Test errors
-    of Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
+    Paired where all have the same images: then the Monte-Carlo error is in it. Test errors of
+    Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
     """
     if name not in PER_IMAGE:
         if name != "error_percent":
@@ -28,11 +28,12 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
         ]
         return math.hypot(*(math.hypot(*of) / len(of) for of in held if of))
     key, se = PER_IMAGE[name]
-    pairs = list(zip(ours, other, strict=False))
-    if len(ours) == len(other) and all(same_images(a, b) for a, b in pairs):
-        each = [[array(r, "per_image", key).astype(float) for r in pair] for pair in pairs]
-        if len({len(x) for pair in each for x in pair}) == 1 and len(each[0][0]) > 1:
-            return standard_error(np.mean([x - y for x, y in each], axis=0))
+    first, *rest = every = (*ours, *other)
+    if all(same_images(first, r) for r in rest):
+        values = [array(r, "per_image", key).astype(float) for r in every]
+        if len({len(x) for x in values}) == 1 and len(values[0]) > 1:
+            n = len(ours)
+            return standard_error(np.mean(values[:n], axis=0) - np.mean(values[n:], axis=0))
     whole = (np.mean([metric(r, se) for r in of]) for of in (ours, other))
     return math.hypot(*map(float, whole))
 

@@ -26,7 +26,7 @@ from repro.judge.evidence import (
 )
 from repro.judge.measures import metric, scoring
 from repro.judge.over_images import images_error
-from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
+from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, TEST_IMAGES, Target
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
 
@@ -95,13 +95,10 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
             return TargetResult(
                 target, NOT_RUN, note="no Run that it starts from, of the same seed"
             )
-    if not e.trainings and not (e.diverged and books.published_protocol):
-        verdict = e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
-        if e.state == NO_BOUND and books.published_protocol:
-            verdict = UNDECIDED
-        return TargetResult(target, verdict, note=notes)
     if not e.trainings:
-        return TargetResult(target, DIFFERENT, direction=WORSE, note=notes)
+        verdict = _without_number(e, books.published_protocol)
+        direction = WORSE if verdict == DIFFERENT else ""
+        return TargetResult(target, verdict, direction=direction, note=notes)
     estimate = _ours(target, e, base)
     scored = (*e.trainings, *(base.trainings if base else ()))
     scoring = sorted({s for r in scored if (s := _other_scoring(target, r))})
@@ -126,6 +123,15 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
         runs=e.ids,
         note="; ".join(n for n in (*scoring, notes, version) if n),
     )
+
+
+def _without_number(e: Evidence, published_protocol: bool) -> str:
+    """The verdict where no record counts. `different`: every seed diverged."""
+    if published_protocol and any(why == NO_BOUND for _, why in e.left_out):
+        return UNDECIDED
+    if published_protocol and e.diverged:
+        return DIFFERENT
+    return e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
 
 
 def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
@@ -224,10 +230,16 @@ def _finite(value: Any) -> bool:
 
 
 def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> bool:
-    """Whether L_K of a published-protocol Run is of another K than published."""
+    """Whether L_K of a published-protocol Run is of another K than published, or of few images."""
     if BOUND not in claim.metrics or not books.published_protocol:
         return False
-    return any(r.final.get("K") != r.run.evaluation.importance_samples for r in records)
+
+    def usual(r: Record) -> bool:
+        k, images = scoring(r)
+        asked = TEST_IMAGES.get(r.run.data.name, images)
+        return (k, images) == (r.run.evaluation.importance_samples, asked)
+
+    return not all(map(usual, records))
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:
