@@ -28,7 +28,7 @@ def draw(store: Store, profile: str) -> Figure:
     schedule = find_profile(profile).schedule
     fig = Figure(figsize=(PANEL, 3.1))
     ax = fig.add_subplot()
-    shown = {s: by_epoch(s.done, list(LINES)) for s in cells if s.done}
+    shown = {s: by_epoch(s, list(LINES)) for s in cells if s.done}
     for s, table in shown.items():
         for column, dashes in LINES.items():
             band(ax, table[column], column, linestyle=dashes, **look(s))

@@ -83,7 +83,7 @@ def look(seeds: Evidence) -> dict[str, Any]:
 
 
 def negatives(cells: list[Evidence]) -> str:
-    found = sum(v < 0 for s in cells for r in s.done for v in kl_layers(r))
+    found = sum(v < 0 for s in cells if s.done for v in s.mean(kl_layers))
     return f" Estimates below zero, not visible: {found}." if found else ""
 
 

@@ -83,14 +83,17 @@ def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -
 
 def errors(compared: Sequence[Change]) -> str:
     """What the errors hold, and how the number of rows is corrected for."""
-    if not compared or not compared[0].by.known:
+    known = [c for c in compared if c.by.known]
+    if not known:
         return (
             "Error: over images alone; no spread over trainings is known here, and of one seed a"
             " small change may be chance."
         )
-    least = min(c.by.df for c in compared)
+    least = min(c.by.df for c in known)
+    rest = "" if len(known) == len(compared) else ", but where the note says that it is unknown"
     return (
-        "Error: of training both again, with other seeds and roundings, and over images. A change"
+        f"Error: of training both again, with other seeds and roundings{rest}, and over images. A"
+        " change"
         f" is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
         f" rows together (Bonferroni over {len(compared)}; Student's t at {least:.0f} degrees of"
         " freedom or more)."

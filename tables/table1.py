@@ -11,7 +11,7 @@ from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import TEST_IMAGES, Target
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
-from repro.show.words import closing, protocol
+from repro.show.words import closing, other_scale, protocol
 from repro.store import Store
 
 # Row as printed, target.
@@ -70,9 +70,6 @@ def whole(e: Evidence) -> str:
 
 
 def caption(p: Profile, found: Sequence[Evidence]) -> str:
-    runs = (r.run for e in found for r in e.trainings)
-    over_255 = ", ".join(sorted({run.id for run in runs if run.data.grey_scale == 255}))
-    other = f" Of byte/255, so of other data: {over_255}." if over_255 else ""
     images = p.evaluation.lk_images
     rest = (
         " Whole test set: by regression of L_K on L_1, which all images have; the first images"
@@ -87,7 +84,7 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
         " mean over seeds, with the standard error (s.e.) over images and the Monte-Carlo (MC)"
         f" error of the importance samples; L_1 of the same images.{rest} Quoted: the paper took"
         " the value from another paper; where a Run of that model is here, its number stands"
-        f" beside it.{other}{closing(p, found)}"
+        f" beside it.{other_scale(found)}{closing(p, found)}"
     )
 
 

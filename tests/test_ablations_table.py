@@ -134,6 +134,14 @@ def test_a_change_is_held_against_the_noise_of_the_default(
     assert found[EL1] == "0.71"  # sqrt(2) x 0.5: of training both again; over images none here
 
 
+def test_the_caption_speaks_of_the_errors_that_are_known(store: Store) -> None:
+    again(store, {"": (-0.5, 0.0, 0.5), "no_bn": (0.0,), "no_clip": (0.0,)})
+    table = build(store)
+    assert row(table, "no_bn")[NOTE] == "one training: noise unknown"
+    assert "but where the note says that it is unknown" in table.caption
+    assert "Student's t at 2 degrees" in table.caption
+
+
 def test_words_are_corrected_for_the_number_of_rows_that_ran(store: Store) -> None:
     """Three seeds: t of two degrees of freedom at 5% in two tails, over 1 row or 3."""
     again(store, {"": (0.0, 0.0, 0.0), "no_clip": (0.7, 1.0, 1.3)})  # t = 5.8

@@ -19,6 +19,7 @@ from fixture_figures import (
     draw,
     draw_of,
     legend_labels,
+    line,
     run_of,
     style,
     texts,
@@ -71,6 +72,16 @@ def test_a_run_that_does_not_count_is_named_and_not_drawn(name: str, troubled: S
     assert f"Diverged at epoch 3, not counted: {run}-s1." in caption(figure)
     assert f"Other configuration, not counted: {run}-s2." in caption(figure)
     assert "No finished Run." in caption(figure)
+
+
+def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path: Path) -> None:
+    runs = [run_of(name) for name in ("lvae_bn_wu", "lvae_bn_wu@again2")]
+    store = fixture_store.build(tmp_path, runs=runs)
+    drawn = line(draw_of("figure2", store).axes[0], "L1_test", style.COLOURS["lvae_bn_wu"])
+    ends = [store.record("quick", run.id).final["L1_test"] for run in runs]
+    assert ends[0] != ends[1]
+    assert drawn.get_ydata()[-1] == pytest.approx(sum(ends) / 2)
+    assert "Shown: the first training of the lowest seed." in caption(draw_of("figure4", store))
 
 
 @pytest.mark.parametrize("profile", ["quick", "reduced", "paper"])

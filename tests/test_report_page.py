@@ -172,6 +172,13 @@ def test_no_choice_of_the_hierarchies_is_left_out_of_the_ledger():
     assert not left_out, f"{left_out}: say in {deviations.FILE.name} what paper and code do"
 
 
+@pytest.mark.parametrize(
+    ("cell", "key"), [("60,000", "60000"), ("-110.19 ± 0.10", "-110.19"), ("not run", "")]
+)
+def test_a_cell_is_sorted_by_its_number(cell, key):
+    assert page.sort_key(cell) == key
+
+
 def test_every_file_of_the_page_is_packaged():
     raw = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = raw["tool"]["setuptools"]["package-data"]["repro.show.report"]

@@ -83,15 +83,19 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
         report=found,
         groups=source.groups(found),
         claims=source.claims(found),
-        sheets=tuple(
-            Sheet(n, scripts.load("tables", n).build(store, p.name), source.drawn("tables", n))
-            for n in scripts.names("tables")
-        ),
+        sheets=tuple(sheet(store, p, source, name) for name in scripts.names("tables")),
         figures=figures(store, p, source) if draw else (),
         entries=ledger.entries(store, p, planned(store, p), state_of),
         check=f"repro check {asked}",
         draw=f"repro figures {asked}",
     )
+
+
+def sheet(store: Store, p: Profile, source: Source, name: str) -> Sheet:
+    """A table, as `repro tables` writes it."""
+    table = scripts.load("tables", name).build(store, p.name)
+    cells = list(dict.fromkeys(cell for of in table.cells for cell in of))
+    return Sheet(name, table, source.drawn("tables", name, cells))
 
 
 def planned(store: Store, p: Profile) -> list[Run]:
@@ -106,8 +110,11 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     """Every figure that `repro figures` draws."""
     from repro.show import gallery
 
+    def behind(name: str) -> Behind:
+        return source.drawn("figures", name, EXPERIMENTS.get(gallery.experiment_of(name), ()))
+
     return tuple(
-        Figure(name, title(name), image_of(fig), source.drawn("figures", name))
+        Figure(name, title(name), image_of(fig), behind(name))
         for name, fig in gallery.drawn(store, p.name)
     )
 

@@ -22,6 +22,9 @@ MARGIN = 0.06  # inches left and right of the caption
 
 def first_seed(found: Iterable[Evidence]) -> str:
     """A sentence for figures that show single Runs although there are more."""
+    found = list(found)
+    if any(len(e.trainings) > e.seeds for e in found):
+        return " Shown: the first training of the lowest seed."
     return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
 
 

@@ -51,6 +51,12 @@ class Needs:
         return ""
 
 
+def experiment_of(name: str) -> str:
+    """Which experiment a figure shows; of one without `NEEDS` that of its name."""
+    needs = getattr(scripts.load("figures", name), "NEEDS", None)
+    return name if needs is None else str(needs.experiment)
+
+
 def left_out(store: Store, profile: str) -> dict[str, str]:
     """Figures that hold too little to be drawn, and why. Raises UsageError, RecordError."""
     reasons = {}

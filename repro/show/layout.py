@@ -21,7 +21,7 @@ from repro.store.files import write_file
 
 SYMBOL = r"\b([A-Za-z])_(\w+)\b"  # a plain subscript, such as L_500
 NEGATIVE = r"(?<![\w-])-(\d+(?:\.\d+)?)"
-NUMBER = r"[-+]?[\d,]*\.?\d+"
+NUMBER = r"[-+]?[\d,]*\.?\d+( ± [\d.]+)?"  # with its error
 RESERVED = r"[&%$#_{}]"  # by LaTeX
 NOT_MEASURED = "not measured"  # of records that do not hold it
 

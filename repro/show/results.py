@@ -12,7 +12,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, in_full, rounded, title
+from repro.show.words import closing, in_full, other_scale, rounded, title
 from repro.store import Record, Store
 
 MADE_BY = "made by"
@@ -56,7 +56,11 @@ def _part(store: Store, p: Profile) -> list[str]:
         f"## Profile {p.name}",
         _headline(records, p),
         *(t.markdown().strip() for t in tables),
-        *(_drawn(f, p) for f in shown("figures", records) if f not in without),
+        *(
+            _drawn(f, gallery.experiment_of(f), p)
+            for f in shown("figures", records)
+            if f not in without
+        ),
     ]
 
 
@@ -71,10 +75,11 @@ def summary(store: Store, *profiles: Profile) -> str:
     found = books(store, p.name)
     whole = made_by(table1, found, p)
     keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
+    answers = [found.of(cell) for of in whole.cells for cell in of]
     caption = (
-        "Bounds on the MNIST test log-likelihood, nats per example, higher is better; published:"
-        " L_5000. Quoted: from another paper."
-        f"{closing(p, [found.of(cell) for of in whole.cells for cell in of])}"
+        "Bounds on the MNIST test log-likelihood, nats per example, higher is better; the published"
+        " LVAE rows are L_5000. Quoted: from another paper."
+        f"{other_scale(answers)}{closing(p, answers)}"
     )
     table = replace(
         whole,
@@ -101,7 +106,7 @@ def made_by(table: Table, found: Books, p: Profile) -> Table:
         return table
 
     def trains(of: Sequence[Cell]) -> str:
-        records = [r for c in of for r in found.of(c).trainings]
+        records = [r for e in map(found.of, of) for r in (*e.trainings, *e.diverged)]
         return _training([run for c in of for run in _ids(c, found, p)], p, records)
 
     rows = zip(table.rows, table.cells, strict=True)
@@ -212,6 +217,6 @@ def _lost(r: Record, found: Books) -> str:
     return next((why for left, why in found.of(cell_of(r.run)).left_out if left is r), "")
 
 
-def _drawn(figure: str, p: Profile) -> str:
-    train = _training([figure], p)
+def _drawn(figure: str, experiment: str, p: Profile) -> str:
+    train = _training([experiment], p)
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"

@@ -57,6 +57,13 @@ def other_data(found: Iterable[Evidence]) -> str:
     return f" Ours is on {other}: other data than the paper's." if other else ""
 
 
+def other_scale(found: Iterable[Evidence]) -> str:
+    """A sentence for Runs on MNIST over 255, where its bounds are held against those over 256."""
+    runs = (r.run for e in found for r in e.trainings)
+    over_255 = ", ".join(sorted({run.id for run in runs if run.data.grey_scale == 255}))
+    return f" Of byte/255, so of other data: {over_255}." if over_255 else ""
+
+
 def rounded(records: Iterable[Record]) -> str:
     """The option of `repro train` that rounds products as all of these did.
 

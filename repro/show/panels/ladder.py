@@ -36,7 +36,7 @@ def errors(ax: Axes, cells: list[Evidence], epochs: int) -> None:
         say(ax, NOT_RUN)
         return
     for s in (s for s in cells if s.done):
-        table: Any = by_epoch(s.done, ["error_percent"])["error_percent"]
+        table: Any = by_epoch(s, ["error_percent"])["error_percent"]
         band(ax, table, s.cell.variant, **look(s.cell.variant))
     finish(ax, epochs)
 
@@ -48,7 +48,7 @@ def costs(ax: Axes, full: Evidence, epochs: int) -> str:
         say(ax, full.state)
         return ""
     run = full.done[0].run.ladder
-    table = by_epoch(full.done, [f"C_{i}" for i in range(run.depth + 1)])
+    table = by_epoch(full, [f"C_{i}" for i in range(run.depth + 1)])
     ends = {}
     for i, colour in enumerate(LAYERS):
         column: Any = table[f"C_{i}"]

@@ -10,15 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from repro.judge.evidence import Evidence
-from repro.store import Record
 
 MARKS = 12  # about so many evaluated epochs of a curve are marked
 
 
-def by_epoch(records: Sequence[Record], columns: Sequence[str]) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of some columns, by evaluated epoch."""
-    curves = [r.curve()[["epoch", *columns]].dropna() for r in records]
-    table: pd.DataFrame = pd.concat(curves).groupby("epoch").agg(["mean", "std"])
+def by_epoch(e: Evidence, columns: Sequence[str]) -> pd.DataFrame:
+    """Mean and standard deviation over seeds, each the mean of its trainings, of some columns."""
+    seeds = [
+        pd.concat([r.curve()[["epoch", *columns]].dropna() for r in of]).groupby("epoch").mean()
+        for of in e.by_seed.values()
+    ]
+    table: pd.DataFrame = pd.concat(seeds).groupby("epoch").agg(["mean", "std"])
     return table
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from repro.judge.check import Report
 from repro.judge.verdicts import ClaimResult, TargetResult
-from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile
 from repro.show import layout, words
@@ -148,9 +147,8 @@ class Source:
     def claims(self, report: Report) -> tuple[Claim, ...]:
         return tuple(Claim(r, self._of_cells(r.claim.cells)) for r in report.claims)
 
-    def drawn(self, folder: str, name: str) -> Behind:
-        """What stands behind a table or figure; its experiment has its name."""
-        cells = EXPERIMENTS.get(name, ())
+    def drawn(self, folder: str, name: str, cells: Sequence[Cell]) -> Behind:
+        """What stands behind a table or figure that shows these cells."""
         trained = self._of_cells(cells)
         draw = f"python {folder}/{name}.py --store {self.store} --profile {self.p.name}"
         not_run = bool(cells) and not trained.records

@@ -37,7 +37,8 @@ VERDICTS = {
     " seeds or more, lies within the margin (two one-sided tests at 5%)",
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
-    "undecided": "that interval reaches into the margin and beyond it: more seeds would decide",
+    "undecided": "that interval reaches into the margin and beyond it, so that more seeds would"
+    " decide; or a seed diverged, or no bound is finite; or a claim neither holds nor fails",
     "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
     "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
@@ -180,8 +181,8 @@ def bar(counts: Mapping[str, int]) -> Iterator[Segment]:
 
 
 def sort_key(cell: str) -> str:
-    """A cell's number, without separators; empty for a word."""
-    return cell.replace(",", "") if re.fullmatch(NUMBER, cell) else ""
+    """A cell's number, without separators and error; empty for a word."""
+    return cell.partition(" ±")[0].replace(",", "") if re.fullmatch(NUMBER, cell) else ""
 
 
 def duration(seconds: float | None) -> str:
