@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.plan.experiments.grid import VARIANTS
-from repro.show.captions import add_caption, first_seed, missing, with_records
+from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
 from repro.show.gallery import Needs
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS, Arrays
@@ -62,7 +62,7 @@ def draw(store: Store, profile: str) -> Figure:
         f" inactive, at most {ACTIVE_NATS:g} nats. Orange ticks: the evaluated epochs; each colour"
         " reaches half-way to the next." + negatives(units) + first_seed(cells) + missing(cells)
     )
-    add_caption(fig, text, profile, cells)
+    add_caption(fig, text, profile, firsts(cells))
     return fig
 
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle
 from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
-from repro.show.captions import add_caption, first_seed, missing, with_records
+from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
 from repro.show.gallery import Needs
 from repro.store import Store
 
@@ -54,7 +54,7 @@ def draw(store: Store, profile: str) -> Figure:
         " standard deviations of N(0, I), the prior of z_5; a lower layer's prior depends on the"
         " layer above, and its circles compare scales only." + first_seed(cells) + missing(cells)
     )
-    add_caption(fig, text, profile, cells)
+    add_caption(fig, text, profile, firsts(cells))
     return fig
 
 

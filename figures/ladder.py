@@ -41,7 +41,7 @@ def draw(store: Store, profile: str) -> Figure:
         " (c) full model, lowest seed: learned combinators, the estimate against z for u = -2"
         " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
     )
-    add_caption(fig, text + stuck + bands(cells), profile, cells)
+    add_caption(fig, text + stuck + bands(cells, " in (a) and (b)"), profile, cells)
     return fig
 
 

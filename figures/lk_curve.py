@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
-from repro.show.captions import add_caption, first_seed
+from repro.show.captions import add_caption, first_seed, firsts
 from repro.show.gallery import Needs
 from repro.store import Store
 
@@ -42,7 +42,7 @@ def draw(store: Store, profile: str) -> Figure:
         + (f" Not measured: {', '.join(absent)}." if absent else "")
         + first_seed(measured)
     )
-    add_caption(fig, f"Curve of L_k. {text}", profile, cells)
+    add_caption(fig, f"Curve of L_k. {text}", profile, firsts(measured))
     return fig
 
 

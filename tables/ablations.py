@@ -14,6 +14,7 @@ from repro.plan.profiles import Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
 from repro.show.words import protocol, rounding, seed_note
 from repro.store import Store
+from repro.store.sealed import ACTIVE_NATS
 
 METRICS = ("L1_test", "LK_test")
 
@@ -76,7 +77,8 @@ def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -
         " on the first images only. Change: from the default Run of the same seed, image by image"
         " on those that both were scored on: closer than the difference of two regressions, and not"
         " equal to it."
-        f" {errors(compared)} Active units: z_1 first. Profile {p.name} ({p.summary})."
+        f" {errors(compared)} Active units: KL above {ACTIVE_NATS:g} nats, z_1 first."
+        f" All are means over seeds. Profile {p.name} ({p.summary})."
         f" {run} of {len(found) - 1} choices were run. {seed_note(found)}{rounding(found)}"
     )
 

@@ -9,7 +9,10 @@ from repro.judge.spread import WHOSE, known
 from repro.judge.targets.target import MNIST_NATS
 from repro.plan.profiles import profile
 from repro.show.layout import Table, main
+from repro.show.words import protocol
 from repro.store import Store
+
+WHAT = {"bound": "bound (L_1)", "test error": "test error"}
 
 
 def build(store: Store, profile_name: str) -> Table:
@@ -23,7 +26,7 @@ def build(store: Store, profile_name: str) -> Table:
         *("perfect replications reproduced", "called different from", "two models told apart from"),
     )
     rows = tuple(row(s, power(s, n, df)) for s, df in settings for n in SEEDS)
-    sources = " ".join(f"Spread of the {name}: {s.source}." for name, s in spreads.items())
+    sources = " ".join(f"Spread of the {WHAT[name]}: {s.source}." for name, s in spreads.items())
     caption = (
         "What the verdicts can find, by simulation of the very tests that judge. A replication is"
         " perfect if its true difference from the published number is zero; the other columns give"
@@ -31,10 +34,10 @@ def build(store: Store, profile_name: str) -> Table:
         " than three seeds no published number is judged, and two models of ours are compared with"
         f" the spread that other trainings have. What {MNIST_NATS:g} nats cannot tell apart, such"
         " as two rows of Table 1, is decided by comparisons between Runs of ours, seed by seed."
-        f" {sources}"
+        f" {sources} Profile {p.name} ({p.summary})."
     )
     of = tuple((cell,) for cell in WHOSE.values() for _ in SEEDS)
-    return Table("Power", caption, columns, rows, of)
+    return Table(f"Power{protocol(p)}", caption, columns, rows, of)
 
 
 def row(s: Setting, found: Power) -> tuple[str, ...]:

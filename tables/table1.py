@@ -9,9 +9,10 @@ from repro.judge.measures import l1_beside_lk, metric, whole_set
 from repro.judge.targets import TARGETS
 from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import TEST_IMAGES, Target
-from repro.plan.profiles import Profile, profile
+from repro.plan.experiments import label_of
+from repro.plan.profiles import OTHER_PAPERS, Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
-from repro.show.words import closing, other_scale, protocol
+from repro.show.words import closing, other_scale, protocol, sampling
 from repro.store import Store
 
 # Row as printed, target.
@@ -72,7 +73,8 @@ def whole(e: Evidence) -> str:
 def caption(p: Profile, found: Sequence[Evidence]) -> str:
     images = p.evaluation.lk_images
     rest = (
-        " Whole test set: by regression of L_K on L_1, which all images have; the first images"
+        " Whole test set: by regression of L_K on L_1, which all images have, ± the error of that"
+        " alone; the first images"
         " are easier than the rest, so the other columns must not be compared with numbers of all."
         if images
         else ""
@@ -84,8 +86,19 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
         " mean over seeds, with the standard error (s.e.) over images and the Monte-Carlo (MC)"
         f" error of the importance samples; L_1 of the same images.{rest} Quoted: the paper took"
         " the value from another paper; where a Run of that model is here, its number stands"
-        f" beside it.{other_scale(found)}{closing(p, found)}"
+        f" beside it.{sampling(found)}{other_scale(found)}{other_papers(found)}{closing(p, found)}"
     )
+
+
+def other_papers(found: Sequence[Evidence]) -> str:
+    """How the Runs of other papers' models were trained: not as the profile says."""
+    runs = [(label_of(e.cell), e.trainings[0].run) for e in found if e.trainings]
+    said = (
+        f" {label}: {run.schedule.epochs} epochs, minibatches of {run.optim.batch}."
+        for label, run in runs
+        if run.variant in OTHER_PAPERS
+    )
+    return "".join(said)
 
 
 if __name__ == "__main__":

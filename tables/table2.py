@@ -12,7 +12,7 @@ from repro.judge.targets.target import K_TEST
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import Table, bound, error, main
-from repro.show.words import closing, other_data, protocol
+from repro.show.words import closing, other_data, protocol, sampling
 from repro.store import Record, Store
 
 Found = dict[str, Evidence]  # what answers each target
@@ -83,11 +83,11 @@ def errors(run: list[Evidence]) -> str:
     """The largest errors of one cell's value."""
     if not run:
         return ""
-    sampling = [e.mc_error for e in run if math.isfinite(e.mc_error)] or [math.nan]
+    errors_of_k = [e.mc_error for e in run if math.isfinite(e.mc_error)] or [math.nan]
     se = max(metric(r, "LK_se") for e in run for r in e.trainings)
     return (
         f" Standard error of one Run over images at most {error(se)}, Monte-Carlo error of the"
-        f" importance samples at most {error(max(sampling))}."
+        f" importance samples at most {error(max(errors_of_k))}.{sampling(run)}"
     )
 
 

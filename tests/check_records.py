@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from repro.judge.check import check
+from repro.judge.targets.target import TEST_IMAGES
 from repro.judge.verdicts import ClaimResult, TargetResult
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, run_of
@@ -57,7 +58,7 @@ def made(
         "L1_se": 0.2,
         "LK_test": -87.0,
         "K": evaluation.importance_samples,
-        "LK_images": evaluation.lk_images or 10_000,
+        "LK_images": evaluation.lk_images or TEST_IMAGES.get(run.data.name, 10_000),
         "LK_se": 0.2,
         "LK_mc_error": 0.02,
         "kl_layers": [5.0] * depth,

@@ -113,7 +113,7 @@ def test_published_results_show_ablations_where_they_ran_and_count_them_apart(st
     write(store, run_of("no_clip"), CHANGED)
     page = results.page(store, profile("quick"))
     assert "**Ablations" in page
-    assert "1 of 4 configurations in 1 Run, 1 more on request, 1 seed," in page
+    assert "1 of 4 configurations in 1 Run, 1 more on request, 1 seed each," in page
 
 
 def test_without_a_known_spread_a_change_is_no_finding(store: Store) -> None:

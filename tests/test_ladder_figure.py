@@ -44,7 +44,7 @@ def test_every_variant_every_layer_and_every_combinator_is_drawn(drawn: Figure) 
     assert [ax.get_title() for ax in panels] == [f"layer {i}" for i in range(7)]
     assert {len(ax.lines) for ax in panels} == {3}
     assert (len(bands(error)), len(bands(cost))) == (4, 7)
-    assert "Bands: mean ± one standard deviation over seeds." in caption(drawn)
+    assert "Bands in (a) and (b): mean ± one standard deviation over seeds." in caption(drawn)
     assert_nothing_is_cut_off(drawn)
 
 

@@ -63,7 +63,7 @@ def test_the_table_says_where_its_spreads_come_from(tmp_path: Path) -> None:
     table = script("tables", "power").build(Store(tmp_path), "paper")
     assert [row[1] for row in table.rows] == [str(n) for n in SEEDS] * 2
     assert (
-        "Spread of the bound: assumed, as fewer than three trainings are known here."
+        "Spread of the bound (L_1): assumed, as fewer than three trainings are known here."
         in table.caption
     )
     assert table.rows[0][4:6] == ("–", "–")

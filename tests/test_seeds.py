@@ -94,4 +94,4 @@ def test_a_seed_has_at_most_18_digits():
 
 def test_a_large_seed_counts_as_one_where_results_are_published(local):
     fixture_store.write(local, "quick", quick_run().with_seed(20260101))
-    assert "1 of 4 configurations in 1 Run, 1 seed," in results.page(local, QUICK)
+    assert "1 of 4 configurations in 1 Run, 1 seed each," in results.page(local, QUICK)

@@ -7,6 +7,7 @@ that does not hold what it should.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ def metric(record: Record, name: str) -> float:
     return float(value)
 
 
+def known(record: Record, read: Callable[[Record], float]) -> float:
+    """A number that older records lack; NaN there."""
+    try:
+        return read(record)
+    except RecordError:
+        return math.nan
+
+
 def mc_error(record: Record) -> float:
     """Monte-Carlo error of L_K: by the jackknife, or of older records by the delta method.
 
@@ -52,6 +61,11 @@ def mc_error(record: Record) -> float:
     better = "LK_jackknife_error"
     known = record.final.get(better) is not None
     return metric(record, better if known else "LK_mc_error")
+
+
+def by_delta_method(record: Record) -> bool:
+    """Whether its Monte-Carlo error of L_K is of the older kind, too small by about 2."""
+    return "LK_mc_error" in record.final and record.final.get("LK_jackknife_error") is None
 
 
 def scoring(record: Record) -> tuple[Any, Any]:

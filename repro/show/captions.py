@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from repro.show.style import LOOK
 
@@ -26,6 +27,11 @@ def first_seed(found: Iterable[Evidence]) -> str:
     if any(len(e.trainings) > e.seeds for e in found):
         return " Shown: the first training of the lowest seed."
     return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
+
+
+def firsts(found: Iterable[Evidence]) -> list[Evidence]:
+    """Each with one training a seed, for captions of figures that show no other."""
+    return [replace(e, trainings=e.done) for e in found]
 
 
 def with_records(cells: list[Evidence]) -> list[Evidence]:

@@ -9,6 +9,7 @@ from repro.plan.profiles import profile
 from repro.show.layout import Table, bound, error
 from repro.show.words import protocol, rounded
 from repro.store import Record
+from repro.store.sealed import ACTIVE_NATS
 
 CARD = """# `{run.id}`, profile `{p.name}`
 
@@ -48,7 +49,9 @@ def card(record: Record) -> str:
         "L_1, test set": f"{bound(metric(record, 'L1_test'))} ± {error(metric(record, 'L1_se'))}",
         **_importance_bound(record),
         "KL of each layer, z_1 upward": ", ".join(map(bound, record.final["kl_layers"])),
-        "active units, z_1 upward": "-".join(map(str, record.final["active_units"])),
+        f"units above {ACTIVE_NATS:g} nats of KL, z_1 upward": "-".join(
+            map(str, record.final["active_units"])
+        ),
     }
     caption = "Bounds and KL in nats per example, bounds ± the standard error over test images."
     model = f"{label_of(cell_of(run))} with {run.model.depth} stochastic layers"
@@ -80,6 +83,7 @@ def _importance_bound(record: Record) -> dict[str, str]:
     measured = f"{bound(value)} ± {error(se)}; Monte-Carlo error {error(mc_error(record))}"
     rows = {f"L_{K}, {images:,} test images": measured}
     if (whole := whole_set(record)) and whole[1]:
-        of_all = f"{bound(whole[0])} ± {error(whole[1])}, by regression on L_1"
+        regressed = f"{bound(whole[0])} ± {error(whole[1])}, by regression on L_1"
+        of_all = f"{regressed}, ± the error of that alone"
         rows[f"L_{K}, whole test set"] = of_all
     return rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from repro.show.style import COLOURS, MARKERS, MUTED, PANEL, looks, save, write_in
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
@@ -27,6 +29,8 @@ LOOKS = {  # colour and marker of this variant
     "eager": "vae_bn", "compiled": "lvae_bn_wu", "graph": "vae_bn_wu", "captured": "vae",
 }  # fmt: skip
 OTHER = "vae_bn_wu"
+
+TICKS = (1, 1.5, 2, 3, 4, 6)  # of a logarithmic axis, within a power of ten
 
 Points = list[tuple[int, float]]
 Value = Callable[[dict[str, Any]], float]  # of an arm
@@ -139,7 +143,10 @@ def plot(ax: Axes, points: Points, colour: str, label: str, **look: Any) -> None
 def scale(ax: Axes, lanes: list[int]) -> None:
     lane_axis(ax, lanes)
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6)))
+    ax.yaxis.set_major_locator(LogLocator(subs=TICKS))
+    lowest = min((float(np.min(line.get_ydata())) for line in ax.lines), default=1.0)
+    tens = 10 ** math.floor(math.log10(lowest))
+    ax.set_ylim(bottom=0.95 * tens * max(t for t in TICKS if t * tens <= lowest))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
 
@@ -165,7 +172,8 @@ def caption(
     method = bench.get("method") or f"Medians of {bench['repeats']} repeats."
     text = (
         f"Training steps of LVAE+BN models a second, {depths or 'no'} layers, each on its own"
-        f" minibatch of {bench['batch']}; higher is better. A step of K lanes counts K."
+        f" minibatch of {bench['batch']}; logarithmic axes, higher is better. A step of K lanes"
+        " counts K."
         f" {bench['device']},{threads} torch {bench['torch']},{precision}"
         f" {bench['date'][:10]}. {method}"
     )

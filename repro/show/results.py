@@ -12,8 +12,9 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, in_full, other_scale, rounded, title
+from repro.show.words import closing, in_full, other_data, other_scale, rounded, title
 from repro.store import Record, Store
+from repro.store.sealed import ACTIVE_NATS
 
 MADE_BY = "made by"
 NONE = "No results are published yet."
@@ -54,7 +55,7 @@ def _part(store: Store, p: Profile) -> list[str]:
     ]
     return [
         f"## Profile {p.name}",
-        _headline(records, p),
+        _headline(records, found, p),
         *(t.markdown().strip() for t in tables),
         *(
             _drawn(f, gallery.experiment_of(f), p)
@@ -138,13 +139,17 @@ def _training(names: Sequence[str], p: Profile, records: Sequence[Record] = ()) 
     return f"`repro train {' '.join(names)} {options}`" if names else ""
 
 
-def _headline(records: list[Record], p: Profile) -> str:
+def _headline(records: list[Record], found: Books, p: Profile) -> str:
     planned = {cell_of(run) for run in runs(p)}
-    own = [cell_of(r.run) for r in records if cell_of(r.run) in planned]
-    parts = [f"{len(set(own))} of {len(planned)} configurations in {_count(len(own), 'Run')}"]
-    if more := len(records) - len(own):
+    ran = [cell_of(r.run) for r in records if cell_of(r.run) in planned]
+    parts = [f"{len(set(ran))} of {len(planned)} configurations in {_count(len(ran), 'Run')}"]
+    if more := len(records) - len(ran):
         parts.append(f"{more} more on request")
-    parts.append(_count(len({r.run.seed for r in records}), "seed"))
+    seeds = sorted({found.of(cell_of(r.run)).seeds for r in records} - {0})
+    if seeds:
+        several = len(seeds) > 1
+        own = f"{seeds[0]} to {seeds[-1]} seeds" if several else _count(seeds[0], "seed")
+        parts.append(f"{own} each")
     kind = (
         "This is the published protocol."
         if p.published_protocol
@@ -165,6 +170,8 @@ def _every_run(records: list[Record], found: Books, p: Profile) -> Table:
         " it was measured on the first images only, ± the error of that; s.e.: of L_K over the"
         " images it was measured on."
     )
+    note += f" Active units: KL above {ACTIVE_NATS:g} nats."
+    note += other_data([found.of(cell_of(r.run)) for r in records])
     others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
     if named := ", ".join(f"`{run.id}`" for run in others):
         note += f" On another grey scale, so of other data and not comparable: {named}."

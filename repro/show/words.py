@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from repro.judge.evidence import Evidence, named
-from repro.judge.measures import precision
+from repro.judge.measures import by_delta_method, precision
 from repro.plan.profiles import Profile
 from repro.store import Record
 
-TITLES = {"text": "Stated in the text", "ladder": "Ladder networks"}
+TITLES = {"text": "Stated in the text", "ladder": "Ladder networks", "lk_curve": "L_k against k"}
 
 
 def title(name: str) -> str:
@@ -55,6 +55,17 @@ def other_data(found: Iterable[Evidence]) -> str:
     versions = {(e.cell.data, e.other_version) for e in found if e.other_version}
     other = ", ".join(sorted(f"{version} {name.upper()}" for name, version in versions))
     return f" Ours is on {other}: other data than the paper's." if other else ""
+
+
+def sampling(found: Iterable[Evidence]) -> str:
+    """A sentence for Monte-Carlo errors that are known to be too small."""
+    trainings = {r.run.id: by_delta_method(r) for e in found for r in e.trainings}
+    if not (older := sum(trainings.values())):
+        return ""
+    return (
+        f" Monte-Carlo errors of {older} of {len(trainings)} Runs are by the delta method, too"
+        " small by a factor of about 2."
+    )
 
 
 def other_scale(found: Iterable[Evidence]) -> str:

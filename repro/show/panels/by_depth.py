@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from repro.errors import RecordError
 from repro.judge import measures
-from repro.judge.evidence import NOT_RUN, Evidence, Read
+from repro.judge.evidence import NOT_RUN, Evidence
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
@@ -38,7 +37,8 @@ from repro.show.panels.cut_axis import (
     tear,
     window,
 )
-from repro.store import Record, Store
+from repro.show.words import sampling
+from repro.store import Store
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
 OVER_IMAGES = {"L1_test": "L1_se", "LK_test": "LK_se"}  # of the training set none is saved
@@ -99,7 +99,7 @@ class Panel:
         self.low = below(self.curves, targets, self.window)
         name = OVER_IMAGES.get(metric)
         read = functools.partial(measures.metric, name=name or "")
-        found = [known(r, read) for s in self.done for r in s.done if name]
+        found = [measures.known(r, read) for s in self.done for r in s.done if name]
         self.image_error = max((e for e in found if not math.isnan(e)), default=math.nan)
 
     def room(self, place: SubplotSpec) -> list[SubplotSpec]:
@@ -159,16 +159,8 @@ def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
         mean[depth], sd = float(s.mean(value)), s.sd(value)
         error[depth] = math.nan if sd is None else sd
         if s.seeds == 1 and metric == "LK_test":
-            error[depth] = known(s.done[0], measures.mc_error)
+            error[depth] = measures.known(s.done[0], measures.mc_error)
     return Curve(variant, mean, error)
-
-
-def known(record: Record, error: Read) -> float:
-    """NaN where a record holds no such error."""
-    try:
-        return error(record)
-    except RecordError:
-        return math.nan
 
 
 def below(curves: list[Curve], targets: list[Target], shown: Window) -> dict[int, list[Low]]:
@@ -196,7 +188,8 @@ def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], profile
         text += f" (in (c) L_{K_TEST}, ours L_{k}{first})" if first or k != K_TEST else ""
         if any(t.cell is None for x in panels for t in (*x.inside, *x.over)):
             text += ", dashed that of the best VAE, of whatever depth"
-        text += "; those above the axis, on a grey strip." if any(x.over for x in panels) else "."
+        above = any(x.over for x in panels)
+        text += "; those above the axis, on a grey strip of another scale." if above else "."
     return text + errors(panels, cells)
 
 
@@ -217,7 +210,7 @@ def errors(panels: list[Panel], cells: list[Evidence]) -> str:
             " Whiskers in (c), mostly smaller than the markers: Monte-Carlo error. Neither holds"
             " the spread over seeds."
         )
-    return text
+    return text + sampling([s for s in cells if s.seeds == 1])
 
 
 def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:

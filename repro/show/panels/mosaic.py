@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from repro.judge.measures import array
-from repro.show.captions import add_caption, first_seed
+from repro.show.captions import add_caption, first_seed, firsts
 from repro.store import Store
 
 PANELS = {
@@ -41,7 +41,7 @@ def mosaics(experiment: str, begin: str, store: Store, profile: str) -> Figure:
         f"{begin}; (b) and (c) show the mean of x given z_1, in (b) for the images of (a), in (c)"
         " by ancestral sampling." + first_seed(cells)
     )
-    add_caption(fig, text, profile, cells)
+    add_caption(fig, text, profile, firsts(cells))
     return fig
 
 

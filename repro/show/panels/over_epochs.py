@@ -35,10 +35,10 @@ def band(ax: Axes, table: Any, gid: str, **look: Any) -> None:
         ax.fill_between(table.index, low, mean + sd, color=look["color"], alpha=0.2, linewidth=0)
 
 
-def bands(cells: Sequence[Evidence]) -> str:
+def bands(cells: Sequence[Evidence], where: str = "") -> str:
     """A sentence on what `band` draws about the means."""
     several = any(e.seeds > 1 for e in cells)
-    return " Bands: mean ± one standard deviation over seeds." if several else ""
+    return f" Bands{where}: mean ± one standard deviation over seeds." if several else ""
 
 
 def crop(ax: Axes, shown: Sequence[pd.DataFrame], warmup: int) -> bool:
