@@ -10,6 +10,7 @@ import os
 import socket
 import tempfile
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,6 +53,17 @@ def fill(folder: Path, contents: dict[str, bytes] | None = None, suffix: str = "
         packed = gzip.compress(content) if suffix else content
         (folder / "toy" / f"{name}{suffix}").write_bytes(packed)
     return folder / "toy"
+
+
+@contextlib.contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """The block allocates no more bytes at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
 
 
 @contextlib.contextmanager

@@ -56,14 +56,22 @@ def _made_once(profile: str, run: Run) -> Record:
 
 
 def write(
-    store: Store, profile: str, run: Run, images: Arrays | None = None, **changes: Any
+    store: Store,
+    profile: str,
+    run: Run,
+    images: Arrays | None = None,
+    env: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Record:
-    """The synthetic record of one Run, with some values of its final.json changed.
+    """The synthetic record of one Run, with some values of its final.json and env.json changed.
 
     images: of per_image.npz, where they matter.
     """
+    usual, env = environment(), env or {}
+    data = {**usual["data"], "name": run.data.name, **env.get("data", {})}
+    env = {**usual, **env, "data": data}
     if run.labels:
-        return fixture_ladder.write(store, profile, run, environment(), **changes)
+        return fixture_ladder.write(store, profile, run, env, **changes)
     rng = generator(run)
     units = kl_units(run, rng)
     bound = bound_curve(run, rng)
@@ -76,8 +84,6 @@ def write(
     arrays["per_image"] = arrays["per_image"] if images is None else images
     final = {**final_values(run, units, bound, arrays["per_image"]), **changes}
     curve = full_curve(run, units, bound)
-    env = environment()
-    env = {**env, "data": {**env["data"], "name": run.data.name}}
     return store.write(profile, run, env, final, curve, arrays)
 
 

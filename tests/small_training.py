@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import small
 from numpy.testing import assert_array_equal
+from safetensors.torch import save
 
 from repro.machine import training
 from repro.machine.local import train
+from repro.machine.saved import tensors
 from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Run
@@ -111,3 +113,9 @@ def interrupted(
             train(runs, store, PROFILE, options)
     (path,) = checkpoints(store)
     return path
+
+
+def unsealed(path: Path) -> bytes:
+    """A file of tensors as versions before the checksum wrote it."""
+    strings, content = tensors.read(path)
+    return save(content, strings)

@@ -7,7 +7,6 @@ import gzip
 import io
 import stat
 import time
-import tracemalloc
 import zipfile
 from copy import copy
 from pathlib import Path
@@ -88,13 +87,9 @@ def test_an_archive_whose_members_are_one_and_the_same_is_refused_in_little_time
             member.filename = name_of(TOPS[0], f"A{n // 20}", 1, n % 20 + 1)
             archive.filelist.append(member)
     start = time.process_time()
-    tracemalloc.start()
-    with pytest.raises(DamageError):
+    with fixture_data.at_most(MEGABYTES << 20), pytest.raises(DamageError):
         originals.read(out.getvalue(), TOPS[0])
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     assert time.process_time() - start < SECONDS
-    assert peak < MEGABYTES << 20
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/tmp/evil"])

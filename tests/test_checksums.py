@@ -17,7 +17,7 @@ import small
 import torch
 from commands import LVAE, quick_run
 from fixture_data import refused
-from safetensors.torch import save
+from small import CPU
 from small_training import (
     EPOCHS,
     OLD_RUNS,
@@ -28,6 +28,7 @@ from small_training import (
     assert_same,
     hooked,
     interrupted,
+    unsealed,
 )
 
 from repro.errors import RecordError
@@ -42,7 +43,6 @@ from repro.store.sealed import FINAL, SUMS, listing
 from repro.train.minibatch import BLOCK
 
 ONES = np.ones(3)
-CPU = torch.device("cpu")
 BYTES = 120  # changed one at a time, in each file
 HEADS = 40  # of them among a file's first bytes and last
 
@@ -106,12 +106,6 @@ def test_a_changed_byte_of_a_checkpoint_is_refused(read: Callable[[Path], Any], 
 def test_a_changed_byte_of_weights_is_refused(read: Callable[[Path], Any], whole: Store) -> None:
     path = weights_path(whole.folder(PROFILE), RUNS[0])
     assert accepted(path, lambda: read(path)) == 0
-
-
-def unsealed(path: Path) -> bytes:
-    """The file as versions before the checksum wrote it."""
-    strings, content = tensors.read(path)
-    return save(content, strings)
 
 
 def test_weights_of_a_version_without_checksum_are_read(whole: Store, tmp_path: Path) -> None:

@@ -123,11 +123,9 @@ def test_publish_says_what_is_missing(local, readme, capsys):
     assert LVAE not in missing
 
 
-def rewrite(store: Store, monkeypatch: pytest.MonkeyPatch, **known: object) -> None:
+def rewrite(store: Store, _: pytest.MonkeyPatch, **known: object) -> None:
     """A record with other words on the code that made it."""
-    clean = fixture_store.environment()
-    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, **known})
-    fixture_store.write(store, "quick", quick_run())
+    fixture_store.write(store, "quick", quick_run(), env=known)
 
 
 dirty = functools.partial(rewrite, dirty=True)

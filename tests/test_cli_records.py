@@ -96,13 +96,9 @@ def test_a_run_whose_lock_is_held_is_running(local, capsys):
         assert listed(capsys)[LVAE]["state"] == "running"
 
 
-def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(
-    local, capsys, monkeypatch
-):
+def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(local, capsys):
     assert listed(capsys)[LVAE]["precision"] is None
-    env = {**fixture_store.environment(), "precision": "bfloat16"}
-    monkeypatch.setattr(fixture_store, "environment", lambda: env)
-    fixture_store.write(local, "quick", quick_run())
+    fixture_store.write(local, "quick", quick_run(), env={"precision": "bfloat16"})
     assert listed(capsys)[LVAE]["precision"] == "bfloat16"
     for command in (["list"], ["show", LVAE]):
         assert run([*command, "--profile", "quick"]) == 0
@@ -159,7 +155,7 @@ def test_check_has_the_keys_of_the_contract(full, capsys):
     assert {"id", "text", "source", "verdict", "evidence"} <= set(report["claims"][0])
 
 
-def test_strict_exits_1_on_a_short_target(local, capsys):
+def test_strict_exits_1_on_a_short_target(local):
     lvae = next(r for r in runs(profile("paper")) if r.id == LVAE)
     for seed in (1, 2, 3):
         fixture_store.write(local, "paper", lvae.with_seed(seed), L1_test=-120.0, LK_test=-119.0)
@@ -167,7 +163,7 @@ def test_strict_exits_1_on_a_short_target(local, capsys):
     assert run(["check", "--profile", "paper", "--strict"]) == 1
 
 
-def test_a_regression_against_another_store_exits_1(full, tmp_path, capsys):
+def test_a_regression_against_another_store_exits_1(full, tmp_path):
     better = fixture_store.build(tmp_path / "better", "quick")
     assert run(["check", "--profile", "quick", "--against", str(better.root)]) == 0
     final = full.record("quick", LVAE).final

@@ -41,13 +41,9 @@ def test_figure8_shows_every_value_of_table_2() -> None:
         assert round(np.mean(shown.get_xdata())) == target.cells[0].depth
 
 
-def test_a_rebuilt_data_set_is_called_other_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    env = fixture_store.environment()
-    rebuilt = {**env, "data": {**env["data"], "version": "rebuilt"}}
-    monkeypatch.setattr(fixture_store, "environment", lambda: rebuilt)
-    fixture_store.write(Store(tmp_path), "quick", run_of("lvae_bn_wu", data="omniglot"))
+def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:
+    env, run = {"data": {"version": "rebuilt"}}, run_of("lvae_bn_wu", data="omniglot")
+    fixture_store.write(Store(tmp_path), "quick", run, env=env)
     for name in ("figure8", "figure10"):
         said = caption(draw_of(name, Store(tmp_path)))
         assert "Ours is on rebuilt OMNIGLOT: other data than the paper's." in said

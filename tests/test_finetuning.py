@@ -23,8 +23,8 @@ from repro.machine.work import Outcome
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import finetuning
-from repro.plan.profiles import PROFILES, profile, runs
-from repro.plan.run import Run, Schedule, Stage, from_dict, saved
+from repro.plan.profiles import PROFILES, profile
+from repro.plan.run import Run, Schedule, Stage
 from repro.show.scripts import load as script
 from repro.store import Store
 from repro.train.minibatch import BLOCK
@@ -80,23 +80,12 @@ def test_samples_of_each_row(variant: str, samples: tuple[int, int]) -> None:
     assert (optim.mc_samples, optim.importance_samples) == samples
 
 
-def test_a_fine_tuned_run_survives_its_json() -> None:
-    run = run_of(IW10)
-    again = from_dict(saved(run))
-    assert (again, again.hash) == (run, run.hash)
-
-
 def test_what_a_run_starts_from_counts_in_its_hash() -> None:
     run = run_of(FT)
     assert run.start
     other = replace(run.start, optim=replace(run.start.optim, lr=0.1))
     hashes = {run.hash, replace(run, start=other).hash, replace(run, start=None).hash}
     assert len(hashes) == 3
-
-
-def test_another_seed_starts_from_that_seed_s_run() -> None:
-    assert run_of(FT).with_seed(3) == run_of(FT, seed=3)
-    assert profiles.find_run(run_of(FT, seed=3).id, profile("paper")) == run_of(FT, seed=3)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +104,6 @@ def test_another_seed_starts_from_that_seed_s_run() -> None:
 def test_a_run_that_cannot_go_on_is_refused(changes: dict[str, Any], said: str) -> None:
     with refused(UsageError, said):
         replace(small.run(), **changes)
-
-
-@pytest.mark.parametrize("name", PROFILES)
-def test_fine_tuning_is_trained_only_where_it_is_named(name: str) -> None:
-    assert not [run.id for run in runs(profile(name)) if run.start]
-    named = {run.variant for run in runs(profile(name), ["finetuning"])}
-    assert named == {"lvae_bn_wu", FT, IW10}
 
 
 # Training.

@@ -188,7 +188,6 @@ def test_a_profile_trains_its_share() -> None:
             "mnist-vae_nf80-L1-s1",
             "mnist-vae_nf0-L1-s1",
         ]
-    assert not any(r.variant in flows.VARIANTS for r in runs(profile("paper")))
 
 
 def test_a_record_stands_in_the_row_of_table_1(

@@ -16,6 +16,7 @@ import torch
 from fixture_fuzz import EXAMPLES, JSON, bounded, damaged, fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
+from small_training import unsealed
 
 from repro.machine.saved import tensors
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, save_checkpoint
@@ -26,12 +27,6 @@ from repro.train.log import LaneLog, Log
 from repro.train.state import fresh
 
 SMALL = small.run("lvae", 2)
-
-
-def unsealed(path: Path) -> bytes:
-    """The file as versions before the checksum wrote it, so that damage reaches the reader."""
-    strings, content = tensors.read(path)
-    return safetensors.torch.save(content, strings)
 
 
 @functools.cache

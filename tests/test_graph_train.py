@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ from repro.machine import cost as predict
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
 from repro.machine.saved import checkpoint
-from repro.machine.saved.checkpoint import Pinned, lanes_of, load_header, save_checkpoint
+from repro.machine.saved.checkpoint import Pinned, lanes_of, load_header
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Store
@@ -208,13 +207,7 @@ def state_of(stack: Stack) -> tuple[State, Log]:
     return state, Log([LaneLog() for _ in stack.runs], epoch=1, step=26)
 
 
-def test_a_checkpoint_pins_the_precision(tmp_path: Path) -> None:
-    stack, pinned = Stack(tuple(THREE)), Pinned("graph", 1, "cuda", "tf32")
-    save_checkpoint(tmp_path / "c", stack, *state_of(stack), pinned)
-    assert load_header(tmp_path / "c")[1] == pinned
-
-
-def test_a_checkpoint_older_than_the_choice_multiplied_in_float32(tmp_path: Path) -> None:
+def test_a_checkpoint_older_than_the_choice_multiplied_in_float32() -> None:
     assert Pinned(**{"engine": "eager", "threads": 2, "device": "cuda"}).precision == "float32"
 
 

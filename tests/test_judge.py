@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import check_records
 import fixture_store
 import numpy as np
 import pytest
+from check_records import otherwise
 
 from repro.judge.check import as_json, check
 from repro.judge.evidence import Evidence, books
@@ -46,10 +46,6 @@ def own(seed: int = 1, cell: Cell = DEFAULT) -> Run:
     return run_of(cell, PAPER, seed)
 
 
-def faster(run: Run) -> Run:
-    return replace(run, optim=replace(run.optim, lr=2e-3))
-
-
 def over_255(run: Run) -> Run:
     return replace(run, data=replace(run.data, grey_scale=255))
 
@@ -71,7 +67,7 @@ def seeds_of_both(store: Store) -> None:
 
 def one_counts(store: Store) -> None:
     done(store, own(), -82.0)
-    done(store, faster(own(2)), -70.0)
+    done(store, otherwise(own(2)), -70.0)
     done(store, over_255(own(3)), -70.0)
     lost(store, own(4))
 
@@ -89,7 +85,10 @@ def two_scorings(store: Store) -> None:
 # What stands in a store, and what every presentation says: a state, or the mean of L_K.
 STORES: dict[str, tuple[Callable[[Store], None], str]] = {
     "empty": (lambda _: None, "not run"),
-    "learning rate": (lambda s: done(s, faster(own()), -82.12), "other configuration"),
+    "learning rate": (
+        lambda s: done(s, otherwise(own()), -82.12),
+        "other configuration",
+    ),
     "grey scale": (lambda s: done(s, over_255(own()), -82.12), "other data"),
     "diverged": (lambda s: lost(s, own()), "diverged at epoch 7"),
     "finished": (lambda s: done(s, own(), -82.0), "-82.00"),
@@ -154,11 +153,6 @@ PRESENTATIONS: dict[str, Callable[[Store], str]] = {
     "check": of_check,
     "results page": of_page,
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 @pytest.mark.parametrize("name", STORES)

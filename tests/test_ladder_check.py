@@ -16,7 +16,7 @@ from scipy import stats
 from repro.cli.show import as_dict
 from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
 from repro.judge.evidence import books
-from repro.plan.experiments import cells, label_of
+from repro.plan.experiments import cells
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import profile, run_of
 from repro.plan.run import Run
@@ -128,10 +128,6 @@ def test_the_list_names_labels_and_experiments(
     ]
     assert rows[0]["experiment"] == ["ladder", "ladder_100"]
     assert rows[0]["predicted_seconds"] > rows[1]["predicted_seconds"] > 0
-
-
-def test_labels_of_cells_are_those_of_tables() -> None:
-    assert label_of(cell("gamma")) == "Gamma model (top-level cost only)"
 
 
 def test_cells_of_hierarchies_do_not_count_ladder_networks(tmp_path: Path) -> None:

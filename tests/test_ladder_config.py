@@ -9,9 +9,9 @@ import pytest
 from fixture_data import refused
 
 from repro.errors import UsageError
-from repro.plan.experiments import EXPERIMENTS, experiments_of
+from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
-from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.plan.profiles import find_run, profile, run_of, runs
 from repro.plan.run import Data, LabelledData, Optim, Run
 
 PAPER = profile("paper")
@@ -141,16 +141,6 @@ def test_the_published_protocol_has_ten_seeds_of_every_row() -> None:
     assert {r.seed for r in found} == set(range(1, 11))
     assert {r.seed for r in runs(PAPER) if not r.labels} == {1}
     assert {r.seed for r in runs(PAPER, ["ladder_100"], seeds=2)} == {1, 2}
-
-
-def test_combinators_are_trained_only_when_named() -> None:
-    for p in PROFILES.values():
-        assert not [r for r in runs(p) if r.variant in COMBINATORS]
-    assert {r.variant for r in runs(PAPER, ["combinators"])} == set(COMBINATORS)
-
-
-def test_a_cell_knows_the_experiments_that_need_it() -> None:
-    assert experiments_of(cell("full")) == ["ladder", "ladder_100"]
 
 
 # What is refused

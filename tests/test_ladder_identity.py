@@ -10,10 +10,11 @@ import pytest
 from fixture_data import refused
 
 from repro.errors import RecordError
-from repro.plan.experiments import cells
+from repro.plan.experiments import EXPERIMENTS, cells
+from repro.plan.experiments.ablations import DEFAULT
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.experiments.ladder import cell
-from repro.plan.profiles import find_run, profile, run_of
+from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
 from repro.plan.run import Ladder, Model, from_dict, saved, to_dict
 
 PAPER = profile("paper")
@@ -77,6 +78,18 @@ def test_a_record_from_before_ladder_networks_is_read() -> None:
     assert not {"labels", "balanced", "pool"} & raw["data"].keys()
     del raw["schedule"]["decay_from"]
     assert from_dict(raw) == run
+
+
+ON_REQUEST = ("ablations", "replicates", "finetuning", "iwae", "flows", "norb", "combinators")
+
+
+@pytest.mark.parametrize("name", ON_REQUEST)
+def test_what_is_on_request_is_trained_where_it_is_named_and_only_there(name: str) -> None:
+    own = set(EXPERIMENTS[name]) - {DEFAULT}
+    for p in PROFILES.values():
+        named, usual = ({cell_of(r) for r in runs(p, of)} for of in ([name], None))
+        assert named - {DEFAULT} == {c for c in own if p.holds(c)}
+        assert not own & usual
 
 
 @pytest.mark.parametrize("wanted", cells(), ids=lambda cell: run_of(cell, PAPER, 7).id)

@@ -81,41 +81,30 @@ def test_weights_begin_with_a_variance_of_one_over_fan_in(
     assert named(name, model).uniform == (weight_init != "normal")
 
 
-def test_shifts_begin_at_zero_and_the_scale_at_one() -> None:
-    model = small.model()
-    assert not any(beginning(f"f{i}.beta", model).any() for i in (1, 2, 3))
-    assert (beginning("f3.gamma", model) == 1).all()
+SIG = {"combinator": "sig"}
+VERTICAL = [
+    (f"g{i}.{name}", {"vertical_affine": True}, value)
+    for i in range(4)
+    for name, value in (("gamma", 1), ("beta", 0))
+]
 
 
-def test_kzky_s_shifts_begin_at_one_and_its_scale_is_drawn() -> None:
-    model = small.model(beta_init=1.0, gamma_init="uniform")
-    assert (beginning("f1.beta", model) == 1).all()
-    gamma = beginning("f3.gamma", model, 0.5)
-    torch.testing.assert_close(gamma, torch.full_like(gamma, 0.5 * 3**0.5))
-
-
-def test_a_vertical_signal_can_have_scale_and_shift_that_begin_at_one_and_zero() -> None:
-    model = small.model(vertical_affine=True)
-    for i, m in enumerate(small.SIZES):
-        assert beginning(f"g{i}.gamma", model).tolist() == [1.0] * m
-        assert beginning(f"g{i}.beta", model).tolist() == [0.0] * m
-
-
-def test_two_of_gauss_s_parameters_begin_at_one() -> None:
-    a = beginning("g1.a", small.model())
-    assert [i + 1 for i in range(10) if (a[i] == 1).all()] == [2, 7]
-    assert a.sum() == 2 * 13
-
-
-def test_a_random_beginning_leaves_biases_at_zero() -> None:
-    a = beginning("g1.a", small.model(combinator="sig", combinator_init="random"))
-    assert [i for i in range(9) if not a[i].any()] == [0, 5]
-    assert a.max() == pytest.approx(0.025)
-
-
-def test_a_reversed_beginning_exchanges_lateral_and_vertical() -> None:
-    model = small.model(combinator="sig", combinator_init="swapped")
-    assert beginning("g1.a", model)[:, 0].tolist() == [0, 0, 1, 0, 1, 0, 0, 1, 0]
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        *((f"f{i}.beta", {}, 0) for i in (1, 2, 3)),
+        ("f3.gamma", {}, 1),
+        ("f1.beta", {"beta_init": 1.0}, 1),  # kzky's
+        ("f3.gamma", {"gamma_init": "uniform"}, 3**0.5),
+        *VERTICAL,
+        ("g1.a", {}, [0, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
+        ("g1.a", {**SIG, "combinator_init": "random"}, [0, *[0.025] * 4, 0, *[0.025] * 3]),
+        ("g1.a", {**SIG, "combinator_init": "swapped"}, [0, 0, 1, 0, 1, 0, 0, 1, 0]),
+    ],
+)
+def test_a_parameter_begins_as_published(name: str, fields: Any, expected: Any) -> None:
+    value = beginning(name, small.model(**fields)).movedim(0, -1)
+    torch.testing.assert_close(value, torch.tensor(expected, dtype=value.dtype).expand_as(value))
 
 
 def test_parmesan_s_combinator_begins_as_its_lateral_input() -> None:

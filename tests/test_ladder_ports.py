@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
-from repro.judge.check import check
 from repro.model.ladder_network import parameters
 from repro.model.stack import Stack
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import profile, run_of
 from repro.plan.run import Optim
-from repro.store import Store
 from repro.train.ladder_feed import LadderFeed
 from repro.train.score import Images
 
@@ -61,9 +57,3 @@ def test_lasagne_has_two_layers_one_small_cost_and_no_gamma() -> None:
 def test_lasagne_trains_15_epochs_at_a_constant_rate_of_a_tenth() -> None:
     assert LASAGNE.schedule.epochs == 15
     assert {LASAGNE.lr(e) for e in range(1, 16)} == {0.1}
-
-
-def test_lasagne_s_validation_error_is_quoted(tmp_path: Any) -> None:
-    found = {r.target.id: r.verdict for r in check(Store(tmp_path), "paper").targets}
-    assert found["ladder/lasagne/60000"] == "quoted"
-    assert found["ladder/parmesan/100"] == "not run"

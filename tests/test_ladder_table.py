@@ -39,11 +39,6 @@ def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[s
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
-
-
-@pytest.fixture
 def three(store: Store) -> Store:
     """Three seeds of the full model with 100 labels, with known errors."""
     for seed, error in ((1, 1.0), (2, 1.2), (3, 1.7)):

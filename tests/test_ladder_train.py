@@ -7,7 +7,7 @@ from typing import Any
 import ladder_small as small
 import pytest
 import torch
-from small import finished
+from small import CPU, finished
 
 from repro.errors import UsageError
 from repro.model.ladder_network import LadderNet, cost
@@ -19,8 +19,6 @@ from repro.train.loop import train as loop
 from repro.train.state import State, fresh
 from repro.train.step import objective_of, parts_of, step, step_function, update_of
 from repro.train.tasks import task_of
-
-CPU = torch.device("cpu")
 
 
 def prepared(*runs: Run, dtype: torch.dtype = torch.float64) -> tuple[Stack, State, LadderFeed]:

@@ -6,6 +6,7 @@ import dataclasses
 import signal
 from typing import Any
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -61,6 +62,15 @@ def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store, whole):
     train(RUNS[1:], store, PROFILE, OPTIONS)
     ours, theirs = (s.record(PROFILE, RUNS[1].id).final for s in (store, whole))
     assert ours["LK_test"] == pytest.approx(theirs["LK_test"], abs=0.01)
+
+
+def test_units_sum_to_the_layers_of_the_curve(whole):
+    record = whole.record(PROFILE, RUNS[0].id)
+    units, curve = record.arrays("kl_units"), record.curve().set_index("epoch")
+    assert units["layer"].tolist() == np.repeat([1, 2], RUNS[0].hierarchy.latents).tolist()
+    for i in (1, 2):
+        layer = units["test"][:, units["layer"] == i].sum(1)
+        np.testing.assert_allclose(layer, curve.loc[units["epochs"], f"KL_{i}"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, AMID), (signal.SIGINT, LAST)])

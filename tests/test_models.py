@@ -112,8 +112,3 @@ def test_its_mean_and_variance_are_initialised_as_layers_of_their_own() -> None:
 @pytest.mark.parametrize("fields", [{"nonlinearity": "tanh"}, {"observation": "gaussian"}])
 def test_a_model_field_counts_where_it_is_used(fields: dict[str, Any]) -> None:
     assert small.run(**fields).hash != small.run().hash
-
-
-def test_without_batch_norm_there_is_no_scale() -> None:
-    stack = Stack((small.run("lvae", batch_norm=False),))
-    assert not [name for name in stack.initial(small.PIXELS) if name.endswith(".gamma")]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
-import tracemalloc
 from pathlib import Path
 
 import fixture_norb
 import numpy as np
 import pytest
-from fixture_data import refused
+from fixture_data import at_most, refused
 from fixture_norb import (
     TEST,
     TEST_CAT,
@@ -84,11 +83,8 @@ def test_the_recorded_hash_is_of_what_was_read(tmp_path: Path) -> None:
 def test_big_files_are_never_in_memory_whole(tmp_path: Path) -> None:
     n = 600
     fill(tmp_path, contents(n, 1), suffix="")
-    tracemalloc.start()
-    data.load_set(fixture_norb.small(train=n, test=1), tmp_path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < n * 2 * 96 * 96 / 4
+    with at_most(n * 2 * 96 * 96 // 4):
+        data.load_set(fixture_norb.small(train=n, test=1), tmp_path)
 
 
 # Damage
@@ -144,13 +140,10 @@ def test_a_gzip_bomb_is_neither_unpacked_nor_held(tmp_path: Path) -> None:
     bomb = contents()[TRAIN_CAT] + bytes(1 << 27)
     damaged(tmp_path, TRAIN_CAT, bomb)
     del bomb
-    tracemalloc.start()
     start = time.process_time()
-    with refused(DataError, TRAIN_CAT, "too large"):
+    with at_most(1 << 21), refused(DataError, TRAIN_CAT, "too large"):
         load(tmp_path)
-    seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (peak < 1 << 21, seconds < 1) == (True, True)
+    assert time.process_time() - start < 1
 
 
 def test_a_packed_file_beyond_the_content_s_size_is_not_read(tmp_path: Path) -> None:

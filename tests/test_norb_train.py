@@ -19,10 +19,10 @@ from repro.machine import cost as predict
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
 from repro.machine.work import Options
-from repro.plan.experiments import EXPERIMENTS, ON_REQUEST, cells, experiments_of
+from repro.plan.experiments import EXPERIMENTS, cells, experiments_of
 from repro.plan.experiments.grid import Cell
 from repro.plan.layers import layers
-from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
+from repro.plan.profiles import PROFILES, find_run, profile, run_of
 from repro.plan.run import RealData
 from repro.store import Store
 
@@ -55,13 +55,6 @@ def test_the_experiment_holds_the_column_of_table_2():
     published = {c for t in TARGETS.values() if t.id.startswith("table2/norb/") for c in t.cells}
     assert set(EXPERIMENTS["norb"]) == published
     assert len(EXPERIMENTS["norb"]) == 19
-
-
-def test_it_is_trained_on_request_only():
-    assert "norb" in ON_REQUEST
-    for p in PROFILES.values():
-        assert {r.data.name for r in runs(p)} & {"norb"} == set()
-    assert {r.data.name for r in runs(PAPER, ["norb"])} == {"norb"}
 
 
 def test_its_models_are_gaussian_with_tanh_in_every_profile():

@@ -12,7 +12,6 @@ from fixture_omniglot import TOPS, archives, fill, mat, toy
 from repro import data
 from repro.data.omniglot import git_blob
 from repro.errors import DataError
-from repro.plan.run import Data
 
 BACKGROUND = f"{TOPS[0]}.zip"
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -126,11 +125,3 @@ def test_half_of_the_archives_is_missing_data(tmp_path, monkeypatch):
     fill(tmp_path, {BACKGROUND: archives()[BACKGROUND]})
     with refused(DataError, "missing", "repro data fetch omniglot"):
         data.verify(tmp_path, ["omniglot"])
-
-
-def test_a_run_of_omniglot_reads_grey_values_over_255():
-    from repro.plan.experiments.grid import Cell
-    from repro.plan.profiles import PROFILES, run_of
-
-    run = run_of(Cell("omniglot", "vae_bn", 3), PROFILES["paper"], seed=2)
-    assert (run.id, run.data) == ("omniglot-vae_bn-L3-s2", Data("omniglot", 255))

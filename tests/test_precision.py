@@ -49,14 +49,15 @@ def test_a_shift_beyond_the_spread_of_rounding_is_outside(shift: float, inside: 
 
 
 def test_records_are_compared_seed_by_seed(tmp_path: Path) -> None:
-    for training in precision.TRAININGS:
+    for training, bounds in zip(precision.TRAININGS, ((-1, -2), (-3, -5), (-4, -7)), strict=True):
         for variant in precision.VARIANTS:
-            for run in precision.runs_of(variant, "quick", 2):
+            for run, at in zip(precision.runs_of(variant, "quick", 2), bounds, strict=True):
                 assert run == find_run(run.id, find_profile("quick"))
-                fixture_store.write(Store(tmp_path / training), "quick", run)
+                changed = dict.fromkeys(precision.METRICS, float(at))
+                fixture_store.write(Store(tmp_path / training), "quick", run, **changed)
     found = precision.compared(tmp_path, "quick", 2)
     assert len(found) == len(precision.VARIANTS) * len(precision.METRICS)
-    assert {(d.mean, d.rounding) for d in found} == {(0.0, 0.0)}
+    assert {(d.mean, round(d.rounding**2, 9)) for d in found} == {(2.5, (1 + 4) / 2 / 2)}
 
 
 def test_all_three_trainings_are_made_and_their_record_says_where(
@@ -93,9 +94,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     )
 
 
-def test_float32_records_of_a_store_are_taken_over_and_no_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_float32_records_of_a_store_are_taken_over_and_no_others(tmp_path: Path) -> None:
     one, two = precision.runs_of("vae", "quick", 2)
     known, place = Store(tmp_path / "known"), Store(tmp_path / "out" / precision.FLOAT32)
     fixture_store.write(known, "quick", one)
@@ -106,8 +105,6 @@ def test_float32_records_of_a_store_are_taken_over_and_no_others(
     fixture_store.write(known, "quick", other)
     precision.adopt(known.root, tmp_path / "out", [two], "quick")
     assert not place.has("quick", two.id), "its configuration is another"
-    rounded = {**fixture_store.environment(), "precision": "bfloat16"}
-    monkeypatch.setattr(fixture_store, "environment", lambda: rounded)
-    fixture_store.write(known, "quick", two)
+    fixture_store.write(known, "quick", two, env={"precision": "bfloat16"})
     with pytest.raises(UsageError, match="trained in bfloat16: leave --known out"):
         precision.adopt(known.root, tmp_path / "out", [two], "quick")

@@ -63,9 +63,7 @@ def test_a_run_is_done_although_its_lock_cannot_be_tried(results, capsys):
 
 
 @pytest.mark.parametrize("command", ["tables", "report"])
-def test_what_writes_there_is_one_line_with_place_and_remedy(
-    command, results, capsys, monkeypatch, tmp_path
-):
+def test_what_writes_there_is_one_line_with_place_and_remedy(command, results, capsys, monkeypatch):
     undrawn(monkeypatch)
     assert cli.run([command, "--store", "results", "--profile", "quick"]) == 3
     said = one_line(capsys)

@@ -156,10 +156,8 @@ def test_a_number_leads_to_commit_device_versions_data_and_time_of_its_runs(thre
     assert all(s in found.text for s in said)
 
 
-def test_uncommitted_changes_are_named(local, monkeypatch):
-    clean = fixture_store.environment()
-    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, "dirty": True})
-    fixture_store.write(local, "quick", quick_run())
+def test_uncommitted_changes_are_named(local):
+    fixture_store.write(local, "quick", quick_run(), env={"dirty": True})
     (row,) = written(local).all("tr", id=PROVENANCE)
     assert "uncommitted changes" in row.text
 

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import tomllib
+from typing import Any
 
 import fixture_bench
 import fixture_store
@@ -42,13 +43,11 @@ def html(tmp_path_factory) -> Html:
     return written(store)
 
 
-def test_hostile_words_are_shown_as_text(local, monkeypatch):
-    clean = fixture_store.environment()
-    hostile = dict.fromkeys(("device", "engine", "commit", "finished"), HOSTILE)
+def test_hostile_words_are_shown_as_text(local):
+    hostile: dict[str, Any] = dict.fromkeys(("device", "engine", "commit", "finished"), HOSTILE)
     hostile["data"] = {"name": HOSTILE, "source": HOSTILE, "hash": HOSTILE}
     hostile["versions"] = {HOSTILE: HOSTILE}
-    monkeypatch.setattr(fixture_store, "environment", lambda: {**clean, **hostile})
-    fixture_store.write(local, "quick", quick_run())
+    fixture_store.write(local, "quick", quick_run(), env=hostile)
     fail(local, "quick", VAE, HOSTILE)
     name = 'x"><img src=x onerror=alert(2)>'
     fail(local, "quick", name, "broke")

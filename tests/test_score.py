@@ -12,11 +12,12 @@ import small
 import torch
 from torch import Tensor
 
+from repro.model.hierarchy import generate
 from repro.model.layers import Net
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.store.sealed import ACTIVE_NATS
-from repro.train.evaluate import bounds, importance_bound
+from repro.store.sealed import ACTIVE_NATS, PCA_STEPS
+from repro.train.evaluate import bounds, importance_bound, latents
 from repro.train.importance import weigh
 from repro.train.score import (
     RIDGE,
@@ -83,7 +84,7 @@ def test_train_bound_is_that_of_the_training_images() -> None:
     black = small.images()
     black.train = torch.zeros_like(black.train)
     x = torch.zeros(1, *black.train.shape)
-    out = small.infer(net, x, eps_of(run, net, len(black.train)))
+    out = small.infer(net, x, eps_of(run, len(black.train)))
     kl = sum((q - p).sum(-1).mean() for q, p in zip(out.log_q, out.log_p, strict=True))
     ours = score_epoch(net, run, black, 1).L1_train
     assert ours == pytest.approx(float(out.log_px.mean() - kl), rel=1e-5)
@@ -111,7 +112,7 @@ def test_training_images_are_binarised_anew_by_their_grey_values(
     assert not torch.equal(one, two)
 
 
-def eps_of(run: Run, net: Net, B: int) -> list[Tensor]:
+def eps_of(run: Run, B: int) -> list[Tensor]:
     draw = noise_of(run, 1, small.CPU)("train", 0, (1, 1, B, sum(small.LATENTS)))
     return list(torch.split(draw, list(small.LATENTS), -1))
 
@@ -156,9 +157,15 @@ def test_a_record_s_metrics_and_arrays_are_of_the_images_and_samples_it_names() 
     np.testing.assert_array_equal(samples["true"], images.test.numpy() * 255)
     for name in ("true", "reconstruction", "prior"):
         assert (samples[name].shape, samples[name].dtype) == ((41, 19), np.uint8)
-    assert (samples["prior"] != samples["reconstruction"]).any()
+    eps = noise("prior", 0, (1, 41, sum(small.LATENTS)))
+    prior = generate(last.net, torch.split(eps, list(small.LATENTS), -1))[0]
+    np.testing.assert_allclose(samples["prior"], prior.numpy() * 255, atol=0.51)
     np.testing.assert_array_equal(pca["labels"], images.test_labels)
-    assert [pca[f"z{i}"].shape for i in (1, 2, 3)] == [(41, 2)] * 3
+    for i, z in enumerate(latents(last.net, images.test.float().unsqueeze(0), noise), start=1):
+        low, high = pca[f"low{i}"], pca[f"high{i}"]
+        points = low + (high - low) * pca[f"z{i}"] / PCA_STEPS
+        step = (high - low).max() / PCA_STEPS
+        np.testing.assert_allclose(points, principal_components(z[0].double()), atol=step)
     probed = final["probe"], final["class_share"]
     assert all(len(of) == 3 and 0 <= min(of) <= max(of) <= 1 for of in probed)
     again = score_final(run, images, scored(run))[0]

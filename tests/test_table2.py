@@ -81,13 +81,8 @@ def test_a_record_of_another_grey_scale_is_no_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "said"), [("rebuilt", True), ("published", False)])
-def test_a_rebuilt_data_set_is_called_other_data(
-    version: str, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    env = fixture_store.environment()
-    data = {**env["data"], "version": version}
-    monkeypatch.setattr(fixture_store, "environment", lambda: {**env, "data": data})
-    table = written(tmp_path, lvae(), LK_test=-102.34)
+def test_a_rebuilt_data_set_is_called_other_data(version: str, said: bool, tmp_path: Path) -> None:
+    table = written(tmp_path, lvae(), LK_test=-102.34, env={"data": {"version": version}})
     assert "-102.34" in values(table).values()
     told = "Ours is on rebuilt OMNIGLOT: other data than the paper's."
     assert (told in table.caption) is said

@@ -13,6 +13,7 @@ import small
 import torch
 from commands import one_line
 from fixture_disk import files, read_only
+from small_training import OPTIONS
 
 from repro.cli import run
 from repro.machine import rescoring
@@ -25,7 +26,6 @@ from repro.machine.saved.weights import (
     save_weights,
     weights_path,
 )
-from repro.machine.work import Options
 from repro.model import streams
 from repro.plan.run import Run
 from repro.store import Store
@@ -34,7 +34,6 @@ from repro.train.evaluate import Noise
 
 PROFILE = "smoke"
 LVAE, LADDER = small.run("lvae", 3), ladder_small.run()
-OPTIONS = Options(engine="eager", threads=1)
 BOTH = pytest.mark.parametrize("trained", [LVAE, LADDER], ids=["lvae", "ladder"], indirect=True)
 
 
@@ -217,7 +216,7 @@ def test_a_diverged_run_has_nothing_to_verify(local, capsys, monkeypatch):
 
 
 @BOTH
-def test_evaluating_completes_weights_of_an_older_version(trained, local, capsys):
+def test_evaluating_completes_weights_of_an_older_version(trained, local):
     path = weights(local, trained)
     expected, adam = load_statistics(path, trained), load_adam(path)
     params = {**load_weights(path)[1], **{ADAM + n: p for n, p in adam.items()}}
