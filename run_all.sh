@@ -203,6 +203,7 @@ draw_and_check() { # sets `checked`: a check that fails is shown in the report t
   fi
   checked=0
   repro check --store "$store" --profile "$profile" ${against[@]+"${against[@]}"} || checked=$?
+  [ "$checked" != 130 ] || exit 130
   repro report --store "$store" --out "$report"
   printf '\nrecords  %s/%s/\ntables   %s/tables/\nfigures  %s/figures/\nreport   %s\n' \
     "$store" "$profile" "$out" "$out" "$report"

@@ -42,7 +42,7 @@ def draw(store: Store, profile: str) -> Figure:
         + (f" Not measured: {', '.join(absent)}." if absent else "")
         + first_seed(measured)
     )
-    add_caption(fig, f"Curve of L_k. {text}", profile, firsts(measured))
+    add_caption(fig, f"Curve of L_k. {text}", profile, firsts(cells))
     return fig
 
 

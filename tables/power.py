@@ -34,7 +34,8 @@ def build(store: Store, profile_name: str) -> Table:
         " than three seeds no published number is judged, and two models of ours are compared with"
         f" the spread that other trainings have. What {MNIST_NATS:g} nats cannot tell apart, such"
         " as two rows of Table 1, is decided by comparisons between Runs of ours, seed by seed."
-        f" {sources} Profile {p.name} ({p.summary})."
+        f" {sources} Profile {p.name} ({p.summary}; Ladder"
+        f" networks: {p.ladder.summary})."
     )
     of = tuple((cell,) for cell in WHOSE.values() for _ in SEEDS)
     return Table(f"Power{protocol(p)}", caption, columns, rows, of)

@@ -226,6 +226,12 @@ def test_a_seed_without_a_bound_is_not_worse_for_one_that_diverged(tmp_path: Pat
     assert said(target(tmp_path)) == "undecided"
 
 
+def test_a_run_on_another_set_that_diverged_is_other_data(tmp_path: Path) -> None:
+    env = {"data": {"hash": "1" * 64, "version": "rebuilt"}}
+    saved(tmp_path, made(OMNIGLOT_LVAE, **LOST), env=env)
+    assert said(target(tmp_path, OMNIGLOT)) == "other data"
+
+
 def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:
     best, name = Cell("mnist", "vae_bn", 4), "text/L5000_test/vae_best"
     for cell in VAES[:-1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -112,9 +112,15 @@ def test_other_trainings_lend_their_spread_where_they_hold_the_same() -> None:
 
 
 def test_a_spread_that_the_other_side_borrows_is_one_variance_and_images_are_paired() -> None:
-    trainings = (made(VAE_BN, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
-    lead = books(*trainings, made(LVAE)).difference(LVAE, VAE_BN, "L1_test")
+    def three(cell: Cell) -> Iterator[Record]:
+        return (made(cell, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
+
+    lead = books(*three(VAE_BN), made(LVAE)).difference(LVAE, VAE_BN, "L1_test")
     assert (lead.error, lead.df) == (pytest.approx(math.sqrt(1 + 1 / 3)), 2)
+    both = books(*three(VAE_BN), *three(LVAE), made(VAE_BN_WU))
+    # 1 / 3 + 1 / 2 from the LVAE's trainings, 1 / 2 from those of VAE+BN.
+    df = (4 / 3) ** 2 / ((5 / 6) ** 2 / 2 + (1 / 2) ** 2 / 2)
+    assert both.difference(LVAE, VAE_BN_WU, "L1_test").df == pytest.approx(df)
 
 
 def test_the_best_vae_is_sought_among_those_that_ran() -> None:

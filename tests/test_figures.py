@@ -84,6 +84,14 @@ def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path:
     assert "Shown: the first training of the lowest seed." in caption(draw_of("figure4", store))
 
 
+def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
+    store, curve = Store(tmp_path), {"k": [1, 5], "bound": [-90.0, -88.0]}
+    fixture_store.write(store, "quick", run_of("lvae_bn_wu"), LK_curve=curve)
+    fixture_store.diverge(store, "quick", run_of("vae"), epoch=3)
+    said = caption(draw_of("lk_curve", store))
+    assert "1 seed. Diverged at epoch 3, not counted: mnist-vae-L5-s1." in said
+
+
 @pytest.mark.parametrize("profile", ["quick", "reduced", "paper"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "figure10"])  # as figure9
 def test_nothing_is_cut_off_or_covers_the_caption(name: str, profile: str) -> None:

@@ -213,9 +213,12 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, m
         assert_same(store, whole, run)
 
 
-def test_a_checkpoint_of_what_is_recorded_in_another_configuration_stops_nobody(store, monkeypatch):
+@pytest.mark.parametrize("beside", [[], RUNS[1:]], ids=["alone", "beside"])
+def test_a_checkpoint_of_what_is_recorded_in_another_configuration_stops_nobody(
+    beside, store, monkeypatch
+):
     optim = dataclasses.replace(RUNS[0].optim, lr=0.01)
-    path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim)], monkeypatch)
+    path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim), *beside], monkeypatch)
     for run in RUNS:
         assert train([run], store, PROFILE, OPTIONS).done == [run.id]
     assert checkpoints(store) == [path]

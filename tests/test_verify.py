@@ -178,6 +178,8 @@ def test_an_altered_cost_is_found_out(trained, local, capsys):
 def test_weights_that_give_no_finite_number_are_refused(trained, local, capsys):
     spoil(local, trained, lambda p: p * torch.nan)
     assert "no finite numbers" in refusal(capsys, trained, "--json")
+    assert run(["evaluate", trained.id, "--profile", PROFILE, "--threads", "1"]) == 3
+    assert "no finite numbers" in one_line(capsys)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], of: Run, *options: str) -> str:

@@ -50,9 +50,10 @@ def evaluate(
     """Score finished Runs of runs/ again from their saved final weights."""
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    for run_id in run or []:
+    asked = list(dict.fromkeys(run or []))
+    for run_id in asked:
         record_of(run_id, p, store)
-    ids = run or [r.run.id for r in store.some_records(p.name) if not r.diverged]
+    ids = asked or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
         raise NothingError(
             f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"

@@ -82,7 +82,7 @@ def copy_finished(
         )
     for record in records:
         record.verify()
-        if find_run(record.run.id, p).hash != record.run.hash:
+        if not _of_profile(record, p):
             raise RecordError(
                 f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
                 " move the record out of runs/"
@@ -92,6 +92,14 @@ def copy_finished(
         for record in records:
             target.sweep(p.name, record.run.id)
         return [target.copy(record) for record in records]
+
+
+def _of_profile(record: Record, p: Profile) -> bool:
+    """Whether a record is the Run that the profile asks for."""
+    try:
+        return find_run(record.run.id, p).hash == record.run.hash
+    except UsageError:  # of a cell that is no more
+        return False
 
 
 def _refuse_unknown(record: Record, allow_dirty: bool) -> None:
@@ -112,7 +120,8 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
     """The records whose weights are published: of the Runs asked for, and those that were before.
 
     Raises UsageError for a Run without a record and for more or larger models than are published;
-    RecordError for one without weights, as when published ones would not be its new record's.
+    RecordError for one without weights, as when published ones would not be its new record's, and
+    for published weights that have no record.
     """
     records = source.records(p.name)
     for name in set(asked) - {record.run.id for record in records}:
@@ -126,6 +135,11 @@ def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> 
         before = target.find(p.name, record.run.id)
         return kept or before is None or before.sums != record.sums
 
+    ids = {r.run.id for r in records}
+    for path in target.root.glob("weights/*/*.safetensors"):
+        here = path.parent.name == p.name and path.stem in ids
+        if not (here or target.has(path.parent.name, path.stem)):
+            raise RecordError(f"{path}: weights without a record in {target.root}: remove them")
     chosen = [r for r in records if r.run.id in asked or renewed(r)]
     refuse_publishing(source, target, chosen)
     return chosen

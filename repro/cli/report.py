@@ -94,7 +94,8 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
 def sheet(store: Store, p: Profile, source: Source, name: str) -> Sheet:
     """A table, as `repro tables` writes it."""
     table = scripts.load("tables", name).build(store, p.name)
-    cells = list(dict.fromkeys(cell for of in table.cells for cell in of))
+    shown = (cell for of in table.cells for cell in of)
+    cells = list(dict.fromkeys((*EXPERIMENTS.get(name, ()), *shown)))
     return Sheet(name, table, source.drawn("tables", name, cells))
 
 

@@ -142,7 +142,7 @@ def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> di
         "images_per_second": s.images_per_second if alive else None,
         "seconds_left": s.seconds_left if alive else None,
         "heard_seconds": round(max(0.0, now - s.written), 1),
-        "reason": next((failures[i] for i in s.runs if i in failures), None),
+        "reason": None if alive else next((failures[i] for i in s.runs if i in failures), None),
         "command": None if alive else commands.continuing(s.runs, p),
     }
 

@@ -6,6 +6,7 @@ import functools
 import math
 from dataclasses import dataclass
 
+from repro.judge.estimate import pooled
 from repro.judge.evidence import OTHER_DATA, Books, books
 from repro.judge.measures import data_version, metric, scoring
 from repro.judge.over_images import PER_IMAGE, images_error
@@ -118,7 +119,7 @@ def _difference(ours: Record, reference: Record, floor: Books, name: str) -> Dif
         return Difference(reference.run.id, name, None, theirs, 0.0)
     # Two trainings of one seed part by rounding: both draw from the spread over seeds.
     spread = floor.spread(reference.run, functools.partial(metric, name=name))
-    seeds = math.sqrt(2) * seed_sd(*spread[:2], name, reference.profile)
+    seeds = math.sqrt(2) * seed_sd(*pooled(spread), name, reference.profile)
     error = math.hypot(images_error([ours], [reference], name), seeds)
     return Difference(reference.run.id, name, metric(ours, name), theirs, error)
 

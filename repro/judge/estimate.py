@@ -18,8 +18,8 @@ class Estimate:
     """A quantity with the variance of its error.
 
     df: degrees of freedom of that variance: infinite where it is known, 0 where nothing is.
-    parts: what it is a sum of, as (variance, degrees of freedom, source). Parts of one source are
-    multiples of one and the same estimated variance, whose degrees of freedom count once.
+    parts: what it is a sum of, as (variance, degrees of freedom, source). Parts of one source come
+    from the same trainings, whose degrees of freedom count once, the fewest of them.
     """
 
     mean: float
@@ -38,10 +38,10 @@ class Estimate:
 
     def plus(self, var: float, df: float = math.inf) -> Estimate:
         """With one more source of error, independent of the others."""
-        return self._with(((var, df, ""),))
+        return self.with_parts(((var, df, ""),))
 
     def __add__(self, other: Estimate) -> Estimate:
-        return replace(self, mean=self.mean + other.mean)._with(other.sources)
+        return replace(self, mean=self.mean + other.mean).with_parts(other.sources)
 
     def __sub__(self, other: Estimate | float) -> Estimate:
         """Of independent estimates but for parts of one source; or from a number."""
@@ -60,8 +60,8 @@ class Estimate:
     def sources(self) -> tuple[Part, ...]:
         return self.parts or ((self.var, self.df, ""),)
 
-    def _with(self, more: tuple[Part, ...]) -> Estimate:
-        """Degrees of freedom as Welch and Satterthwaite combine them."""
+    def with_parts(self, more: tuple[Part, ...]) -> Estimate:
+        """With more sources of error; degrees of freedom as Welch and Satterthwaite have it."""
         parts: list[Part] = []
         for var, df, source in (p for p in (*self.sources, *more) if p[0] or not p[1]):
             same = next((p for p in parts if source and p[2] == source), None)
@@ -82,6 +82,11 @@ class Estimate:
             return -math.inf, math.inf
         half = float(quantile(level, self.df)) * self.error
         return self.mean - half, self.mean + half
+
+
+def pooled(parts: Sequence[Part]) -> tuple[float, float]:
+    """Variance of all parts together, and their degrees of freedom."""
+    return math.fsum(var for var, _, _ in parts), math.fsum(df for _, df, _ in parts)
 
 
 def quantile(level: float, df: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.judge.estimate import Estimate, of_seeds
+from repro.judge.estimate import Estimate, Part, of_seeds
 from repro.judge.measures import PUBLISHED, data_version, divergence, mc_error, metric, scoring
 from repro.judge.over_images import images_error
 from repro.plan.experiments import label_of
@@ -27,10 +27,10 @@ from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES, Profile, run_of
 from repro.plan.run import Run
 from repro.store import Record, Store
+from repro.store.states import OTHER_CONFIGURATION
 
 NOT_RUN = "not run"
 OTHER_DATA = "other data"
-OTHER_CONFIGURATION = "other configuration"
 NO_BOUND = "no finite bound"
 BOUNDS = ("L1_test", "LK_test")
 Read = Callable[[Record], float]
@@ -90,7 +90,8 @@ class Evidence:
     @property
     def other_version(self) -> str:
         """The version of the data set, where it is another than the paper's; else empty."""
-        return next((v for r in self.trainings if (v := data_version(r)) != PUBLISHED), "")
+        records = (*self.trainings, *self.diverged)
+        return next((v for r in records if (v := data_version(r)) != PUBLISHED), "")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -202,13 +203,13 @@ class Books:
 
     def spread(
         self, run: Run, read: Read, like: Like = lambda r: True, borrow: bool = True
-    ) -> tuple[float, float, str]:
-        """Variance of one training's value by seed and rounding, its degrees of freedom, and whose
-        trainings it is from.
+    ) -> tuple[Part, ...]:
+        """Variance of one training's value by seed and rounding: a part for each group of
+        trainings that it is pooled from, by its degrees of freedom.
 
         From the trainings of that Run where there are three or more; else, where it may `borrow`,
         of models with batch norm like it, or without, at that depth or deeper, each training `like`
-        it. (0, 0, "") where nothing is known, also where borrowed values do not differ at all.
+        it. Empty where nothing is known, also where borrowed values do not differ at all.
         """
         own = run.with_seed(1).hash
         deep = [g for g in self.repeated if _as_deep(g[0].run, run) and all(map(like, g))]
@@ -219,21 +220,22 @@ class Books:
             with contextlib.suppress(RecordError):  # of records older than the number
                 values.append([float(read(r)) for r in group])
                 names.append(group[0].run.id)
-        df = sum(len(v) - 1 for v in values)
-        var = sum(statistics.variance(v) * (len(v) - 1) for v in values) / df if df else 0.0
-        differs = var or any(g[0].run.with_seed(1).hash == own for g in enough or alike)
-        return (var, df, ", ".join(names)) if df and differs else (0.0, 0.0, "")
+        df = [len(v) - 1 for v in values]
+        var = [statistics.variance(v) * d / sum(df) for v, d in zip(values, df, strict=True)]
+        differs = any(var) or any(g[0].run.with_seed(1).hash == own for g in enough or alike)
+        return tuple(zip(var, df, names, strict=True)) if differs else ()
 
     def training_spread(
         self, e: Evidence, read: Read, like: Like = lambda r: True, borrow: bool = True
     ) -> Estimate:
         """A cell's mean of a quantity, with the error that training again would make of it."""
-        own = e.estimate(read)
-        var, df, source = self.spread(e.trainings[0].run, read, like, borrow)
-        if e.seeds > 2:  # which others may borrow from it
+        own, run = e.estimate(read), e.trainings[0].run
+        if e.seeds > 2:  # others may borrow from these trainings
+            source = "".join(name for _, _, name in self.spread(run, read, borrow=False))
             return replace(own, parts=((own.var, own.df, source),))
-        part = (var / e.seeds, df, source)
-        return Estimate(own.mean, var / e.seeds, df, (part,)) if df else own
+        of_one = self.spread(run, read, like, borrow)
+        parts = tuple((var / e.seeds, df, source) for var, df, source in of_one)
+        return Estimate(own.mean).with_parts(parts) if parts else own
 
     def difference(self, a: Cell, b: Cell, name: str, paired: bool = False) -> Estimate:
         """One metric of a less that of b.

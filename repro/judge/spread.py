@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.judge.estimate import pooled
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import metric
 from repro.plan.experiments import ladder
@@ -68,8 +69,10 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     found, p = books(store, profile_name), profile(profile_name)
     cell = WHOSE[quantity]
     name = "L1_test" if quantity == "bound" else "error_percent"
-    var, df, whose = found.spread(run_of(cell, p), functools.partial(metric, name=name))
+    parts = found.spread(run_of(cell, p), functools.partial(metric, name=name))
+    var, df = pooled(parts)
     if df < ASSUMED_DF:
         why = "assumed, as fewer than three trainings are known here"
         return Known(ASSUMED[quantity], ASSUMED_DF, why)
+    whose = ", ".join(source for _, _, source in parts)
     return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

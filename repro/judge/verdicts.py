@@ -19,7 +19,6 @@ from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
 from repro.judge.evidence import (
     NO_BOUND,
     NOT_RUN,
-    OTHER_CONFIGURATION,
     OTHER_DATA,
     Books,
     Evidence,
@@ -29,6 +28,7 @@ from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, TEST_IMAGES, Target
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
+from repro.store.states import OTHER_CONFIGURATION
 
 REPRODUCED, DIFFERENT, UNDECIDED, ONE_SEED = "reproduced", "different", "undecided", "one seed"
 REDUCED, QUOTED = "reduced protocol", "quoted"
@@ -96,7 +96,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
                 target, NOT_RUN, note="no Run that it starts from, of the same seed"
             )
     if not e.trainings:
-        verdict = _without_number(e, books.published_protocol)
+        verdict = _without_number(e)
         direction = WORSE if verdict == DIFFERENT else ""
         return TargetResult(target, verdict, direction=direction, note=notes)
     estimate = _ours(target, e, base)
@@ -125,13 +125,15 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     )
 
 
-def _without_number(e: Evidence, published_protocol: bool) -> str:
+def _without_number(e: Evidence) -> str:
     """The verdict where no record counts. `different`: every seed diverged."""
-    if published_protocol and any(why == NO_BOUND for _, why in e.left_out):
+    if e.protocol and any(why == NO_BOUND for _, why in e.left_out):
         return UNDECIDED
-    if published_protocol and e.diverged:
+    if e.protocol and e.diverged:
         return DIFFERENT
-    return e.state if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION) else REDUCED
+    if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION):
+        return e.state
+    return OTHER_DATA if e.other_version else REDUCED
 
 
 def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:

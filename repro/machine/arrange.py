@@ -16,7 +16,7 @@ from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.model.stack import Stack, pack
 from repro.plan.run import Run
-from repro.store.states import FINISHED, recorded_state
+from repro.store.states import FINISHED, OTHER_CONFIGURATION, recorded_state
 from repro.train.step import CAPTURED
 
 Branch = tuple[Stack, checkpoint.Pinned]
@@ -25,18 +25,25 @@ Branch = tuple[Stack, checkpoint.Pinned]
 def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     """Interrupted stacks as their checkpoints pin them, then the rest, longest first.
 
-    Raises RecordError, MachineError.
+    A checkpoint stays where it is, and counts for nothing, while a Run of it is asked for or
+    recorded in another configuration. Raises RecordError, MachineError.
     """
-    wanted = set(runs)
+    wanted, asked = set(runs), {run.id: run for run in runs}
     found: list[Branch] = []
-    for path, lanes, pinned in checkpoint.headers(work.checkpoints):
-        if wanted & set(lanes):
+    # Of one that was being split the whole comes before its halves.
+    headers = sorted(checkpoint.headers(work.checkpoints), key=lambda header: -len(header[1]))
+    for path, lanes, pinned in headers:
+        states = [recorded_state(work.store, work.profile, run) for run in lanes]
+        if OTHER_CONFIGURATION in states or any(asked.get(run.id, run) != run for run in lanes):
+            if wanted & set(lanes):
+                notice(f"{path}: of a Run in another configuration, so not continued")
+        elif wanted & set(lanes):
             _refuse_other_device(pinned, work.device, path)
             if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
                 notice(f"{named(lanes)}: continued in bfloat16, which is emulated here")
             found.append((Stack(tuple(lanes)), pinned))
             wanted -= set(lanes)
-        elif all(recorded_state(work.store, work.profile, run) in FINISHED for run in lanes):
+        elif all(state in FINISHED for state in states):
             path.unlink(missing_ok=True)  # killed after the last record
     left = [run for run in runs if run in wanted]
     if not left:

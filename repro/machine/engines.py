@@ -37,6 +37,7 @@ class Engines:
 
     named: str  # the one that was asked for
     multiprocessors: int | None = None  # of the device
+    threads: int = field(default_factory=torch.get_num_threads)  # a continued stack may change it
     compiler_told: bool = False  # whether a person knows what the compiler lacks
     interrupted: Callable[[], bool] = lambda: False  # whether training is to stop
     faults: dict[str, Fault] = field(default_factory=dict)  # of those that could not be made
@@ -44,8 +45,8 @@ class Engines:
 
     def chosen(self, runs: list[Run], device: torch.device, precision: str) -> Pinned:
         """Where the steps of a new stack of these Runs are to run. Raises as `usable`."""
-        engine, threads = self._wanted(runs, device.type == "cuda"), torch.get_num_threads()
-        pinned = Pinned(engine, threads, device.type, precision, self.multiprocessors)
+        engine = self._wanted(runs, device.type == "cuda")
+        pinned = Pinned(engine, self.threads, device.type, precision, self.multiprocessors)
         return self.usable(pinned)
 
     def _wanted(self, runs: list[Run], on_cuda: bool) -> str:

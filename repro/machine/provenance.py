@@ -47,14 +47,15 @@ def software() -> dict[str, Any]:
     return {"commit": head, "dirty": dirty, "versions": versions}
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, code: dict[str, Any] | None = None) -> dict[str, Any]:
     """The part of `env.json` that does not depend on the Run.
 
-    The draws of a CUDA device depend on how many multiprocessors it has.
+    code: what `software` said when a training began, below which a checkout may have moved on. The
+    draws of a CUDA device depend on how many multiprocessors it has.
     """
     count = multiprocessors(device)
     return {
-        **software(),
+        **(code or software()),
         "device": device_name(device),
         **({"multiprocessors": count} if count else {}),
         "threads": torch.get_num_threads(),

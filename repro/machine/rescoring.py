@@ -39,7 +39,8 @@ def evaluate(
             record = store.record(profile, run_id)  # of who had it locked until now
             images, source = _data(work, record)
             last = _score(work, path, images)
-            env = {**environment(work.device), "precision": work.precision, "data": source}
+            env = environment(work.device, work.software)
+            env |= {"precision": work.precision, "data": source}
             measured, arrays = task_of(record.run).final(record.run, images, last)
             if ais:
                 assert isinstance(last, EpochScore), f"{run_id} has no p(x)"
@@ -67,8 +68,6 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
     rows = env.get("scoring_rows", images.room.rows)
     images = replace(images, room=replace(images.room, rows=rows))
     task, last = task_of(record.run), _score(work, path, images)
-    if not last.finite:
-        raise RecordError(f"{path}: weights that give no finite numbers: train {run_id} again")
     again = Again(
         images,
         last,
@@ -87,4 +86,7 @@ def _data(work: Work, record: Record) -> tuple[Images, dict[str, Any]]:
 def _score(work: Work, path: Path, images: Images) -> Score:
     run, params = weights.load_weights(path)
     own = {n: p.to(work.device) for n, p in params.items()}
-    return task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
+    last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
+    if not last.finite:
+        raise RecordError(f"{path}: weights that give no finite numbers: train {run.id} again")
+    return last

@@ -12,12 +12,12 @@ from repro.machine import device
 from repro.machine.engines import Engines
 from repro.machine.memory import keep_freed_memory
 from repro.machine.precision import multiply_in, precision_on
+from repro.machine.provenance import software
 from repro.machine.resident import Resident
 from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import notice
 from repro.plan.run import Run
-from repro.store import Store, failures
-from repro.store.locks import PATIENCE
+from repro.store import Store, failures, locks
 from repro.store.states import recorded
 from repro.train.evaluate import Room
 
@@ -37,7 +37,7 @@ class Options:
     checkpoint_seconds: float | None = None  # between two; None: as suits the device
     side_by_side: int | None = None  # stacks that take turns; None: a few on CUDA, elsewhere one
     tensorboard: bool = False  # event files of every Run, for who watches
-    patience_seconds: float = PATIENCE  # how long to wait for Runs that another process holds
+    patience_seconds: float = locks.PATIENCE  # how long to wait for Runs that another process holds
     placed_by: str | None = None  # who chose the machine, for the record
     compiler_told: bool = False  # whether a person knows what the compiler lacks
 
@@ -87,6 +87,9 @@ class Work:
         self.folder = self.store.folder(self.profile)
         self.checkpoints = self.folder / ".checkpoints"
         self.stopper = Stopper(self.options.budget_seconds)
+        self.software = software()
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
         count = device.multiprocessors(self.device)
         told, interrupted = self.options.compiler_told, self.stopper.interrupted.is_set
         self.engines = Engines(self.options.engine, count, told, interrupted=interrupted)
@@ -94,5 +97,3 @@ class Work:
         self.outcome = Outcome()
         if self.device.type == "cpu":
             keep_freed_memory()
-        if self.options.threads:
-            torch.set_num_threads(self.options.threads)

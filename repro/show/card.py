@@ -39,7 +39,7 @@ Licence: MIT, as the code. The training images are not part of the file.
 def card(record: Record) -> str:
     """Markdown, for `weights/<profile>/<run id>.md` of a store. Raises RecordError.
 
-    Of a hierarchy: a Ladder network is larger than what is published.
+    Of a hierarchy: weights of Ladder networks are not published.
     """
     run, p = record.run, profile(record.profile)
     rows = {
@@ -83,7 +83,6 @@ def _importance_bound(record: Record) -> dict[str, str]:
     measured = f"{bound(value)} ± {error(se)}; Monte-Carlo error {error(mc_error(record))}"
     rows = {f"L_{K}, {images:,} test images": measured}
     if (whole := whole_set(record)) and whole[1]:
-        regressed = f"{bound(whole[0])} ± {error(whole[1])}, by regression on L_1"
-        of_all = f"{regressed}, ± the error of that alone"
+        of_all = f"{bound(whole[0])} ± {error(whole[1])}, of the regression on L_1 alone"
         rows[f"L_{K}, whole test set"] = of_all
     return rows

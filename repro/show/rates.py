@@ -170,10 +170,10 @@ def caption(
     threads = f" {bench['threads']} threads," if bench["threads"] else ""
     precision = f" products in {bench['precision']}," if "precision" in bench else ""
     method = bench.get("method") or f"Medians of {bench['repeats']} repeats."
+    scale = f"logarithmic axes{' (left)' if with_roofline else ''}"
     text = (
         f"Training steps of LVAE+BN models a second, {depths or 'no'} layers, each on its own"
-        f" minibatch of {bench['batch']}; logarithmic axes, higher is better. A step of K lanes"
-        " counts K."
+        f" minibatch of {bench['batch']}; {scale}, higher is better. A step of K lanes counts K."
         f" {bench['device']},{threads} torch {bench['torch']},{precision}"
         f" {bench['date'][:10]}. {method}"
     )

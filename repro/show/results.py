@@ -58,7 +58,7 @@ def _part(store: Store, p: Profile) -> list[str]:
         _headline(records, found, p),
         *(t.markdown().strip() for t in tables),
         *(
-            _drawn(f, gallery.experiment_of(f), p)
+            _drawn(f, gallery.experiment_of(f), records, p)
             for f in shown("figures", records)
             if f not in without
         ),
@@ -224,6 +224,7 @@ def _lost(r: Record, found: Books) -> str:
     return next((why for left, why in found.of(cell_of(r.run)).left_out if left is r), "")
 
 
-def _drawn(figure: str, experiment: str, p: Profile) -> str:
-    train = _training([experiment], p)
+def _drawn(figure: str, experiment: str, records: Sequence[Record], p: Profile) -> str:
+    cells = EXPERIMENTS.get(experiment, ())
+    train = _training([experiment], p, [r for r in records if cell_of(r.run) in cells])
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"

@@ -169,7 +169,7 @@ class Store:
         if next(root.glob(f"*/{FINAL}"), None):
             return f"this is a profile's folder: name the one that holds it, {root.parent}"
         if is_file(root / FINAL):
-            return f"this is a record: name the store that holds it, {root.parents[1]}"
+            return f"this is a record: name the store that holds it, {root.parent.parent}"
         if below := next(root.glob(f"*/*/*/{FINAL}"), None):
             return f"a store lies below it: name {below.parents[2]}"
         return "`repro train` makes records in runs/; or choose another --store"

@@ -9,10 +9,11 @@ from repro.plan.run import Run
 from repro.store import Store, failures
 
 FINISHED = ("done", "diverged")
+OTHER_CONFIGURATION = "other configuration"
 
 
 def state(store: Store, profile: str, run: Run) -> str:
-    """missing, running, done, failed, diverged, or "other configuration" of the same id.
+    """missing, running, done, failed, diverged, or that another configuration has its id.
 
     Raises RecordError when the record is damaged.
     """
@@ -25,7 +26,7 @@ def recorded_state(store: Store, profile: str, run: Run) -> str:
     """As `state`, but of what is saved alone: it takes no lock, not even to try it."""
     record = store.find(profile, run.id)
     if record is not None and record.run.hash != run.hash:
-        return "other configuration"
+        return OTHER_CONFIGURATION
     if record is not None:
         return "diverged" if record.diverged else "done"
     failed = failures.path_of(store.folder(profile), run.id).exists()

@@ -98,7 +98,7 @@ def load_header(path: Path) -> tuple[list[Run], Pinned]:
     """The Runs of a checkpoint in lane order, and what it pins. Raises RecordError."""
     with _foreign(path):
         header = json.loads(metadata(path)["checkpoint"])
-        runs = [from_dict(raw, f"{path.name}: run") for raw in header["runs"]]
+        runs = [from_dict(raw, f"{path}: run") for raw in header["runs"]]
         return runs, Pinned(**header["pinned"])
 
 

@@ -44,13 +44,17 @@ def _links(run: Run) -> int:
 
 
 def obstacle(store: Store, profile: str, run: Run) -> str | None:
-    """Why a Run cannot begin: what it starts from failed or diverged. None where it can."""
+    """Why a Run cannot begin, by what it starts from. None where it can."""
     if run.start is None:
         return None
     record = store.find(profile, run.start.id)
     if record is None:
         return f"starts from {run.start.id}, which has failed: `repro train` it first"
-    return f"starts from {run.start.id}, which diverged" if record.diverged else None
+    if record.diverged:
+        return f"starts from {run.start.id}, which diverged"
+    if weights_path(store.folder(profile), run.start).is_file():
+        return None
+    return f"starts from {run.start.id}, whose weights are not here: `repro train` it in this store"
 
 
 def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> State:

@@ -45,6 +45,10 @@ def refuse_publishing(source: Store, target: Store, records: Sequence[Record]) -
             f" would be over {MOST_PUBLISHED}: remove one first, or name fewer"
         )
     for record in records:
+        if record.run.labels:
+            raise UsageError(
+                f"{record.run.id}: a Ladder network, of which there is no model card: leave it out"
+            )
         size = 4 * sum(p.numel() for p in _shown(source, record).values())
         if size > LARGEST_PUBLISHED:
             raise UsageError(

@@ -10,6 +10,7 @@ from repro.judge.measures import divergence
 from repro.plan.profiles import Profile, find_run
 from repro.plan.run import Run
 from repro.store import Record, Store
+from repro.store.states import OTHER_CONFIGURATION
 
 LEGEND = {
     "done": "trained and scored",
@@ -18,7 +19,7 @@ LEGEND = {
     "data missing": "planned; this machine lacks its data set",
     "failed": "ended with an error, which is given",
     "diverged": "its bound was no longer finite; recorded with the epoch",
-    "other configuration": "the record of this name is not the profile's Run",
+    OTHER_CONFIGURATION: "the record of this name is not the profile's Run",
 }
 
 StateOf = Callable[[Run], str]
@@ -58,7 +59,7 @@ def _unplanned(run_id: str, p: Profile, records: Mapping[str, Record], state_of:
     try:
         return state_of(find_run(run_id, p))
     except UsageError:  # of no known cell
-        return "other configuration" if run_id in records else "failed"
+        return OTHER_CONFIGURATION if run_id in records else "failed"
 
 
 def _why(
@@ -68,4 +69,4 @@ def _why(
         return divergence(records[run_id])
     if state == "failed":
         return failures.get(run_id, "no reason noted")
-    return LEGEND[state] if state == "other configuration" else ""
+    return LEGEND[state] if state == OTHER_CONFIGURATION else ""

@@ -38,7 +38,8 @@ VERDICTS = {
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
     "undecided": "that interval reaches into the margin and beyond it, so that more seeds would"
-    " decide; or a seed diverged, or no bound is finite; or a claim neither holds nor fails",
+    " decide, or lies within it and a seed diverged; or no bound is finite; or a claim neither"
+    " holds nor fails",
     "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
     "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
