@@ -32,7 +32,7 @@ def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, readme):
-    target = Store(stores.stores.NAMED["results"])
+    target = Store(stores.NAMED["results"])
     publishing.copy_finished(full, target, QUICK)
     assert target.record("quick", LVAE).final == full.record("quick", LVAE).final
     before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
@@ -52,7 +52,7 @@ def test_publish_redraws_what_is_in_results_and_keeps_the_rest_of_the_readme(
         monkeypatch.setattr(shared, "render_all", lambda *asked: drawn.append(asked) or [])
     assert run(["publish", "--profile", "quick"]) == 0
     assert [place.name for *_, place in drawn] == ["tables", "figures"]
-    assert {store.root for store, *_ in drawn} == {stores.stores.NAMED["results"]}
+    assert {store.root for store, *_ in drawn} == {stores.NAMED["results"]}
     lines = readme.read_text(encoding="utf-8").splitlines()
     assert (lines[0], lines[-1]) == ("# Top", "End")
     assert "old" not in lines
@@ -63,7 +63,7 @@ def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
 ):
     fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot", "ladder", "ablations"]))
     assert run(["publish", "--profile", "quick"]) == 0
-    said, page = capsys.readouterr().out, stores.stores.NAMED["results"] / "README.md"
+    said, page = capsys.readouterr().out, stores.NAMED["results"] / "README.md"
     for path, least in ((page, 60), (readme, 5)):
         assert f"{path}: results up to date" in said
         rows = re.findall(r"^\| (.+) \| (.+) \|$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -90,7 +90,7 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
     assert run(["publish", "--profile", "quick"]) == 0
     fixture_store.write(full, "paper", chosen(profile("paper"), ["ladder-full-100-s3"])[0])
     assert run(["publish", "--profile", "paper"]) == 0
-    page = (stores.stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
+    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
     assert page.index("## Profile paper") < page.index("## Profile quick")
     assert page.count("(paper/ladder-full-100-s3)") == 1
     block = readme.read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full,
         "Of profile reduced (40 epochs, N<sub>t</sub> = 10, L<sub>500</sub> on 1,000 images, all"
         " configurations): 1 Run, no reproduction, in [results/README.md](results/README.md)."
     ]
-    page = (stores.stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
+    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
     assert "## Profile quick" not in page, "one depth only, beside a fuller profile"
 
 
@@ -173,13 +173,13 @@ def test_what_may_not_be_published_is_refused_and_nothing_copied(
     spoil(full, monkeypatch)
     assert run(["publish", "--profile", "quick", *allowed]) == 3
     assert said in one_line(capsys)
-    assert not stores.stores.NAMED["results"].exists()
+    assert not stores.NAMED["results"].exists()
 
 
 def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
     dirty(full, monkeypatch)
     assert run(["publish", "--profile", "quick", "--allow-dirty"]) == 0
-    assert Store(stores.stores.NAMED["results"]).has("quick", LVAE)
+    assert Store(stores.NAMED["results"]).has("quick", LVAE)
 
 
 def test_the_pages_show_what_results_hold():
