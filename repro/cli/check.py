@@ -9,15 +9,8 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from repro.cli.shared.options import (
-    AsJson,
-    ProfileToRead,
-    StoreToRead,
-    command,
-    flag,
-    given,
-    to_read,
-)
+from repro.cli.shared import options
+from repro.cli.shared.options import AsJson, ProfileToRead, command, flag, given, to_read
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import NothingError
 from repro.judge import check as checks
@@ -34,7 +27,7 @@ from repro.store import open_store
 )
 def check(
     profile: ProfileToRead = None,
-    store: StoreToRead = None,
+    store: options.StoreToRead = None,
     against: Annotated[
         str | None,
         given(

@@ -6,24 +6,14 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.shared.options import (
-    DataDir,
-    PrecisionOption,
-    ProfileToTrain,
-    Rows,
-    Threads,
-    command,
-    profile_to_train,
-    record_of,
-    scoring_options,
-)
+from repro.cli.shared import options
 from repro.cli.shared.terminal import say
 from repro.errors import NothingError
 from repro.store import Store
 from repro.store.places import NAMED
 
 
-@command(
+@options.command(
     "repro evaluate --profile quick",
     "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile paper",
     "repro evaluate mnist-lvae_bn_wu-L5-s1 --profile reduced --ais 100",
@@ -33,11 +23,11 @@ def evaluate(
         list[str] | None,
         typer.Argument(metavar="RUN", help="Run ids. Default: every finished Run."),
     ] = None,
-    profile: ProfileToTrain = None,
-    data_dir: DataDir = None,
-    threads: Threads = None,
-    precision: PrecisionOption = None,
-    rows: Rows = None,
+    profile: options.ProfileToTrain = None,
+    data_dir: options.DataDir = None,
+    threads: options.Threads = None,
+    precision: options.PrecisionOption = None,
+    rows: options.Rows = None,
     ais: Annotated[
         int,
         typer.Option(
@@ -48,11 +38,11 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Score finished Runs of runs/ again from their saved final weights."""
-    p = profile_to_train(profile)
+    p = options.profile_to_train(profile)
     store = Store(NAMED["runs"])
     asked = list(dict.fromkeys(run or []))
     for run_id in asked:
-        record_of(run_id, p, store)
+        options.record_of(run_id, p, store)
     ids = asked or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
         raise NothingError(
@@ -61,5 +51,5 @@ def evaluate(
         )
     from repro.machine.rescoring import evaluate
 
-    evaluate(ids, store, p.name, scoring_options(data_dir, threads, precision, rows), ais)
+    evaluate(ids, store, p.name, options.scoring_options(data_dir, threads, precision, rows), ais)
     say(f"{len(ids)} Runs scored again: {', '.join(ids)}")

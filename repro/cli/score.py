@@ -9,16 +9,9 @@ import numpy as np
 import pandas as pd
 import typer
 
+from repro.cli.shared import options
 from repro.cli.shared.images import read_images
-from repro.cli.shared.options import (
-    AsJson,
-    ProfileToRead,
-    StoreToRead,
-    command,
-    flag,
-    given,
-    holding,
-)
+from repro.cli.shared.options import AsJson, ProfileToRead, command, flag, given, holding
 from repro.cli.shared.terminal import print_json, say
 from repro.data.images import are_bytes, array_of, binarise, refuse_other_shapes
 from repro.errors import UsageError
@@ -45,7 +38,7 @@ def score(
     ],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="Whose model.")],
     profile: ProfileToRead = None,
-    store: StoreToRead = None,
+    store: options.StoreToRead = None,
     samples: Annotated[
         int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
     ] = 500,

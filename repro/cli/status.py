@@ -12,15 +12,8 @@ from typing import Annotated, Any
 from rich.live import Live
 from rich.text import Text
 
-from repro.cli.shared.options import (
-    BEST_FIRST,
-    AsJson,
-    ProfileToRead,
-    StoreTrained,
-    command,
-    flag,
-    to_read,
-)
+from repro.cli.shared import options
+from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, command, flag, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
@@ -44,7 +37,7 @@ ALIVE = ("starting", "training", "scoring")
 )
 def status(
     profile: ProfileToRead = None,
-    store: StoreTrained = "runs",
+    store: options.StoreTrained = "runs",
     watch: Annotated[bool, flag("--watch", "Show it anew every 2 seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -8,44 +8,34 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from repro.cli.shared.options import (
-    AsJson,
-    DataDir,
-    PrecisionOption,
-    ProfileToRead,
-    StoreToRead,
-    Threads,
-    command,
-    holding,
-    scoring_options,
-)
+from repro.cli.shared import options
 from repro.cli.shared.terminal import FAILED, complain, print_json, screen
 
 if TYPE_CHECKING:
     from repro.train.tasks.task import Compared
 
 
-@command(
+@options.command(
     "repro verify mnist-lvae_bn_wu-L5-s1",
     "repro verify ladder-full-100-s1 --profile reduced --json",
 )
 def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
-    profile: ProfileToRead = None,
-    store: StoreToRead = None,
-    data_dir: DataDir = None,
-    threads: Threads = None,
-    precision: PrecisionOption = None,
-    as_json: AsJson = False,
+    profile: options.ProfileToRead = None,
+    store: options.StoreToRead = None,
+    data_dir: options.DataDir = None,
+    threads: options.Threads = None,
+    precision: options.PrecisionOption = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Score a Run again from its weights and compare with its record; exit 1 on a difference.
 
     Nothing is written. Where draws differ, as between a CPU and CUDA, chance is allowed for.
     """
-    opened, p = holding(run, profile, store)
+    opened, p = options.holding(run, profile, store)
     from repro.machine.rescoring import verify
 
-    rows = verify(run, opened, p.name, scoring_options(data_dir, threads, precision))
+    rows = verify(run, opened, p.name, options.scoring_options(data_dir, threads, precision))
     if as_json:
         print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
     else:

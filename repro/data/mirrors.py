@@ -11,15 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from repro.data.sources import (
-    FOLDER_VARIABLE,
-    MARGIN,
-    DamageError,
-    DataSet,
-    File,
-    check,
-    is_packed,
-)
+from repro.data import sources
+from repro.data.sources import FOLDER_VARIABLE, MARGIN, DataSet, File, check
 from repro.errors import DataError, MachineError
 
 MIRRORS_VARIABLE = "REPRO_MIRRORS"
@@ -106,11 +99,11 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
             try:
                 _retrieve(file, f"{base.rstrip('/')}/{file.published}", path)
                 check(file, path)  # of the content, as mirrors may repack
-            except (requests.RequestException, DamageError) as e:
+            except (requests.RequestException, sources.DamageError) as e:
                 faults.append(f"{_host(base)}: {_reason(e)}")
                 continue
             # Some servers send a .gz as an *encoding*, which the client has then undone.
-            path.replace(folder / (file.published if is_packed(path) else file.name))
+            path.replace(folder / (file.published if sources.is_packed(path) else file.name))
             return base
     raise DataError(
         f"{file.published}: no mirror has it ({'; '.join(faults)}): check the network, put it into"
@@ -144,7 +137,7 @@ class _Sink:
     def write(self, chunk: bytes) -> None:
         self._left -= len(chunk)
         if self._left < 0:
-            raise DamageError("too large")
+            raise sources.DamageError("too large")
         self._out.write(chunk)
         self._bar.total = self.total or None
         self._bar.update(len(chunk))
@@ -175,4 +168,4 @@ def _reason(error: Exception) -> str:
         return "timed out"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
-    return "wrong content" if isinstance(error, DamageError) else type(error).__name__
+    return "wrong content" if isinstance(error, sources.DamageError) else type(error).__name__

@@ -13,19 +13,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from repro.judge import verdicts
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import Contrast
 from repro.judge.evidence import books
 from repro.judge.targets import TARGETS
-from repro.judge.verdicts import (
-    DIFFERENT,
-    SILENT,
-    WORSE,
-    ClaimResult,
-    TargetResult,
-    claim_result,
-    target_result,
-)
 from repro.store import Store
 
 STYLES = {
@@ -44,8 +36,8 @@ class Report:
 
     profile: str
     published_protocol: bool
-    targets: tuple[TargetResult, ...]
-    claims: tuple[ClaimResult, ...]
+    targets: tuple[verdicts.TargetResult, ...]
+    claims: tuple[verdicts.ClaimResult, ...]
     diverged: tuple[str, ...]
 
 
@@ -58,8 +50,8 @@ def check(store: Store, profile: str) -> Report:
     return Report(
         profile,
         found.published_protocol,
-        tuple(target_result(t, found) for t in TARGETS.values()),
-        tuple(claim_result(c, found) for c in CLAIMS.values()),
+        tuple(verdicts.target_result(t, found) for t in TARGETS.values()),
+        tuple(verdicts.claim_result(c, found) for c in CLAIMS.values()),
         tuple(sorted(r.run.id for r in found.records if r.diverged)),
     )
 
@@ -93,7 +85,7 @@ def _contrast_json(c: Contrast) -> dict[str, Any]:
     return {"name": c.name, "margin": m.mean, "error": m.error if m.known else None, "df": df}
 
 
-def _target_json(r: TargetResult) -> dict[str, Any]:
+def _target_json(r: verdicts.TargetResult) -> dict[str, Any]:
     t = r.target
     return {
         "id": t.id,
@@ -122,7 +114,7 @@ def strict_failures(report: Report) -> list[str]:
     worse = [
         f"{r.target.id}: {_ours(r)} is worse than the published {r.target.paper:.2f}{_interval(r)}"
         for r in report.targets
-        if (r.verdict, r.direction) == (DIFFERENT, WORSE)
+        if (r.verdict, r.direction) == (verdicts.DIFFERENT, verdicts.WORSE)
     ]
     return worse + [f"{r.claim.id}: {r.evidence}" for r in report.claims if r.verdict == "fails"]
 
@@ -146,11 +138,11 @@ def as_table(report: Report) -> Table:
     table = Table(title=f"profile {report.profile}{protocol}", caption=summary(report))
     for column in ("target or claim", "published", "ours", "seeds", "verdict", "note"):
         table.add_column(column, justify="right" if column in ("published", "ours") else "left")
-    for r in (r for r in report.targets if r.verdict not in SILENT):
+    for r in (r for r in report.targets if r.verdict not in verdicts.SILENT):
         note = "; ".join(n for n in (r.direction, _interval(r).strip(" ()"), r.note) if n)
         numbers = (f"{r.target.paper:.2f}", _ours(r), str(r.seeds))
         add_row(table, r.target.id, *numbers, r.verdict, note)
-    for c in (c for c in report.claims if c.verdict not in SILENT):
+    for c in (c for c in report.claims if c.verdict not in verdicts.SILENT):
         add_row(table, c.claim.id, "", "", str(c.seeds), c.verdict, c.evidence)
     return table
 
@@ -160,13 +152,13 @@ def add_row(table: Table, *values: str) -> None:
     table.add_row(*(Text(v, style=STYLES.get(v, "")) for v in values))
 
 
-def _ours(r: TargetResult) -> str:
+def _ours(r: verdicts.TargetResult) -> str:
     if r.ours is None:
-        return "diverged" if r.verdict == DIFFERENT else "-"
+        return "diverged" if r.verdict == verdicts.DIFFERENT else "-"
     return f"{r.ours:.2f}" + (f" ± {r.sd:.2f}" if r.sd is not None else "")
 
 
-def _interval(r: TargetResult) -> str:
+def _interval(r: verdicts.TargetResult) -> str:
     """Of ours - published, beside the margin that it is held against."""
     if r.interval is None:
         return ""

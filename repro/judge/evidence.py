@@ -142,7 +142,7 @@ class Books:
     def __init__(self, records: Iterable[Record], p: Profile | None) -> None:
         self.records = sorted(records, key=lambda r: r.run.seed)
         self.p = p
-        self._found: dict[Cell, Evidence] = {}
+        self.of: Callable[[Cell], Evidence] = functools.cache(self._choose)
         self._seeds = sorted({r.run.seed for r in self.records})
         self._cells: dict[Cell, list[Record]] = {}
         self._same: dict[str, list[Record]] = {}
@@ -154,13 +154,8 @@ class Books:
     def published_protocol(self) -> bool:
         return self.p is not None and self.p.published_protocol
 
-    def of(self, cell: Cell) -> Evidence:
-        """What answers a cell."""
-        if cell not in self._found:
-            self._found[cell] = self._choose(cell)
-        return self._found[cell]
-
     def _choose(self, cell: Cell) -> Evidence:
+        """What answers a cell."""
         own = self._cells.get(cell, [])
         same_data = [r for r in own if self._why(r) != OTHER_DATA]
         asked = same_data if self.p is None else self._asked(cell, self.p)

@@ -16,13 +16,7 @@ import numpy as np
 
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
-from repro.judge.evidence import (
-    NO_BOUND,
-    NOT_RUN,
-    OTHER_DATA,
-    Books,
-    Evidence,
-)
+from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
 from repro.judge.measures import metric, scoring
 from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, TEST_IMAGES, Target

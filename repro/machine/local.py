@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 
 from rich.progress import Progress as Bar
 
@@ -74,8 +73,9 @@ def _guarded(
     with locks.lock_all(work.folder, [r.id for r in stack.runs], work.options.patience_seconds):
         path = checkpoint.find(work.checkpoints, stack)
         recording.sweep(work.store, work.profile, stack.runs, path)
-        left = _unrecorded(work, stack, path)
-        if len(left) < len(stack.runs):
+        # Without what another process has recorded since; a stack with a checkpoint stays whole.
+        left = tuple(r for r in stack.runs if not states.recorded(work.store, work.profile, r))
+        if len(left) < len(stack.runs) and not (left and path.exists()):
             return [Stack(left)] if left else []
         try:
             yield from work.engines.trying(
@@ -90,15 +90,6 @@ def _guarded(
                 work.outcome.fail(work.store, work.profile, stack.runs, reason)
         # The attempt's tensors are gone.
         return _split(work, stack, alone) if too_large else []
-
-
-def _unrecorded(work: Work, stack: Stack, path: Path) -> tuple[Run, ...]:
-    """Without what another process has recorded since stacks were formed; now they are locked.
-
-    A stack with a checkpoint stays whole until its last record.
-    """
-    left = tuple(r for r in stack.runs if not states.recorded(work.store, work.profile, r))
-    return stack.runs if left and path.exists() else left
 
 
 def _split(work: Work, stack: Stack, alone: bool) -> list[Stack]:

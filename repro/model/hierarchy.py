@@ -11,15 +11,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.model.distributions import (
-    Bernoulli,
-    Normal,
-    kl_normal,
-    kl_standard_normal,
-    log_bernoulli,
-    log_normal,
-    log_standard_normal,
-)
+from repro.model import distributions
+from repro.model.distributions import Bernoulli, Normal, kl_normal, kl_standard_normal, log_normal
 from repro.model.layers import Net, cat_lanes
 
 
@@ -66,7 +59,7 @@ def log_observation(net: Net, x: Tensor, px: Bernoulli | Normal, S: int) -> Tens
     """
     x = x.unsqueeze(1)
     if isinstance(px, Bernoulli):
-        return log_bernoulli(x, _by_sample(px.logit, S), net.model.mean_clip)
+        return distributions.log_bernoulli(x, _by_sample(px.logit, S), net.model.mean_clip)
     by_sample = Normal(_by_sample(px.mu, S), _by_sample(px.var, S))
     return log_normal(x, by_sample, net.model.var_floor).sum(-1)
 
@@ -110,9 +103,9 @@ def _by_sample(rows: Tensor, S: int) -> Tensor:
 def _log_prior(z: Tensor, p: Normal | None, var_floor: float) -> Tensor:
     """log p(z_i | .) where lanes above K_{i+1} end at layer i, whose prior is N(0, I)."""
     if p is None:
-        return log_standard_normal(z)
+        return distributions.log_standard_normal(z)
     k = p.mu.shape[0]
-    return cat_lanes(log_normal(z[:k], p, var_floor), log_standard_normal(z[k:]))
+    return cat_lanes(log_normal(z[:k], p, var_floor), distributions.log_standard_normal(z[k:]))
 
 
 def closed_form_kl(q: Normal, p: Normal | None, var_floor: float) -> Tensor:

@@ -19,30 +19,10 @@ import pandas as pd
 
 from repro.errors import NothingError, RecordError, StrayWarning
 from repro.plan.run import Run, from_dict, saved
-from repro.store import failures
+from repro.store import failures, sealed
 from repro.store.files import is_file, names_in, new_folder, sweep_files, sweep_folder, write_file
 from repro.store.places import NAMED
-from repro.store.sealed import (
-    DAMAGED_NPZ,
-    FINAL,
-    OVER,
-    PARTS,
-    PLAIN,
-    RESTORE,
-    SUMS,
-    Arrays,
-    digests,
-    dump,
-    latest,
-    listing,
-    npz,
-    parts_of,
-    plain_npz,
-    read_bytes,
-    rescoring,
-    sums_of,
-    verified,
-)
+from repro.store.sealed import DAMAGED_NPZ, FINAL, OVER, PARTS, PLAIN, RESTORE, SUMS, Arrays
 
 RENAME = "rename or remove the folder"
 RUN_ID = re.compile(r"[\w.@]+(-[\w.@]+)*-s[0-9]+")  # ladder-full-100-s1, mnist-vae@lr002-L5-s1
@@ -79,20 +59,20 @@ class Record:
         """Those of one npz file, by its stem. Raises RecordError."""
         path = f"{name}.npz"
         try:
-            return plain_npz(self._bytes(path))
+            return sealed.plain_npz(self._bytes(path))
         except DAMAGED_NPZ as e:
             raise RecordError(f"{self.folder / path}: not a plain npz ({e})") from e
 
     def verify(self) -> None:
         """Compare every file with its checksum. Raises RecordError."""
         for name in self.sums:
-            verified(self.folder / name, self.sums)
+            sealed.verified(self.folder / name, self.sums)
 
     def _bytes(self, name: str) -> bytes:
-        path = self.folder / latest(self.sums, name)
+        path = self.folder / sealed.latest(self.sums, name)
         if path.name not in self.sums:
             raise RecordError(f"{path}: not part of this record ({self.run.id}, {self.profile})")
-        return verified(path, self.sums)
+        return sealed.verified(path, self.sums)
 
 
 class Store:
@@ -119,8 +99,8 @@ class Store:
         """Raises NothingError when it is missing, RecordError when it is damaged."""
         folder = self.folder(profile, run_id)
         _present(folder, run_id)
-        sums = sums_of(folder)
-        raw, env, final = parts_of(folder, sums)
+        sums = sealed.sums_of(folder)
+        raw, env, final = sealed.parts_of(folder, sums)
         run = from_dict(raw, str(folder / PARTS[0]))
         if run.id != run_id:
             raise _StrayError(f"{folder}: holds a record of {run.id}: {RENAME}")
@@ -189,13 +169,13 @@ class Store:
     ) -> Record:
         """Save a record whole or not at all; an older one of the same Run is replaced."""
         files = {
-            "run.json": dump(saved(run)),
-            "env.json": dump(env),
+            "run.json": sealed.dump(saved(run)),
+            "env.json": sealed.dump(env),
             "curve.csv": curve.to_csv(index=False, float_format="%.7g").encode(),
         }
-        files.update({f"{name}.npz": npz(content) for name, content in arrays.items()})
-        files[FINAL] = dump(final)
-        return self._put(profile, run.id, {**files, SUMS: listing(digests(files))})
+        files.update({f"{name}.npz": sealed.npz(content) for name, content in arrays.items()})
+        files[FINAL] = sealed.dump(final)
+        return self._put(profile, run.id, {**files, SUMS: sealed.listing(sealed.digests(files))})
 
     def _put(self, profile: str, run_id: str, files: dict[str, bytes]) -> Record:
         with new_folder(self.folder(profile, run_id)) as tmp:
@@ -211,10 +191,10 @@ class Store:
         env: where it was measured. Arrays that came out the same are not written. Raises
         MachineError.
         """
-        files = rescoring(record.sums, {**final, "env": env}, arrays)
+        files = sealed.rescoring(record.sums, {**final, "env": env}, arrays)
         for name, content in files.items():
             write_file(record.folder / name, content)
-        write_file(record.folder / SUMS, listing({**record.sums, **digests(files)}))
+        write_file(record.folder / SUMS, sealed.listing({**record.sums, **sealed.digests(files)}))
         return self.record(record.profile, record.run.id)
 
     def sweep(self, profile: str, run_id: str) -> None:
@@ -224,11 +204,13 @@ class Store:
 
     def copy(self, record: Record) -> Record:
         """Take over a verified record of another store as it is; one that is the same stays."""
-        files = {name: verified(record.folder / name, record.sums) for name in record.sums}
+        files = {name: sealed.verified(record.folder / name, record.sums) for name in record.sums}
         if is_file(record.folder / SUMS):
-            files[SUMS] = listing(record.sums)
+            files[SUMS] = sealed.listing(record.sums)
         folder = self.folder(record.profile, record.run.id)
-        if {n: read_bytes(folder / n) for n in names_in(folder) if is_file(folder / n)} == files:
+        if {
+            n: sealed.read_bytes(folder / n) for n in names_in(folder) if is_file(folder / n)
+        } == files:
             return self.record(record.profile, record.run.id)
         return self._put(record.profile, record.run.id, files)
 

@@ -15,18 +15,8 @@ from repro.model import streams
 from repro.model.layers import Moments, Net, fold
 from repro.plan.run import Run
 from repro.store.sealed import ACTIVE_NATS, PCA_STEPS, Arrays
-from repro.train.evaluate import (
-    Bounds,
-    Noise,
-    Room,
-    bounds,
-    importance_bound,
-    latents,
-    minibatch_statistics,
-    reconstruct,
-    sample,
-    statistics_pass,
-)
+from repro.train import evaluate
+from repro.train.evaluate import Bounds, Noise, Room, bounds, importance_bound, latents, reconstruct
 from repro.train.importance import TRUSTED, Weights, counts
 from repro.train.log import LaneLog
 from repro.train.minibatch import binarised
@@ -101,9 +91,9 @@ def score_epoch(net: Net, run: Run, images: Images, epoch: int) -> EpochScore:
     train: Bounds | None = None
     if run.hierarchy.batch_norm:
         if run.evaluation.statistics == "full":
-            seen, train = statistics_pass(net, x, noise)
+            seen, train = evaluate.statistics_pass(net, x, noise)
         else:
-            seen = minibatch_statistics(net, x, noise, run.optim.batch)
+            seen = evaluate.minibatch_statistics(net, x, noise, run.optim.batch)
         net = fold(net, seen)
     train = train or room.fitting(lambda rows: bounds(net, x, noise, "train", rows))
     x_test = images.test[: run.evaluation.test_images].float().unsqueeze(0)
@@ -200,7 +190,7 @@ def standard_error(per_image: Tensor) -> float:
 
 
 def _samples(run: Run, net: Net, x: Tensor, noise: Noise) -> Arrays:
-    prior = sample(net, noise, x.shape[1])
+    prior = evaluate.sample(net, noise, x.shape[1])
     shown = {"true": x, "reconstruction": reconstruct(net, x, noise), "prior": prior}
     pixels = {n: (v[0] * 255).round().clamp(0, 255).byte().cpu().numpy() for n, v in shown.items()}
     return {**pixels, "shape": np.array(DATA_SETS[run.data.name].shape)}

@@ -5,29 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from repro.judge import measures
-from repro.judge.claims.claim import (
-    IMPROVES_NATS,
-    LVAE,
-    SEVERAL_NATS,
-    VAE_BN,
-    VAE_BN_WU,
-    VAES,
-    WARMED,
-    Claim,
-    Judgement,
-    above,
-    above_each,
-    at_least,
-    at_most,
-    bounds,
-    combined,
-    gain,
-    in_row,
-    named,
-    quantity,
-    rises,
-    train_test_gap,
-)
+from repro.judge.claims import claim
+from repro.judge.claims.claim import IMPROVES_NATS, LVAE, SEVERAL_NATS, VAES, Claim, Judgement
 from repro.judge.claims.depth import BEST_VAE, LVAE_BY_DEPTH, by_depth
 from repro.judge.estimate import Estimate
 from repro.judge.evidence import Books
@@ -52,27 +31,27 @@ EVERY = tuple(grid("mnist"))
 
 
 def _each_helps(found: Books) -> Judgement:
-    return rises(found, VAES), f"L_1 of {', '.join(map(label_of, VAES))}: " + in_row(
-        bounds(found, VAES)
+    return claim.rises(found, VAES), f"L_1 of {', '.join(map(label_of, VAES))}: " + claim.in_row(
+        claim.bounds(found, VAES)
     )
 
 
 def _tighter_bound(found: Books) -> Judgement:
-    gaps = {c: combined(found, {c: 1}, measures.gap_of_bounds).mean for c in WARMED}
-    difference = combined(found, {VAE_BN_WU: 1, LVAE: -1}, measures.gap_of_bounds)
+    gaps = {c: claim.combined(found, {c: 1}, measures.gap_of_bounds).mean for c in claim.WARMED}
+    difference = claim.combined(found, {claim.VAE_BN_WU: 1, LVAE: -1}, measures.gap_of_bounds)
     words = (f"{label_of(c)} {gap:.2f}" for c, gap in gaps.items())
-    contrast = at_least("gap of VAE+BN+WU less that of the LVAE", difference, TIGHTER_NATS)
+    contrast = claim.at_least("gap of VAE+BN+WU less that of the LVAE", difference, TIGHTER_NATS)
     return [contrast], f"L_K - L_1: {', '.join(words)}"
 
 
 def _no_over_fitting(found: Books) -> Judgement:
     contrasts, worst = [], (0.0, 0.0)
     for c in EVERY:
-        gap = train_test_gap(found, c)
-        rose = {p: quantity(found, c, partial(measures.rise_since, p)) for p in PARTS}
-        contrasts.append(at_most(f"train - test of {named(c)}", gap, SEVERAL_NATS))
+        gap = claim.train_test_gap(found, c)
+        rose = {p: claim.quantity(found, c, partial(measures.rise_since, p)) for p in PARTS}
+        contrasts.append(claim.at_most(f"train - test of {claim.named(c)}", gap, SEVERAL_NATS))
         contrasts += [
-            at_least(f"rise of {named(c)} from {p:.0%} of training", rise, -FALL_NATS)
+            claim.at_least(f"rise of {claim.named(c)} from {p:.0%} of training", rise, -FALL_NATS)
             for p, rise in rose.items()
         ]
         worst = max(worst[0], gap.mean), min(worst[1], *(rise.mean for rise in rose.values()))
@@ -81,8 +60,8 @@ def _no_over_fitting(found: Books) -> Judgement:
 
 def _poor_without_batch_norm(found: Books) -> Judgement:
     pairs = zip(LVAE_WU_BY_DEPTH, LVAE_BY_DEPTH, strict=True)
-    contrasts = [above(found, b, a, "L1_test", VERY_POOR_NATS) for a, b in pairs]
-    with_it = in_row(bounds(found, LVAE_BY_DEPTH))
+    contrasts = [claim.above(found, b, a, "L1_test", VERY_POOR_NATS) for a, b in pairs]
+    with_it = claim.in_row(claim.bounds(found, LVAE_BY_DEPTH))
     return contrasts, f"{by_depth(found, LVAE_WU_BY_DEPTH)}; with batch norm {with_it}"
 
 
@@ -91,19 +70,19 @@ ONE_AND_TEN = "fine-tuned {:.2f}, with 10 x 10 samples {:.2f}"
 
 
 def _gains(found: Books, cell: Cell, start: Cell, what: str, words: str) -> Judgement:
-    gained = gain(found, cell, start, "LK_test")
-    before_and_after = bounds(found, (start, cell), "LK_test")
-    contrast = at_least(f"gain of {what}", gained, IMPROVES_NATS)
+    gained = claim.gain(found, cell, start, "LK_test")
+    before_and_after = claim.bounds(found, (start, cell), "LK_test")
+    contrast = claim.at_least(f"gain of {what}", gained, IMPROVES_NATS)
     return [contrast], "L_K " + words.format(*before_and_after)
 
 
 def _similar_size(found: Books) -> Judgement:
-    models = (found.of(c).done[0].run.hierarchy for c in (VAE_BN, LVAE))
+    models = (found.of(c).done[0].run.hierarchy for c in (claim.VAE_BN, LVAE))
     vae, lvae = (parameters(model, PIXELS) for model in models)
     more = Estimate(lvae / vae - 1)
     contrasts = [
-        at_most("LVAE less VAE, share", more, SIMILAR_SHARE),
-        at_least("LVAE less VAE, share", more, -SIMILAR_SHARE),
+        claim.at_most("LVAE less VAE, share", more, SIMILAR_SHARE),
+        claim.at_least("LVAE less VAE, share", more, -SIMILAR_SHARE),
     ]
     return contrasts, f"LVAE {lvae:,}, VAE {vae:,}: {more.mean:+.1%}"
 
@@ -115,7 +94,7 @@ CLAIMS = (
         f"{PAPER}, section 3.1, Fig. 3b: -85.23 against -87.49",
         f"L_1 (test) is at least {LEAD_L1_NATS} nats above that of every VAE that ran",
         (LVAE, *EVERY_VAE),
-        partial(above_each, cell=LVAE, others=EVERY_VAE, name="L1_test", least=LEAD_L1_NATS),
+        partial(claim.above_each, cell=LVAE, others=EVERY_VAE, name="L1_test", least=LEAD_L1_NATS),
         metrics=("L1_test",),
         required=(LVAE, BEST_VAE),
     ),
@@ -125,7 +104,7 @@ CLAIMS = (
         f"{PAPER}, section 3.1, Fig. 3c: -82.12 against -82.74",
         f"L_K is at least {LEAD_LK_NATS} nats above that of every VAE that ran, at equal K",
         (LVAE, *EVERY_VAE),
-        partial(above_each, cell=LVAE, others=EVERY_VAE, name="LK_test", least=LEAD_LK_NATS),
+        partial(claim.above_each, cell=LVAE, others=EVERY_VAE, name="LK_test", least=LEAD_LK_NATS),
         metrics=("LK_test",),
         required=(LVAE, BEST_VAE),
     ),
@@ -145,7 +124,7 @@ CLAIMS = (
         f"{PAPER}, section 3.1, Figs. 3b and 3c",
         f"five layers: L_K - L_1 of the same images is at least {TIGHTER_NATS} nats below that of"
         " VAE+BN+WU, at equal K",
-        WARMED,
+        claim.WARMED,
         _tighter_bound,
         ("per_image.npz",),
         ("LK_test",),
@@ -196,7 +175,7 @@ CLAIMS = (
         f"{PAPER}, section 3, sizes of the models",
         f"five layers, batch norm: within {SIMILAR_SHARE:.0%} of each other; counted, so without"
         " error",
-        (VAE_BN, LVAE),
+        (claim.VAE_BN, LVAE),
         _similar_size,
     ),
 )

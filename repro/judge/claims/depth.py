@@ -6,22 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-from repro.judge.claims.claim import (
-    IMPROVES_NATS,
-    NO_GAIN_NATS,
-    Claim,
-    Contrast,
-    Judgement,
-    above_each,
-    at_least,
-    bounds,
-    combined,
-    in_row,
-    named,
-    no_more,
-    per_image_l1,
-    rises,
-)
+from repro.judge.claims import claim
 from repro.judge.evidence import Books
 from repro.judge.targets.bounds import VAES
 from repro.judge.targets.target import PAPER
@@ -35,82 +20,85 @@ BEST_VAE = VAE_BN_WU_BY_DEPTH[2]  # -87.49 in the paper
 
 def by_depth(found: Books, cells: Sequence[Cell]) -> str:
     """L_1 of one variant in words."""
-    return f"L_1 at depths {cells[0].depth} to {cells[-1].depth}: {in_row(bounds(found, cells))}"
+    values = claim.in_row(claim.bounds(found, cells))
+    return f"L_1 at depths {cells[0].depth} to {cells[-1].depth}: {values}"
 
 
-def _no_more(found: Books, cells: Sequence[Cell], than: Cell) -> list[Contrast]:
+def _no_more(found: Books, cells: Sequence[Cell], than: Cell) -> list[claim.Contrast]:
     """That no cell gains over one."""
-    return [no_more(found, c, than, "L1_test", NO_GAIN_NATS) for c in cells]
+    return [claim.no_more(found, c, than, "L1_test", claim.NO_GAIN_NATS) for c in cells]
 
 
-def _no_gain_beyond_one(found: Books) -> Judgement:
+def _no_gain_beyond_one(found: Books) -> claim.Judgement:
     return _no_more(found, VAE_BY_DEPTH[1:], VAE_BY_DEPTH[0]), by_depth(found, VAE_BY_DEPTH)
 
 
-def _gains_up_to_three(found: Books) -> Judgement:
+def _gains_up_to_three(found: Books) -> claim.Judgement:
     cells = VAE_BN_WU_BY_DEPTH
-    contrasts = [*rises(found, cells[:3]), *_no_more(found, cells[3:], cells[2])]
+    contrasts = [*claim.rises(found, cells[:3]), *_no_more(found, cells[3:], cells[2])]
     return contrasts, by_depth(found, cells)
 
 
-def _gains_every_layer(found: Books) -> Judgement:
-    of_images, how = per_image_l1(found, LVAE_BY_DEPTH)
+def _gains_every_layer(found: Books) -> claim.Judgement:
+    of_images, how = claim.per_image_l1(found, LVAE_BY_DEPTH)
     contrasts = [
-        at_least(
-            f"{named(b)} above {named(a)}", combined(found, {b: 1, a: -1}, of_images), IMPROVES_NATS
+        claim.at_least(
+            f"{claim.named(b)} above {claim.named(a)}",
+            claim.combined(found, {b: 1, a: -1}, of_images),
+            claim.IMPROVES_NATS,
         )
         for a, b in pairwise(LVAE_BY_DEPTH)
     ]
     return contrasts, f"{by_depth(found, LVAE_BY_DEPTH)} ({how})"
 
 
-def _gains_shrink(found: Books) -> Judgement:
+def _gains_shrink(found: Books) -> claim.Judgement:
     cells = LVAE_BY_DEPTH
-    of_images, how = per_image_l1(found, cells)
-    gains = [combined(found, {b: 1, a: -1}, of_images).mean for a, b in pairwise(cells)]
+    of_images, how = claim.per_image_l1(found, cells)
+    gains = [claim.combined(found, {b: 1, a: -1}, of_images).mean for a, b in pairwise(cells)]
     contrasts = [
-        at_least(
+        claim.at_least(
             f"gain of layer {b.depth} less that of layer {c.depth}",
-            combined(found, {b: 2, a: -1, c: -1}, of_images),
+            claim.combined(found, {b: 2, a: -1, c: -1}, of_images),
             0.0,
         )
         for a, b, c in zip(cells, cells[1:], cells[2:], strict=False)
     ]
-    return contrasts, f"gains of layers 3 to 5: {in_row(gains)} ({how})"
+    return contrasts, f"gains of layers 3 to 5: {claim.in_row(gains)} ({how})"
 
 
 TEXT = f"{PAPER}, section 3.1, Fig. 3b"
 CLAIMS = (
-    Claim(
+    claim.Claim(
         "mnist/vae_no_gain_beyond_one_layer",
         "A VAE without batch norm and warm-up does not improve beyond one stochastic layer",
         TEXT,
-        f"L_1 (test) at depths 2-5 is at most {NO_GAIN_NATS} nats above depth 1",
+        f"L_1 (test) at depths 2-5 is at most {claim.NO_GAIN_NATS} nats above depth 1",
         VAE_BY_DEPTH,
         _no_gain_beyond_one,
         metrics=("L1_test",),
     ),
-    Claim(
+    claim.Claim(
         "mnist/vae_bn_wu_gains_up_to_three_layers",
         "With batch norm and warm-up a VAE improves up to three layers",
         TEXT,
-        f"L_1 (test) rises by at least {IMPROVES_NATS} nats to depths 2 and 3, and by at most"
-        f" {NO_GAIN_NATS} beyond",
+        f"L_1 (test) rises by at least {claim.IMPROVES_NATS} nats to depths 2 and 3, and by at most"
+        f" {claim.NO_GAIN_NATS} beyond",
         VAE_BN_WU_BY_DEPTH,
         _gains_up_to_three,
         metrics=("L1_test",),
     ),
-    Claim(
+    claim.Claim(
         "mnist/lvae_gains_with_every_layer",
         "The LVAE improves with every additional layer",
         TEXT,
-        f"L_1 (test) rises by at least {IMPROVES_NATS} nats with each layer, depths 2-5",
+        f"L_1 (test) rises by at least {claim.IMPROVES_NATS} nats with each layer, depths 2-5",
         LVAE_BY_DEPTH,
         _gains_every_layer,
         ("per_image.npz",),
         ("L1_test",),
     ),
-    Claim(
+    claim.Claim(
         "mnist/lvae_gains_shrink_with_depth",
         "The LVAE's improvement becomes smaller with each additional layer",
         TEXT,
@@ -121,13 +109,13 @@ CLAIMS = (
         ("per_image.npz",),
         ("L1_test",),
     ),
-    Claim(
+    claim.Claim(
         "mnist/best_vae_has_three_layers",
         "The best VAE has batch norm, warm-up and three layers",
         TEXT,
         "L_1 (test) of VAE+BN+WU of depth 3 is no less than that of any other VAE that ran",
         VAES,
-        partial(above_each, cell=BEST_VAE, others=VAES, name="L1_test"),
+        partial(claim.above_each, cell=BEST_VAE, others=VAES, name="L1_test"),
         metrics=("L1_test",),
         required=VAE_BN_WU_BY_DEPTH,
     ),

@@ -9,20 +9,8 @@ from typing import Any
 import numpy as np
 
 from repro.judge import measures
-from repro.judge.claims.claim import (
-    DEEPEST,
-    LVAE,
-    VAE,
-    VAES,
-    Claim,
-    Contrast,
-    Judgement,
-    at_least,
-    at_most,
-    between,
-    in_row,
-    quantity,
-)
+from repro.judge.claims import claim
+from repro.judge.claims.claim import DEEPEST, LVAE, VAE, VAES, Claim, Judgement, at_least, in_row
 from repro.judge.estimate import Estimate
 from repro.judge.evidence import Books
 from repro.judge.targets.target import COLLAPSED_NATS, PAPER
@@ -40,7 +28,7 @@ LAYERS = range(MAX_DEPTH)
 
 def _layer(found: Books, cell: Cell, name: str, i: int) -> Estimate:
     """A quantity of layer i + 1."""
-    return quantity(found, cell, lambda r: float(measures.of_layers(r, name)[i]))
+    return claim.quantity(found, cell, lambda r: float(measures.of_layers(r, name)[i]))
 
 
 def _mean(found: Books, cell: Cell, name: str) -> Any:
@@ -49,7 +37,7 @@ def _mean(found: Books, cell: Cell, name: str) -> Any:
 
 def _kl(found: Books, cell: Cell, layers: range, used: bool) -> Judgement:
     """That some layers are used, or collapsed."""
-    held = at_least if used else at_most
+    held = at_least if used else claim.at_most
     contrasts = [
         held(f"KL of z_{i + 1}", _layer(found, cell, "kl_layers", i), COLLAPSED_NATS)
         for i in layers
@@ -58,11 +46,11 @@ def _kl(found: Books, cell: Cell, layers: range, used: bool) -> Judgement:
 
 
 def _each_activates_one(found: Books) -> Judgement:
-    counts = {c: quantity(found, c, measures.active_layers) for c in VAES}
-    contrasts: list[Contrast] = []
+    counts = {c: claim.quantity(found, c, measures.active_layers) for c in VAES}
+    contrasts: list[claim.Contrast] = []
     for a, b in pairwise(VAES):
         name = f"layers of {label_of(b)} over {label_of(a)}"
-        contrasts += between(name, counts[b] - counts[a], *ABOUT_ONE)
+        contrasts += claim.between(name, counts[b] - counts[a], *ABOUT_ONE)
     words = (f"{label_of(c)} {n.mean:.3g}" for c, n in counts.items())
     return contrasts, "active layers: " + ", ".join(words)
 
@@ -72,8 +60,8 @@ def _low(record: Record) -> float:
 
 
 def _kl_low_or_spread(found: Books) -> Judgement:
-    spread = {c: quantity(found, c, measures.effective_layers) for c in DEEPEST}
-    low = {c: quantity(found, c, _low) for c in DEEPEST}
+    spread = {c: claim.quantity(found, c, measures.effective_layers) for c in DEEPEST}
+    low = {c: claim.quantity(found, c, _low) for c in DEEPEST}
     contrasts = [at_least(f"z_1 and z_2 of {label_of(c)}", low[c], MOST_KL) for c in VAES]
     contrasts += [
         at_least(f"LVAE wider than {label_of(c)}", spread[LVAE] - spread[c], SPREAD_LAYERS)
@@ -112,7 +100,7 @@ def _rise(i: int, record: Record) -> float:
 
 def _clustering_grows(found: Books) -> Judgement:
     contrasts = [
-        at_least(f"z_{i + 2} over z_{i + 1}", quantity(found, LVAE, partial(_rise, i)), 0.0)
+        at_least(f"z_{i + 2} over z_{i + 1}", claim.quantity(found, LVAE, partial(_rise, i)), 0.0)
         for i in LAYERS[:-1]
     ]
     return contrasts, f"class share of z_1 to z_5: {in_row(_mean(found, LVAE, 'class_share'))}"

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from repro.judge.claims.claim import (
-    IMPROVES_NATS,
-    SEVERAL_NATS,
-    Claim,
-    Judgement,
-    above_each,
-    at_least,
-    beside_printed,
-    bounds,
-    in_row,
-    no_more,
-    rises,
-    train_test_gap,
-)
+from repro.judge.claims import claim
+from repro.judge.claims.claim import IMPROVES_NATS, SEVERAL_NATS, Claim, Judgement, at_least, bounds
 from repro.judge.evidence import Books
 from repro.judge.targets.bounds import IWAE_OMNIGLOT
 from repro.judge.targets.target import NORB_SHARE, PAPER
@@ -36,17 +24,19 @@ def _omniglot_order(found: Books) -> Judgement:
     values = bounds(found, OMNIGLOT, "LK_test")
     ranked = sorted(zip(values, OMNIGLOT, strict=True), key=lambda pair: -pair[0])
     words = ", ".join(f"{label_of(cell)} {value:.2f}" for value, cell in ranked)
-    return rises(found, OMNIGLOT, "LK_test"), f"L_K, best first: {words}"
+    return claim.rises(found, OMNIGLOT, "LK_test"), f"L_K, best first: {words}"
 
 
 def _omniglot_gap(found: Books) -> Judgement:
     train, test = (bounds(found, [OMNIGLOT_LVAE], f"L1_{part}")[0] for part in ("train", "test"))
-    contrast = at_least("L_1 train - test", train_test_gap(found, OMNIGLOT_LVAE), SEVERAL_NATS)
+    contrast = at_least(
+        "L_1 train - test", claim.train_test_gap(found, OMNIGLOT_LVAE), SEVERAL_NATS
+    )
     return [contrast], f"L_1 train {train:.2f}, test {test:.2f}"
 
 
 def _omniglot_above_iwae(found: Books) -> Judgement:
-    d = beside_printed(found, OMNIGLOT_LVAE, IWAE_OMNIGLOT)
+    d = claim.beside_printed(found, OMNIGLOT_LVAE, IWAE_OMNIGLOT)
     words = f"L_K {bounds(found, [OMNIGLOT_LVAE], 'LK_test')[0]:.2f}"
     return [at_least(f"LVAE above IWAE as printed, {IWAE_OMNIGLOT}", d, 0.0)], words
 
@@ -57,15 +47,15 @@ def _norb_no_gain(found: Books) -> Judgement:
         cells = [Cell("norb", name, d) for d in NORB_DEPTHS]
         values = bounds(found, cells, "LK_test")
         most = NORB_SHARE * abs(values[0])
-        contrasts += [no_more(found, c, cells[0], "LK_test", most) for c in cells[1:]]
-        words.append(f"{variant.label} {in_row(values, 0)}")
+        contrasts += [claim.no_more(found, c, cells[0], "LK_test", most) for c in cells[1:]]
+        words.append(f"{variant.label} {claim.in_row(values, 0)}")
     return contrasts, "L_K at depths 3 to 5: " + ", ".join(words)
 
 
 def _norb_slightly_higher(found: Books) -> Judgement:
-    contrasts, words = above_each(found, NORB_BEST, NORB_VAES, "LK_test")
+    contrasts, words = claim.above_each(found, NORB_BEST, NORB_VAES, "LK_test")
     most = SLIGHTLY_SHARE * abs(bounds(found, [NORB_BEST_VAE], "LK_test")[0])
-    return [*contrasts, no_more(found, NORB_BEST, NORB_BEST_VAE, "LK_test", most)], words
+    return [*contrasts, claim.no_more(found, NORB_BEST, NORB_BEST_VAE, "LK_test", most)], words
 
 
 CLAIMS = (
@@ -94,7 +84,7 @@ CLAIMS = (
         f"{PAPER}, section 3.1, Table 2: -102.11",
         "L_K is no less than that of any other variant and depth that ran, at equal K",
         tuple(grid("omniglot")),
-        partial(above_each, cell=OMNIGLOT_LVAE, others=grid("omniglot"), name="LK_test"),
+        partial(claim.above_each, cell=OMNIGLOT_LVAE, others=grid("omniglot"), name="LK_test"),
         metrics=("LK_test",),
         required=OMNIGLOT,
     ),

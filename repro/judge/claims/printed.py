@@ -5,17 +5,8 @@ Their split, binarisation and grey scale are not stated: the same caution holds 
 
 from __future__ import annotations
 
-from repro.judge.claims.claim import (
-    LVAE,
-    Claim,
-    Judgement,
-    at_least,
-    beside_printed,
-    between,
-    bounds,
-    in_row,
-    that_ran,
-)
+from repro.judge.claims import claim
+from repro.judge.claims.claim import LVAE, Claim, Judgement, at_least, beside_printed, bounds
 from repro.judge.evidence import Books
 from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import MNIST_NATS, PAPER
@@ -48,16 +39,16 @@ def _own_models(found: Books) -> str:
         ([iwae.cell(v) for v in iwae.VARIANTS], ", on byte/255 and so not compared"),
         ([flows.cell(v) for v in flows.VARIANTS], ""),
     ):
-        if ran := that_ran(found, cells):
+        if ran := claim.that_ran(found, cells):
             names, values = ", ".join(map(label_of, ran)), bounds(found, ran, "LK_test")
-            words += f"; our own {names}: {in_row(values)}{why}"
+            words += f"; our own {names}: {claim.in_row(values)}{why}"
     return words
 
 
 def _about_vgp(found: Books) -> Judgement:
     label, value = _row(VGP)
     d = beside_printed(found, LVAE, value)
-    contrasts = between(f"LVAE less {label} as printed", d, -MNIST_NATS, MNIST_NATS)
+    contrasts = claim.between(f"LVAE less {label} as printed", d, -MNIST_NATS, MNIST_NATS)
     return contrasts, f"L_K {bounds(found, [LVAE], 'LK_test')[0]:.2f}, printed {value:.2f}"
 
 

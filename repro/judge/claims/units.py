@@ -7,18 +7,8 @@ from functools import partial
 import numpy as np
 
 from repro.judge import measures
-from repro.judge.claims.claim import (
-    VAE_BN,
-    VAE_BN_WU,
-    VAES,
-    WARMED,
-    Claim,
-    Contrast,
-    Judgement,
-    at_least,
-    at_most,
-    quantity,
-)
+from repro.judge.claims import claim
+from repro.judge.claims.claim import VAE_BN, VAE_BN_WU, VAES, WARMED, Claim, Judgement
 from repro.judge.evidence import Books
 from repro.judge.targets.target import PAPER
 from repro.plan.experiments import label_of
@@ -50,13 +40,15 @@ def _changed(record: Record, before: bool) -> float:
 
 def _active_then_pruned(found: Books) -> Judgement:
     at = max(1, found.of(VAE_BN_WU).done[0].run.schedule.warmup_epochs // 2)
-    early = {c: quantity(found, c, partial(_share, at=at)) for c in (VAE_BN, *WARMED)}
-    fell = {c: quantity(found, c, lambda r: _share(r, at) - _share(r)) for c in WARMED}
+    early = {c: claim.quantity(found, c, partial(_share, at=at)) for c in (VAE_BN, *WARMED)}
+    fell = {c: claim.quantity(found, c, lambda r: _share(r, at) - _share(r)) for c in WARMED}
     lead = early[VAE_BN_WU] - early[VAE_BN]
-    contrasts: list[Contrast] = [at_least("VAE+BN+WU over VAE+BN early", lead, EARLY_LEAD)]
+    contrasts: list[claim.Contrast] = [
+        claim.at_least("VAE+BN+WU over VAE+BN early", lead, EARLY_LEAD)
+    ]
     for c in WARMED:
-        contrasts.append(at_least(f"early share of {label_of(c)}", early[c], MANY_ACTIVE))
-        contrasts.append(at_least(f"share pruned of {label_of(c)}", fell[c], PRUNED))
+        contrasts.append(claim.at_least(f"early share of {label_of(c)}", early[c], MANY_ACTIVE))
+        contrasts.append(claim.at_least(f"share pruned of {label_of(c)}", fell[c], PRUNED))
     words = ", ".join(f"{label_of(c)} {e.mean:.0%}" for c, e in early.items())
     pruned = " and ".join(f"{f.mean:.0%}" for f in fell.values())
     return contrasts, f"active units at epoch {at}: {words}; then pruned: {pruned}"
@@ -64,19 +56,19 @@ def _active_then_pruned(found: Books) -> Judgement:
 
 def _stable(found: Books) -> Judgement:
     added, lost = (
-        {c: quantity(found, c, partial(_changed, before=before)) for c in COLD}
+        {c: claim.quantity(found, c, partial(_changed, before=before)) for c in COLD}
         for before in (False, True)
     )
-    contrasts = [at_most(f"added of {label_of(c)}", e, ADDED) for c, e in added.items()]
-    contrasts += [at_most(f"lost of {label_of(c)}", e, LOST) for c, e in lost.items()]
+    contrasts = [claim.at_most(f"added of {label_of(c)}", e, ADDED) for c, e in added.items()]
+    contrasts += [claim.at_most(f"lost of {label_of(c)}", e, LOST) for c, e in lost.items()]
     words = (f"{label_of(c)} {added[c].mean:.0%} and {lost[c].mean:.0%}" for c in COLD)
     return contrasts, f"units added and lost: {', '.join(words)}"
 
 
 def _more_in_the_end(found: Books) -> Judgement:
-    end = {c: quantity(found, c, _share) for c in (VAE_BN, VAE_BN_WU)}
+    end = {c: claim.quantity(found, c, _share) for c in (VAE_BN, VAE_BN_WU)}
     words = (f"{label_of(c)} {e.mean:.0%}" for c, e in end.items())
-    contrast = at_least(
+    contrast = claim.at_least(
         "VAE+BN+WU over VAE+BN in the end", end[VAE_BN_WU] - end[VAE_BN], MORE_ACTIVE
     )
     return [contrast], f"active units in the end: {', '.join(words)}"

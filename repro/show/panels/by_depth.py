@@ -22,21 +22,8 @@ from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption, missing
-from repro.show.panels.cut_axis import (
-    GREY,
-    LIMITS,
-    NAMED,
-    Curve,
-    Low,
-    Window,
-    draw_below,
-    draw_curve,
-    draw_image_error,
-    draw_published,
-    offsets,
-    tear,
-    window,
-)
+from repro.show.panels import cut_axis
+from repro.show.panels.cut_axis import GREY, Curve, Low, Window, draw_published, offsets, tear
 from repro.show.words import sampling
 from repro.store import Store
 
@@ -92,8 +79,8 @@ class Panel:
         self.done = [s for s in cells if s.done]
         self.variants = variants(cells)
         self.curves = [curve(v, self.done, metric) for v in variants(self.done)]
-        self.window = window(self.curves, [t.paper for t in targets])
-        self.named = len(targets) <= NAMED
+        self.window = cut_axis.window(self.curves, [t.paper for t in targets])
+        self.named = len(targets) <= cut_axis.NAMED
         self.over = [t for t in targets if t.paper > self.window.high]
         self.inside = [t for t in targets if self.window.low <= t.paper <= self.window.high]
         self.low = below(self.curves, targets, self.window)
@@ -110,13 +97,13 @@ class Panel:
     def draw(self, ax: Axes, strip: Axes | None) -> None:
         beside = offsets(self.variants)
         for c in self.curves:
-            draw_curve(ax, c, beside[c.variant])
+            cut_axis.draw_curve(ax, c, beside[c.variant])
         for target in self.inside:
             draw_published(ax, target, beside, self.named)
         if not math.isnan(self.image_error):
-            draw_image_error(ax, self.image_error, self.window)
+            cut_axis.draw_image_error(ax, self.image_error, self.window)
         across(ax)
-        draw_below(ax, self.low, self.window)
+        cut_axis.draw_below(ax, self.low, self.window)
         ax.set_xlabel("number of layers")
         if not self.curves:
             write_in(ax, NOT_RUN)
@@ -141,7 +128,7 @@ class Panel:
 
 def across(ax: Axes) -> None:
     ax.set_xticks(range(1, MAX_DEPTH + 1))
-    ax.set_xlim(*LIMITS)
+    ax.set_xlim(*cut_axis.LIMITS)
     ax.locator_params(axis="y", nbins=6)
 
 
