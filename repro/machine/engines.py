@@ -37,11 +37,11 @@ class Engines:
 
     named: str  # the one that was asked for
     multiprocessors: int | None = None  # of the device
-    threads: int = field(default_factory=torch.get_num_threads)  # a continued stack may change it
     compiler_told: bool = False  # whether a person knows what the compiler lacks
     interrupted: Callable[[], bool] = lambda: False  # whether training is to stop
     faults: dict[str, Fault] = field(default_factory=dict)  # of those that could not be made
     told: set[str] = field(default_factory=set)  # those of them that a person knows of
+    threads: int = field(default_factory=torch.get_num_threads)  # a continued stack may change it
 
     def chosen(self, runs: list[Run], device: torch.device, precision: str) -> Pinned:
         """Where the steps of a new stack of these Runs are to run. Raises as `usable`."""

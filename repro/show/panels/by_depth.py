@@ -23,7 +23,6 @@ from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption, missing
 from repro.show.panels import cut_axis
-from repro.show.panels.cut_axis import GREY, Curve, Low, Window, draw_published, offsets, tear
 from repro.show.words import sampling
 from repro.store import Store
 
@@ -95,11 +94,11 @@ class Panel:
         return [*parts] if self.over else [place]
 
     def draw(self, ax: Axes, strip: Axes | None) -> None:
-        beside = offsets(self.variants)
+        beside = cut_axis.offsets(self.variants)
         for c in self.curves:
             cut_axis.draw_curve(ax, c, beside[c.variant])
         for target in self.inside:
-            draw_published(ax, target, beside, self.named)
+            cut_axis.draw_published(ax, target, beside, self.named)
         if not math.isnan(self.image_error):
             cut_axis.draw_image_error(ax, self.image_error, self.window)
         across(ax)
@@ -111,19 +110,19 @@ class Panel:
             ax.set_yticks([])
         if strip is not None:
             self.strip(strip)
-            tear(strip, 0)
-            tear(ax, 1)
+            cut_axis.tear(strip, 0)
+            cut_axis.tear(ax, 1)
 
     def strip(self, ax: Axes) -> None:
         for target in self.over:
-            draw_published(ax, target, offsets(self.variants), self.named)
-        shown = Window.around([t.paper for t in self.over], STRIP_MARGIN)
+            cut_axis.draw_published(ax, target, cut_axis.offsets(self.variants), self.named)
+        shown = cut_axis.Window.around([t.paper for t in self.over], STRIP_MARGIN)
         ax.set_ylim(max(shown.low, self.window.high), shown.high)
         across(ax)
         ax.locator_params(axis="y", nbins=2)
         ax.tick_params(axis="x", bottom=False, labelbottom=False)
         ax.spines["bottom"].set_visible(False)
-        ax.set_facecolor(GREY)
+        ax.set_facecolor(cut_axis.GREY)
 
 
 def across(ax: Axes) -> None:
@@ -137,7 +136,7 @@ def variants(cells: list[Evidence]) -> list[str]:
     return list(dict.fromkeys(s.cell.variant for s in cells))
 
 
-def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
+def curve(variant: str, done: list[Evidence], metric: str) -> cut_axis.Curve:
     """Means over seeds; errors: their spread, or of one seed the Monte-Carlo error of L_K."""
     mean, error = {}, {}
     for s in (s for s in done if s.cell.variant == variant):
@@ -147,16 +146,18 @@ def curve(variant: str, done: list[Evidence], metric: str) -> Curve:
         error[depth] = math.nan if sd is None else sd
         if s.seeds == 1 and metric == "LK_test":
             error[depth] = measures.known(s.done[0], measures.mc_error)
-    return Curve(variant, mean, error)
+    return cut_axis.Curve(variant, mean, error)
 
 
-def below(curves: list[Curve], targets: list[Target], shown: Window) -> dict[int, list[Low]]:
+def below(
+    curves: list[cut_axis.Curve], targets: list[Target], shown: cut_axis.Window
+) -> dict[int, list[cut_axis.Low]]:
     """By depth, what the axis does not reach down to: ours and published."""
-    found = [(d, Low(m, c.variant, "below")) for c in curves for d, m in c.mean.items()]
+    found = [(d, cut_axis.Low(m, c.variant, "below")) for c in curves for d, m in c.mean.items()]
     for t in targets:
         cell, note = t.cells[-1], " published" if t.cell else " best VAE"
-        found.append((cell.depth, Low(t.paper, cell.variant, t.id, note)))
-    low: dict[int, list[Low]] = {}
+        found.append((cell.depth, cut_axis.Low(t.paper, cell.variant, t.id, note)))
+    low: dict[int, list[cut_axis.Low]] = {}
     for depth, mark in found:
         if mark.value < shown.low:
             low.setdefault(depth, []).append(mark)
