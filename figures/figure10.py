@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from repro.show.panels.mosaic import mosaics
-from repro.show.style import journal, main
-
-from repro.show.gallery import Needs
+from repro.show.style import Needs, journal, main
 
 NEEDS = Needs("figure10")
-draw = journal(partial(mosaics, "figure10", "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT"))
+draw = journal(mosaics, "figure10", "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import PANEL, gather, journal, look, main, say
+from repro.show.style import PANEL, Needs, gather, journal, look, main, say
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.evidence import NOT_RUN
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption
-from repro.show.gallery import Needs
 from repro.show.panels.over_epochs import band, bands, begin, by_epoch, crop
 from repro.store import Store
 
@@ -41,20 +40,16 @@ def draw(store: Store, profile: str) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not shown:
         say(ax, NOT_RUN)
-    legend(fig, cells)
+    handles = [Line2D([], [], markersize=3, label=s.label, **look(s)) for s in cells]
+    for column, dashes in LINES.items():
+        handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
+    fig.legend(handles=handles, loc="outside upper center", ncols=2)
     text = "Figure 2. Lower bound L_1 of the 5-layer models on training and test set, MNIST."
     if cut:
         text += " The lowest values, from the first epochs, lie below the axis; epochs begin where"
         text += " the first curve rises into the panel."
     add_caption(fig, text + bands(cells), profile, cells)
     return fig
-
-
-def legend(fig: Figure, cells: list[Evidence]) -> None:
-    handles = [Line2D([], [], markersize=3, label=s.label, **look(s)) for s in cells]
-    for column, dashes in LINES.items():
-        handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
-    fig.legend(handles=handles, loc="outside upper center", ncols=2)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
-from repro.show.style import journal, main
-
-from repro.show.gallery import Needs
+from repro.show.style import Needs, journal, main
 
 NEEDS = Needs("figure3", depths=2)
-draw = journal(partial(bounds_by_depth, FIGURE3))
+draw = journal(bounds_by_depth, FIGURE3)
 
 
 if __name__ == "__main__":

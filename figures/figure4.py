@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from repro.show.style import PAGE, PANEL, gather, journal, main, say
+from repro.show.style import PAGE, PANEL, Needs, gather, journal, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,8 +17,7 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
-from repro.show.gallery import Needs
-from repro.store import Record, Store
+from repro.store import Store
 from repro.store.sealed import ACTIVE_NATS, Arrays
 
 MAP = "viridis_r"
@@ -30,7 +29,8 @@ NEEDS = Needs("figure4", epochs=3)
 def draw(store: Store, profile: str) -> Figure:
     """A heat map a model, and a colour bar. Raises UsageError, RecordError."""
     cells = gather(store, profile, "figure4")
-    units = {s: read(s.done[0]) for s in cells if s.done}
+    names = ("epochs", "test", "layer")  # [E], KL [E, units], layer of each unit
+    units = {s: {n: array(s.done[0], "kl_units", n) for n in names} for s in cells if s.done}
     most = max((float(u["test"].max()) for u in units.values()), default=1.0)
     norm = LogNorm(ACTIVE_NATS, max(1.0, most))
     shown = with_records(cells)
@@ -83,11 +83,6 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     ax.xaxis.remove_overlapping_locs = False  # an evaluated epoch may have a number as well
     ax.xaxis.set_minor_locator(FixedLocator(units["epochs"].tolist()))
     ax.tick_params(axis="x", which="minor", length=5, width=0.8, color=TICK)
-
-
-def read(record: Record) -> Arrays:
-    """Evaluated epochs [E], KL on the test set [E, units], layer of each unit."""
-    return {name: array(record, "kl_units", name) for name in ("epochs", "test", "layer")}
 
 
 def edges(epochs: np.ndarray) -> np.ndarray:

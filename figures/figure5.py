@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import COLOURS, PANEL, gather, journal, main
+from repro.show.style import COLOURS, PANEL, Needs, gather, journal, main
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import kl_layers
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.show.captions import add_caption
-from repro.show.gallery import Needs
 from repro.store import Store
 
 TOP = 25.0  # nats: the paper's axis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repro.show.style import PAGE, gather, journal, main, write_in
+from repro.show.style import PAGE, Needs, gather, journal, main, write_in
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
-from repro.show.gallery import Needs
 from repro.store import Store
 
 CLASSES = (
@@ -41,7 +40,8 @@ def draw(store: Store, profile: str) -> Figure:
             panel(ax, i, s)
     for i, ax in enumerate(axes[0], start=1):
         ax.set_title(f"$z_{i}$")
-        limit = farthest(cells, i)
+        farthest = [np.abs(projections(s.done[0], i)).max() for s in cells if s.done]
+        limit = 1.04 * float(max(farthest, default=3.0))
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
         ax.locator_params(nbins=4, steps=[1, 2, 5, 10])
     for ax in axes[-1]:
@@ -56,12 +56,6 @@ def draw(store: Store, profile: str) -> Figure:
     )
     add_caption(fig, text, profile, firsts(cells))
     return fig
-
-
-def farthest(cells: list[Evidence], i: int) -> float:
-    """How far the axes of a layer reach from the middle: no point lies outside."""
-    shown = [np.abs(projections(s.done[0], i)).max() for s in cells if s.done]
-    return 1.04 * float(max(shown, default=3.0))
 
 
 def panel(ax: Axes, i: int, seeds: Evidence) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
-from repro.show.style import journal, main
-
-from repro.show.gallery import Needs
+from repro.show.style import Needs, journal, main
 
 FIGURE = replace(
     FIGURE3,
@@ -17,7 +14,7 @@ FIGURE = replace(
     " norm; whether the paper warmed it up is not said, here it is.",
 )
 NEEDS = Needs("figure7", depths=2)
-draw = journal(partial(bounds_by_depth, FIGURE))
+draw = journal(bounds_by_depth, FIGURE)
 
 
 if __name__ == "__main__":

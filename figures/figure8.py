@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from repro.show.panels.by_depth import ByDepth, bounds_by_depth
-from repro.show.style import journal, main
+from repro.show.style import Needs, journal, main
 
 from repro.judge.targets import TARGETS
-from repro.show.gallery import Needs
 
 FIGURE = ByDepth(
     "figure8",
@@ -17,7 +14,7 @@ FIGURE = ByDepth(
     published={"LK_test": tuple(name for name in TARGETS if name.startswith("table2/omniglot/"))},
 )
 NEEDS = Needs("figure8", depths=2)
-draw = journal(partial(bounds_by_depth, FIGURE))
+draw = journal(bounds_by_depth, FIGURE)
 
 
 if __name__ == "__main__":

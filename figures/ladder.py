@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import PAGE, gather, journal, main
+from repro.show.style import PAGE, Needs, gather, journal, main
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
 from repro.show.captions import add_caption
-from repro.show.gallery import Needs
 from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look
 from repro.show.panels.over_epochs import bands
 from repro.store import Store

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from repro.show.style import PANEL, gather, journal, look, main, say
+from repro.show.style import PANEL, Needs, gather, journal, look, main, say
 
 from matplotlib.figure import Figure
 
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
 from repro.show.captions import add_caption, first_seed, firsts
-from repro.show.gallery import Needs
 from repro.store import Store
 
 NEEDS = Needs("lk_curve", metric="LK_curve")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -141,7 +139,14 @@ def train(
         say(f"to watch: tensorboard --logdir {store.folder(p.name, events.FOLDER)}")
     again = _again({**context.params, "profile": p.name})
     try:
-        outcome = _trainer(engine, address)(plan.todo, store, p.name, options)
+        if engine is Engine.ray:
+            from repro.machine.ray import cluster
+
+            outcome = cluster.train(plan.todo, store, p.name, options, address=address)
+        else:
+            from repro.machine import local
+
+            outcome = local.train(plan.todo, store, p.name, options)
     except KeyboardInterrupt:
         say(f"continue with: {again}")
         raise
@@ -154,16 +159,6 @@ def _seeds(seed: int | None, seeds: str | None) -> Seeds:
     if seeds is not None:
         return parsed(seeds)
     return None if seed is None else [seed]
-
-
-def _trainer(engine: Engine, address: str | None) -> Callable[..., Outcome]:
-    if engine is Engine.ray:
-        from repro.machine.ray import cluster
-
-        return partial(cluster.train, address=address)
-    from repro.machine import local
-
-    return local.train
 
 
 def _again(asked: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def data_set(
 def _decode(
     shapes: list[tuple[int, ...]], which: DataSet, _: Data, folder: Path, source: str
 ) -> Images:
-    contents = read(which, folder, source)
+    contents = read(which, folder)
     arrays = []
     for content, shape, path in zip(contents.files, shapes, contents.paths, strict=True):
         with blaming(path, which):
@@ -76,4 +76,4 @@ def _decode(
                 raise DamageError(f"label {arrays[-1].max()}, expected 0..{CLASSES - 1}")
     train, train_labels, test, test_labels = arrays
     splits = train.reshape(-1, SIDE**2), train_labels, test.reshape(-1, SIDE**2), test_labels
-    return Images(which.name, *splits, which.shape, contents.source, contents.content_hash)
+    return Images(which.name, *splits, which.shape, source, contents.content_hash)

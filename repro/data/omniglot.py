@@ -11,7 +11,6 @@ probability of `chardata.mat` by at most 1/510.) "Classes" are the 50 alphabets.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 
 from repro.data import originals
 from repro.data.images import Bytes, Images
-from repro.data.sources import Contents, DamageError, DataSet, File, blaming, read
+from repro.data.sources import DamageError, DataSet, File, blaming, read
 from repro.plan.run import Data
 
 SIDE, ALPHABETS = 28, 50
@@ -41,10 +40,10 @@ def chardata(which: DataSet, _: Data, folder: Path, source: str) -> Images:
 
     Raises DataError where it is no such file.
     """
-    contents = read(which, folder, source)
+    contents = read(which, folder)
     with blaming(contents.paths[0], which):
         train, test = (_of_mat(contents.files[0], prefix) for prefix in ("", "test"))
-    return _images(which, contents, train, test, "published")
+    return Images(which.name, *train, *test, which.shape, source, contents.content_hash)
 
 
 def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
@@ -53,7 +52,7 @@ def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
     Sorted by alphabet, a profile that scores the first images would score the first alphabets.
     Raises DataError.
     """
-    contents, parts = read(which, folder, source), []
+    contents, parts = read(which, folder), []
     for file, content, path in zip(which.files, contents.files, contents.paths, strict=True):
         with blaming(path, which):
             parts.append(originals.read(content, file.name.removesuffix(".zip")))
@@ -65,22 +64,11 @@ def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
     grey = np.concatenate([originals.scaled(p.pixels) for p in parts])[order]
     label, drawer = (np.concatenate(x)[order] for x in (labels, [p.drawer for p in parts]))
     train = drawer <= TRAIN_DRAWERS
-    return _images(
-        which, contents, (grey[train], label[train]), (grey[~train], label[~train]), "rebuilt"
-    )
+    split = grey[train], label[train], grey[~train], label[~train]
+    return Images(which.name, *split, which.shape, source, contents.content_hash, "rebuilt")
 
 
-Labelled = tuple[Bytes, Bytes]
-
-
-def _images(
-    which: DataSet, contents: Contents, train: Labelled, test: Labelled, version: str
-) -> Images:
-    source = contents.source, contents.content_hash
-    return Images(which.name, *train, *test, which.shape, *source, version)
-
-
-def _of_mat(content: bytes, prefix: str) -> Labelled:
+def _of_mat(content: bytes, prefix: str) -> tuple[Bytes, Bytes]:
     """Grey values [N, 784], row by row, and alphabets [N] of one part. Raises DamageError."""
     from scipy.io import loadmat
 
@@ -108,12 +96,11 @@ def _matrix(found: dict[str, Any], name: str, rows: int) -> np.ndarray:
 
 def archive(name: str, digest: str) -> File:
     """An archive of originals, known by its drawings: `name`.zip with the folder `name`."""
-    identify = functools.partial(_identify, top=name)
+
+    def identify(content: bytes) -> str:
+        return originals.digest(originals.read(content, name))
+
     return File(f"{name}.zip", ARCHIVE_BYTES, digest, identify=identify, packed=False)
-
-
-def _identify(content: bytes, top: str) -> str:
-    return originals.digest(originals.read(content, top))
 
 
 REBUILT = DataSet(

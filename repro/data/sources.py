@@ -68,7 +68,6 @@ class Contents:
 
     files: tuple[bytes, ...]
     paths: tuple[Path, ...]
-    source: str
     content_hash: str
 
 
@@ -227,7 +226,7 @@ def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
     ]
 
 
-def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
+def read(data_set: DataSet, folder: Path) -> Contents:
     """Every file of a small data set, verified. Raises DataError."""
     paths = tuple(file.locate(folder) or folder / file.published for file in data_set.files)
     files = []
@@ -235,7 +234,7 @@ def read(data_set: DataSet, folder: Path, source: str = LOCAL) -> Contents:
         with blaming(path, data_set):
             files.append(content(file, path))
     hashes = [file.digest or "" for file in data_set.files]
-    return Contents(tuple(files), paths, source, content_hash(data_set, hashes))
+    return Contents(tuple(files), paths, content_hash(data_set, hashes))
 
 
 def content_hash(data_set: DataSet, hashes: Iterable[str]) -> str:

@@ -43,10 +43,6 @@ class LadderBudget:
     every_cell: bool = False  # else the full model and the baseline, with 100 labels
     seeds: int = 1
 
-    def holds(self, cell: Cell) -> bool:
-        few = cell.variant in ("full", "baseline") and cell.labels == ladder.FEW
-        return self.every_cell or few
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -69,12 +65,9 @@ class Profile:
     def holds(self, cell: Cell) -> bool:
         """Whether a cell is trained in this profile."""
         if cell.labels:
-            return self.ladder.holds(cell)
+            few = cell.variant in ("full", "baseline") and cell.labels == ladder.FEW
+            return self.ladder.every_cell or few
         return cell.depth in self.depths or cell.variant in OTHER_PAPERS
-
-    def seeds_of(self, cell: Cell) -> int:
-        """How many seeds of a cell are trained unless another number is asked for."""
-        return self.ladder.seeds if cell.labels else self.seeds
 
     def budget(self, data: str) -> tuple[Schedule, Evaluation]:
         """Training and evaluation on a data set: never longer than the paper did, if it has it."""
@@ -178,7 +171,7 @@ def runs(p: Profile, experiments: Iterable[str] | None = None, seeds: Seeds = No
     """
     asked = None if seeds is None else listed(seeds)
     held = [c for c in cells(list(experiments or DEFAULT)) if p.holds(c)]
-    wanted = {c: asked or listed(p.seeds_of(c)) for c in held}
+    wanted = {c: asked or listed(p.ladder.seeds if c.labels else p.seeds) for c in held}
     every = sorted({s for own in wanted.values() for s in own})
     return [run_of(c, p, s) for s in every for c, own in wanted.items() if s in own]
 

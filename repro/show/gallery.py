@@ -6,12 +6,10 @@ its own draws whatever there is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from repro.show.style import gather, save
+from repro.show.style import save
 
 from matplotlib.figure import Figure
 
@@ -20,35 +18,6 @@ from repro.store import Store
 from repro.store.files import disk_errors
 
 SUFFIXES = (".png", ".pdf")
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a figure must hold of an experiment's cells, or of those of some variants alone."""
-
-    experiment: str
-    depths: int = 1  # with a finished Run, of one variant; one point is no curve
-    epochs: int = 1  # evaluated, of one Run; two points are a straight line, whatever was trained
-    variants: tuple[str, ...] = ()
-    metric: str = ""  # of final.json, which older records lack
-
-    def lacking(self, store: Store, profile: str) -> str:
-        """Why there is too little to draw; empty where there is enough.
-
-        Raises UsageError, RecordError.
-        """
-        found = gather(store, profile, self.experiment)
-        wanted = self.variants or {s.cell.variant for s in found}
-        done = [s for s in found if s.done and s.cell.variant in wanted]
-        if not done:
-            return "no finished Run"
-        if self.metric and not any(r.final.get(self.metric) for s in done for r in s.done):
-            return f"no {self.metric} in any record: `repro evaluate` measures it"
-        if (most := max(Counter(s.cell.variant for s in done).values())) < self.depths:
-            return f"depths of a variant: {most}, needed: {self.depths}"
-        if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:
-            return f"evaluated epochs: {most}, needed: {self.epochs}"
-        return ""
 
 
 def experiment_of(name: str) -> str:

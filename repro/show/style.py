@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import io
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +84,42 @@ def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:
     return [found.of(cell) for cell in EXPERIMENTS[experiment]]
 
 
-def journal(draw: Draw) -> Draw:
-    """Draw in the common look, without touching the caller's matplotlib settings."""
+@dataclass(frozen=True)
+class Needs:
+    """What a figure must hold of an experiment's cells, or of those of some variants alone."""
+
+    experiment: str
+    depths: int = 1  # with a finished Run, of one variant; one point is no curve
+    epochs: int = 1  # evaluated, of one Run; two points are a straight line, whatever was trained
+    variants: tuple[str, ...] = ()
+    metric: str = ""  # of final.json, which older records lack
+
+    def lacking(self, store: Store, profile: str) -> str:
+        """Why there is too little to draw; empty where there is enough.
+
+        Raises UsageError, RecordError.
+        """
+        found = gather(store, profile, self.experiment)
+        wanted = self.variants or {s.cell.variant for s in found}
+        done = [s for s in found if s.done and s.cell.variant in wanted]
+        if not done:
+            return "no finished Run"
+        if self.metric and not any(r.final.get(self.metric) for s in done for r in s.done):
+            return f"no {self.metric} in any record: `repro evaluate` measures it"
+        if (most := max(Counter(s.cell.variant for s in done).values())) < self.depths:
+            return f"depths of a variant: {most}, needed: {self.depths}"
+        if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:
+            return f"evaluated epochs: {most}, needed: {self.epochs}"
+        return ""
+
+
+def journal(draw: Callable[..., Figure], *asked: Any) -> Draw:
+    """Draw what is `asked` in the common look, and leave the caller's matplotlib settings alone."""
 
     @functools.wraps(draw)
     def styled(store: Store, profile: str) -> Figure:
         with looks():
-            return draw(store, profile)
+            return draw(*asked, store, profile)
 
     return styled
 

@@ -87,20 +87,13 @@ def render(page: Page) -> str:
     """The whole page."""
     style = (HERE / "style.css").read_text(encoding="utf-8")
     script = (HERE / "sort.js").read_text(encoding="utf-8")
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            page=page,
-            style=Markup(style),
-            script=Markup(script),
-            policy=f"default-src 'none'; img-src data:; style-src {_hash(style)};"
-            f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
-            verdicts=VERDICTS,
-            states=LEGEND,
-            headline=headline(page),
-        )
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)};"
+        f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
+    inline = {"style": Markup(style), "script": Markup(script), "policy": policy}
+    said = {"verdicts": VERDICTS, "states": LEGEND, "headline": headline(page)}
+    return _environment().get_template("page.html").render(page=page, **inline, **said)
 
 
 def headline(page: Page) -> str:
