@@ -196,6 +196,15 @@ def test_a_run_whose_start_diverged_fails_with_that_reason(store: Store) -> None
     assert (store.folder(PROFILE) / ".failed" / f"{tuned(wild).id}.json").is_file()
 
 
+@pytest.mark.usefixtures("first")
+def test_a_run_whose_start_left_no_weights_fails_with_that_reason(store: Store) -> None:
+    weights_path(store.folder(PROFILE), FIRST).unlink()
+    run = tuned(FIRST)
+    outcome = train([run], store, PROFILE, OPTIONS)
+    assert list(outcome.failed) == [run.id]
+    assert f"starts from {FIRST.id}, whose weights are not here" in outcome.failed[run.id]
+
+
 def test_a_run_whose_start_failed_fails_too_and_the_others_train(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,8 @@ from repro.data.images import binarise
 from repro.machine.saved import weights
 from repro.machine.saved.weights import load_statistics, load_weights, published_path, save_weights
 from repro.model.layers import Moments
-from repro.plan.profiles import runs
+from repro.plan.experiments.ladder import cell
+from repro.plan.profiles import run_of, runs
 from repro.store import Store
 from repro.store.places import ROOT
 from repro.train.evaluate import bounds, importance_bound
@@ -99,6 +100,12 @@ def test_what_is_not_whole_is_refused(full, capsys):
     assert f"no weights of {VAE}" in refused(capsys, 3, LVAE, VAE)
     save_weights(path, quick_run(), PARAMS)
     assert "no batch-norm statistics" in refused(capsys, 3, LVAE)
+
+
+def test_a_ladder_network_is_refused_before_anything_is_copied(full, capsys):
+    ladder = run_of(cell("baseline"), QUICK)
+    fixture_store.write(full, "quick", ladder)
+    assert "a Ladder network, of which there is no model card" in refused(capsys, 2, ladder.id)
 
 
 def test_a_large_model_is_refused(full, capsys, monkeypatch):
