@@ -54,7 +54,7 @@ def obstacle(store: Store, profile: str, run: Run) -> str | None:
         return f"starts from {run.start.id}, which diverged"
     if weights_path(store.folder(profile), run.start).is_file():
         return None
-    return f"starts from {run.start.id}, whose weights are not here: `repro train` it in this store"
+    return f"starts from {run.start.id}, whose weights are not here: move its record away first"
 
 
 def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> State:
