@@ -133,10 +133,10 @@ set_up() {
     "$base" -m venv --clear "$VENV" || die 3 "cannot make $VENV with $base: is this folder writable?"
   fi
   echo "Setting up $VENV: a few minutes the first time."
+  rm -f "$STAMP" "$EXTRAS_STAMP"
   install "$(grep '^torch==' requirements.txt)"
   install -r requirements.txt
   install --no-deps --no-build-isolation -e .
-  rm -f "$EXTRAS_STAMP"
   fingerprint "$python" >"$STAMP"
 }
 
@@ -194,14 +194,15 @@ in_both() { # a Run of runs/ that results/ holds as well
   return 1
 }
 
-draw_and_check() { # sets `checked`: a check that fails is shown in the report too
+draw_and_check() { # sets `checked`: what fails before the report is still followed by it
   local store=$1 out=$2 report=$3 against=()
+  checked=0
   repro tables --store "$store" --profile "$profile" --out "$out/tables"
-  repro figures --store "$store" --profile "$profile" --out "$out/figures"
+  repro figures --store "$store" --profile "$profile" --out "$out/figures" || checked=$?
+  [ "$checked" != 130 ] || exit 130
   if [ "$store" = runs ] && in_both; then
     against=(--against results)
   fi
-  checked=0
   repro check --store "$store" --profile "$profile" ${against[@]+"${against[@]}"} || checked=$?
   [ "$checked" != 130 ] || exit 130
   repro report --store "$store" --out "$report"

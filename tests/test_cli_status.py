@@ -55,6 +55,12 @@ def test_the_command_that_is_named_trains_those_runs(local, capsys):
     assert set(seeded) <= {r.id for r in runs(QUICK, named, seeds=[3])}
 
 
+def test_runs_that_the_profile_leaves_out_go_on_by_their_ids(local, capsys):
+    noted(local, process=GONE, runs=(beyond := "mnist-lvae_bn_wu-L3-s1", LVAE))
+    command = printed(capsys, "status")["profiles"][0]["stacks"][0]["command"]
+    assert command == f"repro train {beyond} {LVAE} --profile quick"
+
+
 def test_json_has_the_keys_that_are_documented(local, capsys):
     noted(local)
     content = printed(capsys, "status")

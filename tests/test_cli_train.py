@@ -78,6 +78,7 @@ NAMED = [
     ([LVAE], [LVAE]),
     (["mnist-lvae_bn_wu-L5-s7"], ["mnist-lvae_bn_wu-L5-s7"]),
     (["mnist-lvae_bn_wu-L3-s1"], ["mnist-lvae_bn_wu-L3-s1"]),  # not of the profile, but named
+    (["mnist-lvae_bn_wu_ft-L5-s1"], [LVAE, "mnist-lvae_bn_wu_ft-L5-s1"]),  # and its start
     (["ladder-full-100-s3", LVAE], ["ladder-full-100-s3", LVAE]),
     (["mnist-vae*-L5-s2"], [f"mnist-{v}-L5-s2" for v in VARIANTS if v.startswith("vae")]),
     (["omniglot-lvae_bn_wu-*"], ["omniglot-lvae_bn_wu-L5-s1"]),

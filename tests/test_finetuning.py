@@ -174,16 +174,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return trained(tmp_path_factory.mktemp("whole"), [STAGED])
 
 
-@pytest.mark.usefixtures("first")
 @pytest.mark.parametrize("at", [1, 27, 60])
-def test_interrupted_fine_tuning_continues_to_the_same_numbers(
-    at: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
+def test_interrupted_fine_tuning_continues_to_the_same_numbers_without_its_start(
+    at: int, first: Path, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         hooked(patch, send(signal.SIGINT, at))
         with pytest.raises(KeyboardInterrupt):
             train([STAGED], store, PROFILE, OPTIONS)
     assert len(checkpoints(store)) == 1
+    first.unlink()
     train([STAGED], store, PROFILE, OPTIONS)
     assert_same(store, whole, STAGED)
 

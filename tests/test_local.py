@@ -28,6 +28,7 @@ from small_training import (
 )
 
 from repro.errors import RecordError
+from repro.machine import work as working
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
 from repro.machine.saved import checkpoint, weights
@@ -35,7 +36,7 @@ from repro.machine.saved.checkpoint import load_checkpoint, load_header, path_of
 from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
-from repro.store import Store
+from repro.store import Store, states
 from repro.train.minibatch import BLOCK
 
 AMID, LAST = STEPS + 8, EPOCHS * STEPS  # steps: in the second epoch, and at the end
@@ -81,6 +82,28 @@ def test_an_interrupted_training_continues_to_the_same_numbers(
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     for run in RUNS:
         assert_same(store, whole, run)
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "said"),
+    [
+        (("a", False), ("a", False), {"commit": "a", "dirty": False}),
+        (("a", True), ("b", False), {"commit": "b", "dirty": True, "earlier_commits": ["a"]}),
+        (("a", False), ("b", True), {"commit": "b", "dirty": True, "earlier_commits": ["a"]}),
+        ((None, None), ("b", False), {"commit": "b", "dirty": None}),
+    ],
+)
+def test_a_continued_training_says_what_code_trained_it(begun, ended, said, store, monkeypatch):
+    def of(commit: str | None, dirty: bool | None) -> None:
+        monkeypatch.setattr(working, "software", lambda: {"commit": commit, "dirty": dirty})
+
+    of(*begun)
+    interrupted(store, RUNS[1:], monkeypatch)
+    of(*ended)
+    train(RUNS[1:], store, PROFILE, OPTIONS)
+    env = store.record(PROFILE, RUNS[1].id).env
+    keys = "commit", "dirty", "earlier_commits"
+    assert {name: env[name] for name in keys if name in env} == said
 
 
 @pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])
@@ -221,6 +244,29 @@ def test_a_checkpoint_of_what_is_recorded_in_another_configuration_stops_nobody(
     path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim), *beside], monkeypatch)
     for run in RUNS:
         assert train([run], store, PROFILE, OPTIONS).done == [run.id]
+    assert checkpoints(store) == [path]
+
+
+def test_a_checkpoint_of_what_the_profile_has_no_more_stops_nobody(store, monkeypatch):
+    optim = dataclasses.replace(RUNS[0].optim, lr=0.01)
+    path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim), RUNS[1]], monkeypatch)
+    monkeypatch.setattr(states, "profile", str)
+    monkeypatch.setattr(states, "find_run", lambda run_id, _: {r.id: r for r in RUNS}[run_id])
+    train(RUNS[1:], store, PROFILE, OPTIONS)
+    assert [record.run for record in store.records(PROFILE)] == RUNS[1:]
+    assert checkpoints(store) == [path]
+
+
+def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch):
+    later = RUNS[1].with_seed(2)
+    path = interrupted(store, [RUNS[1], later], monkeypatch)
+    path = path.rename(store.folder(PROFILE) / path.name)
+    first = interrupted(store, RUNS, monkeypatch)
+    # Of two stacks of two lanes, the one that is first by its name goes on.
+    path = path.rename(first.with_name(f"z{path.name}"))
+    steps = hooked(monkeypatch, lambda *_: None)
+    train([*RUNS, later], store, PROFILE, OPTIONS)
+    assert steps == [2 * EPOCHS * STEPS - BLOCK]
     assert checkpoints(store) == [path]
 
 

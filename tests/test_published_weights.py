@@ -68,6 +68,13 @@ def test_parameters_and_statistics_are_published_where_asked_without_adam_s_mome
     assert not any(n.startswith(weights.ADAM) for n in weights.read(published())[1])
 
 
+def test_a_diverged_run_has_no_weights_to_publish(full, capsys):
+    kept(full).unlink()
+    fixture_store.diverge(full, "quick", quick_run(), epoch=2)
+    assert publish(LVAE) == 3
+    assert "diverged, so it has no weights" in one_line(capsys)
+
+
 def test_published_weights_stay_with_their_record_and_follow_it(full, capsys):
     own = kept(full)
     publish(LVAE)

@@ -202,3 +202,11 @@ def test_a_damaged_record_is_one_line(local, capsys):
     (local.folder("quick", LVAE) / "final.json").write_text("{ not json")
     assert run(["report", "--store", str(local.root)]) == 3
     assert "final.json" in one_line(capsys)
+
+
+def test_a_damaged_record_of_another_profile_stops_no_report_of_one(local, monkeypatch):
+    monkeypatch.setattr(reporting, "figures", lambda *_: ())
+    fixture_store.write(local, "smoke", runs(profile("smoke"))[0])
+    fixture_store.write(local, "quick", quick_run())
+    (local.folder("quick", LVAE) / "final.json").write_text("{ not json")
+    assert run(["report", "--profile", "smoke"]) == 0

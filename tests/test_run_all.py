@@ -109,6 +109,23 @@ def test_cached_without_results_is_one_line_with_the_remedy(checkout):
     assert "run without --cached" in said
 
 
+def ended(checkout: Path, repro: str) -> subprocess.CompletedProcess[str]:
+    """What follows training, with shell code in place of `repro`."""
+    script = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
+    script += f"repro() {{ {repro}; }}; draw_and_check runs runs/quick runs/report.html"
+    return subprocess.run(
+        ["bash", "-c", f"{script}; exit $checked"],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_where_every_run_diverged_check_and_report_follow_without_figures(checkout):
+    done = ended(checkout, 'echo "did $1"; [ "$1" != figures ] || return 3')
+    assert done.returncode == 3
+    assert [w for w in done.stdout.split() if w in ("figures", "check")] == ["figures", "check"]
+    assert "did report" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("seed", "L1_test", "code"), [(1, -90.0, 0), (7, -90.0, 0), (1, -290.0, 1)]
 )
@@ -117,12 +134,7 @@ def test_the_end_shows_this_run_beside_the_reference(checkout, seed, L1_test, co
     (lvae,) = (run for run in runs(profile("quick")) if run.id == LVAE)
     for store, run, bound in (("results", lvae, -90.0), ("runs", lvae.with_seed(seed), L1_test)):
         fixture_store.write(Store(checkout / store), "quick", run, L1_test=bound)
-    script = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
-    script += 'repro() { case $1 in check) "$python" -m repro.cli "$@" ;; esac; };'
-    done = subprocess.run(
-        ["bash", "-c", f"{script} draw_and_check runs runs/quick runs/report.html; exit $checked"],
-        cwd=checkout, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ended(checkout, 'case $1 in check) "$python" -m repro.cli "$@" ;; esac')
     assert done.returncode == code, done.stderr
     assert ("verdict there" in done.stdout) == (seed == 1)
     assert "reduced protocol" in done.stdout

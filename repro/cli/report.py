@@ -43,8 +43,8 @@ def report(
 
     found, p = to_read(store, profile)
     opened = Snapshot(found.root)
-    begun = [n for n in BEST_FIRST if opened.records(n) or opened.failures(n)]
-    names = [n for n in begun if profile in (None, n)]
+    asked = [n for n in BEST_FIRST if profile in (None, n)]
+    names = [n for n in asked if opened.records(n) or opened.failures(n)]
     if not names and (profile or not throughput.files(opened)):
         opened.some_records(p.name)
     path = out or opened.root / NAME

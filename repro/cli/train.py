@@ -27,7 +27,6 @@ from repro.plan.profiles import chosen
 from repro.plan.seeds import LARGEST, MOST, Seeds, parsed
 from repro.store import Store
 from repro.store.places import NAMED
-from repro.store.states import state
 
 if TYPE_CHECKING:
     from repro.machine.work import Outcome
@@ -108,8 +107,8 @@ def train(
         events.require()
     p = profile_to_train(profile)
     store = Store(NAMED["runs"])
-    wanted = chosen(p, experiments or [], _seeds(seed, seeds))
-    plan = planned.Plan(p, wanted, {run.id: state(store, p.name, run) for run in wanted})
+    asked = chosen(p, experiments or [], _seeds(seed, seeds))
+    plan = planned.plan(store, p, asked)
     if lacking := planned.lacking(plan, data_dir):
         able = plan.without(lacking)
         if not (able.todo or dry_run):

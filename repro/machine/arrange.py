@@ -16,34 +16,38 @@ from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.model.stack import Stack, pack
 from repro.plan.run import Run
-from repro.store.states import FINISHED, OTHER_CONFIGURATION, recorded_state
+from repro.store.states import displaced, recorded
 from repro.train.step import CAPTURED
 
 Branch = tuple[Stack, checkpoint.Pinned]
+GO_BACK = "go back to that configuration, or remove the file"
 
 
 def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     """Interrupted stacks as their checkpoints pin them, then the rest, longest first.
 
-    A checkpoint stays where it is, and counts for nothing, while a Run of it is asked for or
-    recorded in another configuration. Raises RecordError, MachineError.
+    A checkpoint stays where it is, and counts for nothing, where a Run of it is asked for,
+    recorded or planned in another configuration, or goes on from another checkpoint. Raises
+    RecordError, MachineError.
     """
-    wanted, asked = set(runs), {run.id: run for run in runs}
+    wanted, asked, names = set(runs), set(runs), {run.id for run in runs}
     found: list[Branch] = []
     # Of one that was being split the whole comes before its halves.
     headers = sorted(checkpoint.headers(work.checkpoints), key=lambda header: -len(header[1]))
     for path, lanes, pinned in headers:
-        states = [recorded_state(work.store, work.profile, run) for run in lanes]
-        if OTHER_CONFIGURATION in states or any(asked.get(run.id, run) != run for run in lanes):
+        others = (run for run in lanes if run not in asked)
+        if any(run.id in names or displaced(work.store, work.profile, run) for run in others):
             if wanted & set(lanes):
-                notice(f"{path}: of a Run in another configuration, so not continued")
+                notice(f"{path}: of a Run in another configuration, so not continued: {GO_BACK}")
+        elif any(set(lanes) & set(stack.runs) for stack, _ in found):
+            continue
         elif wanted & set(lanes):
             _refuse_other_device(pinned, work.device, path)
             if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
                 notice(f"{named(lanes)}: continued in bfloat16, which is emulated here")
             found.append((Stack(tuple(lanes)), pinned))
             wanted -= set(lanes)
-        elif all(state in FINISHED for state in states):
+        elif all(recorded(work.store, work.profile, run) for run in lanes):
             path.unlink(missing_ok=True)  # killed after the last record
     left = [run for run in runs if run in wanted]
     if not left:

@@ -15,6 +15,7 @@ from repro.machine.training import train_stack
 from repro.machine.watch.progress import named, new_bar, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
+from repro.plan.profiles import with_starts
 from repro.plan.run import Run
 from repro.store import Store, locks, states
 
@@ -27,7 +28,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     A stack that fails is noted with its reason and does not stop the others. Raises
     MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
     """
-    missing = starting.with_starts(runs, store, profile)
+    missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
     if not missing:
         return Outcome()
     work = Work(store, profile, options)
@@ -43,12 +44,16 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
 
 
 def able(work: Work, runs: list[Run]) -> list[Run]:
-    """The Runs that can begin; of the others it is noted why they cannot."""
-    reasons = {run.id: starting.obstacle(work.store, work.profile, run) for run in runs}
+    """The Runs that can begin, or have begun; of the others it is noted why they cannot."""
+    begun = {run for _, lanes, _ in checkpoint.headers(work.checkpoints) for run in lanes}
+    able = []
     for run in runs:
-        if reason := reasons[run.id]:
+        reason = None if run in begun else starting.obstacle(work.store, work.profile, run)
+        if reason:
             work.outcome.fail(work.store, work.profile, [run], reason)
-    return [run for run in runs if not reasons[run.id]]
+        else:
+            able.append(run)
+    return able
 
 
 def train_group(work: Work, group: list[arrange.Branch]) -> None:

@@ -47,11 +47,27 @@ def software() -> dict[str, Any]:
     return {"commit": head, "dirty": dirty, "versions": versions}
 
 
+def continued(begun: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """What `software` says of a training that `begun` began and `here` goes on with.
+
+    Of its commits the last, with those before it; unclean where any of them was. `begun` is empty
+    of a new training, and of a checkpoint older than this note.
+    """
+    if not begun:
+        return here
+    before = {*begun.get("earlier_commits", ()), begun["commit"]} - {here["commit"], None}
+    return {
+        **here,
+        "dirty": here["dirty"] if begun["dirty"] is False else begun["dirty"],
+        **({"earlier_commits": sorted(before)} if before else {}),
+    }
+
+
 def environment(device: torch.device, code: dict[str, Any] | None = None) -> dict[str, Any]:
     """The part of `env.json` that does not depend on the Run.
 
-    code: what `software` said when a training began, below which a checkout may have moved on. The
-    draws of a CUDA device depend on how many multiprocessors it has.
+    code: what `software` said when a training began or went on, below which a checkout may have
+    moved on. The draws of a CUDA device depend on how many multiprocessors it has.
     """
     count = multiprocessors(device)
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
-from repro.machine.saved import recording, weights
+from repro.machine.saved import recording, tensors, weights
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store, locks
@@ -88,5 +88,5 @@ def _score(work: Work, path: Path, images: Images) -> Score:
     own = {n: p.to(work.device) for n, p in params.items()}
     last = task_of(run).score(Stack((run,)), own, 0, images, run.schedule.epochs)
     if not last.finite:
-        raise RecordError(f"{path}: weights that give no finite numbers: train {run.id} again")
+        raise RecordError(f"{path}: weights that give no finite numbers: {tensors.REMEDY}")
     return last

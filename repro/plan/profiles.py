@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -229,6 +229,19 @@ def _firsts(p: Profile) -> dict[str, tuple[Cell, Run]]:
     """Every cell there is with its Run of seed 1, by what comes before the seed in its id."""
     every = ((cell, run_of(cell, p)) for cell in cells())
     return {run.id.rpartition("-s")[0]: (cell, run) for cell, run in every}
+
+
+def with_starts(runs: Iterable[Run], done: Callable[[Run], bool]) -> list[Run]:
+    """The Runs that are not done, and before each what it starts from, as far back as that is."""
+    wanted: dict[Run, None] = {}
+    for run in runs:
+        chain = []
+        link: Run | None = run
+        while link is not None and not done(link):
+            chain.append(link)
+            link = link.start
+        wanted |= dict.fromkeys(reversed(chain))
+    return list(wanted)
 
 
 def find_run(run_id: str, p: Profile) -> Run:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from filelock import FileLock, Timeout
 
-from repro.errors import RecordError
+from repro.errors import RecordError, UsageError
+from repro.plan.profiles import find_run, profile
 from repro.plan.run import Run
 from repro.store import Store, failures
 
@@ -42,6 +43,15 @@ def recorded(store: Store, profile: str, run: Run) -> bool:
             " train this"
         )
     return record is not None
+
+
+def displaced(store: Store, profile_name: str, run: Run) -> bool:
+    """Whether its record, or else the profile, has another configuration of this name."""
+    record = store.find(profile_name, run.id)
+    try:
+        return run != (record.run if record else find_run(run.id, profile(profile_name)))
+    except UsageError:  # of no profile
+        return False
 
 
 def _locked(store: Store, profile: str, run_id: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Log:
     step: int = 0
     seconds: float = 0.0
     data: str = ""  # hash of the data it was begun on
+    code: dict[str, Any] = field(default_factory=dict)  # commit and versions that trained it
 
     @property
     def alive(self) -> list[int]:

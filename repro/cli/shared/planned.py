@@ -16,10 +16,10 @@ from repro.errors import MachineError
 from repro.machine import cost as predict
 from repro.machine import toolchain
 from repro.machine.watch.pace import in_words
-from repro.plan.profiles import Profile
+from repro.plan.profiles import Profile, with_starts
 from repro.plan.run import Run
 from repro.store import Store
-from repro.store.states import FINISHED
+from repro.store.states import FINISHED, state
 
 RECORD_BYTES = 300_000  # the store's own limit for a record
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
@@ -50,6 +50,13 @@ class Plan:
         """Disk that `todo` may need."""
         weights = sum(predict.weights(run) for run in self.todo)
         return len(self.todo) * RECORD_BYTES + 4 * FLOATS * weights
+
+
+def plan(store: Store, p: Profile, asked: list[Run]) -> Plan:
+    """What is asked for, after what an unfinished Run of it starts from and lacks."""
+    todo = with_starts(asked, lambda run: state(store, p.name, run) in FINISHED)
+    runs = list(dict.fromkeys((*todo, *asked)))
+    return Plan(p, runs, {run.id: state(store, p.name, run) for run in runs})
 
 
 def lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:

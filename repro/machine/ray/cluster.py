@@ -18,12 +18,14 @@ from repro.errors import MachineError
 from repro.machine import arrange, local
 from repro.machine.provenance import software
 from repro.machine.ray import nodes
-from repro.machine.saved.starting import generations, with_starts
+from repro.machine.saved.starting import generations
 from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
+from repro.plan.profiles import with_starts
 from repro.plan.run import Run
 from repro.store import Store, locks
+from repro.store.states import recorded
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -50,7 +52,7 @@ def train(
     """
     limit = options.budget_seconds
     deadline = None if limit is None else time.time() + limit
-    missing = with_starts(runs, store, profile)
+    missing = with_starts(runs, lambda run: recorded(store, profile, run))
     outcome = Outcome()
     if not missing:
         return outcome

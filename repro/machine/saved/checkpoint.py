@@ -85,7 +85,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
     header = {
         "runs": [saved(run) for run in stack.runs],
         "pinned": dataclasses.asdict(pinned),
-        "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data")},
+        "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data", "code")},
         "lanes": [
             {"rows": x.rows, "kl_epochs": x.kl_epochs, "diverged_at": x.diverged_at}
             for x in log.lanes
@@ -96,10 +96,10 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
 
 def load_header(path: Path) -> tuple[list[Run], Pinned]:
     """The Runs of a checkpoint in lane order, and what it pins. Raises RecordError."""
+    strings = metadata(path)
     with _foreign(path):
-        header = json.loads(metadata(path)["checkpoint"])
-        runs = [from_dict(raw, f"{path}: run") for raw in header["runs"]]
-        return runs, Pinned(**header["pinned"])
+        header = json.loads(strings["checkpoint"])
+        return [from_dict(raw) for raw in header["runs"]], Pinned(**header["pinned"])
 
 
 def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
@@ -138,8 +138,8 @@ def _foreign(path: Path) -> Iterator[None]:
     """What another version may have written raises a RecordError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
-        raise RecordError(f"{path}: not a checkpoint of this version: {REMEDY}") from e
+    except (RecordError, KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
+        raise RecordError(f"{path}: not a checkpoint of this version ({e}): {REMEDY}") from e
 
 
 def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:

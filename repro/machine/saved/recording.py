@@ -38,7 +38,7 @@ def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
     placed, pinned = work.options.placed_by, keeper.pinned
     stepped = pinned.stepped_down
     return {
-        **environment(work.device, work.software),
+        **environment(work.device, keeper.log.code),
         **({"placed_by": placed} if placed else {}),
         "engine": pinned.engine,
         **({"stepped_down": stepped} if stepped else {}),

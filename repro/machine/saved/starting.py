@@ -10,28 +10,12 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError
+from repro.machine.saved.tensors import REMEDY
 from repro.machine.saved.weights import load_adam, load_weights, weights_path
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
-from repro.store.states import recorded
 from repro.train.state import State, fresh
-
-
-def with_starts(runs: Sequence[Run], store: Store, profile: str) -> list[Run]:
-    """The Runs that are not recorded, and before them what they start from, if that is not.
-
-    Raises RecordError where another configuration has the place of one.
-    """
-    wanted: dict[Run, None] = {}
-    for run in runs:
-        chain = []
-        link: Run | None = run
-        while link is not None and not recorded(store, profile, link):
-            chain.append(link)
-            link = link.start
-        wanted |= dict.fromkeys(reversed(chain))
-    return list(wanted)
 
 
 def generations(runs: Sequence[Run]) -> list[list[Run]]:
@@ -72,7 +56,7 @@ def begin(stack: Stack, folder: Path, train: Tensor, device: torch.device) -> St
         path = weights_path(folder, run.start)
         saved, params = load_weights(path)
         if saved.hash != run.start.hash:
-            raise RecordError(f"{path}: weights of another configuration: train it again")
+            raise RecordError(f"{path}: weights of another configuration: {REMEDY}")
         ended = {**load_adam(path), **{f"params/{n}": p for n, p in params.items()}}
         for part in ("params", "m", "v"):
             for name, own in stack.own(getattr(state, part), k).items():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.errors import RecordError, UsageError
-from repro.machine.saved.tensors import metadata, read, write
+from repro.machine.saved.tensors import REMEDY, metadata, read, write
 from repro.model.layers import Moments, Params
 from repro.plan.run import Ladder, Run, from_dict, saved
 from repro.store import Record, Store
@@ -66,13 +66,9 @@ def publish_weights(source: Store, target: Store, record: Record) -> Path:
 
 def _shown(source: Store, record: Record) -> Params:
     """Parameters and statistics as a file names them, without Adam's moments."""
-    own = weights_path(source.folder(record.profile), record.run)
-    if not own.is_file():
-        raise RecordError(
-            f"{own}: no weights of {record.run.id}: publish them where it was trained"
-        )
-    _, params = load_weights(find_weights(source, record))
-    return {**params, **_named(load_statistics(own, record.run))}
+    path = find_weights(source, record)
+    _, params = load_weights(path)
+    return {**params, **_named(load_statistics(path, record.run))}
 
 
 def find_weights(store: Store, record: Record) -> Path:
@@ -89,7 +85,7 @@ def find_weights(store: Store, record: Record) -> Path:
             " has no record"
         )
     if _run(path, metadata(path)).hash != run.hash:
-        raise RecordError(f"{path}: weights of another configuration of {run.id}: train it again")
+        raise RecordError(f"{path}: weights of another configuration of {run.id}: {REMEDY}")
     return path
 
 
@@ -116,7 +112,7 @@ def _run(path: Path, strings: dict[str, str]) -> Run:
     try:
         raw = json.loads(strings["run"])
     except (KeyError, ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: holds no Run: train it again") from e
+        raise RecordError(f"{path}: holds no Run: {REMEDY}") from e
     return from_dict(raw, str(path))
 
 

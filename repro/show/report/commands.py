@@ -25,12 +25,18 @@ def training(cells: Sequence[Cell], p: Profile, records: Sequence[Record] = ()) 
 
 
 def continuing(run_ids: Sequence[str], p: Profile) -> str:
-    """Trains these Runs, and so goes on with them; all of the profile where one is unknown."""
+    """Trains these Runs, and so goes on with them; all of the profile where one is unknown.
+
+    By their ids where the profile, and so its experiments, leave one of them out.
+    """
     try:
         asked = [find_run(run_id, p) for run_id in run_ids]
     except UsageError:
         return f"repro train --profile {p.name}"
-    return _train([cell_of(run) for run in asked], p, (run.seed for run in asked))
+    cells = [cell_of(run) for run in asked]
+    if not all(p.holds(cell) for cell in cells):
+        return f"repro train {' '.join(run_ids)} --profile {p.name}"
+    return _train(cells, p, (run.seed for run in asked))
 
 
 def _train(cells: Sequence[Cell], p: Profile, own: Iterable[int]) -> str:
