@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from repro.judge.ablations import Change, changes, judged
@@ -42,8 +43,8 @@ def build(store: Store, profile_name: str) -> Table:
         says = (choice.about, choice.default, choice.instead)
         rows.append((*says, *numbers(found.of(cell), mine), note))
     everything = [found.of(c) for c in (DEFAULT, *asked)]
-    ran = by_metric["L1_test"]
-    text = caption(p, everything, [ran[c] for c in judged(ran)])
+    compared = [[of[c] for c in judged(of)] for of in by_metric.values()]
+    text = caption(p, everything, compared)
     of = tuple((c,) for c in (DEFAULT, *asked))
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 
@@ -69,7 +70,7 @@ def words(mine: dict[str, Change]) -> str:
     return ", ".join(f"{name[:2].replace('L', 'L_')}: {what}" for name, what in said.items())
 
 
-def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -> str:
+def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Sequence[Change]]) -> str:
     run = sum(bool(e.trainings) for e in found[1:])  # the first is the default
     return (
         "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
@@ -83,22 +84,22 @@ def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Change]) -
     )
 
 
-def errors(compared: Sequence[Change]) -> str:
-    """What the errors hold, and how the number of rows is corrected for."""
-    known = [c for c in compared if c.by.known]
+def errors(compared: Sequence[Sequence[Change]]) -> str:
+    """What the errors of each metric hold, and how the number of rows is corrected for."""
+    changes = [c for of in compared for c in of]
+    known = [c for c in changes if c.by.known]
     if not known:
         return (
             "Error: over images alone; no spread over trainings is known here, and of one seed a"
             " small change may be chance."
         )
-    least = min(c.by.df for c in known)
-    rest = "" if len(known) == len(compared) else ", but where the note says that it is unknown"
+    least = math.floor(min(c.by.df for c in known))
+    rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
     return (
         f"Error: of training both again, with other seeds and roundings{rest}, and over images. A"
-        " change"
-        f" is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
-        f" rows together (Bonferroni over {len(compared)}; Student's t at {least:.0f} degrees of"
-        " freedom or more)."
+        f" change is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
+        f" rows together (Bonferroni over {max(map(len, compared))}; Student's t at {least} degrees"
+        " of freedom or more)."
     )
 
 

@@ -22,7 +22,7 @@ from repro.errors import RecordError
 from repro.judge.estimate import Estimate, Part, of_seeds
 from repro.judge.measures import PUBLISHED, data_version, divergence, mc_error, metric, scoring
 from repro.judge.over_images import images_error
-from repro.plan.experiments import label_of
+from repro.plan.experiments import cells, label_of
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import PROFILES, Profile, run_of
 from repro.plan.run import Run
@@ -157,6 +157,8 @@ class Books:
     def _choose(self, cell: Cell) -> Evidence:
         """What answers a cell."""
         own = self._cells.get(cell, [])
+        if cell not in cells():  # of a variant that is no more
+            return Evidence(cell, left_out=tuple((r, OTHER_CONFIGURATION) for r in own))
         same_data = [r for r in own if self._why(r) != OTHER_DATA]
         asked = same_data if self.p is None else self._asked(cell, self.p)
         left = [(r, self._why(r)) for r in own if r not in asked]
@@ -189,11 +191,16 @@ class Books:
 
     @functools.cached_property
     def repeated(self) -> list[list[Record]]:
-        """Groups of finished trainings that differ in seed and rounding alone, two or more each."""
+        """Groups of finished trainings that differ in seed and rounding alone, two or more each.
+
+        Replicates that do not differ at all are one training.
+        """
         groups: dict[tuple[Any, ...], list[Record]] = {}
         for r in self.records:
             if not r.diverged and data_version(r) == PUBLISHED:
-                groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), []).append(r)
+                group = groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), [])
+                if not any((r.run.seed, r.final) == (g.run.seed, g.final) for g in group):
+                    group.append(r)
         return [group for group in groups.values() if len(group) > 1]
 
     def spread(
@@ -203,13 +210,17 @@ class Books:
         trainings that it is pooled from, by its degrees of freedom.
 
         From the trainings of that Run where there are three or more; else, where it may `borrow`,
-        of models with batch norm like it, or without, at that depth or deeper, each training `like`
-        it. Empty where nothing is known, also where borrowed values do not differ at all.
+        of hierarchies with batch norm like it, or without, at that depth or deeper, each training
+        `like` it. Ladder networks borrow nothing, as nothing says that their variants vary
+        alike. Empty where nothing is known, also where borrowed values do not differ at all.
         """
         own = run.with_seed(1).hash
         deep = [g for g in self.repeated if _as_deep(g[0].run, run) and all(map(like, g))]
         enough = [g for g in deep if len(g) > 2 and g[0].run.with_seed(1).hash == own]
-        alike = [g for g in deep if _normalised(g[0].run) == _normalised(run)] if borrow else []
+        if not borrow or run.labels:
+            alike = []
+        else:
+            alike = [g for g in deep if g[0].run.model.batch_norm == run.model.batch_norm]
         values, names = [], []
         for group in enough or alike:
             with contextlib.suppress(RecordError):  # of records older than the number
@@ -278,10 +289,6 @@ def _as_deep(repeated: Run, run: Run) -> bool:
     if (repeated.data.name, repeated.labels) != (run.data.name, run.labels):
         return False
     return repeated.model.depth >= run.model.depth
-
-
-def _normalised(run: Run) -> bool:
-    return bool(run.labels) or run.hierarchy.batch_norm
 
 
 def books(store: Store, profile: str) -> Books:

@@ -150,17 +150,18 @@ def whole_set(record: Record) -> tuple[float, float] | None:
     return float(y.mean() + slope * shift), math.sqrt(var)
 
 
-def curve_of_k(record: Record) -> tuple[list[int], list[float], float | None] | None:
-    """Some k, mean L_k over the images of L_K at each, and the last without its bias, no bound.
+def curve_of_k(record: Record) -> tuple[list[int], list[float], list[float], float | None] | None:
+    """Some k, mean L_k over the images of L_K at each, its standard error over these, and the last
+    without its bias, no bound.
 
     None of a record that is older than the curve, or of a single sample.
     """
     raw = record.final.get("LK_curve")
-    if not isinstance(raw, dict) or not {"k", "bound"} <= set(raw) or len(raw["k"]) < 2:
+    if not isinstance(raw, dict) or not {"k", "bound", "se"} <= set(raw) or len(raw["k"]) < 2:
         return None
     if not all(isinstance(b, float) and math.isfinite(b) for b in raw["bound"]):
         return None
-    return raw["k"], raw["bound"], record.final.get("LK_corrected")
+    return raw["k"], raw["bound"], raw["se"], record.final.get("LK_corrected")
 
 
 def numbers(record: Record) -> dict[str, Any]:

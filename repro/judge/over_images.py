@@ -18,7 +18,8 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
     """Standard error over images of the difference of two means over seeds.
 
     Paired where all have the same images: then the Monte-Carlo error is in it. Test errors of
-    Ladder networks are not paired; of other numbers the error over images is not known, 0 here.
+    Ladder networks are not paired, and those of several seeds err on the same images; of other
+    numbers the error over images is not known, 0 here.
     """
     if name not in PER_IMAGE:
         if name != "error_percent":
@@ -26,7 +27,7 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
         held = [
             [metric(r, "error_se") for r in of if "error_se" in r.final] for of in (ours, other)
         ]
-        return math.hypot(*(math.hypot(*of) / len(of) for of in held if of))
+        return math.hypot(*(float(np.mean(of)) for of in held if of))
     key, se = PER_IMAGE[name]
     first, *rest = every = (*ours, *other)
     if all(same_images(first, r) for r in rest):

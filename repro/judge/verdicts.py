@@ -168,8 +168,11 @@ def _other_scoring(target: Target, record: Record) -> str:
 
 
 def _mc_error(target: Target, e: Evidence) -> float | None:
-    """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it."""
-    if target.metric != BOUND:
+    """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it.
+
+    Of a gain it is in the error over images of the two Runs.
+    """
+    if target.metric != BOUND or target.gain_over:
         return None
     return e.mc_error if math.isfinite(e.mc_error) else None
 

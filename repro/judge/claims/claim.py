@@ -13,7 +13,7 @@ import numpy as np
 
 from repro.judge import measures
 from repro.judge.estimate import Estimate, of_pairs
-from repro.judge.evidence import Books
+from repro.judge.evidence import Books, Evidence
 from repro.judge.measures import array, metric
 from repro.judge.over_images import images_error, same_images, standard_error
 from repro.judge.targets.target import BINARISATION_NATS
@@ -113,7 +113,7 @@ def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -
     total = Estimate(0.0)
     for cell, weight in weights.items():
         e = found.of(cell)
-        part = found.training_spread(e, lambda r: _mean(of_images(r)), _holds(e.trainings[0]))
+        part = found.training_spread(e, lambda r: _mean(of_images(r)), _measured_like(e))
         total = total + part.scaled(weight)
     firsts = [found.of(c).done[0] for c in weights]
     values = [w * of_images(r) for w, r in zip(weights.values(), firsts, strict=True)]
@@ -123,10 +123,15 @@ def combined(found: Books, weights: Mapping[Cell, float], of_images: OfImages) -
     return total.plus(math.fsum(standard_error(v) ** 2 for v in values))
 
 
-def _holds(other: Record) -> Callable[[Record], bool]:
-    """Whether whatever is read of the other can be read of a record."""
-    said = {name for name, value in other.final.items() if value is not None}
-    return lambda r: r.files >= other.files and all(r.final.get(n) is not None for n in said)
+def _measured_like(e: Evidence) -> Callable[[Record], bool]:
+    """Whether a record holds numbers of each image, L_1 from all draws where these do."""
+    sharp = e.trainings[0].final.get("L1_of_LK") is not None
+
+    def like(record: Record) -> bool:
+        known = "per_image.npz" in record.files
+        return known and not (sharp and record.final.get("L1_of_LK") is None)
+
+    return like
 
 
 def _mean(values: Any) -> float:
