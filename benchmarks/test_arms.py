@@ -4,6 +4,7 @@ All in one process, which keeps freed memory as training does: arms without that
 """
 
 import functools
+from dataclasses import replace
 
 import pytest
 
@@ -11,12 +12,13 @@ from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Workload, arms, cuda_ar
 from repro.bench.measure import waiter
 from repro.bench.operations import of_arm
 from repro.bench.suite import absent
-from repro.machine.device import here
+from repro.machine.device import here, scoring_rows
 from repro.machine.memory import keep_freed_memory
 from repro.machine.precision import multiply_in, precision_on
 
 ARMS = [arm for arm in (cuda_arms() if here().type == "cuda" else arms()) if arm.keeps_memory]
-operations = functools.lru_cache(maxsize=1)(lambda arm: of_arm(arm, Workload().of(arm), here()))
+WORK = replace(Workload(), rows=scoring_rows(here()))
+operations = functools.lru_cache(maxsize=1)(lambda arm: of_arm(arm, WORK.of(arm), here()))
 
 
 @pytest.fixture(autouse=True, scope="module")

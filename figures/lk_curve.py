@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
-from repro.show.captions import add_caption, first_seed, firsts
+from repro.show.captions import add_caption, first_seed, firsts, missing
 from repro.store import Store
 
 NEEDS = Needs("lk_curve", metric="LK_curve")
+DASH = 6  # points
 NOT_MEASURED = "not measured: `repro evaluate` scores a Run of runs/ again"
 
 
@@ -22,10 +23,11 @@ def draw(store: Store, profile: str) -> Figure:
     fig = Figure(figsize=(PANEL, 2.9))
     ax = fig.add_subplot()
     measured = {e: found for e in cells if e.done and (found := curve_of_k(e.done[0]))}
-    for e, (k, bound, corrected) in measured.items():
+    for i, (e, (k, bound, _, corrected)) in enumerate(measured.items()):
         ax.plot(k, bound, label=label_of(e.cell), gid=e.cell.variant, **look(e))
-        if corrected is not None:
-            ax.axhline(corrected, linestyle="--", linewidth=0.8, color=look(e)["color"])
+        if corrected is not None:  # dashes of one fill the gaps of others, where they lie together
+            dashes = DASH * i, (DASH, DASH * max(1, len(measured) - 1))
+            ax.axhline(corrected, linestyle=dashes, linewidth=0.8, color=look(e)["color"])
     if measured:
         ax.set_xscale("log")
         ax.set_xlabel("importance samples, $k$")
@@ -34,14 +36,18 @@ def draw(store: Store, profile: str) -> Figure:
     else:
         say(ax, NOT_MEASURED)
     absent = [label_of(e.cell) for e in cells if e.done and e not in measured]
+    se = max((max(of) for _, _, of, _ in measured.values()), default=0.0)
     text = (
         "L_k of the 5-layer models against the number k of importance samples, from one pass, on"
         " the images of L_K. Dashes: the value that the jackknife corrects for the bias of the"
         " last k; it is no bound. Weights are heavy-tailed, so even that may be too low."
+        + (f" Standard error over images, which the models share: at most {se:.2f}." if se else "")
         + (f" Not measured: {', '.join(absent)}." if absent else "")
         + first_seed(measured)
+        + missing(cells)
     )
-    add_caption(fig, f"Curve of L_k. {text}", profile, firsts(cells))
+    drawn = [e for e in cells if e in measured or not e.done]
+    add_caption(fig, f"Curve of L_k. {text}", profile, firsts(drawn))
     return fig
 
 

@@ -70,11 +70,13 @@ def in_nats(value: float, data: str) -> str:
 def caption(p: Profile, found: Found) -> str:
     run = [e for e in found.values() if e.trainings]
     k, images = p.evaluation.importance_samples, p.evaluation.lk_images
+    first_only = " The first images are easier (MNIST) or harder (OMNIGLOT) than all of them."
     return (
         "Log-likelihood of the test set in nats per example, higher is better. Published:"
         f" L_{K_TEST} (for NORB not stated). Ours: L_{k} on"
         f" {f'the first {images:,}' if images else 'all'} test images, mean over seeds, ± standard"
-        f" deviation where there are several.{errors(run)}{other_data(run)}"
+        f" deviation where there are several.{first_only if images else ''}{errors(run)}"
+        f"{other_data(run)}"
         f"{closing(p, list(found.values()), 'cells')}"
     )
 

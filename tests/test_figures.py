@@ -85,11 +85,13 @@ def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path:
 
 
 def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
-    store, curve = Store(tmp_path), {"k": [1, 5], "bound": [-90.0, -88.0]}
+    store, curve = Store(tmp_path), {"k": [1, 5], "bound": [-90.0, -88.0], "se": [0.3, 0.2]}
     fixture_store.write(store, "quick", run_of("lvae_bn_wu"), LK_curve=curve)
     fixture_store.diverge(store, "quick", run_of("vae"), epoch=3)
     said = caption(draw_of("lk_curve", store))
     assert "1 seed. Diverged at epoch 3, not counted: mnist-vae-L5-s1." in said
+    assert "Not run: VAE+BN, VAE+BN+WU of depth 5." in said
+    assert "Standard error over images, which the models share: at most 0.30." in said
 
 
 @pytest.mark.parametrize("profile", ["quick", "reduced", "paper"])

@@ -182,7 +182,7 @@ def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
     store = Store(tmp_path)
     record(store)
     caption = script("tables", "table1").build(store, "quick").caption
-    assert "Of byte/255, so of other data: mnist-iwae_k50-L2-s1." in caption
+    assert "of their own rows alone: mnist-iwae_k50-L2-s1." in caption
     assert "not comparable: `mnist-iwae_k50-L2-s1`" in results.page(store, profile("quick"))
 
 

@@ -28,7 +28,8 @@ ABSENT = "did not end in time"
 def record(found, commit, dirty, date, note):
     """The benchmark of what the arms found; an arm without a time is absent, with the reason."""
     known = {name: e for name, e in found["arms"].items() if name in NAMES}
-    single = known["eager"]["ms"] / known["eager"]["lanes"]  # of a lane
+    eager = known.get("eager", {})
+    single = eager["ms"] / eager["lanes"] if "ms" in eager else None  # of a lane
     limits = {key: found.get(key) for key in ("flop_per_s", "bytes_per_s")}
     return {
         "device": found["device"],
@@ -59,7 +60,7 @@ def arm(name, e, single, limits):
     rows = 2 * Workload().labelled if ladder else Workload().batch
     step = numbers(seconds, e["lanes"], rows) | {"fastest_seconds": 1e-3 * e["fastest_ms"]}
     step["flop_per_s"] = round(e["flops"] / seconds)
-    if not ladder:
+    if single and not ladder:
         step["ratio_to_reference"] = round(e["ms"] / e["lanes"] / single, 5)
     entry = {
         "arm": name, "engine": e["engine"], "model": e["model"],

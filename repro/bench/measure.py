@@ -78,7 +78,7 @@ def measure(
     wait()
     entry = {
         **{"arm": arm.name, "engine": arm.engine, "model": arm.model},
-        **{"depths": list(arm.depths), "lanes": arm.lanes},
+        **{"depths": list(arm.depths), "lanes": arm.lanes, "bfloat16": arm.bfloat16},
         "compile_seconds": _rounded(first) if arm.engine in COMPILED else 0.0,
         **{"memory_bytes": memory.read(), "memory": memory.how},
     }
@@ -101,7 +101,10 @@ def measure(
 def all_times(
     arm: Arm, ops: dict[str, Operation], work: Workload, device: torch.device
 ) -> dict[str, Times]:
-    """Times of each operation of the arm, of its products and of one single model per depth."""
+    """Times of each operation of the arm, of a lane's products and of one single model per depth.
+
+    Products of a single model and of bfloat16 arms are those of a stack's lane in float32.
+    """
     rivals = {"matmul": of_products(stacks_of(arm, work), work, device)}
     if arm.engine != "plain" and arm.model != "mnist":
         rivals |= {f"single {d}": of_arm(arm.single(d), work, device) for d in set(arm.depths)}

@@ -30,8 +30,8 @@ def first_seed(found: Iterable[Evidence]) -> str:
 
 
 def firsts(found: Iterable[Evidence]) -> list[Evidence]:
-    """Each with one training a seed, for captions of figures that show no other."""
-    return [replace(e, trainings=e.done) for e in found]
+    """Each with the one training that figures of single Runs draw, for their captions."""
+    return [replace(e, trainings=e.done[:1]) for e in found]
 
 
 def with_records(cells: list[Evidence]) -> list[Evidence]:

@@ -91,6 +91,8 @@ def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
     curves(ax, entries, lambda e: 100 * float(e["roofline"]["fraction"]), "", "{} roofline")
     lane_axis(ax, sorted({entry["lanes"] for entry in entries}))
     ax.set_ylim(bottom=0)
+    for line in ax.lines:  # markers at almost nothing stay whole
+        line.set_clip_on(False)
     ax.set_xlabel("number of lanes K")
     ax.set_ylabel("share of the roofline [%]")
 
@@ -108,8 +110,8 @@ def with_steps(bench: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def is_uniform_stack(entry: dict[str, Any]) -> bool:
-    """LVAE lanes of one depth, trained by an engine of this project."""
-    lvae = entry.get("model", "lvae") == "lvae"
+    """LVAE lanes of one depth, trained by an engine of this project with the device's precision."""
+    lvae = entry.get("model", "lvae") == "lvae" and not entry.get("bfloat16")
     return lvae and entry["engine"] != "plain" and len(set(entry["depths"])) == 1
 
 
@@ -170,7 +172,7 @@ def caption(
     threads = f" {bench['threads']} threads," if bench["threads"] else ""
     precision = f" products in {bench['precision']}," if "precision" in bench else ""
     method = bench.get("method") or f"Medians of {bench['repeats']} repeats."
-    scale = f"logarithmic axes{' (left)' if with_roofline else ''}"
+    scale = f"logarithmic axes{' (right: of K alone)' if with_roofline else ''}"
     text = (
         f"Training steps of LVAE+BN models a second, {depths or 'no'} layers, each on its own"
         f" minibatch of {bench['batch']}; {scale}, higher is better. A step of K lanes counts K."

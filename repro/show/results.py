@@ -226,5 +226,8 @@ def _lost(r: Record, found: Books) -> str:
 
 def _drawn(figure: str, experiment: str, records: Sequence[Record], p: Profile) -> str:
     cells = EXPERIMENTS.get(experiment, ())
-    train = _training([experiment], p, [r for r in records if cell_of(r.run) in cells])
+    own = [r for r in records if cell_of(r.run) in cells]
+    train = _training([experiment], p, own)
+    if any(r.run.seed > p.seeds for r in own):
+        train += f" ({_count(p.seeds, 'seed')}; more by their ids)"
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"

@@ -104,7 +104,7 @@ class Needs:
         done = [s for s in found if s.done and s.cell.variant in wanted]
         if not done:
             return "no finished Run"
-        if self.metric and not any(r.final.get(self.metric) for s in done for r in s.done):
+        if self.metric and not any(s.done[0].final.get(self.metric) for s in done):
             return f"no {self.metric} in any record: `repro evaluate` measures it"
         if (most := max(Counter(s.cell.variant for s in done).values())) < self.depths:
             return f"depths of a variant: {most}, needed: {self.depths}"

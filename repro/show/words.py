@@ -69,10 +69,11 @@ def sampling(found: Iterable[Evidence]) -> str:
 
 
 def other_scale(found: Iterable[Evidence]) -> str:
-    """A sentence for Runs on MNIST over 255, where its bounds are held against those over 256."""
+    """A sentence for Runs on MNIST over 255, as what they replicate, beside those over 256."""
     runs = (r.run for e in found for r in e.trainings)
     over_255 = ", ".join(sorted({run.id for run in runs if run.data.grey_scale == 255}))
-    return f" Of byte/255, so of other data: {over_255}." if over_255 else ""
+    own = "comparable with the published numbers of their own rows alone"
+    return f" Of byte/255, and {own}: {over_255}." if over_255 else ""
 
 
 def rounded(records: Iterable[Record]) -> str:
