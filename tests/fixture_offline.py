@@ -6,7 +6,7 @@ from __future__ import annotations
 GUARD = """
 import os, sys
 ASKS = ("connect", "connect_ex", "sendto", "sendmsg", "getaddrinfo", "gethostbyname", "bind")
-UNUSED = ("torch", "pooch", "requests", "urllib3", "urllib.request", "http.client", "ftplib", "ssl")
+UNUSED = ("torch", "requests", "urllib3", "urllib.request", "http.client", "ftplib", "ssl")
 def refuse(event, arguments):
     if event in [f"socket.{name}" for name in ASKS]:
         os.write(2, f"{event} {arguments[-1]}".encode())

@@ -84,8 +84,8 @@ def test_unknown_data_set_is_a_usage_error() -> None:
         data.load(Data("cifar"))
 
 
-def test_importing_the_data_floor_loads_neither_torch_nor_pooch() -> None:
-    code = "import sys, repro.data; print({'torch', 'pooch', 'tqdm'} & set(sys.modules))"
+def test_importing_the_data_floor_loads_neither_torch_nor_requests() -> None:
+    code = "import sys, repro.data; print({'torch', 'requests', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from check_records import said, target
 from commands import printed
 from scipy import stats
 
-from repro.cli.show import as_dict
 from repro.judge.compare import SEED_SD_POINTS, Comparison, compare
 from repro.judge.evidence import books
 from repro.plan.experiments import cells
@@ -111,9 +109,11 @@ def test_a_run_that_diverged_here_alone_is_a_regression(tmp_path: Path) -> None:
     assert len(compare(ours, reference, "paper").regressions) == 1
 
 
-def test_a_record_shows_its_error_and_configuration(tmp_path: Path) -> None:
-    record = with_errors(tmp_path, 1.25).record("paper", ID)
-    shown = json.loads(json.dumps(as_dict(record)))
+def test_a_record_shows_its_error_and_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = with_errors(tmp_path, 1.25)
+    shown = printed(capsys, "show", ID, "--profile", "paper", "--store", str(store.root))
     assert shown["final"]["error_percent"] == 1.25
     assert shown["config"]["model"]["family"] == "ladder"
 

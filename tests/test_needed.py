@@ -14,7 +14,7 @@ from repro import needed
 from repro.cli import run
 from repro.store.places import ROOT
 
-OPTIONAL = ("scipy", "pooch", "tqdm", "requests", "matplotlib", "jinja2", "PIL", "ray")
+OPTIONAL = ("scipy", "requests", "matplotlib", "jinja2", "PIL", "ray")
 ABSENT = """
 import importlib.abc, os, sys
 class Absent(importlib.abc.MetaPathFinder):
@@ -66,10 +66,10 @@ def test_what_a_command_does_not_need_may_be_missing(without: dict[str, str]) ->
 def test_where_data_must_be_fetched_what_fetches_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pooch", None)
+    monkeypatch.setitem(sys.modules, "requests", None)
     assert run(["data", "fetch", "mnist", "--data-dir", str(tmp_path)]) == 3
     err = capsys.readouterr().err
-    assert "pooch is needed, which is not installed" in err
+    assert "requests is needed, which is not installed" in err
     assert str(tmp_path / "mnist") in err
 
 

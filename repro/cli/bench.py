@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,9 +12,6 @@ from rich.table import Table
 from repro.cli.shared.options import AsJson, Threads, command, flag, given
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError, NothingError
-
-if TYPE_CHECKING:
-    from repro.bench.arms import Arm
 
 COLUMNS = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|roofline|MB|compiled in s"
 
@@ -48,19 +45,18 @@ def bench(
     All arms take about 15 minutes on two CPU cores, most of them compiling. On a CUDA device,
     others are chosen, made ready side by side: graphs of one to hundreds of lanes, in 3 minutes.
     """
+    from repro.bench import arms as known
     from repro.bench import compare as comparing
     from repro.bench import suite
-    from repro.bench.arms import ON_CUDA, QUICK, Workload, cuda_arms, known_arms, quick_arms, select
-    from repro.bench.arms import arms as cpu_arms
     from repro.machine.device import here
 
     saved, on_cuda = comparing.load(compare) if compare else None, here().type == "cuda"
-    chosen = quick_arms(on_cuda) if quick else cuda_arms() if on_cuda else cpu_arms()
+    chosen = known.quick_arms(on_cuda) if quick else known.cuda_arms() if on_cuda else known.arms()
     if arms is not None:
-        chosen = select(known_arms(), [p.strip() for p in arms.split(",")])
-    work = QUICK if quick else ON_CUDA if on_cuda else Workload()
+        chosen = known.select(known.known_arms(), [p.strip() for p in arms.split(",")])
+    work = known.QUICK if quick else known.ON_CUDA if on_cuda else known.Workload()
 
-    def starting(arm: Arm) -> None:
+    def starting(arm: known.Arm) -> None:
         """A line an arm, away from the JSON."""
         place = f"{chosen.index(arm) + 1} of {len(chosen)}"
         print(f"measuring {arm.name} ({place})", file=sys.stderr, flush=True)

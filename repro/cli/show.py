@@ -11,7 +11,6 @@ from rich.table import Table
 from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, record_of, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.plan.run import to_dict
-from repro.store import Record
 
 
 @command(
@@ -26,26 +25,16 @@ def show(
 ) -> None:
     """One record: its configuration, where and how it was made, and what it gave."""
     opened, p = to_read(store, profile)
-    content = as_dict(record_of(run, p, opened))
+    record = record_of(run, p, opened)
+    content = {"config": to_dict(record.run), "env": record.env, "final": record.final}
     if as_json:
-        print_json(content)
+        print_json({"run": run, "profile": p.name, **content})
         return
     for part in ("final", "config", "env"):
         table = Table(title=f"{run}, {p.name}: {part}", show_header=False, title_justify="left")
         for row in _flat(content[part]):
             table.add_row(*row)
         screen().print(table)
-
-
-def as_dict(record: Record) -> dict[str, Any]:
-    """What `repro show --json` prints."""
-    return {
-        "run": record.run.id,
-        "profile": record.profile,
-        "config": to_dict(record.run),
-        "env": record.env,
-        "final": record.final,
-    }
 
 
 def _flat(part: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

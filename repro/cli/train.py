@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repro.cli.shared import planned
-from repro.cli.shared.options import (
-    DataDir,
-    PrecisionOption,
-    ProfileToTrain,
-    Rows,
-    Threads,
-    command,
-    flag,
-    given,
-    profile_to_train,
-)
+from repro.cli.shared import options, planned
+from repro.cli.shared.options import command, flag, given
 from repro.cli.shared.planned import Engine
 from repro.cli.shared.terminal import complain, say, seconds
 from repro.errors import DataError, TrainingError, UsageError
@@ -50,7 +40,7 @@ def train(
             " Default: all of the profile.",
         ),
     ] = None,
-    profile: ProfileToTrain = None,
+    profile: options.ProfileToTrain = None,
     seeds: Annotated[
         str | None,
         given(f"Seeds 1..N of every Run, at most {MOST}; or a range A-B, or a list A,B.", "N"),
@@ -77,8 +67,8 @@ def train(
             "A",
         ),
     ] = None,
-    data_dir: DataDir = None,
-    threads: Threads = None,
+    data_dir: options.DataDir = None,
+    threads: options.Threads = None,
     lanes: Annotated[
         int | None,
         given(
@@ -87,8 +77,8 @@ def train(
             min=1,
         ),
     ] = None,
-    precision: PrecisionOption = None,
-    rows: Rows = None,
+    precision: options.PrecisionOption = None,
+    rows: options.Rows = None,
     checkpoint_every: Annotated[
         str | None,
         given("Save a checkpoint every 90s or 5m. Default: 30s on a CPU, 5m on CUDA.", "T"),
@@ -105,10 +95,9 @@ def train(
     every = None if checkpoint_every is None else seconds(checkpoint_every)
     if tensorboard:
         events.require()
-    p = profile_to_train(profile)
+    p = options.profile_to_train(profile)
     store = Store(NAMED["runs"])
-    asked = chosen(p, experiments or [], _seeds(seed, seeds))
-    plan = planned.plan(store, p, asked)
+    plan = planned.plan(store, p, chosen(p, experiments or [], _seeds(seed, seeds)))
     if lacking := planned.lacking(plan, data_dir):
         able = plan.without(lacking)
         if not (able.todo or dry_run):
@@ -122,7 +111,7 @@ def train(
         return
     from repro.machine.work import Options
 
-    options = Options(
+    asked = Options(
         data_dir,
         limit,
         (Engine.auto if engine is Engine.ray else engine).value,
@@ -141,11 +130,11 @@ def train(
         if engine is Engine.ray:
             from repro.machine.ray import cluster
 
-            outcome = cluster.train(plan.todo, store, p.name, options, address=address)
+            outcome = cluster.train(plan.todo, store, p.name, asked, address=address)
         else:
             from repro.machine import local
 
-            outcome = local.train(plan.todo, store, p.name, options)
+            outcome = local.train(plan.todo, store, p.name, asked)
     except KeyboardInterrupt:
         say(f"continue with: {again}")
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -10,9 +10,6 @@ from rich.text import Text
 
 from repro.cli.shared import options
 from repro.cli.shared.terminal import FAILED, complain, print_json, screen
-
-if TYPE_CHECKING:
-    from repro.train.tasks.task import Compared
 
 
 @options.command(
@@ -39,16 +36,13 @@ def verify(
     if as_json:
         print_json([{**row._asdict(), "agrees": row.agrees} for row in rows])
     else:
-        screen().print(_beside(rows, f"{run}, profile {p.name}: scored again from its weights"))
+        title = f"{run}, profile {p.name}: scored again from its weights"
+        table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
+        for row in rows:
+            said = Text("agrees", "green") if row.agrees else Text("differs", "red")
+            both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
+            apart = f"{row.again - row.recorded:+.2g}"
+            table.add_row(row.name, *both, apart, f"{row.allowed:.2g}", said)
+        screen().print(table)
     if not all(row.agrees for row in rows):
         raise typer.Exit(complain(f"{run}: its weights do not give what its record says", FAILED))
-
-
-def _beside(rows: list[Compared], title: str) -> Table:
-    table = Table("metric", "recorded", "again", "difference", "allowed", "", title=title)
-    for row in rows:
-        said = Text("agrees", "green") if row.agrees else Text("differs", "red")
-        both = (f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in (row.recorded, row.again))
-        apart = f"{row.again - row.recorded:+.2g}"
-        table.add_row(row.name, *both, apart, f"{row.allowed:.2g}", said)
-    return table

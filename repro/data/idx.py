@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from repro.data.images import Bytes, Images
-from repro.data.sources import DamageError, DataSet, File, blaming, read
+from repro.data.sources import DamageError, DataSet, File, content_hash, read
 from repro.plan.run import Data
 
 SIDE = 28
@@ -67,13 +67,12 @@ def data_set(
 def _decode(
     shapes: list[tuple[int, ...]], which: DataSet, _: Data, folder: Path, source: str
 ) -> Images:
-    contents = read(which, folder)
-    arrays = []
-    for content, shape, path in zip(contents.files, shapes, contents.paths, strict=True):
-        with blaming(path, which):
-            arrays.append(parse(content, shape))
-            if len(shape) == 1 and arrays[-1].max() >= CLASSES:
-                raise DamageError(f"label {arrays[-1].max()}, expected 0..{CLASSES - 1}")
-    train, train_labels, test, test_labels = arrays
+    def parsed(file: File, content: bytes) -> Bytes:
+        array = parse(content, shapes[NAMES.index(file.name)])
+        if array.ndim == 1 and array.max() >= CLASSES:
+            raise DamageError(f"label {array.max()}, expected 0..{CLASSES - 1}")
+        return array
+
+    train, train_labels, test, test_labels = read(which, folder, parsed)
     splits = train.reshape(-1, SIDE**2), train_labels, test.reshape(-1, SIDE**2), test_labels
-    return Images(which.name, *splits, which.shape, source, contents.content_hash)
+    return Images(which.name, *splits, which.shape, source, content_hash(which))

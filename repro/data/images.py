@@ -28,7 +28,7 @@ class Images:
     train [N, X], test [M, X]: grey values 0..255, row-major pixels of images of `shape`; as
     training and scoring read them, the test set may be binary, or both sets real-valued.
     train_labels [N], test_labels [M]: classes, never used in training.
-    source: "local folder" or the hosts it was fetched from. content_hash: see `Contents`.
+    source: "local folder" or the hosts it was fetched from. content_hash: see `sources`.
     version: "published", or what else than the paper's own data this is.
     """
 

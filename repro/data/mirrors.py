@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shutil
 import tempfile
@@ -75,23 +74,15 @@ def _check_space(data_set: DataSet, missing: Sequence[File], folder: Path) -> No
         )
 
 
-def _check_libraries(file: File, folder: Path) -> None:
-    """What only fetching needs. Raises MachineError."""
-    for name in ("pooch", "requests", "tqdm"):
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as e:
-            raise MachineError(
-                f"{file.published}: to fetch it, {e.name} is needed, which is not installed: pip"
-                f" install {e.name}, or put the file, as published, into {folder}"
-            ) from e
-
-
 def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
     """Fetch one file from the first mirror that has the right content; returns that mirror."""
-    _check_libraries(file, folder)
-    import requests
-
+    try:
+        import requests
+    except ModuleNotFoundError as e:
+        raise MachineError(
+            f"{file.published}: to fetch it, {e.name} is needed, which is not installed: pip"
+            f" install {e.name}, or put the file, as published, into {folder}"
+        ) from e
     faults = []
     for base in bases:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as tmp:
@@ -112,45 +103,22 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
 
 
 def _retrieve(file: File, url: str, path: Path) -> None:
-    import pooch
+    """Stream one file, with a bar on a terminal; a download that outgrows its file is ended."""
+    import requests
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress
 
-    with contextlib.closing(_Sink(file, path)) as sink:
-        pooch.HTTPDownloader(progressbar=sink, chunk_size=CHUNK, timeout=TIMEOUTS)(url, sink, None)
-
-
-class _Sink:
-    """Both file and progress bar to pooch; ends a download that outgrows its file.
-
-    The bar is advanced by what is written, as pooch reports whole chunks even for shorter ones.
-    """
-
-    total = 0  # set by pooch from the server's answer
-
-    def __init__(self, file: File, path: Path) -> None:
-        from tqdm import tqdm
-
-        self._left = file.size + MARGIN
-        self._out = path.open("wb")
-        self._bar = tqdm(desc=file.published, unit="B", unit_scale=True, disable=None, leave=False)
-        self.flush = self._out.flush
-
-    def write(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise sources.DamageError("too large")
-        self._out.write(chunk)
-        self._bar.total = self.total or None
-        self._bar.update(len(chunk))
-
-    def update(self, _: int) -> None:
-        """Counted in `write`."""
-
-    def reset(self) -> None:
-        """Counted in `write`."""
-
-    def close(self) -> None:
-        self._bar.close()
-        self._out.close()
+    console = Console(stderr=True)
+    columns, off = (*Progress.get_default_columns(), DownloadColumn()), not console.is_terminal
+    bar = Progress(*columns, console=console, transient=True, disable=off)
+    with requests.get(url, stream=True, timeout=TIMEOUTS) as answer, path.open("wb") as out, bar:
+        answer.raise_for_status()
+        length = answer.headers.get("content-length", "")
+        task = bar.add_task(file.published, total=int(length) if length.isdigit() else None)
+        for chunk in answer.iter_content(CHUNK):
+            bar.advance(task, out.write(chunk))
+            if out.tell() > file.size + MARGIN:
+                raise sources.DamageError("too large")
 
 
 def _host(url: str) -> str:

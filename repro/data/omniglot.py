@@ -20,7 +20,7 @@ import numpy as np
 
 from repro.data import originals
 from repro.data.images import Bytes, Images
-from repro.data.sources import DamageError, DataSet, File, blaming, read
+from repro.data.sources import DamageError, DataSet, File, content_hash, read
 from repro.plan.run import Data
 
 SIDE, ALPHABETS = 28, 50
@@ -40,10 +40,12 @@ def chardata(which: DataSet, _: Data, folder: Path, source: str) -> Images:
 
     Raises DataError where it is no such file.
     """
-    contents = read(which, folder)
-    with blaming(contents.paths[0], which):
-        train, test = (_of_mat(contents.files[0], prefix) for prefix in ("", "test"))
-    return Images(which.name, *train, *test, which.shape, source, contents.content_hash)
+
+    def parsed(_: File, content: bytes) -> tuple[Bytes, Bytes, Bytes, Bytes]:
+        return *_of_mat(content, ""), *_of_mat(content, "test")
+
+    (splits,) = read(which, folder, parsed)
+    return Images(which.name, *splits, which.shape, source, content_hash(which))
 
 
 def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
@@ -52,10 +54,7 @@ def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
     Sorted by alphabet, a profile that scores the first images would score the first alphabets.
     Raises DataError.
     """
-    contents, parts = read(which, folder), []
-    for file, content, path in zip(which.files, contents.files, contents.paths, strict=True):
-        with blaming(path, which):
-            parts.append(originals.read(content, file.name.removesuffix(".zip")))
+    parts = read(which, folder, lambda f, c: originals.read(c, f.name.removesuffix(".zip")))
     originals.read.cache_clear()
     names = sorted(name for part in parts for name in part.alphabets)
     labels = [np.array([names.index(a) for a in p.alphabets], np.uint8)[p.alphabet] for p in parts]
@@ -65,7 +64,7 @@ def rebuilt(which: DataSet, _: Data, folder: Path, source: str) -> Images:
     label, drawer = (np.concatenate(x)[order] for x in (labels, [p.drawer for p in parts]))
     train = drawer <= TRAIN_DRAWERS
     split = grey[train], label[train], grey[~train], label[~train]
-    return Images(which.name, *split, which.shape, source, contents.content_hash, "rebuilt")
+    return Images(which.name, *split, which.shape, source, content_hash(which), "rebuilt")
 
 
 def _of_mat(content: bytes, prefix: str) -> tuple[Bytes, Bytes]:

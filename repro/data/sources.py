@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypeVar
 
 from repro.data import seen
 from repro.data.images import Images
@@ -26,6 +26,8 @@ LOCAL = "local folder"
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
 MARGIN = 1 << 20  # an incompressible file grows a little in its container
+
+T = TypeVar("T")
 
 
 class DamageError(Exception):
@@ -60,15 +62,6 @@ class File:
         beside = (top / layout for layout in self.layouts for top in (folder, folder.parent))
         candidates = (p / name for p in (folder, *beside) for name in (self.published, self.name))
         return next((p for p in candidates if p.is_file()), None)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """The verified files of one data set, in the order of its table."""
-
-    files: tuple[bytes, ...]
-    paths: tuple[Path, ...]
-    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -226,21 +219,21 @@ def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
     ]
 
 
-def read(data_set: DataSet, folder: Path) -> Contents:
-    """Every file of a small data set, verified. Raises DataError."""
-    paths = tuple(file.locate(folder) or folder / file.published for file in data_set.files)
-    files = []
-    for file, path in zip(data_set.files, paths, strict=True):
+def read(data_set: DataSet, folder: Path, parse: Callable[[File, bytes], T]) -> list[T]:
+    """What `parse` makes of every file of a small data set, verified. Raises DataError."""
+    found = []
+    for file in data_set.files:
+        path = file.locate(folder) or folder / file.published
         with blaming(path, data_set):
-            files.append(content(file, path))
-    hashes = [file.digest or "" for file in data_set.files]
-    return Contents(tuple(files), paths, content_hash(data_set, hashes))
+            found.append(parse(file, content(file, path)))
+    return found
 
 
-def content_hash(data_set: DataSet, hashes: Iterable[str]) -> str:
-    """SHA-256 over one line "name digest" a file."""
-    names = (file.name for file in data_set.files)
-    lines = "".join(f"{name} {digest}\n" for name, digest in zip(names, hashes, strict=True))
+def content_hash(data_set: DataSet, hashes: Iterable[str] = ()) -> str:
+    """SHA-256 over one line "name digest" a file; hashes: where no digests are published."""
+    digests = list(hashes) or [file.digest or "" for file in data_set.files]
+    pairs = zip(data_set.files, digests, strict=True)
+    lines = "".join(f"{file.name} {digest}\n" for file, digest in pairs)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -9,17 +9,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from repro.errors import UsageError
-from repro.plan.experiments import (
-    DEFAULT,
-    EXPERIMENTS,
-    ablations,
-    cells,
-    finetuning,
-    flows,
-    iwae,
-    ladder,
-    replicates,
-)
+from repro.plan import experiments as known
+from repro.plan.experiments import ablations, finetuning, flows, iwae, ladder, replicates
 from repro.plan.experiments.grid import EVERY, MAX_DEPTH, Cell, data, model
 from repro.plan.run import Evaluation, Run, Schedule
 from repro.plan.seeds import Seeds, listed, of_id
@@ -170,7 +161,7 @@ def runs(p: Profile, experiments: Iterable[str] | None = None, seeds: Seeds = No
     seeds: how many, or which; None: as many as the profile has. Raises UsageError for too many.
     """
     asked = None if seeds is None else listed(seeds)
-    held = [c for c in cells(list(experiments or DEFAULT)) if p.holds(c)]
+    held = [c for c in known.cells(list(experiments or known.DEFAULT)) if p.holds(c)]
     wanted = {c: asked or listed(p.ladder.seeds if c.labels else p.seeds) for c in held}
     every = sorted({s for own in wanted.values() for s in own})
     return [run_of(c, p, s) for s in every for c, own in wanted.items() if s in own]
@@ -184,8 +175,8 @@ def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
     for an experiment of which the profile holds nothing, and where no name has a use for `seeds`.
     """
     named = list(names)
-    experiments = [name for name in named if name in EXPERIMENTS]
-    others = [name for name in named if name not in EXPERIMENTS]
+    experiments = [name for name in named if name in known.EXPERIMENTS]
+    others = [name for name in named if name not in known.EXPERIMENTS]
     if seeds is not None and others and not experiments and all(map(of_id, others)):
         raise UsageError(f"--seed, --seeds: {others[0]} names its seed: leave the option out")
     for name in experiments:
@@ -197,7 +188,7 @@ def chosen(p: Profile, names: Iterable[str], seeds: Seeds = None) -> list[Run]:
 
 def refuse_empty(p: Profile, experiment: str) -> None:
     """Raises UsageError where a profile holds no Run of an experiment, or there is none such."""
-    if not any(map(p.holds, cells([experiment]))):
+    if not any(map(p.holds, known.cells([experiment]))):
         fullest = next(reversed(PROFILES))
         raise UsageError(f"{experiment}: not in profile {p.name}: use --profile {fullest}")
 
@@ -212,10 +203,10 @@ def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
         held = (r for s, (c, r) in every.items() if p.holds(c) and fnmatchcase(s, stem))
         found = [r.with_seed(seed) for r in ([every[stem][1]] if stem in every else held)]
     else:
-        found = [r for r in runs(p, EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
+        found = [r for r in runs(p, known.EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
     if not found:
         end = f"-s{seeded[1] if seeded else 1}"
-        near = get_close_matches(name, [*EXPERIMENTS, *(stem + end for stem in every)])
+        near = get_close_matches(name, [*known.EXPERIMENTS, *(stem + end for stem in every)])
         raise UsageError(
             f"unknown experiment, Run or pattern {name!r}: "
             + (f"the nearest are {', '.join(near)}; " if near else "")
@@ -227,7 +218,7 @@ def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
 @cache
 def _firsts(p: Profile) -> dict[str, tuple[Cell, Run]]:
     """Every cell there is with its Run of seed 1, by what comes before the seed in its id."""
-    every = ((cell, run_of(cell, p)) for cell in cells())
+    every = ((cell, run_of(cell, p)) for cell in known.cells())
     return {run.id.rpartition("-s")[0]: (cell, run) for cell, run in every}
 
 

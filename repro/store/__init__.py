@@ -38,6 +38,7 @@ class Record:
     env: dict[str, Any]
     final: dict[str, Any]
     sums: dict[str, str]  # SHA-256 by the name of a file
+    unpacked: dict[str, Arrays] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def files(self) -> set[str]:
@@ -56,12 +57,14 @@ class Record:
             raise RecordError(f"{self.folder / 'curve.csv'}: {e}: {RESTORE}") from e
 
     def arrays(self, name: str) -> Arrays:
-        """Those of one npz file, by its stem. Raises RecordError."""
+        """Those of one npz file, by its stem, which is read once. Raises RecordError."""
         path = f"{name}.npz"
         try:
-            return sealed.plain_npz(self._bytes(path))
+            if name not in self.unpacked:
+                self.unpacked[name] = sealed.plain_npz(self._bytes(path))
         except DAMAGED_NPZ as e:
             raise RecordError(f"{self.folder / path}: not a plain npz ({e})") from e
+        return self.unpacked[name]
 
     def verify(self) -> None:
         """Compare every file with its checksum. Raises RecordError."""
@@ -89,16 +92,18 @@ class Store:
 
     def has(self, profile: str, run_id: str) -> bool:
         """Raises RecordError where that cannot be told, as where it may not be read."""
-        try:
-            _present(self.folder(profile, run_id), run_id)
-        except NothingError:
-            return False
-        return True
+        return bool(PLAIN.fullmatch(run_id)) and is_file(self.folder(profile, run_id) / FINAL)
 
     def record(self, profile: str, run_id: str) -> Record:
         """Raises NothingError when it is missing, RecordError when it is damaged."""
         folder = self.folder(profile, run_id)
-        _present(folder, run_id)
+        if not PLAIN.fullmatch(run_id):  # it would name another folder
+            raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
+        if not self.has(profile, run_id):
+            raise NothingError(
+                f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
+                " those of runs/; or choose another --store or --profile"
+            )
         sums = sealed.sums_of(folder)
         raw, env, final = sealed.parts_of(folder, sums)
         run = from_dict(raw, str(folder / PARTS[0]))
@@ -215,18 +220,6 @@ class Store:
         return self._put(record.profile, record.run.id, files)
 
 
-@dataclass(frozen=True)
-class _Kept(Record):
-    """A record that unpacks each of its npz files once."""
-
-    kept: dict[str, Arrays] = field(default_factory=dict, compare=False, repr=False)
-
-    def arrays(self, name: str) -> Arrays:
-        if name not in self.kept:
-            self.kept[name] = super().arrays(name)
-        return self.kept[name]
-
-
 class Snapshot(Store):
     """A store as it was when a profile's records were first read: for who asks many times."""
 
@@ -236,7 +229,7 @@ class Snapshot(Store):
 
     def records(self, profile: str) -> list[Record]:
         if profile not in self._read:
-            self._read[profile] = [_Kept(**vars(r)) for r in super().records(profile)]
+            self._read[profile] = super().records(profile)
         return self._read[profile]
 
 
@@ -254,14 +247,3 @@ def open_store(name: str | Path | None, profile: str) -> Store:
 
 class _StrayError(RecordError):
     """A folder that holds no record of its name, as a file manager's copy of one."""
-
-
-def _present(folder: Path, run_id: str) -> None:
-    if not PLAIN.fullmatch(run_id):  # it would name another folder
-        raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
-    if not is_file(folder / FINAL):
-        profile = folder.parent.name
-        raise NothingError(
-            f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
-            " those of runs/; or choose another --store or --profile"
-        )

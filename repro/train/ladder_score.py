@@ -6,7 +6,6 @@ Shapes: N training, M test images, B labelled rows of a minibatch, X pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,19 +79,18 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
     fresh noise. The released code also averages the statistics anew before its final evaluation.
     """
     told, pool = (
-        shuffled(rows, run.seed, "score/order", epoch).numpy()
+        shuffled(rows, run.seed, "score/order", epoch)
         for rows in split_of(run, images.train_labels)
     )
     logits, seen = images.room.fitting(lambda rows: _logits(net, run, images, told, rows))
-    costs = [_costs(net, run, images, rows, epoch) for rows in _minibatches(run, told, pool)]
-    mean = torch.stack(costs).mean(0).tolist()
+    costs = _costs(net, run, images, told, pool, epoch)
     first, second = logits.topk(2).values.unbind(-1)
     return LadderScore(
         predicted=logits.argmax(-1).byte().cpu().numpy(),
         margin=(first - second).cpu().numpy(),
         classes=images.test_labels[: len(logits)],
-        cross_entropy=mean[0],
-        denoising=dict(zip(run.ladder.estimated, mean[1:], strict=True)),
+        cross_entropy=costs[0],
+        denoising=dict(zip(run.ladder.estimated, costs[1:], strict=True)),
         sure=bool(logits.isfinite().all()),
         net=net,
         seen={str(i): moments for i, moments in enumerate(seen, start=1)},
@@ -100,10 +98,12 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
 
 
 def _logits(
-    net: LadderNet, run: Run, images: Images, told: np.ndarray, rows: int
+    net: LadderNet, run: Run, images: Images, told: Tensor, rows: int
 ) -> tuple[Tensor, list[Moments]]:
     """Of test images, [M, M_L], in chunks of about `rows` images; and the statistics used."""
-    seen = statistics(net, _labelled(run, images, told, rows), run.labelled_batch)
+    B, device = run.labelled_batch, images.train.device
+    parts = torch.split(told, B * max(1, rows // B))  # whole minibatches
+    seen = statistics(net, (grey(images.train[part.to(device)], run) for part in parts), B)
     x = images.test[: run.evaluation.test_images]
     logits = [predict(net, grey(part, run), seen)[0] for part in torch.split(x, rows)]
     return torch.cat(logits), seen
@@ -114,34 +114,23 @@ def grey(images: Tensor, run: Run) -> Tensor:
     return images.float().unsqueeze(0) / run.data.grey_scale
 
 
-def _labelled(run: Run, images: Images, told: np.ndarray, rows: int) -> Iterator[Tensor]:
-    """All labelled images, in chunks of whole minibatches."""
-    B = run.labelled_batch
-    for part in torch.split(torch.from_numpy(told), B * max(1, rows // B)):
-        yield grey(images.train[part.to(images.train.device)], run)
-
-
-def _minibatches(run: Run, told: np.ndarray, pool: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Number and images of each minibatch that costs are measured on, labelled ones first."""
-    B, U = run.labelled_batch, run.optim.batch
-    for i in range((run.evaluation.train_images or len(pool)) // U):
-        labelled = np.take(told, range(i * B, (i + 1) * B), mode="wrap")
-        yield i, np.concatenate([labelled, pool[i * U : (i + 1) * U]])
-
-
 def _costs(
-    net: LadderNet, run: Run, images: Images, batch: tuple[int, np.ndarray], epoch: int
-) -> Tensor:
-    """Cross-entropy of the corrupted path, then C_i of every estimated layer, of one minibatch."""
-    i, rows = batch
-    device, B, sizes = images.train.device, run.labelled_batch, run.ladder.sizes
-    y = torch.from_numpy(images.train_labels[rows[:B]].astype(np.int64)).to(device)
-    shape = (1, len(rows), sum(sizes))
-    eps = streams.normal(run.seed, "score/noise", epoch, i, shape=shape, device=device)
-    x = grey(images.train[torch.from_numpy(rows).to(device)], run)
-    layers = run.ladder.estimated
-    c = cost(net, x, y.unsqueeze(0), torch.split(eps, list(sizes), -1), layers)
-    return torch.cat([c.supervised, *(c.denoising[layer] for layer in layers)])
+    net: LadderNet, run: Run, images: Images, told: Tensor, pool: Tensor, epoch: int
+) -> list[float]:
+    """Cross-entropy of the corrupted path, then C_i of every estimated layer: over minibatches."""
+    B, U, sizes = run.labelled_batch, run.optim.batch, list(run.ladder.sizes)
+    device, layers, costs = images.train.device, run.ladder.estimated, []
+    for i in range((run.evaluation.train_images or len(pool)) // U):
+        labelled = told.view(-1, B)[i % (len(told) // B)]
+        rows = torch.cat([labelled, pool[i * U : (i + 1) * U]])
+        y = torch.from_numpy(images.train_labels[labelled.numpy()].astype(np.int64)).to(device)
+        shape = (1, len(rows), sum(sizes))
+        eps = streams.normal(run.seed, "score/noise", epoch, i, shape=shape, device=device)
+        x = grey(images.train[rows.to(device)], run)
+        c = cost(net, x, y.unsqueeze(0), torch.split(eps, sizes, -1), layers)
+        costs.append(torch.cat([c.supervised, *(c.denoising[layer] for layer in layers)]))
+    means: list[float] = torch.stack(costs).mean(0).tolist()
+    return means
 
 
 def score_final(
