@@ -33,3 +33,15 @@ def printed(capsys: pytest.CaptureFixture[str], *command: str) -> Any:
     capsys.readouterr()
     assert run([*command, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def told(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    """What a command that ends well prints."""
+    assert run([*command]) == 0
+    return capsys.readouterr().out
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *command: str, code: int = 3) -> str:
+    """The one line with which a command ends."""
+    assert run([*command]) == code
+    return one_line(capsys)

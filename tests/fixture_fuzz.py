@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
 
+import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from repro.errors import ReproError
+from repro.machine.memory import HighWater
 
 EXAMPLES = 150
 COUNT: Counter[str] = Counter()  # damaged files, and how many of them were refused
@@ -58,12 +59,15 @@ def damaged(draw: st.DrawFn, valid: bytes, head: int = 64) -> bytes:
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Fails where the block takes long, or much memory, or raises what is not of this project."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    """Fails where the block takes long, or much memory, or raises what is not of this project.
+
+    The peak begins anew: behind that of tests before it, what a block holds would not show.
+    """
+    peak, start = HighWater(torch.device("cpu")), time.monotonic()
     COUNT["read"] += 1
     try:
         yield
     except ReproError:
         COUNT["refused"] += 1
     assert time.monotonic() - start < SECONDS
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
+    assert peak.read() < MEGABYTES << 20

@@ -17,10 +17,13 @@ import pytest
 import small
 import small_training
 
-from repro.machine.ray import cluster
-from repro.machine.ray.cluster import Job, Runs
 from repro.machine.work import Options, Outcome
 from repro.store import Store
+
+cluster = pytest.importorskip(
+    "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
+)
+from repro.machine.ray.cluster import Job, Runs  # noqa: E402 - it needs Ray too
 
 PROFILE = small_training.PROFILE
 OPTIONS = Options(engine="eager", threads=1, checkpoint_seconds=0.0)

@@ -47,18 +47,20 @@ def trained(
     return store
 
 
-def assert_same(ours: Store, expected: Store, run: Run) -> None:
-    """Equal in all that was measured."""
-    a, b = (s.record(PROFILE, run.id) for s in (ours, expected))
-    assert a.curve().equals(b.curve())
-    assert a.final == b.final
-    names = [name.removesuffix(".npz") for name in b.files if name.endswith(".npz")]
-    assert names
-    for name in names:
-        left, right = a.arrays(name), b.arrays(name)
-        assert left.keys() == right.keys()
-        for key in left:
-            assert_array_equal(left[key], right[key], err_msg=f"{name}/{key}")
+def assert_same(ours: Store, expected: Store, *runs: Run) -> None:
+    """Equal in all that was measured of some Runs."""
+    assert runs
+    for run in runs:
+        a, b = (s.record(PROFILE, run.id) for s in (ours, expected))
+        assert a.curve().equals(b.curve())
+        assert a.final == b.final
+        names = [name.removesuffix(".npz") for name in b.files if name.endswith(".npz")]
+        assert names
+        for name in names:
+            left, right = a.arrays(name), b.arrays(name)
+            assert left.keys() == right.keys()
+            for key in left:
+                assert_array_equal(left[key], right[key], err_msg=f"{name}/{key}")
 
 
 def hooked(monkeypatch: pytest.MonkeyPatch, hook: Callable[[Stack, int], None]) -> list[int]:

@@ -16,7 +16,8 @@ from numpy.testing import assert_array_equal
 
 from repro.api import TrainedHierarchy, load_model, load_record
 from repro.machine.local import train
-from repro.machine.saved.weights import SEEN, load_statistics, load_weights, weights_path
+from repro.machine.saved.tensors import read
+from repro.machine.saved.weights import SEEN, load_statistics, weights_path
 from repro.machine.work import Options
 from repro.model import streams
 from repro.model.hierarchy import generate
@@ -158,7 +159,7 @@ def test_a_seed_of_numpy_is_the_same_seed(trained: Store) -> None:
 def test_statistics_are_none_without_batch_norm(trained: Store) -> None:
     path = weights_path(trained.folder(PROFILE), VAE)
     assert load_statistics(path, VAE) == {}
-    assert not any(name.startswith(SEEN) for name in load_weights(path)[1])
+    assert not any(name.startswith(SEEN) for name in read(path)[1])
 
 
 @pytest.mark.cuda

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import one_line, printed
+from commands import one_line, printed, told
 from fixture_bench import entry, saved_bench, step_of
 
 from repro.bench import suite
@@ -147,8 +147,7 @@ def test_json_is_all_that_stdout_holds(
 def test_the_table_shows_ratios_device_and_absent_arms(
     measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["bench"]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "bench")
     row = next(line for line in out.splitlines() if "compiled K=4" in line)
     assert "0.30" in row
     assert "Abacus 3000, 2 cores, 2 threads, torch 2.13.0, 2026-02-03" in out

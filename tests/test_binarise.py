@@ -116,7 +116,7 @@ def test_a_seed_is_a_whole_number(seed: object) -> None:
     [small.run(), small.run(observation="gaussian", nonlinearity="tanh"), ladder_small.run()],
     ids=["bernoulli", "gaussian", "ladder"],
 )
-@pytest.mark.parametrize("name", ["floats", "negative", "empty"])
+@pytest.mark.parametrize("name", ["floats", "negative", "empty", "bits"])
 def test_no_model_is_trained_on_a_data_set_of_anything_but_bytes(run: Run, name: str) -> None:
     for part in ("train", "test"):
         raw = replace(small.raw(), **{part: NO_BYTES[name][0]})

@@ -166,8 +166,7 @@ def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers
         assert len(train(APART, store, PROFILE, TURNS).unfinished) == 2
     assert len(checkpoints(store)) == 2
     assert train(APART, store, PROFILE, TURNS).unfinished == []
-    for run in APART:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *APART)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -183,8 +182,7 @@ def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbe
     assert len(checkpoints(store)) == 3 - times  # the second stops the one that works at once
     train(APART, store, PROFILE, TURNS)
     assert (checkpoints(store), strays(store)) == ([], [])
-    for run in APART:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *APART)
 
 
 def test_a_stack_that_fails_does_not_stop_the_one_beside_it(
@@ -214,8 +212,7 @@ def test_a_stack_that_finds_no_memory_beside_another_is_trained_alone_after_it(
     assert train(APART, store, PROFILE, TURNS).done == [run.id for run in APART]
     assert tries == ["vae"]
     assert f"{APART[1].id}: out of device memory; alone after" in capsys.readouterr().err
-    for run in APART:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *APART)
 
 
 def test_a_run_that_another_process_has_stops_all_and_saves_what_has_begun(store: Store) -> None:

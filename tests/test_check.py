@@ -208,6 +208,13 @@ def test_a_diverged_seed_does_not_count_and_is_named(tmp_path: Path) -> None:
     assert "diverged at epoch 7, not counted: mnist-lvae_bn_wu-L5-s2" in result.note
 
 
+def test_a_number_within_the_margin_is_undecided_where_a_seed_diverged(tmp_path: Path) -> None:
+    seeds(tmp_path, -82.0, -82.4, -82.3)
+    assert said(target(tmp_path)) == "reproduced"
+    write(tmp_path, LVAE, seed=4, **LOST)
+    assert (said(target(tmp_path)), target(tmp_path).seeds) == ("undecided", 3)
+
+
 @pytest.mark.parametrize(
     ("profile", "verdict"), [("paper", "different, worse"), ("quick", "reduced protocol")]
 )

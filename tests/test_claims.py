@@ -20,11 +20,9 @@ from repro.judge.claims.claim import LVAE, VAE, VAE_BN, VAE_BN_WU, combined, gai
 from repro.judge.claims.depth import BEST_VAE
 from repro.judge.evidence import Books
 from repro.judge.verdicts import ClaimResult, claim_result
-from repro.model.stack import Stack
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.iwae import cell as iwae_cell
-from repro.plan.layers import parameters
-from repro.plan.profiles import PROFILES, run_of
+from repro.plan.profiles import PROFILES
 from repro.store import Record
 
 EXACT = {"mnist/similar_number_of_parameters"}  # counted: no spread can hide it
@@ -86,13 +84,6 @@ def test_models_of_unlike_size_are_not_similar(monkeypatch: pytest.MonkeyPatch) 
     assert judged("mnist/similar_number_of_parameters", world).verdict == "fails"
 
 
-@pytest.mark.parametrize("cell", [VAE, VAE_BN, LVAE], ids=lambda cell: cell.variant)
-def test_parameters_are_those_that_a_training_begins_with(cell: Cell) -> None:
-    run = run_of(cell, PROFILES["paper"])
-    begun = Stack((run,)).initial(28 * 28)
-    assert parameters(run.hierarchy, 28 * 28) == sum(p.numel() for p in begun.values())
-
-
 def test_one_seed_decides_nothing() -> None:
     result = judged(ROWS[0].claim, ROWS[0].holds, seeds=1)
     assert (result.verdict, result.seeds) == ("one seed", 1)
@@ -109,6 +100,21 @@ def test_other_trainings_lend_their_spread_where_they_hold_the_same() -> None:
     lent = found.difference(LVAE, VAE_BN_WU, "L1_test")
     assert (lent.error, lent.df) == (pytest.approx(math.sqrt(2)), 2)  # one variance, twice
     assert not found.difference(LVAE, VAE_BN_WU, "LK_test").known
+
+
+@pytest.mark.parametrize(
+    ("cell", "lent"),
+    [
+        (Cell("mnist", "vae_bn", 5), True),
+        (Cell("mnist", "vae_bn", 1), False),
+        (Cell("omniglot", "vae_bn", 5), False),
+    ],
+    ids=["as deep", "shallower", "other data"],
+)
+def test_models_that_are_shallower_or_of_other_data_lend_no_spread(cell: Cell, lent: bool) -> None:
+    three = (made(cell, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
+    found = books(*three, made(VAE_BN_WU), made(LVAE))
+    assert found.difference(LVAE, VAE_BN_WU, "L1_test").known == lent
 
 
 def test_a_spread_that_the_other_side_borrows_is_one_variance_and_images_are_paired() -> None:

@@ -9,10 +9,11 @@ import sys
 
 import fixture_store
 import pytest
-from commands import LVAE, one_line, quick_run
+from commands import LVAE, one_line, quick_run, refusal, told
 
 from repro import store as stores
 from repro.cli import app, run
+from repro.cli.shared import options
 from repro.cli.shared.options import held, to_read
 from repro.cli.shared.terminal import seconds
 from repro.errors import UsageError
@@ -49,10 +50,15 @@ def test_readers_take_the_fullest_that_has_table_1_s_own_row(local):
     assert held(local) == ["paper", "quick", "smoke"]
 
 
+@pytest.mark.parametrize(("cuda", "name"), [(True, "paper"), (False, "quick")])
+def test_the_published_protocol_is_trained_where_there_is_a_cuda_device(monkeypatch, cuda, name):
+    monkeypatch.setattr(options, "has_cuda", lambda: cuda)
+    assert options.profile_to_train(None).name == name
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples(capsys, command):
-    assert run([command, "--help"]) == 0
-    assert f"repro {command}" in capsys.readouterr().out.partition("Examples:")[2]
+    assert f"repro {command}" in told(capsys, command, "--help").partition("Examples:")[2]
 
 
 def test_every_command_is_held_to_the_contract():
@@ -86,8 +92,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("command", "code", "said"), WRONG)
 def test_what_is_asked_wrongly_is_one_line_with_its_exit_code(local, capsys, command, code, said):
-    assert run(command) == code
-    assert said in one_line(capsys)
+    assert said in refusal(capsys, *command, code=code)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("25m", 1500), ("1.5h", 5400)])
@@ -112,8 +117,7 @@ def test_durations_are_said_in_a_fitting_unit(duration, expected):
 def test_data_status_names_every_file(capsys, data_dir, tmp_path):
     link = tmp_path / "of [old] times"
     link.symlink_to(data_dir)
-    assert run(["data", "status", "mnist", "--data-dir", str(link)]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "data", "status", "mnist", "--data-dir", str(link))
     assert "[old]" in out
     assert out.count("ubyte") >= 4
     assert out.count("ok") == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import fixture_store
 import pytest
 from check_records import otherwise
-from commands import LVAE, QUICK, one_line, printed, quick_run
+from commands import LVAE, QUICK, one_line, printed, quick_run, told
 from filelock import FileLock
 
 from repro.cli import run
@@ -101,8 +101,7 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(loca
     fixture_store.write(local, "quick", quick_run(), env={"precision": "bfloat16"})
     assert listed(capsys)[LVAE]["precision"] == "bfloat16"
     for command in (["list"], ["show", LVAE]):
-        assert run([*command, "--profile", "quick"]) == 0
-        assert "bfloat16" in capsys.readouterr().out
+        assert "bfloat16" in told(capsys, *command, "--profile", "quick")
     assert run(["tables", "--profile", "quick"]) == 0
     table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
     said = "Matrix products: bfloat16 in 1 of 1 Runs."
@@ -126,8 +125,7 @@ def test_show_has_the_keys_of_the_contract(full, capsys):
 
 
 def test_show_for_people_has_configuration_and_metrics(full, capsys):
-    assert run(["show", LVAE]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "show", LVAE)
     assert all(name in out for name in ("L1_test", "optim.lr", "commit"))
 
 

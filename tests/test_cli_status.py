@@ -9,10 +9,9 @@ from types import SimpleNamespace
 import fixture_report
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, printed, quick_run
+from commands import LVAE, QUICK, VAE, printed, quick_run, told
 from fixture_status import GONE, noted
 
-from repro.cli import run
 from repro.cli import status as watching
 from repro.plan.profiles import runs
 from repro.store.places import ROOT
@@ -20,8 +19,7 @@ from repro.store.places import ROOT
 
 def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
     noted(local)
-    assert run(["status"]) == 0
-    out = capsys.readouterr().out.splitlines()
+    out = told(capsys, "status").splitlines()
     assert out[:3] == [
         "profile quick: 2 missing, 2 training",
         f"{LVAE} and 1 more: training (compiled)",
@@ -37,8 +35,7 @@ def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
 )
 def test_a_killed_stack_says_how_it_continues(saved, again, local, capsys):
     noted(local, process=GONE, saved=saved)
-    assert run(["status"]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "status")
     assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
     assert f"  {again}: repro train " in out
     assert "nothing is training" in out.splitlines()
@@ -134,8 +131,7 @@ def test_watching_shows_it_anew_until_it_is_interrupted(local, capsys, monkeypat
     noted(local, note="look 0")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr(watching.time, "sleep", sleep)
-    assert run(["status", "--watch"]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "status", "--watch")
     assert all(f"look {n}" in out for n in range(3))
     assert looks == [watching.REFRESH] * 3
 
@@ -144,7 +140,6 @@ def test_watching_shows_it_anew_until_it_is_interrupted(local, capsys, monkeypat
 def test_what_a_file_says_is_shown_as_it_is(name, local, capsys):
     """No markup, and no path."""
     noted(local, runs=(name,), process=GONE)
-    assert run(["status"]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "status")
     assert f"{name}: stopped" in out
     assert "repro train --profile quick" in out

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, one_line, quick_run
+from commands import LVAE, QUICK, VAE, quick_run, refusal, told
 
 from repro.cli import run
 from repro.cli.shared import planned
@@ -50,8 +50,7 @@ def asked_of(engine: SimpleNamespace) -> list[str]:
 
 
 def test_a_dry_run_trains_nothing_and_says_what_it_would(local, engine, capsys):
-    assert run(["train", *HERE, "--dry-run"]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "train", *HERE, "--dry-run")
     assert all(r.id in out for r in runs(QUICK))
     assert "predicted time here" in out
     assert engine.calls == []
@@ -110,8 +109,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("asked", "said"), UNKNOWN)
 def test_what_names_no_run_is_answered_with_the_nearest_known(local, engine, capsys, asked, said):
-    assert run(["train", *asked, *HERE]) == 2
-    assert said in one_line(capsys)
+    assert said in refusal(capsys, "train", *asked, *HERE, code=2)
     assert engine.calls == []
 
 
@@ -163,8 +161,7 @@ def test_what_was_interrupted_or_ran_out_of_time_says_how_it_continues(
     interrupted = capsys.readouterr()
     assert interrupted.err == "repro: interrupted\n"
     engine.answer = outcome(unfinished=[LVAE])
-    assert run(again) == 0
-    ended = capsys.readouterr().out
+    ended = told(capsys, *again)
     assert f"1 Runs left ({LVAE})" in ended
     for out in (interrupted.out, ended):
         assert f"continue with: repro {shlex.join(again)}\n" in out
@@ -225,8 +222,7 @@ def test_what_this_machine_cannot_do_is_said_before_training(
 
 def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
-    assert run(["train", *HERE]) == 0
-    assert capsys.readouterr().out.count("no C++ compiler found") == 1
+    assert told(capsys, "train", *HERE).count("no C++ compiler found") == 1
 
 
 def test_evaluate_takes_every_finished_run(local, engine):
@@ -237,5 +233,4 @@ def test_evaluate_takes_every_finished_run(local, engine):
 
 
 def test_evaluate_of_an_unknown_run_is_a_usage_error(full, engine, capsys):
-    assert run(["evaluate", "nonsense", *HERE]) == 2
-    assert "unknown Run" in one_line(capsys)
+    assert "unknown Run" in refusal(capsys, "evaluate", "nonsense", *HERE, code=2)

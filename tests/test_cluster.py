@@ -12,17 +12,7 @@ from typing import Any
 import pytest
 import small
 from fixture_data import refused
-from trainee import differences
-
-from repro.errors import MachineError
-from repro.machine.work import Outcome
-from repro.store import Store
-from repro.store.locks import lock
-
-cluster = pytest.importorskip(
-    "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
-)
-from ray_tasks import (  # noqa: E402 - it needs Ray too
+from ray_tasks import (
     EPOCH,
     IDS,
     OPTIONS,
@@ -30,11 +20,17 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     RUNS,
     STEPS,
     WIDE,
+    cluster,
     in_place,
     steps,
 )
+from trainee import differences
 
-from repro.machine.ray import nodes  # noqa: E402
+from repro.errors import MachineError
+from repro.machine.ray import nodes
+from repro.machine.work import Outcome
+from repro.store import Store
+from repro.store.locks import lock
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from repro.show.style import save
 
 import fixture_store
 import pytest
-from commands import LVAE, VAE, one_line, quick_run
+from commands import LVAE, VAE, one_line, quick_run, refusal, told
 from rich.console import Console
 
 from repro.cli import list as listing
@@ -84,8 +84,7 @@ def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
     fixture_store.write(here, "quick", quick_run(LVAE))
     fixture_store.write(there, "quick", quick_run(VAE))
     command = ["check", "--profile", "quick", "--store", str(here.root)]
-    assert run([*command, "--against", str(there.root)]) == 3
-    assert "no Run to compare" in one_line(capsys)
+    assert "no Run to compare" in refusal(capsys, *command, "--against", str(there.root))
 
 
 @pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
@@ -108,8 +107,7 @@ def test_a_place_that_may_not_be_read_is_no_empty_place(
     if command == ["show", LVAE] and place == "quick":  # it may be searched, though not listed
         assert run(whole) == 0
         return
-    assert run(whole) == 3
-    line = one_line(capsys)
+    line = refusal(capsys, *whole)
     assert f"{store.root / place}: cannot read (Permission denied): make it readable" in line
 
 
@@ -171,8 +169,7 @@ def test_an_unforeseen_error_of_the_system_is_one_line(local, capsys, monkeypatc
         raise OSError(5, "Input/output error", "/mnt/disk")
 
     monkeypatch.setattr(listing, "_rows", broken)
-    assert run(["list"]) == 3
-    assert "/mnt/disk: cannot use (Input/output error)" in one_line(capsys)
+    assert "/mnt/disk: cannot use (Input/output error)" in refusal(capsys, "list")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "gbk", "utf-8"])
@@ -228,8 +225,7 @@ def test_a_record_of_another_run_is_not_read_by_the_name_of_its_folder(store):
 
 def test_no_id_is_cut_on_a_narrow_terminal(store, capsys, monkeypatch):
     monkeypatch.setattr(listing, "screen", lambda: Console(width=40))
-    assert run(["list", "--profile", "quick", "--store", str(store.root)]) == 0
-    out = capsys.readouterr().out
+    out = told(capsys, "list", "--profile", "quick", "--store", str(store.root))
     assert all(r.id in out for r in runs(profile("quick")))
 
 

@@ -114,8 +114,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [0]
-    for run in RUNS:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *RUNS)
 
 
 def fail_for(family: str) -> Callable[[Stack, int], None]:

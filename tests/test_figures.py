@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import fixture_store
 import numpy as np
@@ -30,7 +31,7 @@ from matplotlib.lines import Line2D
 
 from repro.errors import UsageError
 from repro.plan.experiments.grid import VARIANTS
-from repro.show import scripts
+from repro.show import layout
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -94,6 +95,15 @@ def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
     assert "Standard error over images, which the models share: at most 0.30." in said
 
 
+def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:
+    env, run = {"data": {"version": "rebuilt"}}, run_of("lvae_bn_wu", data="omniglot")
+    fixture_store.write(Store(tmp_path), "quick", run, env=env)
+    for name in ("figure8", "figure10"):
+        said = caption(draw_of(name, Store(tmp_path)))
+        assert "Ours is on rebuilt OMNIGLOT: other data than the paper's." in said
+        assert "other data" not in caption(draw(name))
+
+
 @pytest.mark.parametrize("profile", ["quick", "reduced", "paper"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "figure10"])  # as figure9
 def test_nothing_is_cut_off_or_covers_the_caption(name: str, profile: str) -> None:
@@ -131,21 +141,24 @@ def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(("--store", "nowhere"), 3), (("--store", ".", "--profile", "fast"), 2)],
+    ("arguments", "code", "said"),
+    [
+        (("--store", "nowhere"), 3, "nowhere"),
+        (("--store", ".", "--profile", "fast"), 2, "unknown profile 'fast'"),
+    ],
 )
+@pytest.mark.parametrize("shared", [style, layout], ids=["figures", "tables"])
 def test_a_script_ends_with_one_line_and_the_exit_code(
-    arguments: tuple[str, ...],
-    code: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    script = ROOT / "figures" / "figure5.py"
-    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    shared: Any, arguments: tuple[str, ...], code: int, said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    script = str(ROOT / "figures" / "figure5.py")
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
     with pytest.raises(SystemExit) as ended:
-        style.main(scripts.load("figures", "figure5").draw, str(script))
+        shared.main(lambda *_: pytest.fail("drawn"), script)
     assert ended.value.code == code
-    assert capsys.readouterr().err.count("\n") == 1
+    err = capsys.readouterr().err
+    assert (err.count("\n"), said in err) == (1, True)
 
 
 def test_caption_lines_keep_an_equation_together() -> None:

@@ -1,4 +1,4 @@
-"""Figures 2 and 3, from synthetic records: what is drawn equals what is saved."""
+"""Figures 2, 3, 7 and 8, from synthetic records: what is drawn equals what is saved."""
 
 from __future__ import annotations
 
@@ -236,3 +236,33 @@ def test_figure3_refuses_a_record_without_its_bound(store: Store) -> None:
     fixture_store.write(store, "quick", run_of("vae"), LK_test="-82")
     with pytest.raises(RecordError, match=r"final\.json: LK_test is '-82'"):
         draw_of("figure3", store)
+
+
+# Figures 7 and 8
+
+
+@pytest.mark.parametrize(("panel", "metric"), PANELS)
+def test_figures_7_and_8_draw_the_mean_of_the_saved_bounds(panel: int, metric: str) -> None:
+    shown = {"figure7": [("lvae_wu", "mnist")], "figure8": [(v, "omniglot") for v in VARIANTS]}
+    for name, curves in shown.items():
+        ax = draw(name, "reduced").axes[panel]
+        for variant, data in curves:
+            means = over_seeds(metric, variant, data)["mean"]
+            drawn = np.asarray(line(ax, variant).get_ydata())
+            np.testing.assert_allclose(drawn[-len(means) :], means)
+            assert np.isnan(drawn[: -len(means)]).all()
+
+
+def test_figure7_alone_shows_the_lvae_without_batch_norm() -> None:
+    shown = {n: "LVAE+WU" in legend_labels(draw(n, "reduced")) for n in ("figure3", "figure7")}
+    assert shown == {"figure3": False, "figure7": True}
+
+
+def test_figure8_shows_every_value_of_table_2() -> None:
+    ax = draw("figure8", "paper").axes[2]
+    published = [t for name, t in TARGETS.items() if name.startswith("table2/omniglot/")]
+    assert len(published) == 19
+    for target in published:
+        shown = line(ax, target.id)
+        assert set(shown.get_ydata()) == {target.paper}
+        assert round(np.mean(shown.get_xdata())) == target.cells[0].depth

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import small
 import torch
 from fixture_data import refused
-from small_training import BLOCKS, OPTIONS, PROFILE, assert_same, checkpoints, hooked, send, trained
+from small_training import BLOCKS, OPTIONS, PROFILE, assert_same, hooked, interrupted, trained
 
 from repro.errors import RecordError, UsageError
 from repro.machine import cost as predict
@@ -178,11 +177,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_interrupted_fine_tuning_continues_to_the_same_numbers_without_its_start(
     at: int, first: Path, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, at))
-        with pytest.raises(KeyboardInterrupt):
-            train([STAGED], store, PROFILE, OPTIONS)
-    assert len(checkpoints(store)) == 1
+    interrupted(store, [STAGED], monkeypatch, at)
     first.unlink()
     train([STAGED], store, PROFILE, OPTIONS)
     assert_same(store, whole, STAGED)

@@ -86,8 +86,7 @@ def test_a_continued_graph_ends_with_the_same_numbers(engine: str, store: Store)
     while train(RUNS, other, PROFILE, spent).unfinished:
         calls += 1
     assert calls > 4
-    for run in RUNS:
-        assert_same(store, other, run)
+    assert_same(store, other, *RUNS)
 
 
 def test_training_on_cuda_captures_and_multiplies_in_tf32(store: Store) -> None:
@@ -127,5 +126,4 @@ def test_stacks_on_streams_of_their_own_record_what_they_do_one_after_the_other(
     other, one = Store(store.root.parent / "other"), Options(engine=engine, side_by_side=1)
     assert train(apart, store, PROFILE, Options(engine=engine)).unfinished == []
     train(apart, other, PROFILE, one)
-    for run in apart:
-        assert_same(store, other, run)
+    assert_same(store, other, *apart)

@@ -47,6 +47,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return trained(tmp_path_factory.mktemp("whole"), THREE, EAGER)
 
 
+def assert_near(ours: Store, expected: Store, *metrics: str) -> None:
+    """The records of THREE agree but for rounding."""
+    for run in THREE:
+        a, b = ([s.record(PROFILE, run.id).final[m] for m in metrics] for s in (ours, expected))
+        assert a == pytest.approx(b, abs=0.01)
+
+
 # Captured steps
 
 
@@ -56,11 +63,8 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_captured_training_records_what_eager_training_does(captured: Store, whole: Store) -> None:
-    for run in THREE:
-        ours, theirs = (s.record(PROFILE, run.id) for s in (captured, whole))
-        assert ours.env["engine"] == "captured"
-        for name in ("L1_train", "L1_test", "LK_test"):
-            assert ours.final[name] == pytest.approx(theirs.final[name], abs=0.01)
+    assert_near(captured, whole, "L1_train", "L1_test", "LK_test")
+    assert {r.env["engine"] for r in captured.records(PROFILE)} == {"captured"}
 
 
 def test_captured_training_continues_to_the_same_numbers(store: Store, captured: Store) -> None:
@@ -71,8 +75,7 @@ def test_captured_training_continues_to_the_same_numbers(store: Store, captured:
         assert load_header(path)[1].engine == "captured"
         calls += 1
     assert calls >= 4
-    for run in THREE:
-        assert_same(store, captured, run)
+    assert_same(store, captured, *THREE)
 
 
 def chosen(
@@ -239,9 +242,7 @@ def test_a_stack_too_large_for_the_device_trains_in_halves(
     assert sorted(outcome.done) == sorted(run.id for run in THREE)
     assert (outcome.failed, outcome.unfinished) == ({}, [])
     assert capsys.readouterr().err.count("out of device memory; in two stacks now") == 3 - lanes
-    for run in THREE:
-        ours, theirs = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))
-        assert ours == pytest.approx(theirs, abs=0.01)
+    assert_near(store, whole, "L1_test")
 
 
 def test_the_halves_continue_from_the_checkpoint(
@@ -251,9 +252,7 @@ def test_the_halves_continue_from_the_checkpoint(
     train(THREE, store, PROFILE, dataclasses.replace(EAGER, checkpoint_seconds=0.0))
     assert steps == [STEPS + 8 + 2 * STEPS]
     assert checkpoints(store) == []
-    for run in THREE:
-        ours, theirs = (s.record(PROFILE, run.id).final["L1_test"] for s in (store, whole))
-        assert ours == pytest.approx(theirs, abs=0.01)
+    assert_near(store, whole, "L1_test")
 
 
 @pytest.mark.parametrize("lanes", [slice(0, 1), slice(1, 3), slice(0, 2)], ids=str)

@@ -84,8 +84,7 @@ def test_an_interrupted_training_continues_to_the_same_record(
     for at in (1, small.STEPS, small.STEPS):  # in each epoch, at the end of the last
         interrupted(store, runs, monkeypatch, at)
     train(runs, store, PROFILE, OPTIONS)
-    for run in runs:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *runs)
 
 
 def test_more_labels_than_images_are_refused_before_training(store: Store) -> None:

@@ -80,8 +80,7 @@ def test_an_interrupted_training_continues_to_the_same_numbers(
 ):
     interrupted(store, RUNS, monkeypatch, at, number)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
-    for run in RUNS:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *RUNS)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +124,7 @@ def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(st
         calls += 1
         assert calls < 20
     assert calls >= EPOCHS * BLOCKS
-    for run in RUNS:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *RUNS)
 
 
 def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_runs_is_wanted(
@@ -232,8 +230,7 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, m
     train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [EPOCHS * STEPS - BLOCK]
     assert checkpoints(store) == []
-    for run in RUNS:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *RUNS)
 
 
 @pytest.mark.parametrize("beside", [[], RUNS[1:]], ids=["alone", "beside"])

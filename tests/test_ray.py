@@ -11,18 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from fixture_data import refused
-from trainee import differences
-
-from repro.errors import MachineError
-from repro.machine import local
-from repro.machine.saved import checkpoint
-from repro.model.stack import Stack
-from repro.store import Store
-
-cluster = pytest.importorskip(
-    "repro.machine.ray.cluster", reason="needs Ray: requirements-extras.txt"
-)
-from ray_tasks import (  # noqa: E402 - it needs Ray too
+from ray_tasks import (
     EPOCH,
     IDS,
     OPTIONS,
@@ -32,11 +21,18 @@ from ray_tasks import (  # noqa: E402 - it needs Ray too
     STEPS,
     WIDE,
     arrange,
+    cluster,
     in_place,
     steps,
 )
+from trainee import differences
 
-from repro.machine.ray import nodes  # noqa: E402
+from repro.errors import MachineError
+from repro.machine import local
+from repro.machine.ray import nodes
+from repro.machine.saved import checkpoint
+from repro.model.stack import Stack
+from repro.store import Store
 
 pytestmark = pytest.mark.slow
 ALONE = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}

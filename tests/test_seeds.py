@@ -6,7 +6,7 @@ import re
 
 import fixture_store
 import pytest
-from commands import LVAE, QUICK, VAE, one_line, quick_run
+from commands import LVAE, QUICK, VAE, one_line, quick_run, refusal, told
 from fixture_data import refused
 
 from repro.cli import run
@@ -28,9 +28,8 @@ SEEDS = [
 @pytest.mark.parametrize(("options", "expected"), SEEDS)
 def test_seeds_are_how_many_or_which(local, capsys, options, expected):
     asked = ["train", "table1", "mnist-vae-L5-*", *options, "--profile", "quick", "--dry-run"]
-    assert run(asked) == 0
-    told = re.findall("^  ([^:]+): missing", capsys.readouterr().out, re.MULTILINE)
-    assert told == [f"{stem}{s}" for stem in (LVAE[:-1], VAE[:-1]) for s in expected]
+    shown = re.findall("^  ([^:]+): missing", told(capsys, *asked), re.MULTILINE)
+    assert shown == [f"{stem}{s}" for stem in (LVAE[:-1], VAE[:-1]) for s in expected]
 
 
 NO_SEEDS = [
@@ -82,8 +81,7 @@ NO_SEED = ("\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}", "0", "-1", "01",
     ("command", "end"), [*(("show", end) for end in NO_SEED), ("evaluate", NO_SEED[0])]
 )
 def test_an_id_without_a_seed_is_no_run(local, capsys, command, end):
-    assert run([command, VAE[:-1] + end, "--profile", "quick"]) == 2
-    assert "unknown Run" in one_line(capsys)
+    assert "unknown Run" in refusal(capsys, command, VAE[:-1] + end, "--profile", "quick", code=2)
 
 
 def test_a_seed_has_at_most_18_digits():

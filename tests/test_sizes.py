@@ -14,6 +14,7 @@ from torch import Tensor
 from repro.model.layers import Lanes, initial_value
 from repro.model.stack import Stack
 from repro.plan.layers import layers, normal
+from repro.plan.layers import parameters as counted
 from repro.plan.run import LATENTS, WIDTHS, Model
 
 
@@ -102,7 +103,9 @@ def initial(**fields: Any) -> dict[str, Tensor]:
     ],
 )
 def test_five_layers_have_this_many_parameters(fields: dict[str, Any], parameters: int) -> None:
+    """As a training begins with them, and as claims count them."""
     assert sum(p.numel() for p in initial(**fields).values()) == parameters
+    assert counted(small.run(latents=LATENTS, widths=WIDTHS, **fields).hierarchy, 784) == parameters
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,7 @@ def test_what_another_process_has_recorded_is_not_trained_again(
     assert (outcome.done, outcome.unfinished) == (rest, [])
     assert set(stacks) == ({1} if rest else set())
     assert (steps[0] > 0) == bool(rest)
-    for run in finished:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *finished)
 
 
 def test_a_record_that_is_being_written_is_not_published(full, capsys):

@@ -1,8 +1,13 @@
-"""A full disk: one line with place and remedy, nothing half written, and the same numbers later."""
+"""A full disk, and a store that nobody can write to.
+
+One line with place and remedy, nothing half written, and the same numbers later; whoever only
+reads does not notice.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +15,9 @@ from pathlib import Path
 
 import fixture_store
 import pytest
-from commands import LVAE, one_line, quick_run
+from commands import LVAE, printed, quick_run, refusal
 from fixture_data import refused
-from fixture_disk import Disk, files, limited, small_disk
+from fixture_disk import Disk, files, limited, read_only, small_disk
 from fixture_report import undrawn
 from matplotlib.figure import Figure
 from small_training import EPOCHS, PROFILE, RUNS, STEPS, assert_same, hooked, strays
@@ -24,6 +29,7 @@ from repro.machine.work import Options
 from repro.plan.profiles import profile, runs
 from repro.show import style
 from repro.store import Store
+from repro.store.locks import lock
 from repro.store.places import NAMED, ROOT
 from repro.train.minibatch import BLOCK
 
@@ -56,8 +62,7 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     assert steps == [EPOCHS * STEPS - saved]
-    for run in RUNS:
-        assert_same(store, whole, run)
+    assert_same(store, whole, *RUNS)
 
 
 @pytest.fixture
@@ -79,8 +84,7 @@ def test_publishing_leaves_what_was_published(
     source, target = both
     before = files(target.root)
     with disk.full():
-        assert cli.run(["publish", "--profile", "quick"]) == 3
-        said = one_line(capsys)
+        said = refusal(capsys, "publish", "--profile", "quick")
     assert str(target.folder("quick")) in said
     assert disk.remedy in said
     assert files(target.root) == before
@@ -102,8 +106,7 @@ def test_what_is_drawn_stays_whole_and_is_drawn_later(
     (held.folder("quick", LVAE) / "final.json").unlink()
     capsys.readouterr()
     with disk.full():
-        assert cli.run(asked) == 3
-        said = one_line(capsys)
+        said = refusal(capsys, *asked)
         now = files(disk.root)
     assert str(out) in said
     assert disk.remedy in said
@@ -128,3 +131,71 @@ def test_output_to_a_full_disk_is_one_line() -> None:
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3
     assert done.stderr == "repro: output: cannot write (No space left on device): free some space\n"
+
+
+# Stores that nobody can write to
+
+RUN = quick_run()
+OUT = "out"  # stands for a place that can be written
+
+
+@pytest.fixture
+def results(local: Store) -> Iterator[Store]:
+    """`results/` with a record of every Run of profile quick; nothing in it can be written."""
+    store = fixture_store.build(NAMED["results"], "quick")
+    with lock(store.folder("quick"), LVAE):  # as if it had been trained there
+        pass
+    with forbidden(store.root):
+        yield store
+
+
+@contextlib.contextmanager
+def forbidden(folder: Path) -> Iterator[None]:
+    with read_only(folder):
+        if os.access(folder, os.W_OK):
+            pytest.skip("nothing is read-only here: this is root, who may not mount")
+        yield
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["show", LVAE], ["check"], ["tables", "--out", OUT], ["report", "--out", OUT]],
+    ids=lambda command: command[0],
+)
+def test_what_reads_a_store_needs_not_write_there(command, results, monkeypatch, tmp_path):
+    undrawn(monkeypatch)
+    before = files(results.root)
+    words = [str(tmp_path / OUT) if part == OUT else part for part in command]
+    assert cli.run([*words, "--store", "results", "--profile", "quick"]) == 0
+    assert files(results.root) == before
+
+
+def test_a_run_is_done_although_its_lock_cannot_be_tried(results, capsys):
+    rows = printed(capsys, "list", "--store", "results", "--profile", "quick")
+    assert {row["run"]: row["state"] for row in rows}[LVAE] == "done"
+
+
+@pytest.mark.parametrize("command", ["tables", "report"])
+def test_what_writes_there_is_one_line_with_place_and_remedy(command, results, capsys, monkeypatch):
+    undrawn(monkeypatch)
+    said = refusal(capsys, command, "--store", "results", "--profile", "quick")
+    assert str(results.root) in said
+    assert "make the folder writable, or move it" in said
+
+
+def test_publishing_there_is_one_line_with_place_and_remedy(results, local, capsys):
+    fixture_store.write(local, "quick", RUN, L1_test=-99.0)
+    before = files(results.root)
+    said = refusal(capsys, "publish", "--profile", "quick")
+    assert str(results.folder("quick", LVAE)) in said
+    assert "make the folder writable, or move it" in said
+    assert files(results.root) == before
+
+
+def test_training_there_is_one_line_with_place_and_remedy(store):
+    store.root.mkdir()
+    with (
+        forbidden(store.root),
+        refused(MachineError, str(store.folder(PROFILE)), "make the folder writable"),
+    ):
+        train(RUNS, store, PROFILE, OPTIONS)
