@@ -19,7 +19,9 @@ from repro.judge.claims.bounds import TUNED, TUNED_IW10
 from repro.judge.claims.claim import LVAE, VAE, VAE_BN, VAE_BN_WU, combined, gain, per_image_l1
 from repro.judge.claims.depth import BEST_VAE
 from repro.judge.evidence import Books
+from repro.judge.over_images import images_error
 from repro.judge.verdicts import ClaimResult, claim_result
+from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.iwae import cell as iwae_cell
 from repro.plan.profiles import PROFILES
@@ -115,6 +117,37 @@ def test_models_that_are_shallower_or_of_other_data_lend_no_spread(cell: Cell, l
     three = (made(cell, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
     found = books(*three, made(VAE_BN_WU), made(LVAE))
     assert found.difference(LVAE, VAE_BN_WU, "L1_test").known == lent
+
+
+@pytest.mark.parametrize(
+    ("values", "known"), [((-89.0, -89.0, -89.0), False), ((-89.0, -89.1, -89.0), True)]
+)
+def test_replicates_equal_to_the_last_bit_are_one_training(
+    values: tuple[float, ...], known: bool
+) -> None:
+    cells = (Cell("mnist", f"lvae_bn_wu{again}", 5) for again in ("", "@again2", "@again3"))
+    trained = [made(cell, L1_test=v) for cell, v in zip(cells, values, strict=True)]
+    found = books(*trained, made(VAE_BN_WU))
+    assert found.difference(LVAE, VAE_BN_WU, "L1_test").known == known
+
+
+def test_ladder_networks_lend_one_another_no_spread_and_err_on_the_same_images() -> None:
+    full, gamma = (ladder.cell(variant) for variant in ("full", "gamma"))
+    three = [made(full, seed=s, error_percent=1 + s / 10, error_se=0.1) for s in (1, 2, 3)]
+    one = made(gamma, error_percent=1.7, error_se=0.1)
+    assert not books(*three, one).difference(gamma, full, "error_percent").known
+    assert images_error([one], three, "error_percent") == pytest.approx(0.1 * math.sqrt(2))
+
+
+def test_what_else_a_record_says_takes_no_error_from_a_claim() -> None:
+    def lead(**final: Any) -> bool:
+        lenders = (made(VAE_BN, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
+        found = books(*lenders, made(VAE_BN_WU, **final), made(LVAE))
+        read, _ = per_image_l1(found, [LVAE, VAE_BN_WU])
+        return combined(found, {LVAE: 1.0, VAE_BN_WU: -1.0}, read).known
+
+    assert lead()
+    assert lead(AIS_test=-84.6, AIS_images=100)
 
 
 def test_a_spread_that_the_other_side_borrows_is_one_variance_and_images_are_paired() -> None:
