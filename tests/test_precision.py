@@ -87,7 +87,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     assert (content["rounded"], content["profile"]) == ("bfloat16", "smoke")
     shutil.copytree(tmp_path, tmp_path / "bench", ignore=lambda *_: precision.TRAININGS)
     (read,) = rounding.read(Store(tmp_path))
-    assert len(read.shifts) == 6
+    assert len(read.table.rows) == 6
     assert len(content["differences"]) == capsys.readouterr().out.count("rounded - float32") == 6
     assert all(d["mean"] != 0 for d in content["differences"])
     assert {t: len(runs) for t, runs in content["commits"].items()} == dict.fromkeys(

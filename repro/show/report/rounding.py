@@ -1,4 +1,4 @@
-"""What rounded products change, as `benchmarks/precision.py` saved it, in rows for the page."""
+"""What rounded products change, as `benchmarks/precision.py` saved it, as a table for the page."""
 
 from __future__ import annotations
 
@@ -9,34 +9,26 @@ from typing import Any
 
 from repro.errors import RecordError
 from repro.plan.experiments.grid import VARIANTS
+from repro.show.layout import Table
 from repro.store import Store
 
 PATTERN = "bench*/precision*.json"
 REMEDY = "`python benchmarks/precision.py` saves one; or move the file away"
 METRICS = {"L1_train": "L_1 of training images", "L1_test": "L_1", "LK_test": "L_K"}
-
-
-@dataclass(frozen=True)
-class Shift:
-    """Rounded less float32 of one metric, mean over pairs of one seed; nats per example.
-
-    error: of the mean, from the pairs. rounding, seeds: standard deviation of one training by the
-    order of its sums, and of float32 over seeds. inside: chance explains it.
-    """
-
-    label: str
-    metric: str
-    mean: float
-    error: float
-    rounding: float
-    seeds: float
-    pairs: int
-    inside: bool
+COLUMNS = (
+    *("model", "bound", "difference", "error", "sd of rounding", "sd over seeds"),
+    *("pairs", "says"),
+)
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """One saved comparison; `rounded` is the products' precision."""
+    """One saved comparison; `rounded` is the products' precision.
+
+    table: rounded less float32 of each metric, mean over pairs of one seed, with the error that
+    the pairs give; the standard deviation of one training by the order of its sums, and of float32
+    over seeds; whether chance explains it. Nats per example.
+    """
 
     file: str
     device: str
@@ -45,7 +37,7 @@ class Rounding:
     profile: str
     rounded: str
     emulated: bool
-    shifts: tuple[Shift, ...]
+    table: Table
 
 
 def read(store: Store) -> tuple[Rounding, ...]:
@@ -57,16 +49,17 @@ def _read(path: Path, root: Path) -> Rounding:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         names = ("device", "torch", "commit", "profile", "rounded", "emulated")
-        shifts = tuple(map(_shift, raw["differences"]))
         own = {name: raw[name] for name in names}
-        return Rounding(path.relative_to(root).as_posix(), **own, shifts=shifts)
+        rows = tuple(map(_row, raw["differences"]))
+        table = Table(f"Rounded products on {raw['device']}", "", COLUMNS, rows)
+        return Rounding(path.relative_to(root).as_posix(), **own, table=table)
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise RecordError(f"{path}: no comparison of precisions ({e!r}): {REMEDY}") from e
 
 
-def _shift(raw: dict[str, Any]) -> Shift:
-    numbers: dict[str, Any] = {
-        name: float(raw[name]) for name in ("mean", "error", "rounding", "seeds")
-    }
-    said = VARIANTS[raw["variant"]].label, METRICS[raw["metric"]]
-    return Shift(*said, **numbers, pairs=int(raw["pairs"]), inside=bool(raw["inside"]))
+def _row(raw: dict[str, Any]) -> tuple[str, ...]:
+    errors = (f"{float(raw[name]):.3f}" for name in ("error", "rounding", "seeds"))
+    return (
+        *(VARIANTS[raw["variant"]].label, METRICS[raw["metric"]], f"{float(raw['mean']):+.3f}"),
+        *(*errors, str(int(raw["pairs"])), "inside" if raw["inside"] else "outside"),
+    )

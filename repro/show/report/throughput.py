@@ -1,4 +1,4 @@
-"""Benchmarks saved in a store, as rows for the page. What a file lacks was not measured."""
+"""Benchmarks saved in a store, as tables for the page. What a file lacks was not measured."""
 
 from __future__ import annotations
 
@@ -7,38 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import RecordError
+from repro.show.layout import Table
 from repro.show.report import rounding
 from repro.store import Store
 
-KEYS = ("device", "threads", "torch", "date", "commit", "reference")
+KEYS = ("device", "threads", "torch", "date", "commit")
 PATTERNS = ("bench*.json", "bench*/*.json")
-RATIOS = ("ratio_to_single", "ratio_to_matmul", "ratio_to_reference")
 STEP = "step"  # the operation that a roofline is of
 REMEDY = "save one with `repro bench --json > FILE`, or move the file away"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One operation of one arm. Rates are a second; ratios are of times, lower is better.
-
-    None was not measured, or does not exist: a whole grid has no single model beside it.
-    """
-
-    name: str
-    operation: str
-    milliseconds: float
-    spread: float | None  # quartile distance over median
-    model_steps: float | None
-    images: float
-    ratio_to_single: float | None
-    ratio_to_matmul: float | None
-    ratio_to_reference: float | None  # a lane against a lane of the benchmark's reference arm
-    roofline: float | None  # share reached of the least time that a training step can take
+COLUMNS = (
+    *("arm", "operation", "ms", "spread, %", "model steps/s", "images/s", "× single"),
+    *("× products", "roofline, %"),
+)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One saved benchmark; `absent`: arms without numbers, with the reason."""
+    """One saved benchmark; `absent`: arms without numbers, with the reason.
+
+    table: a row an operation of an arm. reference: the arm that lanes are held against, if any is.
+    """
 
     file: str
     device: str
@@ -47,15 +35,11 @@ class Bench:
     date: str
     commit: str | None
     precision: str | None
-    reference: str
     method: str | None  # how it was measured, where that is not `repro bench`
     note: str | None
-    arms: tuple[Arm, ...]
+    reference: str | None
+    table: Table
     absent: tuple[tuple[str, str], ...]
-
-    @property
-    def has_reference(self) -> bool:
-        return any(arm.ratio_to_reference is not None for arm in self.arms)
 
 
 def files(store: Store) -> list[Path]:
@@ -67,11 +51,16 @@ def files(store: Store) -> list[Path]:
 def bench_of(raw: Any, path: Path, root: Path) -> Bench:
     """What the file at `path`, below the store's `root`, was read to hold. Raises RecordError."""
     try:
+        rows = [row for entry in raw["arms"] for row in _rows(entry)]
+        reference = raw["reference"] if any(row[-1] for row in rows) else None
+        columns = (*COLUMNS, *([f"× {reference}"] if reference else []))
+        shown = tuple(row[: len(columns)] for row in rows)
         return Bench(
             file=path.relative_to(root).as_posix(),
             **{key: raw[key] for key in KEYS},
             **{key: raw.get(key) for key in ("precision", "method", "note")},
-            arms=tuple(a for entry in raw["arms"] for a in _arms(entry)),
+            reference=reference,
+            table=Table(f"Throughput on {raw['device']}", "", columns, shown),
             absent=tuple(
                 (entry["arm"], entry.get("absent") or f"failed: {entry.get('failed')}")
                 for entry in raw["arms"]
@@ -82,20 +71,20 @@ def bench_of(raw: Any, path: Path, root: Path) -> Bench:
         raise RecordError(f"{path}: not a benchmark ({e!r}): {REMEDY}") from e
 
 
-def _arms(entry: dict[str, Any]) -> list[Arm]:
+def _rows(entry: dict[str, Any]) -> list[tuple[str, ...]]:
+    share = entry.get("roofline", {}).get("fraction")
     return [
-        Arm(
-            name=entry["arm"],
-            operation=name,
-            milliseconds=1e3 * o["seconds"],
-            images=float(o["images_per_s"]),
-            model_steps=o.get("model_steps_per_s"),
-            roofline=_number(entry.get("roofline", {}).get("fraction") if name == STEP else None),
-            **{key: _number(o.get(key)) for key in ("spread", *RATIOS)},
+        (
+            *(entry["arm"], name, _number(1e3 * o["seconds"], 1 if o["seconds"] >= 0.01 else 2)),
+            *(_number(o.get("spread"), 0, 100), _number(o.get("model_steps_per_s"), 1)),
+            *(_number(o["images_per_s"], 0), _number(o.get("ratio_to_single"))),
+            *(_number(o.get("ratio_to_matmul")), _number(share if name == STEP else None, 0, 100)),
+            _number(o.get("ratio_to_reference"), 3),
         )
         for name, o in entry.get("operations", {}).items()
     ]
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _number(value: Any, digits: int = 2, times: int = 1) -> str:
+    """Empty where it was not measured."""
+    return "" if value is None else f"{times * float(value):,.{digits}f}"
