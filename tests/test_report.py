@@ -125,17 +125,17 @@ def test_ours_and_both_errors_are_those_of_check(three, three_page, capsys):
 
 
 def test_the_command_beside_a_number_trains_the_runs_behind_it(three):
-    groups = {g.name: g for g in reporting.part(three, QUICK).groups}
-    behind = [t.behind for g in groups.values() for t in g.targets if t.behind.records]
+    targets = [t for g in reporting.part(three, QUICK).groups for t in g.targets]
+    behind = [b for _, b in targets if b.records]
     assert len(behind) >= 3
     for one in behind:
         (line,) = one.commands
         trained = {r.hash for r in runs(*parsed(line))}
         assert {r.run.hash for r in one.records} <= trained, line
-    vae3 = next(t for t in groups["text"].targets if t.result.target.id == "text/L1_test/vae3")
-    p, names, _ = parsed(*vae3.behind.commands)
+    ((vae3, how),) = [t for t in targets if t[0].target.id == "text/L1_test/vae3"]
+    p, names, _ = parsed(*how.commands)
     assert p.name == "paper", "quick leaves that cell out"
-    assert run_of(vae3.result.target.cells[0], p).id in {r.id for r in runs(p, names)}
+    assert run_of(vae3.target.cells[0], p).id in {r.id for r in runs(p, names)}
 
 
 def parsed(line):

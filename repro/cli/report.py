@@ -16,7 +16,7 @@ from repro.plan.profiles import Profile, profile, runs
 from repro.plan.run import Run
 from repro.show import scripts, words
 from repro.show.report import deviations, images, ledger, rounding, throughput
-from repro.show.report.content import Behind, Figure, Measured, Page, Part, Sheet, Source
+from repro.show.report.content import Behind, Figure, Page, Part, Sheet, Source
 from repro.store import Snapshot, Store, files, places
 
 NAME = "report.html"
@@ -132,7 +132,7 @@ def image_of(drawn: Any) -> images.Image:
     return images.inline(picture(drawn), str(drawn.get_label()))
 
 
-def benches(store: Store) -> Iterator[Measured]:
+def benches(store: Store) -> Iterator[tuple[throughput.Bench, Figure | None]]:
     """Every saved benchmark, drawn where it holds a curve. Raises RecordError."""
     from repro.show import rates
 
@@ -140,8 +140,8 @@ def benches(store: Store) -> Iterator[Measured]:
         content = rates.read(path)
         bench = throughput.bench_of(content, path, store.root)
         if not rates.has_curve(content):
-            yield Measured(bench, None)
+            yield bench, None
             continue
         image = image_of(rates.draw(content))
         behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
-        yield Measured(bench, Figure(f"throughput-{path.stem}", RATES, image, behind))
+        yield bench, Figure(f"throughput-{path.stem}", RATES, image, behind)

@@ -29,35 +29,15 @@ class Behind:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A published number beside ours."""
-
-    result: TargetResult
-    behind: Behind
-
-    @property
-    def difference(self) -> float | None:
-        ours = self.result.ours
-        return None if ours is None else ours - self.result.target.paper
-
-
-@dataclass(frozen=True)
 class Group:
-    """The published numbers of one table or text of the paper."""
+    """The published numbers of one table or text of the paper, and what stands behind ours."""
 
-    name: str
     title: str
-    targets: tuple[Target, ...]
+    targets: tuple[tuple[TargetResult, Behind], ...]
 
     @property
     def ran(self) -> bool:
-        return any(t.result.ours is not None or t.result.runs for t in self.targets)
-
-
-@dataclass(frozen=True)
-class Claim:
-    result: ClaimResult
-    behind: Behind
+        return any(r.ours is not None or r.runs for r, _ in self.targets)
 
 
 @dataclass(frozen=True)
@@ -86,7 +66,7 @@ class Part:
     profile: Profile
     report: Report
     groups: tuple[Group, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[tuple[ClaimResult, Behind], ...]
     sheets: tuple[Sheet, ...]
     figures: tuple[Figure, ...]
     entries: tuple[ledger.Entry, ...]
@@ -104,20 +84,14 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A saved benchmark with its figure, where it holds a curve."""
-
-    bench: Bench
-    figure: Figure | None
-
-
-@dataclass(frozen=True)
 class Page:
-    """Everything on the page; parts are ordered fullest profile first."""
+    """Everything on the page: parts, fullest profile first; benchmarks, each with its figure where
+    it holds a curve; and what is not of records.
+    """
 
     store: str
     parts: tuple[Part, ...]
-    benches: tuple[Measured, ...]
+    benches: tuple[tuple[Bench, Figure | None], ...]
     roundings: tuple[Rounding, ...]
     choices: tuple[Choice, ...]
 
@@ -130,22 +104,19 @@ class Source:
 
     def groups(self, report: Report) -> tuple[Group, ...]:
         """By the first word of a target's id: table1, text, ..."""
-        by_name: dict[str, list[Target]] = {}
+        by_title: dict[str, list[tuple[TargetResult, Behind]]] = {}
         for r in report.targets:
-            by_name.setdefault(r.target.id.partition("/")[0], []).append(self._target(r))
-        said = {name: words.title(name).replace("_", " ") for name in by_name}
-        return tuple(
-            Group(name, said[name][:1].upper() + said[name][1:], tuple(targets))
-            for name, targets in by_name.items()
-        )
+            said = words.title(r.target.id.partition("/")[0]).replace("_", " ")
+            by_title.setdefault(said[:1].upper() + said[1:], []).append((r, self._of_target(r)))
+        return tuple(Group(title, tuple(targets)) for title, targets in by_title.items())
 
-    def _target(self, r: TargetResult) -> Target:
+    def _of_target(self, r: TargetResult) -> Behind:
         records = tuple(record for record in self.records if record.run.id in r.runs)
         cells = tuple(dict.fromkeys(cell_of(record.run) for record in records)) or r.target.cells
-        return Target(r, Behind(commands.training(cells, self.p, records), records))
+        return Behind(commands.training(cells, self.p, records), records)
 
-    def claims(self, report: Report) -> tuple[Claim, ...]:
-        return tuple(Claim(r, self._of_cells(r.claim.cells)) for r in report.claims)
+    def claims(self, report: Report) -> tuple[tuple[ClaimResult, Behind], ...]:
+        return tuple((r, self._of_cells(r.claim.cells)) for r in report.claims)
 
     def drawn(self, folder: str, name: str, cells: Sequence[Cell]) -> Behind:
         """What stands behind a table or figure that shows these cells."""

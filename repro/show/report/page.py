@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -72,15 +71,6 @@ METRICS = {  # as `numbers` names them: heading, digits
     "error_percent": ("test error, %", 2),
     "error_se": ("s.e. (images), points", 2),
 }
-
-
-class Segment(NamedTuple):
-    """A piece of a bar: `start` and `size` in the bar's own unit."""
-
-    name: str
-    tone: str
-    start: int
-    size: int
 
 
 def render(page: Page) -> str:
@@ -165,12 +155,12 @@ def tone(verdict: str) -> str:
     return TONE_OF.get(verdict, "none")
 
 
-def bar(counts: Mapping[str, int]) -> Iterator[Segment]:
-    """Segments side by side, good verdicts first."""
+def bar(counts: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+    """Verdict, start and size of the segments of a bar, good verdicts first."""
     order = {name: i for i, name in enumerate(TONE_OF)}
     start = 0
     for name in sorted(counts, key=lambda n: order.get(n, len(order))):
-        yield Segment(name, tone(name), start, counts[name])
+        yield name, start, counts[name]
         start += counts[name]
 
 
