@@ -6,13 +6,13 @@ results.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from repro.plan.experiments.grid import Cell
 from repro.show import scripts
@@ -50,31 +50,17 @@ class Table:
 
     def csv(self) -> str:
         """Columns and rows alone."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
-        return text.getvalue()
+        frame = pd.DataFrame(list(self.rows), columns=self.columns)
+        return frame.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
         """A floating table; the document loads booktabs."""
         columns = "".join("r" if self.numeric(i) else "l" for i in range(len(self.columns)))
-        head, *body = (
-            " & ".join(_as_latex(cell) or "--" for cell in row) + r" \\"
-            for row in (self.columns, *self.rows)
-        )
-        lines = [
-            r"\begin{table}",
-            r"\centering\footnotesize",
-            rf"\caption{{\textbf{{{_as_latex(self.title)}.}} {_as_latex(self.caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
+        head, *body = [[_as_latex(c) or "--" for c in row] for row in (self.columns, *self.rows)]
+        caption = rf"\textbf{{{_as_latex(self.title)}.}} {_as_latex(self.caption)}"
+        frame = pd.DataFrame(body, columns=head)
+        text = frame.to_latex(index=False, escape=False, column_format=columns, caption=caption)
+        return text.replace(r"\caption", "\\centering\\footnotesize\n\\caption", 1)
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, or nothing."""
