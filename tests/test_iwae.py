@@ -188,6 +188,6 @@ def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
 
 def test_its_target_asks_for_its_own_grey_scale_and_samples() -> None:
     t = TARGETS["table1/iwae_k50"]
-    assert (t.paper, t.K, t.images) == (-82.90, 5000, 10_000)
+    assert (t.paper, t.metric) == (-82.90, "LK_test")
     assert t.cell == iwae.cell("iwae_k50")
     assert profiles.run_of(t.cell, profile("paper")).data.grey_scale == 255

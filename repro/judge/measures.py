@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from repro.errors import RecordError
-from repro.judge.targets.target import COLLAPSED_NATS
+from repro.judge.targets.target import COLLAPSED_NATS, K_TEST, TEST_IMAGES
 from repro.store import Record
 from repro.store.sealed import ACTIVE_NATS, FINAL, PCA_STEPS, RESTORE
 
@@ -71,6 +71,13 @@ def by_delta_method(record: Record) -> bool:
 def scoring(record: Record) -> tuple[Any, Any]:
     """K of L_K and on how many images: bounds that differ in them cannot be compared."""
     return record.final.get("K"), record.final.get("LK_images")
+
+
+def scored_otherwise(record: Record) -> str:
+    """How L_K was measured, where that is with another K than published, or on few images."""
+    k, images = scoring(record)
+    published = K_TEST, TEST_IMAGES.get(record.run.data.name, images)
+    return "" if (k, images) == published else f"L_{k} on {images} images"
 
 
 def array(record: Record, file: str, name: str) -> Any:

@@ -17,9 +17,9 @@ import numpy as np
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
 from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
-from repro.judge.measures import metric, scoring
+from repro.judge.measures import metric, scored_otherwise, scoring
 from repro.judge.over_images import images_error
-from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, TEST_IMAGES, Target
+from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
 from repro.store.states import OTHER_CONFIGURATION
@@ -95,14 +95,14 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
         return TargetResult(target, verdict, direction=direction, note=notes)
     estimate = _ours(target, e, base)
     scored = (*e.trainings, *(base.trainings if base else ()))
-    scoring = sorted({s for r in scored if (s := _other_scoring(target, r))})
+    otherwise = sorted({*map(scored_otherwise, scored)} - {""}) if target.metric == BOUND else []
     difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
     if e.diverged and verdict == REPRODUCED:
         verdict = UNDECIDED
     if e.other_version:
         verdict, direction = OTHER_DATA, ""
-    elif scoring or not e.protocol:
+    elif otherwise or not e.protocol:
         verdict, direction = REDUCED, ""
     version = f"{e.other_version} data: {', '.join(e.ids)}" if e.other_version else ""
     return TargetResult(
@@ -115,7 +115,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
         interval=difference.interval() if e.seeds >= ENOUGH_SEEDS else None,
         direction=direction,
         runs=e.ids,
-        note="; ".join(n for n in (*scoring, notes, version) if n),
+        note="; ".join(n for n in (*otherwise, notes, version) if n),
     )
 
 
@@ -159,14 +159,6 @@ def _verdict(target: Target, difference: Estimate, seeds: int) -> tuple[str, str
     return DIFFERENT, BETTER if (found == "higher") == target.higher_is_better else WORSE
 
 
-def _other_scoring(target: Target, record: Record) -> str:
-    """How L_K was measured, where that is not what the target needs; else empty."""
-    k, images = scoring(record)
-    if target.K is None or (k == target.K and target.images in (None, images)):
-        return ""
-    return f"L_{k} on {images} images"
-
-
 def _mc_error(target: Target, e: Evidence) -> float | None:
     """Of the mean over trainings; L_1 records carry none, its spread over seeds holds it.
 
@@ -199,7 +191,8 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))
     verdict = outcome
-    if not all(e.protocol for e in found) or _scored_otherwise(claim, books, records):
+    otherwise = BOUND in claim.metrics and any(map(scored_otherwise, records))
+    if otherwise or not all(e.protocol for e in found):
         words = {"holds": "met", "fails": "not met", ONE_SEED: "error not known"}
         evidence = f"{words.get(outcome, outcome)} at this budget: {evidence}"
         verdict = REDUCED
@@ -226,19 +219,6 @@ def _finite(value: Any) -> bool:
     """Whether it is a finite number, or a list of them."""
     values = value if isinstance(value, list) and value else [value]
     return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-
-
-def _scored_otherwise(claim: Claim, books: Books, records: Sequence[Record]) -> bool:
-    """Whether L_K of a published-protocol Run is of another K than published, or of few images."""
-    if BOUND not in claim.metrics or not books.published_protocol:
-        return False
-
-    def usual(r: Record) -> bool:
-        k, images = scoring(r)
-        asked = TEST_IMAGES.get(r.run.data.name, images)
-        return (k, images) == (r.run.evaluation.importance_samples, asked)
-
-    return not all(map(usual, records))
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:

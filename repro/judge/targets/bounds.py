@@ -25,7 +25,6 @@ def _mnist(
     quoted_from: str | None = None,
 ) -> target.Target:
     """A bound on MNIST that the paper prints."""
-    lk = metric == "LK_test"
     return target.Target(
         id=name,
         source=f"{target.PAPER}, {where}",
@@ -33,8 +32,6 @@ def _mnist(
         paper=paper,
         margin=target.MNIST_NATS,
         quoted_from=quoted_from,
-        K=target.K_TEST if lk else None,
-        images=target.TEST_IMAGES["mnist"] if lk else None,
         cells=cells,
         note=note,
     )
@@ -131,8 +128,6 @@ def _table2() -> list[target.Target]:
             metric="LK_test",
             paper=float(value),
             margin=target.OMNIGLOT_NATS if data == "omniglot" else target.NORB_SHARE * abs(value),
-            K=target.K_TEST,
-            images=target.TEST_IMAGES.get(data),
             cells=(Cell(data, variant, depth),),
             note=TABLE2_NOTES[data],
         )

@@ -23,7 +23,7 @@ ENOUGH_SEEDS = 3  # fewer are not judged
 # Standard deviation of a test bound over draws of the binarised test set, measured on MNIST; the
 # published number and ours are of two draws, and no number of seeds makes that smaller.
 BINARISATION_NATS = 0.085
-K_TEST = 5000
+K_TEST = 5000  # importance samples that L_K must have, and test images that it must cover
 TEST_IMAGES = {"mnist": 10_000, "omniglot": 8_070}  # NORB: one copy or two is not stated
 
 BINARISED = ("mnist", "omniglot")  # whose published test sets are draws that nobody else has
@@ -45,8 +45,6 @@ class Target:
     sd: float | None = None  # published standard deviation over `paper_seeds` seeds
     paper_seeds: int = 1
     quoted_from: str | None = None
-    K: int | None = None  # importance samples that L_K must have
-    images: int | None = None  # test images that L_K must cover
     cells: tuple[Cell, ...] = ()
     gain_over: Cell | None = None  # the number is a gain over this cell's Run of the same seed
     note: str = ""
