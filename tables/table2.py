@@ -3,59 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import chain
 
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import metric
 from repro.judge.targets import TARGETS
-from repro.judge.targets.bounds import TABLE2_ROWS
-from repro.judge.targets.target import K_TEST
+from repro.judge.targets.bounds import TABLE2, TABLE2_ROWS
+from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import Table, bound, error, main
 from repro.show.words import closing, other_data, protocol, sampling
 from repro.store import Record, Store
 
-Found = dict[str, Evidence]  # what answers each target
-PREFIX = "table2/"
-DATA = {"omniglot": "OMNIGLOT", "norb": "NORB"}
-
 
 def build(store: Store, profile_name: str) -> Table:
     """One row per data set and depth, two columns per variant. Raises UsageError, RecordError."""
     p = profile(profile_name)
-    targets = [t for name, t in TARGETS.items() if name.startswith(PREFIX)]
-    of_store = books(store, p.name)
-    found = {t.id: of_store.of(t.cells[0]) for t in targets}
+    found = books(store, p.name)
     both = (f"{v.label}, {whose}" for v in VARIANTS.values() for whose in ("published", "ours"))
-    rows = tuple(
-        (label, latents, *(text for v in VARIANTS for text in pair(found, data, latents, v)))
-        for data, label in DATA.items()
-        for latents in TABLE2_ROWS
-    )
-    of = tuple(
-        tuple(t.cells[0] for t in targets if t.id.startswith(f"{PREFIX}{data}/{latents}/"))
-        for data in DATA
-        for latents in TABLE2_ROWS
-    )
-    columns = ("data", "latents", *both)
-    return Table(f"Table 2{protocol(p)}", caption(p, found), columns, rows, of)
+    rows: list[tuple[str, ...]] = []
+    of = []
+    for data in TABLE2:
+        for latents in TABLE2_ROWS:
+            targets = [TARGETS.get(f"table2/{data}/{latents}/{v}") for v in VARIANTS]
+            pairs = (pair(t, found.of(t.cells[0])) if t else ("", "") for t in targets)
+            rows.append((data.upper(), latents, *chain.from_iterable(pairs)))
+            of.append(tuple(t.cells[0] for t in targets if t))
+    text = caption(p, [found.of(cell) for cells in of for cell in cells])
+    return Table(f"Table 2{protocol(p)}", text, ("data", "latents", *both), tuple(rows), tuple(of))
 
 
-def pair(found: Found, data: str, latents: str, variant: str) -> tuple[str, str]:
-    """Published and own value; both empty where the paper has none."""
-    name = f"{PREFIX}{data}/{latents}/{variant}"
-    if name not in TARGETS:
-        return "", ""
-    return in_nats(TARGETS[name].paper, data), ours(found[name], data)
-
-
-def ours(e: Evidence, data: str) -> str:
-    """Mean and spread over seeds, or the reason why there is none."""
+def pair(target: Target, e: Evidence) -> tuple[str, str]:
+    """The published value; and ours, mean and spread over seeds, or why there is none."""
+    data = e.cell.data
     if not e.trainings:
-        return e.state
+        return in_nats(target.paper, data), e.state
     sd = e.sd(lk)
     spread = f" ± {in_nats(sd, data)}" if sd is not None else ""
-    return in_nats(e.mean(lk), data) + spread
+    return in_nats(target.paper, data), in_nats(e.mean(lk), data) + spread
 
 
 def lk(record: Record) -> float:
@@ -67,8 +54,8 @@ def in_nats(value: float, data: str) -> str:
     return f"{value:.0f}" if data == "norb" else bound(value)
 
 
-def caption(p: Profile, found: Found) -> str:
-    run = [e for e in found.values() if e.trainings]
+def caption(p: Profile, found: Sequence[Evidence]) -> str:
+    run = [e for e in found if e.trainings]
     k, images = p.evaluation.importance_samples, p.evaluation.lk_images
     first_only = " The first images are easier (MNIST) or harder (OMNIGLOT) than all of them."
     return (
@@ -77,7 +64,7 @@ def caption(p: Profile, found: Found) -> str:
         f" {f'the first {images:,}' if images else 'all'} test images, mean over seeds, ± standard"
         f" deviation where there are several.{first_only if images else ''}{errors(run)}"
         f"{other_data(run)}"
-        f"{closing(p, list(found.values()), 'cells')}"
+        f"{closing(p, found, 'cells')}"
     )
 
 
