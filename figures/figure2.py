@@ -30,7 +30,7 @@ def draw(store: Store, profile: str) -> Figure:
     shown = {s: by_epoch(s, list(LINES)) for s in cells if s.done}
     for s, table in shown.items():
         for column, dashes in LINES.items():
-            band(ax, table[column], column, linestyle=dashes, **look(s))
+            band(ax, table[column], column, linestyle=dashes, **look(s.cell.variant))
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"$\mathcal{L}_1$ (nats per example)")
     cut = crop(ax, list(shown.values()), schedule.warmup_epochs)
@@ -40,7 +40,7 @@ def draw(store: Store, profile: str) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not shown:
         say(ax, NOT_RUN)
-    handles = [Line2D([], [], markersize=3, label=s.label, **look(s)) for s in cells]
+    handles = [Line2D([], [], markersize=3, label=s.label, **look(s.cell.variant)) for s in cells]
     for column, dashes in LINES.items():
         handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))
     fig.legend(handles=handles, loc="outside upper center", ncols=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repro.show.style import PANEL, Needs, gather, journal, look, main, say
+from repro.show.style import COLOURS, PANEL, Needs, gather, journal, look, main, say
 
 from matplotlib.figure import Figure
 
@@ -24,10 +24,10 @@ def draw(store: Store, profile: str) -> Figure:
     ax = fig.add_subplot()
     measured = {e: found for e in cells if e.done and (found := curve_of_k(e.done[0]))}
     for i, (e, (k, bound, _, corrected)) in enumerate(measured.items()):
-        ax.plot(k, bound, label=label_of(e.cell), gid=e.cell.variant, **look(e))
+        ax.plot(k, bound, label=label_of(e.cell), gid=e.cell.variant, **look(e.cell.variant))
         if corrected is not None:  # dashes of one fill the gaps of others, where they lie together
             dashes = DASH * i, (DASH, DASH * max(1, len(measured) - 1))
-            ax.axhline(corrected, linestyle=dashes, linewidth=0.8, color=look(e)["color"])
+            ax.axhline(corrected, linestyle=dashes, linewidth=0.8, color=COLOURS[e.cell.variant])
     if measured:
         ax.set_xscale("log")
         ax.set_xlabel("importance samples, $k$")

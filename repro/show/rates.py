@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from repro.show.style import COLOURS, MARKERS, MUTED, PANEL, looks, save, write_in
+from repro.show.style import COLOURS, MUTED, PANEL, look, looks, save, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,9 +30,9 @@ LOOKS = {  # colour and marker of this variant
 }  # fmt: skip
 OTHER = "vae_bn_wu"
 
+LANES = "number of lanes K"
 TICKS = (1, 1.5, 2, 3, 4, 6)  # of a logarithmic axis, within a power of ten
 
-Points = list[tuple[int, float]]
 Value = Callable[[dict[str, Any]], float]  # of an arm
 
 
@@ -66,35 +66,25 @@ def _draw(bench: dict[str, Any]) -> Figure:
     fig = Figure(figsize=(PANEL * (2 if near else 1), 3.6))
     ax, *right = fig.subplots(1, 2 if near else 1, squeeze=False)[0]
     for panel in right:
-        roofline(panel, near)
+        curves(panel, near, lambda e: 100 * e["roofline"]["fraction"], "", "{} roofline")
+        lane_axis(panel, near)
+        panel.set(ylim=(0, None), xlabel=LANES, ylabel="share of the roofline [%]")
+        for line in panel.lines:  # markers at almost nothing stay whole
+            line.set_clip_on(False)
     curves(ax, stacks, speed, "{} stack", "{}")
     limit(ax, stacks, bench["matmul"])
     for entry in measured:
         if entry["arm"] == bench["reference"]:
             ax.axhline(speed(entry), color=COLOURS["vae"], linestyle="--", label=entry["arm"])
-    ax.set_xlabel("number of lanes K")
-    ax.set_ylabel("model steps per second")
+    ax.set(xlabel=LANES, ylabel="model steps per second")
     if not measured:
-        write_in(ax, "not measured")
-        ax.set_xticks([])
-        ax.set_yticks([])
+        say(ax, "not measured")
     else:
-        scale(ax, sorted({entry["lanes"] for entry in stacks}) or [1])
+        scale(ax, stacks)
         if ax.get_legend_handles_labels()[0]:
             fig.legend(loc="outside upper center", ncols=2)
     caption(fig, bench, stacks, bool(near))
     return fig
-
-
-def roofline(ax: Axes, entries: list[dict[str, Any]]) -> None:
-    """Share of the bound reached, a curve per engine."""
-    curves(ax, entries, lambda e: 100 * float(e["roofline"]["fraction"]), "", "{} roofline")
-    lane_axis(ax, sorted({entry["lanes"] for entry in entries}))
-    ax.set_ylim(bottom=0)
-    for line in ax.lines:  # markers at almost nothing stay whole
-        line.set_clip_on(False)
-    ax.set_xlabel("number of lanes K")
-    ax.set_ylabel("share of the roofline [%]")
 
 
 def has_curve(bench: dict[str, Any]) -> bool:
@@ -122,9 +112,9 @@ def speed(entry: dict[str, Any]) -> float:
 def curves(ax: Axes, entries: list[dict[str, Any]], value: Value, label: str, gid: str) -> None:
     """One per engine, whose name goes into label and gid."""
     for engine in dict.fromkeys(e["engine"] for e in entries):
-        look, named = LOOKS.get(engine, OTHER), label.format(engine)
-        points = [(e["lanes"], value(e)) for e in entries if e["engine"] == engine]
-        plot(ax, points, COLOURS[look], named, marker=MARKERS[look], gid=gid.format(engine))
+        named: Any = {"label": label.format(engine), "gid": gid.format(engine)}
+        points = sorted((e["lanes"], value(e)) for e in entries if e["engine"] == engine)
+        ax.plot(*zip(*points, strict=True), **named, **look(LOOKS.get(engine, OTHER)))
 
 
 def limit(ax: Axes, entries: Iterable[dict[str, Any]], matmul: dict[str, Any]) -> None:
@@ -134,16 +124,12 @@ def limit(ax: Axes, entries: Iterable[dict[str, Any]], matmul: dict[str, Any]) -
         allowed = e["lanes"] / float(matmul[e["arm"]][STEP]["seconds"])
         best[e["lanes"]] = max(allowed, best.get(e["lanes"], 0.0))
     if best:
-        plot(ax, list(best.items()), MUTED, "matrix products alone", linestyle=":", gid="limit")
+        named: Any = {"label": "matrix products alone", "gid": "limit"}
+        ax.plot(*zip(*sorted(best.items()), strict=True), ":", color=MUTED, **named)
 
 
-def plot(ax: Axes, points: Points, colour: str, label: str, **look: Any) -> None:
-    lanes, speeds = zip(*sorted(points), strict=True)
-    ax.plot(lanes, speeds, color=colour, label=label, **look)
-
-
-def scale(ax: Axes, lanes: list[int]) -> None:
-    lane_axis(ax, lanes)
+def scale(ax: Axes, entries: list[dict[str, Any]]) -> None:
+    lane_axis(ax, entries)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=TICKS))
     lowest = min((float(np.min(line.get_ydata())) for line in ax.lines), default=1.0)
@@ -153,7 +139,8 @@ def scale(ax: Axes, lanes: list[int]) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def lane_axis(ax: Axes, lanes: list[int]) -> None:
+def lane_axis(ax: Axes, entries: list[dict[str, Any]]) -> None:
+    lanes = sorted({e["lanes"] for e in entries}) or [1]
     ax.set_xscale("log", base=2)
     ax.set_xlim(lanes[0] / 1.2, lanes[-1] * 1.2)
     ax.set_xticks(lanes, [str(K) for K in lanes])

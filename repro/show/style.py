@@ -73,9 +73,9 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
 }
 
 
-def look(e: Evidence) -> dict[str, Any]:
-    """Of its variant, in every figure of hierarchies."""
-    return {"color": COLOURS[e.cell.variant], "marker": MARKERS[e.cell.variant]}
+def look(variant: str) -> dict[str, Any]:
+    """Of a variant, in every figure of hierarchies."""
+    return {"color": COLOURS[variant], "marker": MARKERS[variant]}
 
 
 def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:

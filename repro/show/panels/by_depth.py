@@ -207,7 +207,7 @@ def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
         mine = [s for s in cells if s.cell.variant == variant]
         name, none = label_of(mine[0].cell), not any(s.done for s in mine)
         label = f"{name} ({next((s.state for s in mine if s.state != NOT_RUN), NOT_RUN)})"
-        handles.append(Line2D([], [], label=label if none else name, **look(mine[0])))
+        handles.append(Line2D([], [], label=label if none else name, **look(variant)))
     if with_published:
         handles.append(Line2D([], [], label="published", color="black", linewidth=1.8))
     fig.legend(handles=handles, loc="outside upper center", ncols=3)

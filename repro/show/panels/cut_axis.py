@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from repro.show.style import COLOURS, MARKERS, MUTED
+from repro.show.style import COLOURS, MUTED, look
 
 import numpy as np
 from matplotlib import patheffects
@@ -104,13 +104,13 @@ def draw_curve(ax: Axes, curve: Curve, beside: float) -> None:
     depths = range(1, MAX_DEPTH + 1)
     mean = np.array([curve.mean.get(d, math.nan) for d in depths])
     error = np.array([curve.error.get(d, math.nan) for d in depths])
-    colour, mark = COLOURS[curve.variant], MARKERS[curve.variant]
     x = np.array(depths) + beside
-    ax.plot(x, mean, color=colour, marker=mark, linewidth=1, markersize=3.8, gid=curve.variant)
+    ax.plot(x, mean, linewidth=1, markersize=3.8, gid=curve.variant, **look(curve.variant))
     known = np.isfinite(mean) & np.isfinite(error)
     if known.any():
-        look: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8}
-        bars = ax.errorbar(x[known], mean[known], error[known], fmt="none", ecolor=colour, **look)
+        caps: Any = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "fmt": "none"}
+        ours = x[known], mean[known], error[known]
+        bars = ax.errorbar(*ours, ecolor=COLOURS[curve.variant], **caps)
         bars.set_label(f"error {curve.variant}")
 
 
@@ -149,11 +149,10 @@ def draw_below(ax: Axes, low: dict[int, list[Low]], shown: Window) -> None:
 
 
 def draw_low(ax: Axes, depth: int, y: float, mark: Low) -> None:
-    look: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "zorder": 4, "gid": mark.gid}
-    shape: dict[str, Any] = {"color": COLOURS[mark.variant], "marker": MARKERS[mark.variant]}
-    ax.plot(depth - 0.38, y, markersize=3, **shape, **look)
+    place: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "zorder": 4, "gid": mark.gid}
+    ax.plot(depth - 0.38, y, markersize=3, **look(mark.variant), **place)
     text = f"↓ {number(mark.value)}{mark.note}"
-    ax.text(depth - 0.22, y, text, va="center", fontsize=SMALL, **look)
+    ax.text(depth - 0.22, y, text, va="center", fontsize=SMALL, **place)
 
 
 def draw_image_error(ax: Axes, error: float, shown: Window) -> None:
