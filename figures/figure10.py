@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from repro.show.panels.mosaic import mosaics
-from repro.show.style import Needs, journal, main
+from repro.show.style import Needs, main
 
 NEEDS = Needs("figure10")
-draw = journal(mosaics, "figure10", "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT")
+draw = NEEDS.journal(mosaics, "Figure 10. 5-layer LVAE+BN+WU on OMNIGLOT")
 
 
 if __name__ == "__main__":

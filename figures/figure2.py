@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import PANEL, Needs, gather, journal, look, main, say
+from repro.show.style import PANEL, Needs, look, main, say
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from repro.judge.evidence import NOT_RUN
+from repro.judge.evidence import NOT_RUN, Evidence
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption
 from repro.show.panels.over_epochs import band, bands, begin, by_epoch, crop
-from repro.store import Store
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
 NEEDS = Needs("figure2", epochs=3)
 
 
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """One panel. Raises UsageError, RecordError."""
-    cells = gather(store, profile, "figure2")
+@NEEDS.journal
+def draw(cells: list[Evidence], profile: str) -> Figure:
+    """One panel. Raises RecordError."""
     schedule = find_profile(profile).schedule
     fig = Figure(figsize=(PANEL, 3.1))
     ax = fig.add_subplot()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
-from repro.show.style import Needs, journal, main
+from repro.show.style import Needs, main
 
 NEEDS = Needs("figure3", depths=2)
-draw = journal(bounds_by_depth, FIGURE3)
+draw = NEEDS.journal(bounds_by_depth, FIGURE3)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from repro.show.style import PAGE, PANEL, Needs, gather, journal, main, say
+from repro.show.style import PAGE, PANEL, Needs, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
-from repro.store import Store
 from repro.store.sealed import ACTIVE_NATS, Arrays
 
 MAP = "viridis_r"
@@ -25,10 +24,9 @@ TICK = "#d55e00"  # of evaluated epochs
 NEEDS = Needs("figure4", epochs=3)
 
 
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """A heat map a model, and a colour bar. Raises UsageError, RecordError."""
-    cells = gather(store, profile, "figure4")
+@NEEDS.journal
+def draw(cells: list[Evidence], profile: str) -> Figure:
+    """A heat map a model, and a colour bar. Raises RecordError."""
     names = ("epochs", "test", "layer")  # [E], KL [E, units], layer of each unit
     units = {s: {n: array(s.done[0], "kl_units", n) for n in names} for s in cells if s.done}
     most = max((float(u["test"].max()) for u in units.values()), default=1.0)

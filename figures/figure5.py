@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.show.style import COLOURS, PANEL, Needs, gather, journal, main
+from repro.show.style import COLOURS, PANEL, Needs, main
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import kl_layers
 from repro.plan.experiments.grid import MAX_DEPTH
 from repro.show.captions import add_caption
-from repro.store import Store
 
 TOP = 25.0  # nats: the paper's axis
 WIDTH = 0.2
@@ -23,10 +22,9 @@ HATCHES = {"vae": "", "vae_bn": "/////", "vae_bn_wu": "", "lvae_bn_wu": "....."}
 NEEDS = Needs("figure5")
 
 
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """One panel of grouped bars. Raises UsageError, RecordError."""
-    cells = gather(store, profile, "figure5")
+@NEEDS.journal
+def draw(cells: list[Evidence], profile: str) -> Figure:
+    """One panel of grouped bars. Raises RecordError."""
     fig = Figure(figsize=(PANEL, 2.7))
     ax = fig.add_subplot()
     shown = [s for s in cells if s.done]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repro.show.style import PAGE, Needs, gather, journal, main, write_in
+from repro.show.style import PAGE, Needs, main, write_in
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from repro.judge.evidence import Evidence
 from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
-from repro.store import Store
 
 CLASSES = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
@@ -24,10 +23,9 @@ CLASSES = (
 NEEDS = Needs("figure6")
 
 
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """One row per model, one panel per layer. Raises UsageError, RecordError."""
-    cells = gather(store, profile, "figure6")
+@NEEDS.journal
+def draw(cells: list[Evidence], profile: str) -> Figure:
+    """One row per model, one panel per layer. Raises RecordError."""
     depth = max(s.cell.depth for s in cells)
     shown = with_records(cells)
     fig = Figure(figsize=(PAGE, 0.65 + 1.275 * len(shown)))

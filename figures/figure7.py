@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
-from repro.show.style import Needs, journal, main
+from repro.show.style import Needs, main
 
 FIGURE = replace(
     FIGURE3,
-    experiment="figure7",
     text="Figure 7. Bounds against depth, MNIST, higher is better, with the LVAE without batch"
     " norm; whether the paper warmed it up is not said, here it is.",
 )
 NEEDS = Needs("figure7", depths=2)
-draw = journal(bounds_by_depth, FIGURE)
+draw = NEEDS.journal(bounds_by_depth, FIGURE)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from repro.show.panels.mosaic import mosaics
-from repro.show.style import Needs, journal, main
+from repro.show.style import Needs, main
 
 NEEDS = Needs("figure9")
-draw = journal(mosaics, "figure9", "Figure 9. 5-layer LVAE+BN+WU on MNIST")
+draw = NEEDS.journal(mosaics, "Figure 9. 5-layer LVAE+BN+WU on MNIST")
 
 
 if __name__ == "__main__":

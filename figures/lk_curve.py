@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from repro.show.style import COLOURS, PANEL, Needs, gather, journal, look, main, say
+from repro.show.style import COLOURS, PANEL, Needs, look, main, say
 
 from matplotlib.figure import Figure
 
+from repro.judge.evidence import Evidence
 from repro.judge.measures import curve_of_k
 from repro.plan.experiments import label_of
 from repro.show.captions import add_caption, first_seed, firsts, missing
-from repro.store import Store
 
 NEEDS = Needs("lk_curve", metric="LK_curve")
 DASH = 6  # points
 NOT_MEASURED = "not measured: `repro evaluate` scores a Run of runs/ again"
 
 
-@journal
-def draw(store: Store, profile: str) -> Figure:
-    """One panel. Raises UsageError, RecordError."""
-    cells = gather(store, profile, "lk_curve")
+@NEEDS.journal
+def draw(cells: list[Evidence], profile: str) -> Figure:
+    """One panel. Raises RecordError."""
     fig = Figure(figsize=(PANEL, 2.9))
     ax = fig.add_subplot()
     measured = {e: found for e in cells if e.done and (found := curve_of_k(e.done[0]))}

@@ -78,15 +78,11 @@ def look(variant: str) -> dict[str, Any]:
     return {"color": COLOURS[variant], "marker": MARKERS[variant]}
 
 
-def gather(store: Store, profile: str, experiment: str) -> list[Evidence]:
-    """What answers an experiment's cells, in grid order. Raises UsageError, RecordError."""
-    found = books(store, profile_named(profile).name)
-    return [found.of(cell) for cell in EXPERIMENTS[experiment]]
-
-
 @dataclass(frozen=True)
 class Needs:
-    """What a figure must hold of an experiment's cells, or of those of some variants alone."""
+    """Which experiment's cells a figure shows, and what it must hold of them, or of those of some
+    variants alone.
+    """
 
     experiment: str
     depths: int = 1  # with a finished Run, of one variant; one point is no curve
@@ -94,12 +90,30 @@ class Needs:
     variants: tuple[str, ...] = ()
     metric: str = ""  # of final.json, which older records lack
 
+    def cells(self, store: Store, profile: str) -> list[Evidence]:
+        """What answers them, in grid order. Raises UsageError, RecordError."""
+        found = books(store, profile_named(profile).name)
+        return [found.of(cell) for cell in EXPERIMENTS[self.experiment]]
+
+    def journal(self, draw: Callable[..., Figure], *asked: Any) -> Draw:
+        """Draws its cells, and what is `asked` before them, in the common look.
+
+        The caller's matplotlib settings are left alone.
+        """
+
+        @functools.wraps(draw)
+        def styled(store: Store, profile: str) -> Figure:
+            with looks():
+                return draw(*asked, self.cells(store, profile), profile)
+
+        return styled
+
     def lacking(self, store: Store, profile: str) -> str:
         """Why there is too little to draw; empty where there is enough.
 
         Raises UsageError, RecordError.
         """
-        found = gather(store, profile, self.experiment)
+        found = self.cells(store, profile)
         wanted = self.variants or {s.cell.variant for s in found}
         done = [s for s in found if s.done and s.cell.variant in wanted]
         if not done:
@@ -111,17 +125,6 @@ class Needs:
         if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:
             return f"evaluated epochs: {most}, needed: {self.epochs}"
         return ""
-
-
-def journal(draw: Callable[..., Figure], *asked: Any) -> Draw:
-    """Draw what is `asked` in the common look, and leave the caller's matplotlib settings alone."""
-
-    @functools.wraps(draw)
-    def styled(store: Store, profile: str) -> Figure:
-        with looks():
-            return draw(*asked, store, profile)
-
-    return styled
 
 
 def looks() -> AbstractContextManager[None]:

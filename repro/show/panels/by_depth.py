@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from repro.show.style import PAGE, gather, look, write_in
+from repro.show.style import PAGE, look, write_in
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,7 +24,6 @@ from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption, missing
 from repro.show.panels import cut_axis
 from repro.show.words import sampling
-from repro.store import Store
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
 OVER_IMAGES = {"L1_test": "L1_se", "LK_test": "LK_se"}  # of the training set none is saved
@@ -37,15 +36,13 @@ STRIP_MARGIN = 0.2
 class ByDepth:
     """One such figure: what it is of, the targets that each panel shows, and where they stand."""
 
-    experiment: str
     text: str
     where: str = "values stated in the paper's text"
     published: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def bounds_by_depth(figure: ByDepth, store: Store, profile: str) -> Figure:
-    """One curve a variant in each panel. Raises UsageError, RecordError."""
-    cells = gather(store, profile, figure.experiment)
+def bounds_by_depth(figure: ByDepth, cells: list[Evidence], profile: str) -> Figure:
+    """One curve a variant in each panel. Raises RecordError."""
     k = find_profile(profile).evaluation.importance_samples
     names = (r"$\mathcal{L}_1$", r"$\mathcal{L}_1$", rf"$\mathcal{{L}}_{{{k}}}$")
     fig = Figure(figsize=(PAGE, HEIGHT))
@@ -214,7 +211,6 @@ def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
 
 
 FIGURE3 = ByDepth(
-    "figure3",
     "Figure 3. Bounds against depth, MNIST, higher is better.",
     published={
         "L1_test": ("text/L1_test/lvae5", "text/L1_test/vae3"),

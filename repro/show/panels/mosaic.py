@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from repro.show.style import PAGE, gather, say
+from repro.show.style import PAGE, say
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.show.captions import add_caption, first_seed, firsts
-from repro.store import Store
 
 PANELS = {
     "true": "(a) test images, binarised",
@@ -19,12 +19,11 @@ PANELS = {
 GRID, GAP = 10, 2  # images of a row, pixels between two
 
 
-def mosaics(experiment: str, begin: str, store: Store, profile: str) -> Figure:
-    """Three mosaics of 10 x 10 images of an experiment's one cell. Raises UsageError, RecordError.
+def mosaics(begin: str, cells: list[Evidence], profile: str) -> Figure:
+    """Three mosaics of 10 x 10 images of one cell. Raises RecordError.
 
     begin: of the caption, up to the data set's name.
     """
-    cells = gather(store, profile, experiment)
     (lvae,) = cells
     fig = Figure(figsize=(PAGE, 2.58))
     axes = fig.subplots(1, len(PANELS), gridspec_kw={"wspace": 0.12})
