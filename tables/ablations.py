@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from repro.judge.ablations import Change, changes, judged
 from repro.judge.estimate import LEVEL
 from repro.judge.evidence import Evidence, books
-from repro.judge.measures import metric, whole_set
+from repro.judge.measures import whole_set
 from repro.plan.experiments import cells
 from repro.plan.experiments.ablations import DEFAULT, choice_of
 from repro.plan.profiles import Profile, profile
@@ -53,7 +53,7 @@ def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
     """Each bound with its change from the default and the error of that; active units; seeds."""
     if not e.trainings:
         return (e.state, *[""] * 7)
-    l1 = bound(e.mean(lambda r: metric(r, "L1_test")))
+    l1 = bound(e.mean("L1_test"))
     known = all(map(whole_set, e.trainings))
     lk = bound(e.mean(whole_set)[0]) if known else NOT_MEASURED
     units = "-".join(f"{n:.0f}" for n in e.mean(lambda r: r.final["active_units"]))

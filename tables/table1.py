@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro.judge.evidence import NOT_RUN, Evidence, books
-from repro.judge.measures import l1_beside_lk, metric, whole_set
+from repro.judge.measures import l1_beside_lk, whole_set
 from repro.judge.targets import TARGETS
 from repro.judge.targets.bounds import QUOTED_ROWS
 from repro.judge.targets.target import TEST_IMAGES, Target
@@ -49,11 +49,10 @@ def ours(target: Target, e: Evidence | None) -> tuple[str, ...]:
     if e is None or not e.trainings:
         why = NOT_RUN if e is None else e.state
         return ("quoted" if target.quoted_from and why == NOT_RUN else why, *[""] * 6)
-    lk, l1 = (lambda r: metric(r, "LK_test")), [l1_beside_lk(r) for r in e.trainings]
-    sd = e.sd(lk)
+    sd, l1 = e.sd("LK_test"), [l1_beside_lk(r) for r in e.trainings]
     return (
-        bound(e.mean(lk)),
-        error(e.mean(lambda r: metric(r, "LK_se"))),
+        bound(e.mean("LK_test")),
+        error(e.mean("LK_se")),
         error(e.mc_error),
         error(sd) if sd is not None else "",
         str(e.seeds),

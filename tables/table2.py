@@ -15,7 +15,7 @@ from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import Table, bound, error, main
 from repro.show.words import closing, other_data, protocol, sampling
-from repro.store import Record, Store
+from repro.store import Store
 
 
 def build(store: Store, profile_name: str) -> Table:
@@ -40,13 +40,9 @@ def pair(target: Target, e: Evidence) -> tuple[str, str]:
     data = e.cell.data
     if not e.trainings:
         return in_nats(target.paper, data), e.state
-    sd = e.sd(lk)
+    sd = e.sd("LK_test")
     spread = f" ± {in_nats(sd, data)}" if sd is not None else ""
-    return in_nats(target.paper, data), in_nats(e.mean(lk), data) + spread
-
-
-def lk(record: Record) -> float:
-    return metric(record, "LK_test")
+    return in_nats(target.paper, data), in_nats(e.mean("LK_test"), data) + spread
 
 
 def in_nats(value: float, data: str) -> str:

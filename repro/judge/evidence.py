@@ -34,6 +34,7 @@ OTHER_DATA = "other data"
 NO_BOUND = "no finite bound"
 BOUNDS = ("L1_test", "LK_test")
 Read = Callable[[Record], float]
+Quantity = str | Callable[[Record], Any]  # a number of final.json by its name, or how it is read
 Like = Callable[[Record], bool]
 
 
@@ -113,17 +114,18 @@ class Evidence:
         """Both, of the seeds that both have."""
         return self.only(list(other.by_seed)), other.only(list(self.by_seed))
 
-    def values(self, read: Callable[[Record], Any]) -> list[Any]:
+    def values(self, what: Quantity) -> list[Any]:
         """Of each seed, the mean over its replicates."""
+        read = functools.partial(metric, name=what) if isinstance(what, str) else what
         return [np.mean([read(r) for r in of], axis=0) for of in self.by_seed.values()]
 
-    def mean(self, read: Callable[[Record], Any]) -> Any:
+    def mean(self, what: Quantity) -> Any:
         """Over seeds."""
-        return np.mean(self.values(read), axis=0)
+        return np.mean(self.values(what), axis=0)
 
-    def sd(self, read: Read) -> float | None:
+    def sd(self, what: Quantity) -> float | None:
         """Over seeds; None of fewer than two."""
-        return statistics.stdev(map(float, self.values(read))) if self.seeds > 1 else None
+        return statistics.stdev(map(float, self.values(what))) if self.seeds > 1 else None
 
     @property
     def mc_error(self) -> float:
@@ -131,9 +133,9 @@ class Evidence:
         each = (math.hypot(*map(mc_error, of)) / len(of) for of in self.by_seed.values())
         return math.hypot(*each) / self.seeds
 
-    def estimate(self, read: Read) -> Estimate:
+    def estimate(self, what: Quantity) -> Estimate:
         """Over seeds, with the error of their own spread."""
-        return of_seeds([float(v) for v in self.values(read)])
+        return of_seeds([float(v) for v in self.values(what)])
 
 
 class Books:

@@ -61,7 +61,7 @@ def by_rounding(e: Evidence, names: Sequence[str]) -> tuple[list[Record], list[S
 
 def by_seed(e: Evidence, names: Sequence[str]) -> list[Spread | None]:
     """Of each metric over seeds, each the mean of its replicates."""
-    return [of([float(v) for v in e.values(functools.partial(metric, name=n))]) for n in names]
+    return [of([float(v) for v in e.values(n)]) for n in names]
 
 
 def known(store: Store, profile_name: str, quantity: str) -> Known:

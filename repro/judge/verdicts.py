@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
 from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
-from repro.judge.measures import metric, scored_otherwise, scoring
+from repro.judge.measures import scored_otherwise, scoring
 from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
 from repro.plan.experiments.grid import Cell
@@ -132,8 +131,8 @@ def _without_number(e: Evidence) -> str:
 
 def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
     """The metric over seeds; of a gain, seed by seed over the Run that each starts from."""
-    read = partial(metric, name=target.metric)
-    return of_pairs(e.values(read), base.values(read)) if base else e.estimate(read)
+    name = target.metric
+    return of_pairs(e.values(name), base.values(name)) if base else e.estimate(name)
 
 
 def _beside_published(

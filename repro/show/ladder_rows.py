@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from repro.judge.evidence import Evidence
-from repro.judge.measures import metric
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell
-from repro.store import Record
 
 COLUMNS = (
     *("labels", "model", "published", "sd (published)", "source"),
@@ -31,9 +29,5 @@ def ours(e: Evidence) -> tuple[str, ...]:
     """Mean, spread over seeds, error over images, seeds; or why there are none."""
     if not e.trainings:
         return e.state, "", "", ""
-    sd, se = e.sd(percent), e.mean(lambda r: metric(r, "error_se"))
-    return f"{e.mean(percent):.2f}", "" if sd is None else f"{sd:.2f}", f"{se:.2f}", str(e.seeds)
-
-
-def percent(record: Record) -> float:
-    return metric(record, "error_percent")
+    mean, sd, se = e.mean("error_percent"), e.sd("error_percent"), e.mean("error_se")
+    return f"{mean:.2f}", "" if sd is None else f"{sd:.2f}", f"{se:.2f}", str(e.seeds)

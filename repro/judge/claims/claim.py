@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -161,9 +160,8 @@ def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
     ours, base = found.of(cell).shared(found.of(start))
     if not ours.trainings:
         return found.difference(cell, start, name)
-    read = partial(metric, name=name)
     error = images_error(ours.done[:1], base.done[:1], name)
-    return of_pairs(ours.values(read), base.values(read)).plus(error**2)
+    return of_pairs(ours.values(name), base.values(name)).plus(error**2)
 
 
 def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
@@ -203,7 +201,7 @@ def above_each(
 
 def bounds(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[float]:
     """One metric of each cell, for the words."""
-    return [float(found.of(c).mean(lambda r: metric(r, name))) for c in cells]
+    return [float(found.of(c).mean(name)) for c in cells]
 
 
 def in_row(values: Any, digits: int = 2) -> str:

@@ -138,8 +138,7 @@ def curve(variant: str, done: list[Evidence], metric: str) -> cut_axis.Curve:
     mean, error = {}, {}
     for s in (s for s in done if s.cell.variant == variant):
         depth = s.cell.depth
-        value = functools.partial(measures.metric, name=metric)
-        mean[depth], sd = float(s.mean(value)), s.sd(value)
+        mean[depth], sd = float(s.mean(metric)), s.sd(metric)
         error[depth] = math.nan if sd is None else sd
         if s.seeds == 1 and metric == "LK_test":
             error[depth] = measures.known(s.done[0], measures.mc_error)
