@@ -19,7 +19,7 @@ from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
 from repro.judge.measures import scored_otherwise, scoring
 from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
-from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, run_of
 from repro.store import Record
 from repro.store.states import OTHER_CONFIGURATION
 
@@ -172,7 +172,7 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
     """The verdict on a claim, once every cell it needs has a finished Run."""
     every = [books.of(c) for c in claim.cells]
     notes = list(dict.fromkeys(note for e in every for note in e.notes))
-    needed = [books.of(c) for c in claim.needed]
+    needed = [books.of(c) for c in claim.required or claim.cells]
     if missing := [e for e in needed if not e.trainings]:
         return ClaimResult(claim, NOT_RUN, "; ".join((_missing(missing, len(needed)), *notes)))
     found = [e for e in every if e.trainings]
@@ -221,11 +221,6 @@ def _finite(value: Any) -> bool:
 
 
 def _missing(missing: Sequence[Evidence], of: int) -> str:
-    names = [_stem(e.cell) for e in missing]
+    names = [run_of(e.cell, PROFILES["paper"]).id.rpartition("-s")[0] for e in missing]
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} of {of} Runs missing: {shown}"
-
-
-def _stem(c: Cell) -> str:
-    """What the ids of a cell's Runs begin with."""
-    return f"ladder-{c.variant}-{c.labels}" if c.labels else f"{c.data}-{c.variant}-L{c.depth}"

@@ -57,9 +57,10 @@ class Claim:
     """A published statement (`text`) and the test of it, in words and as a function.
 
     `test` is given the records of a profile, sorted by cell, every one of `required` (by default
-    all of `cells`) with a finished Run; it answers with the contrasts that must all be positive,
-    and with the numbers in words. `files` are the arrays it reads, `metrics` what it reads of
-    final.json: every record must hold them, and of `LK_test` one K and as many images.
+    all of `cells`) with a finished Run, while the others count where they ran; it answers with the
+    contrasts that must all be positive, and with the numbers in words. `files` are the arrays it
+    reads, `metrics` what it reads of final.json: every record must hold them, and of `LK_test` one
+    K and as many images.
     """
 
     id: str
@@ -70,12 +71,7 @@ class Claim:
     test: Callable[[Books], Judgement]
     files: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    required: tuple[Cell, ...] | None = None
-
-    @property
-    def needed(self) -> tuple[Cell, ...]:
-        """Cells without which nothing can be said; the others count where they ran."""
-        return self.cells if self.required is None else self.required
+    required: tuple[Cell, ...] = ()
 
 
 def at_least(name: str, quantity: Estimate, threshold: float) -> Contrast:
