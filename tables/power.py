@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
 from repro.judge.spread import WHOSE, known
 from repro.judge.targets.target import MNIST_NATS
@@ -51,11 +49,7 @@ def row(s: Setting, found: Power) -> tuple[str, ...]:
 
 
 def amount(s: Setting, difference: float | None) -> str:
-    """The search for it ends at five margins."""
-    if difference is None:
-        return "–"
-    known = math.isfinite(difference)
-    return f"{difference:.2f} {s.unit}" if known else f"> {5 * s.margin:g} {s.unit}"
+    return "–" if difference is None else f"{difference:.2f} {s.unit}"
 
 
 if __name__ == "__main__":
