@@ -112,7 +112,8 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     from repro.show import gallery
 
     def behind(name: str) -> Behind:
-        return source.drawn("figures", name, EXPERIMENTS.get(gallery.experiment_of(name), ()))
+        experiment = scripts.load("figures", name).NEEDS.experiment
+        return source.drawn("figures", name, EXPERIMENTS[experiment])
 
     return tuple(
         Figure(name, title(name), image_of(fig), behind(name))

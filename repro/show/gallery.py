@@ -1,7 +1,6 @@
 """All figures of a profile: which of them hold enough to be drawn, decided here alone.
 
-Each script says what it needs as `NEEDS`; one without it is always drawn. A script that is run on
-its own draws whatever there is.
+Each script says what it needs as `NEEDS`; one that is run on its own draws whatever there is.
 """
 
 from __future__ import annotations
@@ -20,20 +19,11 @@ from repro.store.files import disk_errors
 SUFFIXES = (".png", ".pdf")
 
 
-def experiment_of(name: str) -> str:
-    """Which experiment a figure shows; of one without `NEEDS` that of its name."""
-    needs = getattr(scripts.load("figures", name), "NEEDS", None)
-    return name if needs is None else str(needs.experiment)
-
-
 def left_out(store: Store, profile: str) -> dict[str, str]:
     """Figures that hold too little to be drawn, and why. Raises UsageError, RecordError."""
-    reasons = {}
-    for name in scripts.names("figures"):
-        needs = getattr(scripts.load("figures", name), "NEEDS", None)
-        if needs is not None and (why := needs.lacking(store, profile)):
-            reasons[name] = why
-    return reasons
+    every = {name: scripts.load("figures", name).NEEDS for name in scripts.names("figures")}
+    reasons = {name: needs.lacking(store, profile) for name, needs in every.items()}
+    return {name: why for name, why in reasons.items() if why}
 
 
 def in_words(reasons: dict[str, str]) -> str:

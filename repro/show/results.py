@@ -58,7 +58,7 @@ def _part(store: Store, p: Profile) -> list[str]:
         _headline(records, found, p),
         *(t.markdown().strip() for t in tables),
         *(
-            _drawn(f, gallery.experiment_of(f), records, p)
+            _drawn(f, scripts.load("figures", f).NEEDS.experiment, records, p)
             for f in shown("figures", records)
             if f not in without
         ),
@@ -225,8 +225,7 @@ def _lost(r: Record, found: Books) -> str:
 
 
 def _drawn(figure: str, experiment: str, records: Sequence[Record], p: Profile) -> str:
-    cells = EXPERIMENTS.get(experiment, ())
-    own = [r for r in records if cell_of(r.run) in cells]
+    own = [r for r in records if cell_of(r.run) in EXPERIMENTS[experiment]]
     train = _training([experiment], p, own)
     if any(r.run.seed > p.seeds for r in own):
         train += f" ({_count(p.seeds, 'seed')}; more by their ids)"

@@ -19,7 +19,8 @@ from repro.show.output import take_streams
 from repro.store import Store, open_store
 from repro.store.places import SCRIPTS
 
-ENTRY = {"tables": "build", "figures": "draw"}  # the function of every script: (store, profile)
+# What every script has: a function (store, profile); of a figure also what it must hold.
+ENTRY = {"tables": ("build",), "figures": ("draw", "NEEDS")}
 
 
 def names(folder: str) -> list[str]:
@@ -48,10 +49,8 @@ def load(folder: str, name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not callable(getattr(module, ENTRY[folder], None)):
-        raise MachineError(
-            f"{path}: has no function {ENTRY[folder]}(store, profile): move it out of {folder}/"
-        )
+    if without := [name for name in ENTRY[folder] if not hasattr(module, name)]:
+        raise MachineError(f"{path}: has no {', no '.join(without)}: move it out of {folder}/")
     sys.modules[key] = module
     return module
 
