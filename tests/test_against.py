@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from repro.show import rates
-from repro.show.report import throughput
+from repro.show.report import measured
 from repro.store.places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -24,8 +24,8 @@ def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> 
     arms = [against.entry(4, 2, ours, theirs)]
     saved = tmp_path / "against.json"
     saved.write_text(json.dumps(against.record(PLACE, "2" * 40, 3, arms)))
-    bench = throughput.bench_of(rates.read(saved), saved, tmp_path)
-    assert (bench.torch, bench.reference) == ("2.13.0", "commit 2222222")
+    bench = measured.bench_of(rates.read(saved), saved, tmp_path)
+    assert (bench.said["torch"], bench.said["reference"]) == ("2.13.0", "commit 2222222")
     (row,) = bench.table.rows
     shown = dict(zip(bench.table.columns, row, strict=True))
     numbers = (shown["ms"], shown["× commit 2222222"], shown["images/s"])

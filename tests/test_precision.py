@@ -21,7 +21,7 @@ from repro.errors import RecordError, UsageError
 from repro.plan.profiles import find_run, profile
 from repro.plan.profiles import profile as find_profile
 from repro.plan.run import Data, Run
-from repro.show.report import rounding, throughput
+from repro.show.report import measured
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -86,7 +86,7 @@ def test_all_three_trainings_are_made_and_their_record_says_where(
     content = json.loads((tmp_path / "precision.json").read_text())
     assert (content["rounded"], content["profile"]) == ("bfloat16", "smoke")
     shutil.copytree(tmp_path, tmp_path / "bench", ignore=lambda *_: precision.TRAININGS)
-    (read,) = rounding.read(Store(tmp_path))
+    (read,) = measured.comparisons(Store(tmp_path))
     assert len(read.table.rows) == 6
     assert len(content["differences"]) == capsys.readouterr().out.count("rounded - float32") == 6
     assert all(d["mean"] != 0 for d in content["differences"])
@@ -131,7 +131,7 @@ def store(tmp_path: Path) -> Store:
 def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
     fixture_store.write(store, "quick", find_run("mnist-vae-L5-s1", profile("quick")))
     section = written(store).within("throughput")
-    assert throughput.files(store) == []
+    assert measured.benches(store) == []
     said = section.source
     assert "bfloat16 less float32" in said
     assert "they were emulated" in said
@@ -145,4 +145,4 @@ def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
 def test_what_is_no_comparison_is_refused(store: Store, content: str) -> None:
     (store.root / "bench" / "precision.json").write_text(content)
     with pytest.raises(RecordError, match=r"precision\.json: no comparison of precisions"):
-        rounding.read(store)
+        measured.comparisons(store)

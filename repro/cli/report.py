@@ -15,7 +15,7 @@ from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, profile, runs
 from repro.plan.run import Run
 from repro.show import scripts, words
-from repro.show.report import deviations, images, ledger, rounding, throughput
+from repro.show.report import deviations, images, ledger, measured
 from repro.show.report.content import Behind, Figure, Page, Part, Sheet, Source
 from repro.store import Snapshot, Store, files, places
 
@@ -45,7 +45,7 @@ def report(
     opened = Snapshot(found.root)
     asked = [n for n in BEST_FIRST if profile in (None, n)]
     names = [n for n in asked if opened.records(n) or opened.failures(n)]
-    if not names and (profile or not throughput.files(opened)):
+    if not names and (profile or not measured.benches(opened)):
         opened.some_records(p.name)
     path = out or opened.root / NAME
     files.write_file(path, page.render(gather(opened, names)).encode())
@@ -60,8 +60,8 @@ def gather(store: Store, names: list[str]) -> Page:
     profiles = [profile(name) for name in names]
     drawn = words.in_full(profiles)
     shown = tuple(part(store, p, p in drawn) for p in profiles)
-    measured = tuple(benches(store)), rounding.read(store)
-    return Page(name_of(store), shown, *measured, deviations.choices())
+    saved = tuple(benches(store)), measured.comparisons(store)
+    return Page(name_of(store), shown, *saved, deviations.choices())
 
 
 def name_of(store: Store) -> str:
@@ -133,13 +133,13 @@ def image_of(drawn: Any) -> images.Image:
     return images.inline(picture(drawn), str(drawn.get_label()))
 
 
-def benches(store: Store) -> Iterator[tuple[throughput.Bench, Figure | None]]:
+def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
     """Every saved benchmark, drawn where it holds a curve. Raises RecordError."""
     from repro.show import rates
 
-    for path in throughput.files(store):
+    for path in measured.benches(store):
         content = rates.read(path)
-        bench = throughput.bench_of(content, path, store.root)
+        bench = measured.bench_of(content, path, store.root)
         if not rates.has_curve(content):
             yield bench, None
             continue

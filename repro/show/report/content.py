@@ -14,8 +14,7 @@ from repro.show import layout, words
 from repro.show.report import commands, ledger
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
-from repro.show.report.rounding import Rounding
-from repro.show.report.throughput import Bench
+from repro.show.report.measured import Measured
 from repro.store import Record
 
 
@@ -91,8 +90,8 @@ class Page:
 
     store: str
     parts: tuple[Part, ...]
-    benches: tuple[tuple[Bench, Figure | None], ...]
-    roundings: tuple[Rounding, ...]
+    benches: tuple[tuple[Measured, Figure | None], ...]
+    roundings: tuple[Measured, ...]
     choices: tuple[Choice, ...]
 
 
