@@ -22,7 +22,6 @@ from torch import Tensor
 
 from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
-from repro.machine.saved.tensors import REMEDY
 from repro.machine.saved.weights import Statistics, find_weights, load_statistics, load_weights
 from repro.model import streams
 from repro.model.ladder_network import LadderNet, predict
@@ -260,7 +259,7 @@ def _refuse_incomplete(path: Path, run: Run, params: Params, seen: Statistics) -
     if not isinstance(run.model, Ladder):
         needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in seen]
     if lacking := [name for name in needed if name not in params]:
-        raise RecordError(f"{path}: holds no {lacking[0]}: {REMEDY}")
+        raise RecordError(f"{path}: holds no {lacking[0]}: move its record away to train it again")
 
 
 @contextlib.contextmanager

@@ -141,7 +141,8 @@ def test_ladder_networks_lend_one_another_no_spread_and_err_on_the_same_images()
 
 def test_what_else_a_record_says_takes_no_error_from_a_claim() -> None:
     def lead(**final: Any) -> bool:
-        lenders = (made(VAE_BN, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3))
+        each = {seed: {"L1": np.full(IMAGES, -89.0 + seed)} for seed in (1, 2, 3)}
+        lenders = (made(VAE_BN, seed=s, arrays={"per_image": x}) for s, x in each.items())
         found = books(*lenders, made(VAE_BN_WU, **final), made(LVAE))
         read, _ = per_image_l1(found, [LVAE, VAE_BN_WU])
         return combined(found, {LVAE: 1.0, VAE_BN_WU: -1.0}, read).known

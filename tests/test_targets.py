@@ -126,7 +126,8 @@ def test_bounds_are_held_against_runs_of_their_grey_scale_and_5000_samples() -> 
         of_255 = "iwae" in name or "omniglot" in name
         scales = {run_of(c, profile("paper")).data.grey_scale for c in t.cells if not c.labels}
         assert scales <= {255 if of_255 else 256}, name
-        assert (5000 if t.metric == "LK_test" else None) == t.K
+        runs = [run_of(c, profile("paper")) for c in t.cells if t.metric == "LK_test"]
+        assert {run.evaluation.importance_samples for run in runs} <= {5000}, name
 
 
 NORB_5 = "table2/norb/64-32-16/lvae_bn_wu"

@@ -222,7 +222,8 @@ class Books:
         if not borrow or run.labels:
             alike = []
         else:
-            alike = [g for g in deep if g[0].run.model.batch_norm == run.model.batch_norm]
+            norm = run.hierarchy.batch_norm
+            alike = [g for g in deep if g[0].run.hierarchy.batch_norm == norm]
         values, names = [], []
         for group in enough or alike:
             with contextlib.suppress(RecordError):  # of records older than the number

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from rich.progress import Progress as Bar
 
-from repro.machine import engines, precision
+from repro.machine import engines, precision, provenance
 from repro.machine.cuda.graph import Blocks, Captured, captured_on
-from repro.machine.provenance import continued
 from repro.machine.saved import checkpoint, recording, starting
 from repro.machine.saved.keeper import Keeper
 from repro.machine.watch.progress import Progress
@@ -37,7 +36,7 @@ def train_stack(
     else:
         state = starting.begin(stack, work.folder, images.train, work.device)
         log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
-    log.code = continued(log.code, work.software)
+    log.code = provenance.continued(log.code, work.software)
     if pinned.precision == precision.BFLOAT16:
         shade(state)
     if pinned.engine != "eager":

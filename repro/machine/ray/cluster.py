@@ -24,8 +24,7 @@ from repro.machine.watch.progress import named, notice
 from repro.machine.work import Options, Outcome, Work
 from repro.plan.profiles import with_starts
 from repro.plan.run import Run
-from repro.store import Store, locks
-from repro.store.states import recorded
+from repro.store import Store, locks, states
 
 PATIENCE_SECONDS = 100.0  # a file server frees the locks of a dead node after 90 s
 Runs = Sequence[Run]
@@ -52,7 +51,7 @@ def train(
     """
     limit = options.budget_seconds
     deadline = None if limit is None else time.time() + limit
-    missing = with_starts(runs, lambda run: recorded(store, profile, run))
+    missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
     outcome = Outcome()
     if not missing:
         return outcome
