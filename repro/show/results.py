@@ -227,6 +227,7 @@ def _lost(r: Record, found: Books) -> str:
 def _drawn(figure: str, experiment: str, records: Sequence[Record], p: Profile) -> str:
     own = [r for r in records if cell_of(r.run) in EXPERIMENTS[experiment]]
     train = _training([experiment], p, own)
-    if any(r.run.seed > p.seeds for r in own):
-        train += f" ({_count(p.seeds, 'seed')}; more by their ids)"
+    seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
+    if any(r.run.seed > seeds for r in own):
+        train += f" ({_count(seeds, 'seed')}; more by their ids)"
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"
