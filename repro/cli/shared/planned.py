@@ -54,9 +54,14 @@ class Plan:
 
 def plan(store: Store, p: Profile, asked: list[Run]) -> Plan:
     """What is asked for, after what an unfinished Run of it starts from and lacks."""
-    todo = with_starts(asked, lambda run: state(store, p.name, run) in FINISHED)
-    runs = list(dict.fromkeys((*todo, *asked)))
-    return Plan(p, runs, {run.id: state(store, p.name, run) for run in runs})
+    states: dict[str, str] = {}
+
+    def done(run: Run) -> bool:
+        states[run.id] = state(store, p.name, run)
+        return states[run.id] in FINISHED
+
+    todo = with_starts(asked, done)
+    return Plan(p, list(dict.fromkeys((*todo, *asked))), states)
 
 
 def lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
