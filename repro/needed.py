@@ -1,6 +1,7 @@
 """Which libraries are not installed here, in one line, before anything imports them.
 
-Needs the standard library alone. `python -m repro.needed` asks for all that `run_all.sh` needs.
+Needs the standard library alone. `python -m repro.needed` asks for all that `run_all.sh` needs,
+but for what downloads the data.
 """
 
 from __future__ import annotations

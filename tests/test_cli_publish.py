@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import fixture_store
 import pytest
@@ -36,7 +37,8 @@ def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, rea
     publishing.copy_finished(full, target, QUICK)
     assert target.record("quick", LVAE).final == full.record("quick", LVAE).final
     before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
-    full.add(full.record("quick", LVAE), {}, {"L1_test": -1.0}, {})
+    record = full.record("quick", LVAE)
+    full.add(record, record.env, {"L1_test": -1.0}, {})
     assert run(["publish", "--profile", "quick"]) == 0
     assert target.record("quick", LVAE).final["L1_test"] == -1.0
     assert target.record("quick", LVAE).sums == full.record("quick", LVAE).sums
@@ -141,6 +143,12 @@ unknown = functools.partial(rewrite, commit=None, dirty=None)
 unnamed = functools.partial(rewrite, commit="")
 
 
+def scored(store: Store, _: pytest.MonkeyPatch, **env: Any) -> None:
+    """A record whose last scores are of other code than the training."""
+    record = store.record("quick", VAE)
+    store.add(record, record.env | env, record.final, {})
+
+
 def elsewhere(_: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "CHECKOUT", False)
 
@@ -159,6 +167,8 @@ REFUSED = [
     (unknown, [], "unknown commit: train again in a clone"),
     (unknown, ["--allow-dirty"], "unknown commit: train again in a clone"),
     (unnamed, [], "unknown commit: train again in a clone"),
+    (functools.partial(scored, dirty=True), [], "commit and evaluate again"),
+    (functools.partial(scored, commit=None), ["--allow-dirty"], "unknown commit: evaluate again"),
     (elsewhere, [], "no checkout"),
     (other_configuration, [], "another configuration"),
     (damaged, [], f"{VAE}/curve.csv"),

@@ -200,6 +200,19 @@ def test_a_run_whose_start_left_no_weights_fails_with_that_reason(store: Store) 
     assert f"starts from {FIRST.id}, whose weights are not here" in outcome.failed[run.id]
 
 
+def test_a_checkpoint_that_is_not_continued_does_not_hide_that_the_start_is_gone(
+    first: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tuned(FIRST.with_seed(2))
+    train([other.start], store, PROFILE, OPTIONS)
+    before = replace(other, optim=replace(other.optim, lr=0.01))
+    interrupted(store, [tuned(FIRST), before], monkeypatch)
+    first.unlink()
+    outcome = train([tuned(FIRST), other], store, PROFILE, OPTIONS)
+    assert outcome.done == [other.id]
+    assert "whose weights are not here" in outcome.failed[tuned(FIRST).id]
+
+
 def test_a_run_whose_start_failed_fails_too_and_the_others_train(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,8 @@ def test_an_interrupted_training_continues_to_the_same_numbers(
         (("a", False), ("a", False), {"commit": "a", "dirty": False}),
         (("a", True), ("b", False), {"commit": "b", "dirty": True, "earlier_commits": ["a"]}),
         (("a", False), ("b", True), {"commit": "b", "dirty": True, "earlier_commits": ["a"]}),
-        ((None, None), ("b", False), {"commit": "b", "dirty": None}),
+        ((None, None), ("b", False), {"commit": None, "dirty": None}),
+        ((None, None), ("b", True), {"commit": None, "dirty": True}),
     ],
 )
 def test_a_continued_training_says_what_code_trained_it(begun, ended, said, store, monkeypatch):
@@ -173,7 +174,7 @@ def test_evaluating_saved_weights_gives_the_same_numbers_on_the_same_binary_test
     train([run], store, PROFILE, OPTIONS)
     before = Store(store.root.parent / "before")
     before.copy(store.record(PROFILE, run.id))
-    assert evaluate([run.id], store, PROFILE, OPTIONS) == Outcome(done=[run.id])
+    evaluate([run.id], store, PROFILE, OPTIONS)
     assert_same(store, before, run)
     shown = [s.record(PROFILE, r.id).arrays("samples") for s, r in ((store, run), (whole, RUNS[0]))]
     assert_array_equal(shown[0]["true"], shown[1]["true"])
@@ -254,7 +255,7 @@ def test_a_checkpoint_of_what_the_profile_has_no_more_stops_nobody(store, monkey
     assert checkpoints(store) == [path]
 
 
-def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch):
+def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch, capsys):
     later = RUNS[1].with_seed(2)
     path = interrupted(store, [RUNS[1], later], monkeypatch)
     path = path.rename(store.folder(PROFILE) / path.name)
@@ -265,6 +266,7 @@ def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch):
     train([*RUNS, later], store, PROFILE, OPTIONS)
     assert steps == [2 * EPOCHS * STEPS - BLOCK]
     assert checkpoints(store) == [path]
+    assert f"{later.id}: begins again" in capsys.readouterr().err
 
 
 def test_a_checkpoint_is_split_whatever_it_is_called(store, monkeypatch):

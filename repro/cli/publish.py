@@ -103,17 +103,19 @@ def _of_profile(record: Record, p: Profile) -> bool:
 
 
 def _refuse_unknown(record: Record, allow_dirty: bool) -> None:
-    """Raises RecordError where nobody can say which code made a record."""
-    if not record.env.get("commit"):
-        raise RecordError(
-            f"{record.folder}: made by code of unknown commit: train again in a clone that git"
-            " can read (`git status` there says why it cannot)"
-        )
-    if record.env.get("dirty") is not False and not allow_dirty:
-        raise RecordError(
-            f"{record.folder}: made with uncommitted changes: commit and train again, or publish"
-            " with --allow-dirty"
-        )
+    """Raises RecordError where nobody can say which code trained a Run or scored it again."""
+    scored = record.env.get("evaluated_again", record.env)
+    for verb, env in (("train", record.env), ("evaluate", scored)):
+        if not env.get("commit"):
+            raise RecordError(
+                f"{record.folder}: made by code of unknown commit: {verb} again in a clone that"
+                " git can read (`git status` there says why it cannot)"
+            )
+        if env.get("dirty") is not False and not allow_dirty:
+            raise RecordError(
+                f"{record.folder}: made with uncommitted changes: commit and {verb} again, or"
+                " publish with --allow-dirty"
+            )
 
 
 def with_weights(source: Store, target: Store, p: Profile, asked: list[str]) -> list[Record]:

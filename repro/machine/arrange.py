@@ -10,7 +10,7 @@ from repro.errors import MachineError
 from repro.machine import cost, device
 from repro.machine.cuda import branches
 from repro.machine.precision import BFLOAT16, refuse_emulated
-from repro.machine.saved import checkpoint
+from repro.machine.saved import checkpoint, starting
 from repro.machine.watch.progress import named, notice
 from repro.machine.work import Work
 from repro.model.bfloat16 import multiplies_in_bfloat16
@@ -27,8 +27,8 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     """Interrupted stacks as their checkpoints pin them, then the rest, longest first.
 
     A checkpoint stays where it is, and counts for nothing, where a Run of it is asked for,
-    recorded or planned in another configuration, or goes on from another checkpoint. Raises
-    RecordError, MachineError.
+    recorded or planned in another configuration, or goes on from another checkpoint. Of a Run
+    that can neither go on nor begin it is noted why. Raises RecordError, MachineError.
     """
     wanted, asked, names = set(runs), set(runs), {run.id for run in runs}
     found: list[Branch] = []
@@ -40,7 +40,9 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
             if wanted & set(lanes):
                 notice(f"{path}: of a Run in another configuration, so not continued: {GO_BACK}")
         elif any(set(lanes) & set(stack.runs) for stack, _ in found):
-            continue
+            if again := [run for run in lanes if run in wanted]:
+                notice(f"{path}: of a Run that another checkpoint goes on with, so not continued")
+                notice(f"{named(again)}: begins again")
         elif wanted & set(lanes):
             _refuse_other_device(pinned, work.device, path)
             if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
@@ -49,7 +51,7 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
             wanted -= set(lanes)
         elif all(recorded(work.store, work.profile, run) for run in lanes):
             path.unlink(missing_ok=True)  # killed after the last record
-    left = [run for run in runs if run in wanted]
+    left = _able(work, [run for run in runs if run in wanted])
     if not left:
         return found
     if not work.options.emulate:
@@ -59,6 +61,15 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     rest.sort(key=lambda s: -sum(map(cost.training_flops, s.runs)))
     chosen = (work.engines.chosen(list(s.runs), work.device, work.precision) for s in rest)
     return found + list(zip(rest, chosen, strict=True))
+
+
+def _able(work: Work, runs: list[Run]) -> list[Run]:
+    """The Runs that can begin; of the others it is noted why they cannot."""
+    why = {run: starting.obstacle(work.store, work.profile, run) for run in runs}
+    for run, reason in why.items():
+        if reason:
+            work.outcome.fail(work.store, work.profile, [run], reason)
+    return [run for run, reason in why.items() if not reason]
 
 
 def _refuse_other_device(begun: checkpoint.Pinned, here: torch.device, where: Path) -> None:

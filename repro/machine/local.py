@@ -34,26 +34,13 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     work = Work(store, profile, options)
     try:
         for generation in starting.generations(missing):
-            stacks = arrange.stacks(work, able(work, generation))
+            stacks = arrange.stacks(work, generation)
             for group in branches.grouped(stacks, lambda g: arrange.together(work, g)):
                 train_group(work, group)
     except BudgetSpent:
         pass
     work.outcome.leave(store, profile, missing)
     return work.outcome
-
-
-def able(work: Work, runs: list[Run]) -> list[Run]:
-    """The Runs that can begin, or have begun; of the others it is noted why they cannot."""
-    begun = {run for _, lanes, _ in checkpoint.headers(work.checkpoints) for run in lanes}
-    able = []
-    for run in runs:
-        reason = None if run in begun else starting.obstacle(work.store, work.profile, run)
-        if reason:
-            work.outcome.fail(work.store, work.profile, [run], reason)
-        else:
-            able.append(run)
-    return able
 
 
 def train_group(work: Work, group: list[arrange.Branch]) -> None:

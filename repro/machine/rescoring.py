@@ -9,7 +9,7 @@ from typing import Any
 from repro.errors import RecordError, UsageError
 from repro.machine.provenance import environment, on_cpu
 from repro.machine.saved import recording, tensors, weights
-from repro.machine.work import Options, Outcome, Work
+from repro.machine.work import Options, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store, locks
 from repro.train.annealing.score import PREFIX, annealed_scores
@@ -20,14 +20,14 @@ from repro.train.tasks.task import Again, Compared, Score
 
 def evaluate(
     run_ids: list[str], store: Store, profile: str, options: Options, ais: int = 0
-) -> Outcome:
+) -> None:
     """Score Runs again from their saved final weights, and put that beside their records.
 
     ais: of so many test images log p(x) is estimated too; without, an earlier estimate is kept.
     The batch-norm statistics beside the weights are rewritten. Raises RecordError where the
     record or the weights are missing or of another Run.
     """
-    work, outcome, paths = Work(store, profile, options), Outcome(), {}
+    work, paths = Work(store, profile, options), {}
     for run_id in run_ids:
         record = store.record(profile, run_id)
         if ais and record.run.labels:
@@ -49,8 +49,6 @@ def evaluate(
                 measured |= {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
             store.add(record, recording.finished(env, images), measured, arrays)
             weights.add_statistics(path, record.run, last.seen)
-        outcome.done.append(run_id)
-    return outcome
 
 
 def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Compared]:

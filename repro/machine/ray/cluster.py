@@ -74,7 +74,7 @@ def plan(job: Job, runs: Runs) -> tuple[list[tuple[Run, ...]], Outcome]:
     """The stacks that a worker like this one trains, and of what Runs it is noted why not."""
     nodes.refuse_stranger(job.token, job.software)
     work = Work(job.store, job.profile, job.options)
-    return [s.runs for s, _ in arrange.stacks(work, local.able(work, list(runs)))], work.outcome
+    return [s.runs for s, _ in arrange.stacks(work, list(runs))], work.outcome
 
 
 def attempt(job: Job, runs: Runs) -> Outcome:
