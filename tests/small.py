@@ -16,7 +16,7 @@ from repro.model.layers import Net, Params
 from repro.model.stack import Stack
 from repro.plan.run import Evaluation, Model, Optim, Run, Schedule, kind_of_data
 from repro.train.evaluate import Noise
-from repro.train.minibatch import BLOCK
+from repro.train.minibatch import BLOCK, Batches
 from repro.train.score import EpochScore, Images
 
 LATENTS, WIDTHS, BATCH, PIXELS = (5, 3, 2), (13, 11, 7), 17, 19
@@ -142,6 +142,19 @@ def score(run: Run, L1: float = 0.0) -> EpochScore:
     """Stands in for a measurement where none is needed."""
     kl = np.zeros(sum(run.model.latents), np.float32)
     return EpochScore(L1, torch.full((3,), L1), kl, kl, Stack((run,)).net({}))
+
+
+def epoch_of(feed: Batches, epoch: int = 1) -> list[Any]:
+    """Its minibatches."""
+    return [b for first in range(0, feed.steps, BLOCK) for b in feed.block(epoch, first)]
+
+
+def flat(batch: Any) -> list[Tensor]:
+    return [t for part in batch for t in (part if isinstance(part, list) else [part])]
+
+
+def assert_equal(ours: list[Tensor], expected: list[Tensor]) -> None:
+    assert all(torch.equal(a, b) for a, b in zip(ours, expected, strict=True))
 
 
 def finished(

@@ -124,9 +124,7 @@ def test_without_a_known_spread_a_change_is_no_finding(store: Store) -> None:
 @pytest.mark.parametrize(
     ("shift", "words"), [(0.6, "inside the noise"), (5.0, "higher"), (-5.0, "lower")]
 )
-def test_a_change_is_held_against_the_noise_of_the_default(
-    store: Store, shift: float, words: str
-) -> None:
+def test_a_change_is_held_against_the_noise_of_the_default(store, shift, words):
     """The default's seeds -0.5, 0, 0.5: sd 0.5; one training of the choice borrows it."""
     again(store, {"": (-0.5, 0.0, 0.5), "no_clip": (-0.5 + shift,)})
     found = row(build(store), "no_clip")

@@ -39,9 +39,7 @@ def test_a_record_says_where_the_precisions_differ() -> None:
     assert rounded["method"].endswith("commit 2222222 in float32.")
 
 
-def test_both_checkouts_take_turns_and_the_first_is_dropped(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_both_checkouts_take_turns_and_the_first_is_dropped(monkeypatch, tmp_path):
     script = (
         "import sys\nassert sys.argv[1:] == ['--work', '1', '1', {!r}]\n"
         "print('ready', flush=True)\nfor i, _ in enumerate(open(0)): print({} + i, flush=True)"
@@ -60,9 +58,7 @@ def test_one_turn_shows_no_spread(monkeypatch: pytest.MonkeyPatch) -> None:
         against.main()
 
 
-def test_a_checkout_that_fails_ends_the_comparison(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_checkout_that_fails_ends_the_comparison(monkeypatch, tmp_path):
     (tmp_path / "work.py").write_text("raise SystemExit(1)")
     monkeypatch.setattr(against, "__file__", "work.py")
     with pytest.raises(SystemExit, match="a checkout's step failed"):

@@ -124,9 +124,7 @@ def test_samples_are_images_of_the_prior(trained: Store) -> None:
     assert not np.allclose(first, other)
 
 
-def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(
-    trained: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_does_not_grow_with_the_images_but_for_what_is_returned(trained, monkeypatch):
     """No pass of the network sees more rows than a chunk has."""
     model, seen, dense = hierarchy(trained), [0], Net.dense
 

@@ -302,9 +302,7 @@ def measured(arm: Arm) -> dict[str, Any]:
     (LADDERS, STEP, {"arm": [0.5] * 2, "matmul": [1.0] * 2, "single 3": [1.0] * 2},
      {"images_per_s": 2 * 30 / 0.5, "ratio_to_single": 0.25}),
 ])  # fmt: skip
-def test_rates_and_ratios_are_those_of_the_times(
-    arm: Arm, operation: str, times: Any, expected: dict[str, float]
-) -> None:
+def test_rates_and_ratios_are_those_of_the_times(arm, operation, times, expected):
     found = rates(times, arm, operation, TINY, 10)
     assert {name: found[name] for name in expected} == expected
     assert ("ratio_to_single" in found) == (arm is not GRID)
@@ -375,9 +373,7 @@ def test_a_rounded_arm_steps_with_shadows(arm: Arm, monkeypatch: pytest.MonkeyPa
     assert len(shaded) == 1
 
 
-def test_the_stacks_of_a_grid_take_their_turns_on_streams_of_their_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_stacks_of_a_grid_take_their_turns_on_streams_of_their_own(monkeypatch):
     order: list[int] = []
 
     def turns(_: torch.device, n: int) -> list[Any]:
@@ -406,9 +402,7 @@ def test_forward_backward_and_step_share_one_compilation(monkeypatch: pytest.Mon
     assert len(compiled) == len(set(compiled)) == 2  # the objective and the update
 
 
-def test_products_are_captured_where_launching_them_would_be_all_that_is_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_products_are_captured_where_launching_them_would_be_all_that_is_measured(monkeypatch):
     calls: Counter[str] = Counter()
     counting = {n: lambda n=n: calls.update([n]) for n in (FORWARD, BOTH, STEP)}
     monkeypatch.setattr(measuring, "of_products", lambda *_: dict(counting))

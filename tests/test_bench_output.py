@@ -116,18 +116,14 @@ def test_a_benchmark_of_other_ratios_is_named_as_such() -> None:
         load(ROOT / "results" / "bench" / "h100.json")
 
 
-def test_no_arm_in_common_is_no_success(
-    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_arm_in_common_is_no_success(measured, saved, capsys):
     for each in measured["arms"]:
         each["arm"] += " of another kind"
     assert run(["bench", "--compare", str(saved)]) == 3
     assert "no arm measured here is in the file" in capsys.readouterr().err
 
 
-def test_a_missing_benchmark_exits_3_before_anything_is_measured(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_benchmark_exits_3_before_anything_is_measured(monkeypatch, capsys):
     monkeypatch.setattr(suite, "bench", lambda *_: pytest.fail("measured"))
     assert run(["bench", "--compare", "/nonexistent/bench.json"]) == 3
     assert "/nonexistent/bench.json" in one_line(capsys)
@@ -136,17 +132,13 @@ def test_a_missing_benchmark_exits_3_before_anything_is_measured(
 # Command line
 
 
-def test_json_is_all_that_stdout_holds(
-    measured: dict[str, Any], saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_is_all_that_stdout_holds(measured, saved, capsys):
     shown = printed(capsys, "bench", "--compare", str(saved))
     assert {c["worse"] for c in shown.pop("against")["changes"]} == {False}
     assert shown == measured
 
 
-def test_the_table_shows_ratios_device_and_absent_arms(
-    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_shows_ratios_device_and_absent_arms(measured, capsys):
     out = told(capsys, "bench")
     row = next(line for line in out.splitlines() if "compiled K=4" in line)
     assert "0.30" in row
@@ -154,17 +146,13 @@ def test_the_table_shows_ratios_device_and_absent_arms(
     assert "cuda: absent: no CUDA device" in out
 
 
-def test_an_arm_that_broke_exits_3_with_its_reason(
-    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_arm_that_broke_exits_3_with_its_reason(measured, capsys):
     measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
     assert run(["bench"]) == 3
     assert "eager K=8 failed: MemoryError" in capsys.readouterr().err
 
 
-def test_formula_and_counts_are_printed_with_the_share_of_the_roofline(
-    measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_formula_and_counts_are_printed_with_the_share_of_the_roofline(measured, capsys):
     found = {
         "flops": 12_000_000_000, "parameters": 1_859_424, "activations": 2_345_678,
         "bytes": 78_267_000, "flop_per_s": 3e11, "bytes_per_s": 1e10,

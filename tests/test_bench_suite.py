@@ -130,9 +130,7 @@ KNOWN = {arm.name: arm for arm in known_arms()}
     ],
     ids=["nothing", "compiler", "bfloat16", "cuda"],
 )
-def test_what_cannot_run_here_is_absent_with_the_reason(
-    chosen: list[Arm], absent: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_run_here_is_absent_with_the_reason(chosen, absent, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)

@@ -158,9 +158,7 @@ def test_ten_rounded_steps_are_near_ten_in_float32_and_not_the_same(runs: tuple[
 
 
 @pytest.mark.parametrize("runs", STACKS[1:])
-def test_a_lane_steps_in_its_stack_as_it_would_alone_but_for_rounding(
-    runs: tuple[Run, ...],
-) -> None:
+def test_a_lane_steps_in_its_stack_as_it_would_alone_but_for_rounding(runs):
     together, stack = stepped(runs, rounded=True, n=1), Stack(runs)
     for k, run in enumerate(runs):
         alone = stepped((run,), rounded=True, n=1)
@@ -204,9 +202,7 @@ def test_ten_compiled_rounded_steps_are_ten_eager_ones(runs: tuple[Run, ...]) ->
 
 
 @pytest.mark.parametrize(("uses", "units"), [("AVX2", False), ("AVX512", True)])
-def test_a_record_names_the_instructions_that_rounded_its_sums(
-    uses: str, units: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_names_the_instructions_that_rounded_its_sums(uses, units, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: uses)
     monkeypatch.setattr(provenance, "multiplies_in_bfloat16", lambda _: units)
     env = provenance.environment(torch.device("cpu"))

@@ -100,9 +100,7 @@ def test_every_turn_and_the_end_are_inside_their_own_context() -> None:
 
 
 @pytest.mark.parametrize("stop", [BudgetSpent, KeyboardInterrupt, MachineError])
-def test_what_stops_one_branch_closes_the_others_before_it_is_raised(
-    stop: type[BaseException],
-) -> None:
+def test_what_stops_one_branch_closes_the_others_before_it_is_raised(stop):
     t = Talking()
     three = [t.branch("a", 9), t.branch("b", 1, stop("now")), t.branch("c", 9)]
     with pytest.raises(stop, match="now"):
@@ -185,9 +183,7 @@ def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbe
     assert_same(store, whole, *APART)
 
 
-def test_a_stack_that_fails_does_not_stop_the_one_beside_it(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_fails_does_not_stop_the_one_beside_it(store, whole, monkeypatch):
     def fail(stack: Stack, n: int) -> None:
         if stack.model.family == "vae" and n > 2 * (WARM_UPS + BLOCK):  # after its first block
             raise ValueError("broken")

@@ -99,9 +99,7 @@ def test_strict_failures_are_worse_numbers_and_failing_claims(everything: Report
         ((-99.0, -99.0), "one seed"),
     ],
 )
-def test_nothing_but_a_worse_number_fails_strictly(
-    tmp_path: Path, values: tuple[float, ...], verdict: str
-) -> None:
+def test_nothing_but_a_worse_number_fails_strictly(tmp_path, values, verdict):
     for seed, value in enumerate(values, start=1):
         write(tmp_path, LVAE, seed=seed, LK_test=value, L1_test=-85.23)
     report = check(Store(tmp_path), "paper")

@@ -117,9 +117,7 @@ def test_weights_of_a_version_without_checksum_are_read(whole: Store, tmp_path: 
     assert all(params[n].equal(same[n]) for n in params)
 
 
-def test_a_checkpoint_of_a_version_without_checksum_is_continued(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_a_version_without_checksum_is_continued(store, whole, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     path.write_bytes(unsealed(path))
     left = hooked(monkeypatch, lambda *_: None)

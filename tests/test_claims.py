@@ -122,9 +122,7 @@ def test_models_that_are_shallower_or_of_other_data_lend_no_spread(cell: Cell, l
 @pytest.mark.parametrize(
     ("values", "known"), [((-89.0, -89.0, -89.0), False), ((-89.0, -89.1, -89.0), True)]
 )
-def test_replicates_equal_to_the_last_bit_are_one_training(
-    values: tuple[float, ...], known: bool
-) -> None:
+def test_replicates_equal_to_the_last_bit_are_one_training(values, known):
     cells = (Cell("mnist", f"lvae_bn_wu{again}", 5) for again in ("", "@again2", "@again3"))
     trained = [made(cell, L1_test=v) for cell, v in zip(cells, values, strict=True)]
     found = books(*trained, made(VAE_BN_WU))
@@ -211,9 +209,7 @@ NO_WEIGHT = {"effective": np.ones(IMAGES, np.float16), "largest": np.ones(IMAGES
         ),
     ],
 )
-def test_what_a_record_lacks_is_said(
-    claim: str, changes: Changes, verdict: str, words: str
-) -> None:
+def test_what_a_record_lacks_is_said(claim, changes, verdict, words):
     result = judged(claim, dict.fromkeys(CLAIMS[claim].cells, lambda d: changes))
     assert (result.verdict, words in result.evidence) == (verdict, True), result.evidence
 
@@ -243,9 +239,7 @@ def test_a_sum_over_cells_pairs_their_images() -> None:
 
 
 @pytest.mark.parametrize(("other", "expected"), [(-85.0, -85.0), (None, -90.5)])
-def test_l_1_is_of_all_draws_where_every_record_has_it(
-    other: float | None, expected: float
-) -> None:
+def test_l_1_is_of_all_draws_where_every_record_has_it(other, expected):
     sharp = of_images(L1_of_LK=np.full(3, -85.0))
     found = books(made(VAE, L1_of_LK=-85.0, **sharp), made(LVAE, L1_of_LK=other, **sharp))
     read, _ = per_image_l1(found, (VAE, LVAE))

@@ -145,14 +145,6 @@ def test_tables_are_written_into_the_store_or_where_they_are_asked_for(full, tmp
     assert full.folder("quick", "tables").exists() == (out is None)
 
 
-def test_check_has_the_keys_of_the_contract(full, capsys):
-    report = printed(capsys, "check")
-    assert report["profile"] == "quick"
-    targets = {"id", "source", "paper", "ours", "sd", "seeds", "mc_error", "tolerance", "verdict"}
-    assert targets | {"runs"} <= set(report["targets"][0])
-    assert {"id", "text", "source", "verdict", "evidence"} <= set(report["claims"][0])
-
-
 def test_strict_exits_1_on_a_short_target(local):
     lvae = next(r for r in runs(profile("paper")) if r.id == LVAE)
     for seed in (1, 2, 3):

@@ -88,9 +88,7 @@ def test_fewer_lanes_make_more_stacks(store: Store) -> None:
     assert [len(runs) for runs in cluster.plan(job(store), RUNS)[0]] == [2, 1]
 
 
-def test_what_a_killed_attempt_recorded_is_said_by_the_next_which_waits_for_its_locks(
-    store: Store, whole: Store
-) -> None:
+def test_what_a_killed_attempt_recorded_is_said_by_the_next_which_waits_for_its_locks(store, whole):
     asked, held = job(store), lock(store.folder(PROFILE), IDS[1])
     store.copy(whole.record(PROFILE, IDS[0]))
     held.__enter__()
@@ -107,17 +105,13 @@ def test_a_worker_that_does_not_see_the_store_is_refused(store: Store, tmp_path:
 @pytest.mark.parametrize(
     ("name", "value"), [("commit", "0123abc"), ("dirty", None), ("versions", {"torch": "1.0"})]
 )
-def test_a_worker_that_computes_otherwise_is_refused(
-    name: str, value: object, store: Store
-) -> None:
+def test_a_worker_that_computes_otherwise_is_refused(name, value, store):
     expected = {**nodes.software(), name: value}
     with refused(MachineError, f"instead of {value}", "same commit"):
         cluster.attempt(job(store, software=expected), WIDE)
 
 
-def test_a_run_held_by_another_is_refused_before_ray_starts(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_held_by_another_is_refused_before_ray_starts(store, monkeypatch):
     monkeypatch.setattr(nodes.ray, "init", None)
     with lock(store.folder(PROFILE), IDS[1]), refused(MachineError, IDS[1], "another process"):
         cluster.train(RUNS, store, PROFILE, OPTIONS)
@@ -129,9 +123,7 @@ def test_a_cluster_that_does_not_answer_is_named(address: str, store: Store) -> 
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)
 
 
-def test_when_all_is_recorded_ray_is_not_started(
-    whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_all_is_recorded_ray_is_not_started(whole, monkeypatch):
     monkeypatch.setattr(nodes.ray, "init", None)
     assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
 
@@ -147,9 +139,7 @@ def test_when_all_is_recorded_ray_is_not_started(
     ],
     ids=["all", "shared", "in turns", "asked", "gpus"],
 )
-def test_stacks_share_the_cluster(
-    machines: Any, stacks: int, threads: int | None, expected: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stacks_share_the_cluster(machines, stacks, threads, expected, monkeypatch):
     found = [{"Alive": True, "Resources": r} for r in machines]
     monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
     assert nodes.share(stacks, threads) == expected

@@ -101,9 +101,7 @@ def test_an_augmented_mlp_also_sees_the_product() -> None:
         ("amlp", (2, 2, 2), 2 * 4 + 2 * 3 + 2 * 3 + 3),
     ],
 )
-def test_an_mlp_has_weights_and_a_bias_for_each_unit(
-    kind: str, hidden: tuple[int, ...], size: int
-) -> None:
+def test_an_mlp_has_weights_and_a_bias_for_each_unit(kind, hidden, size):
     assert combinator(kind, hidden).size == size
 
 
@@ -119,9 +117,7 @@ def test_gradients_are_those_of_finite_differences(name: str, hidden: tuple[int,
 
 
 @pytest.mark.parametrize(("name", "hidden"), ALL)
-def test_every_parameter_acts_on_its_own_lane_and_unit_alone(
-    name: str, hidden: tuple[int, ...]
-) -> None:
+def test_every_parameter_acts_on_its_own_lane_and_unit_alone(name, hidden):
     g = combinator(name, hidden)
     z, u, a = values(g)
     whole = g.combine(z, u, a.requires_grad_())
@@ -161,9 +157,7 @@ def test_the_swapped_beginning_has_z_and_u_exchanged(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "hidden"), ALL)
-def test_biases_are_what_the_estimate_of_nothing_depends_on(
-    name: str, hidden: tuple[int, ...]
-) -> None:
+def test_biases_are_what_the_estimate_of_nothing_depends_on(name, hidden):
     """At z = u = 0, with biases 0 and the rest random, an MLP's or a linear estimate is 0."""
     g = combinator(name, hidden)
     _, _, a = values(g)

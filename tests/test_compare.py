@@ -52,9 +52,7 @@ DIVERGED = {"state": "diverged", "diverged_at": 4, "L1_test": None, "LK_test": N
         (DIVERGED, {"L1_test", "LK_test"}),
     ],
 )
-def test_a_fall_of_more_than_three_errors_is_a_regression(
-    tmp_path: Path, ours: dict[str, Any], regressions: set[str]
-) -> None:
+def test_a_fall_of_more_than_three_errors_is_a_regression(tmp_path, ours, regressions):
     found = both(tmp_path, ours).regressions
     assert {(d.run, d.metric) for d in found} == {(ID, name) for name in regressions}
 
@@ -70,9 +68,7 @@ def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"held": {}}, {"env": {"data": {"hash": "1" * 64}}}], ids=["none", "other source"]
 )
-def test_the_error_of_images_that_are_not_the_same_combines_both(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
+def test_the_error_of_images_that_are_not_the_same_combines_both(tmp_path, changes):
     write(tmp_path / "reference", LVAE, L1_se=0.4)
     saved(tmp_path / "ours", made(LVAE, L1_se=0.3), **changes)
     assert difference(tmp_path, "L1_test").error == pytest.approx(np.hypot(0.5, CHANCE))
@@ -86,9 +82,7 @@ def test_the_error_of_images_that_are_not_the_same_combines_both(
         ({"LK_test": None}, "no finite bound"),
     ],
 )
-def test_l_k_of_another_scoring_or_without_a_number_is_skipped(
-    tmp_path: Path, ours: dict[str, Any], why: str
-) -> None:
+def test_l_k_of_another_scoring_or_without_a_number_is_skipped(tmp_path, ours, why):
     comparison = both(tmp_path, ours)
     assert [d.metric for d in comparison.differences] == ["L1_test"]
     assert comparison.skipped == (f"{ID} LK_test: {why}",)
@@ -105,9 +99,7 @@ FASTER = replace(RUN, optim=replace(RUN.optim, lr=0.1))
         ({}, DIVERGED, "the reference diverged"),
     ],
 )
-def test_a_run_that_cannot_be_compared_is_skipped(
-    tmp_path: Path, ours: dict[str, Any], reference: dict[str, Any], why: str
-) -> None:
+def test_a_run_that_cannot_be_compared_is_skipped(tmp_path, ours, reference, why):
     comparison = both(tmp_path, ours, reference)
     assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: {why}",))
 

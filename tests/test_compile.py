@@ -37,9 +37,7 @@ def test_an_objective_is_one_graph(runs: tuple[Run, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
-def test_only_the_objective_on_cuda_has_whole_sums(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_objective_on_cuda_has_whole_sums(kind, monkeypatch):
     given: list[Any] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
     monkeypatch.setattr(torch, "compile", lambda f, **options: given.append(options) or f)

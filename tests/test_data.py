@@ -113,9 +113,7 @@ HASHES = [hashlib.sha256(content).hexdigest() for content in (WHOLE, CHANGED)]
     ],
     ids=["changed byte", "truncated content", "truncated gzip", "flipped bits inside the gzip"],
 )
-def test_a_damaged_file_is_reported_with_what_was_found(
-    tmp_path: Path, packed: bytes, said: list[str]
-) -> None:
+def test_a_damaged_file_is_reported_with_what_was_found(tmp_path, packed, said):
     path = fill(tmp_path) / f"{IMAGES}.gz"
     path.write_bytes(packed)
     with refused(DataError, str(path), *said):
@@ -140,9 +138,7 @@ def test_oversized_file_is_never_read_whole(tmp_path: Path, suffix: str) -> None
     ],
     ids=["magic number", "shape", "header", "bytes behind", "label"],
 )
-def test_published_content_of_another_form_is_reported(
-    tmp_path: Path, name: str, content: bytes, said: list[str]
-) -> None:
+def test_published_content_of_another_form_is_reported(tmp_path, name, content, said):
     fill(tmp_path, RIGHT | {name: content})
     with refused(DataError, name, *said):
         data.load_set(toy(RIGHT | {name: content}), tmp_path)
@@ -240,9 +236,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_a_file_that_lies_elsewhere_is_named(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_lies_elsewhere_is_named(tmp_path, name, monkeypatch, capsys):
     """`repro data` says it, and so do training and fetching where no mirror has it."""
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (fill(tmp_path / "filled") / f"{IMAGES}.gz").rename(tmp_path / name)

@@ -78,9 +78,7 @@ def both(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
     return source, target
 
 
-def test_publishing_leaves_what_was_published(
-    both: tuple[Store, Store], disk: Disk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_publishing_leaves_what_was_published(both, disk, capsys):
     source, target = both
     before = files(target.root)
     with disk.full():
@@ -93,10 +91,7 @@ def test_publishing_leaves_what_was_published(
 
 
 @pytest.mark.parametrize("command", ["tables", "report"])
-def test_what_is_drawn_stays_whole_and_is_drawn_later(
-    command: str, disk: Disk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+def test_what_is_drawn_stays_whole_and_is_drawn_later(command, disk, capsys, monkeypatch, tmp_path):
     held = fixture_store.build(tmp_path / "held", runs=QUICK)
     undrawn(monkeypatch)
     out = disk.root / ("report.html" if command == "report" else "tables")

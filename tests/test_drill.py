@@ -91,9 +91,7 @@ def keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         sys.modules.pop(name, None)
 
 
-def test_the_last_checkpoint_before_a_divergence_comes_back(
-    keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_last_checkpoint_before_a_divergence_comes_back(keep, tmp_path, monkeypatch, capsys):
     """Of the lane that diverged; a later checkpoint, in which it has, does not take its place."""
     save, saved = checkpoint.save_checkpoint, []
 

@@ -131,9 +131,7 @@ def on_top_of(error: Exception) -> Exception:
         (ValueError(), "ValueError", "torch"),
     ],
 )  # fmt: skip
-def test_what_an_engine_was_missing_is_read_off_its_error(
-    error: Exception, what: str, remedy: str
-) -> None:
+def test_what_an_engine_was_missing_is_read_off_its_error(error, what, remedy):
     fault = fault_of(error)
     assert (what in fault.what, remedy in fault.remedy) == (True, True), fault
     assert "\n" not in str(fault)
@@ -193,9 +191,7 @@ def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
 
 
 @pytest.mark.parametrize("engine", ORDER[:-1])
-def test_an_engine_that_was_named_fails_with_one_line(
-    engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_was_named_fails_with_one_line(engine, store, monkeypatch):
     following = ORDER[ORDER.index(engine) + 1]
     Failing(monkeypatch, engine)
     with refused(MachineError, f"--engine {engine}: ", "is out of order", f"or use {following}"):
@@ -203,9 +199,7 @@ def test_an_engine_that_was_named_fails_with_one_line(
     assert not list((store.folder(PROFILE) / ".failed").glob("*"))
 
 
-def test_a_step_that_fails_in_every_engine_is_the_run_s_failure(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_fails_in_every_engine_is_the_run_s_failure(store, monkeypatch):
     Failing(monkeypatch, "compiled", "eager")
     monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
     outcome = train(APART, store, PROFILE, AUTO)
@@ -221,9 +215,7 @@ def test_a_later_step_s_failure_is_the_run_s(store: Store, monkeypatch: pytest.M
     assert outcome.failed == {APART[0].id: "RuntimeError: later"}
 
 
-def test_a_continued_stack_remembers_that_it_stepped_down(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Engines, "_wanted", lambda *_: "compiled")
         Failing(patch, "compiled")

@@ -30,9 +30,7 @@ def test_a_difference_of_two_means_is_welch_s() -> None:
     st.lists(st.floats(0.01, 10), min_size=2, max_size=2),
     st.lists(st.integers(2, 30), min_size=2, max_size=2),
 )
-def test_degrees_of_freedom_are_those_of_published_means_and_spreads(
-    sd: list[float], n: list[int]
-) -> None:
+def test_degrees_of_freedom_are_those_of_published_means_and_spreads(sd, n):
     a, b = (Estimate(m, s * s / k, k - 1) for m, s, k in zip((1.0, 2.0), sd, n, strict=True))
     welch = stats.ttest_ind_from_stats(1.0, sd[0], n[0], 2.0, sd[1], n[1], equal_var=False)
     d = a - b
@@ -45,9 +43,7 @@ DEGREES = st.one_of(st.integers(1, 50).map(float), st.just(math.inf))
 
 
 @given(VARIANCE, DEGREES, VARIANCE, DEGREES)
-def test_another_source_of_error_never_makes_it_smaller(
-    var: float, df: float, more: float, more_df: float
-) -> None:
+def test_another_source_of_error_never_makes_it_smaller(var, df, more, more_df):
     """Its interval can get narrower, as Welch's does: a known error adds degrees of freedom."""
     alone = Estimate(0.0, var, df)
     both = alone.plus(more, more_df)
@@ -94,9 +90,7 @@ def test_a_source_of_no_error_changes_nothing() -> None:
         (9.0, 0.0, 0, "undecided"),  # nothing known of its error
     ],
 )
-def test_an_equivalence_test_compares_the_interval_with_the_margin(
-    mean: float, var: float, df: float, outcome: str
-) -> None:
+def test_an_equivalence_test_compares_the_interval_with_the_margin(mean, var, df, outcome):
     assert equivalence(Estimate(mean, var, df), 0.5) == outcome
 
 
@@ -133,7 +127,5 @@ def e(mean: float, df: float = math.inf) -> Estimate:
         ([Estimate(-0.1)], "fails"),
     ],
 )
-def test_a_statement_holds_where_every_margin_is_positive(
-    margins: list[Estimate], outcome: str
-) -> None:
+def test_a_statement_holds_where_every_margin_is_positive(margins, outcome):
     assert all_positive(margins) == outcome

@@ -27,9 +27,7 @@ def test_importance_bound_does_not_depend_on_its_chunks(rows: int) -> None:
     ("B", "samples", "rows", "at_once"),
     [(3, 5, 192, 3), (200, 150, 64, 1), (3, 1000, 192, 3), (128, 500, 4096, 64)],
 )
-def test_a_chunk_has_noise_of_its_own_and_no_more_rows_than_allowed(
-    B: int, samples: int, rows: int, at_once: int
-) -> None:
+def test_a_chunk_has_noise_of_its_own_and_no_more_rows_than_allowed(B, samples, rows, at_once):
     """Between them chunks take all images and samples; at_once: images or samples of the first."""
     net = small.net(small.run(batch_norm=False))
     chunks: dict[int, tuple[int, int]] = {}

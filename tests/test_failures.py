@@ -51,9 +51,7 @@ def foreign(_: bytes) -> bytes:
     [cut, foreign, lambda _: b"", lambda _: b"\xff" * 99],
     ids=["cut", "foreign", "empty", "no header"],
 )
-def test_a_damaged_checkpoint_is_refused_with_its_name_and_the_remedy(
-    damage: Callable[[bytes], bytes], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_checkpoint_is_refused_with_its_name_and_the_remedy(damage, store, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     path.write_bytes(damage(path.read_bytes()))
     with refused(RecordError, str(path), "remove it and train again"):
@@ -126,9 +124,7 @@ def fail_for(family: str) -> Callable[[Stack, int], None]:
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
-def test_a_stack_that_fails_is_noted_and_the_others_train(
-    family: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_fails_is_noted_and_the_others_train(family, store, monkeypatch):
     runs = {f: small.run(f, 1) for f in ("vae", "lvae")}
     hooked(monkeypatch, fail_for(family))
     outcome = train(list(runs.values()), store, PROFILE, OPTIONS)
@@ -137,9 +133,7 @@ def test_a_stack_that_fails_is_noted_and_the_others_train(
     assert outcome == Outcome(done=[other.id], failed=failed)
 
 
-def test_the_note_of_a_failure_says_why_until_the_run_succeeds(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_note_of_a_failure_says_why_until_the_run_succeeds(store, monkeypatch):
     with monkeypatch.context() as patch:
         hooked(patch, fail_for("lvae"))
         train(RUNS[:1], store, PROFILE, OPTIONS)
@@ -149,9 +143,7 @@ def test_the_note_of_a_failure_says_why_until_the_run_succeeds(
     assert list((store.folder(PROFILE) / ".failed").iterdir()) == []
 
 
-def test_a_failure_in_scoring_one_lane_keeps_the_record_of_another(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_in_scoring_one_lane_keeps_the_record_of_another(store, monkeypatch):
     record = recording.record_lane
 
     def fail_second(*args: Any) -> None:
@@ -173,9 +165,7 @@ def test_a_diverged_run_is_recorded_with_its_epoch_and_the_others_train(store: S
     assert (final["state"], final["diverged_at"], final["L1_test"]) == ("diverged", 1, None)
 
 
-def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(store, monkeypatch):
     run = small.run(depth=1, epochs=4, scored=(1, 4))
     make = training.step_function
 

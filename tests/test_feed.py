@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import ladder_small
 import numpy as np
 import pytest
 import small
 import torch
+from small import assert_equal, epoch_of, flat
 
 from repro.model import streams
 from repro.model.stack import Stack
 from repro.plan.run import Data, Run
 from repro.train.feed import Feed
-from repro.train.minibatch import BLOCK, Minibatch
+from repro.train.ladder_feed import LadderFeed
+from repro.train.minibatch import BLOCK, Batches
+from repro.train.score import Images
 
 
 def feed_of(*runs: Run, images: np.ndarray | None = None) -> Feed:
     return Feed(Stack(runs), torch.from_numpy(small.grey() if images is None else images))
-
-
-def epoch_of(feed: Feed, epoch: int = 1) -> list[Minibatch]:
-    return [b for first in range(0, feed.steps, BLOCK) for b in feed.block(epoch, first)]
 
 
 def rows_of(feed: Feed, epoch: int = 1) -> list[int]:
@@ -67,28 +68,32 @@ def test_steps_per_epoch_are_the_first_of_the_epoch() -> None:
     assert few == rows_of(feed_of(certain(), images=images))[: 3 * small.BATCH]
 
 
-def test_a_block_can_be_drawn_without_those_before_it() -> None:
-    feed = feed_of(small.run(), images=small.grey(N))
-    whole = epoch_of(feed)[BLOCK:]
-    later = list(feed_of(small.run(), images=small.grey(N)).block(1, BLOCK))
+def hierarchies(*seeds: int) -> Feed:
+    """Of several depths, deepest first."""
+    return feed_of(*(small.run(depth=4 - s, seed=s) for s in seeds), images=small.grey(N))
+
+
+def ladders(*seeds: int) -> LadderFeed:
+    train, classes = ladder_small.grey(N, 13)
+    images = Images(torch.from_numpy(train), torch.empty(0), np.empty(0), classes)
+    runs = (ladder_small.run(seed, labels=85) for seed in seeds)
+    return LadderFeed(Stack(tuple(runs)), images, torch.float64)
+
+
+@pytest.mark.parametrize("feed", [hierarchies, ladders])
+def test_a_block_can_be_drawn_without_those_before_it(feed: Callable[..., Batches]) -> None:
+    whole, later = epoch_of(feed(1))[BLOCK:], list(feed(1).block(1, BLOCK))
     assert len(later) == len(whole) == 5
     for ours, expected in zip(later, whole, strict=True):
-        same(ours, expected)
+        assert_equal(flat(ours), flat(expected))
 
 
-def same(ours: Minibatch, expected: Minibatch) -> None:
-    assert torch.equal(ours.x, expected.x)
-    for a, b in zip(ours.eps, expected.eps, strict=True):
-        assert torch.equal(a, b)
-
-
+@pytest.mark.parametrize("feed", [hierarchies, ladders])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_lane_draws_what_it_draws_alone(place: int) -> None:
-    runs = small.run(depth=3, seed=1), small.run(depth=2, seed=2), small.run(depth=1, seed=3)
-    together, alone = epoch_of(feed_of(*runs)), epoch_of(feed_of(runs[place]))
-    for ours, expected in zip(together, alone, strict=True):
-        lane = [e[place : place + 1] for e in ours.eps if place < len(e)]
-        same(Minibatch(ours.x[place : place + 1], lane, ours.beta, ours.lr), expected)
+def test_a_lane_draws_what_it_draws_alone(feed: Callable[..., Batches], place: int) -> None:
+    for ours, alone in zip(epoch_of(feed(1, 2, 3)), epoch_of(feed(place + 1)), strict=True):
+        lane = [t[place : place + 1] for t in flat(ours) if place < len(t)]
+        assert_equal(lane, flat(alone))
 
 
 @pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
@@ -170,9 +175,7 @@ def test_bytes_are_those_of_numpy(high: int, shape: tuple[int, ...]) -> None:
         assert np.array_equal(ours.numpy(), expected)
 
 
-def test_bytes_are_those_of_numpy_where_many_are_drawn_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_bytes_are_those_of_numpy_where_many_are_drawn_again(monkeypatch):
     """The first batch of raw bytes is too short."""
     raw = streams._raw
     monkeypatch.setattr(streams, "_raw", lambda g, n: raw(g, max(8, n // 16)))

@@ -95,9 +95,7 @@ def test_figure2_band_is_one_standard_deviation_where_there_are_seeds() -> None:
 
 
 @pytest.mark.parametrize(("panel", "metric"), PANELS)
-def test_figure3_draws_the_mean_of_the_saved_bounds_and_their_spread(
-    panel: int, metric: str
-) -> None:
+def test_figure3_draws_the_mean_of_the_saved_bounds_and_their_spread(panel, metric):
     figure = draw("figure3", "reduced")
     bars = whiskers(figure, panel)
     assert {f"error {v}" for v in VARIANTS} == set(bars) - {"error over images"}
@@ -131,9 +129,7 @@ def test_figure3_has_three_titles_that_differ() -> None:
         (2, "text/L5000_test/lvae5", 5, -20.0),
     ],
 )
-def test_published_values_are_lines_before_the_curves(
-    store: Store, panel: int, target: str, depth: int, far: float
-) -> None:
+def test_published_values_are_lines_before_the_curves(store, panel, target, depth, far):
     """Whether ours lie around the published value or far below it, where it gets a strip."""
     name, value = PANELS[panel][1], TARGETS[target].paper
     for d in (2, 5):
@@ -165,9 +161,7 @@ def test_the_published_best_vae_is_a_line_across_with_its_name() -> None:
         ((-97.0, -92.0), set()),  # else one point would be left of a curve
     ],
 )
-def test_a_cut_axis_shows_what_it_cuts_by_its_value(
-    store: Store, values: tuple[float, ...], cut: set[float]
-) -> None:
+def test_a_cut_axis_shows_what_it_cuts_by_its_value(store, values, cut):
     for depth, value in enumerate(values, start=1):
         fixture_store.write(store, "reduced", run_of("vae", depth, "reduced"), L1_train=value)
     figure = draw_of("figure3", store, "reduced")

@@ -74,9 +74,7 @@ def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> Non
 
 
 @pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])
-def test_figure4_has_a_panel_for_each_model_that_was_run(
-    runs: int, panels: int, below: int, store: Store
-) -> None:
+def test_figure4_has_a_panel_for_each_model_that_was_run(runs, panels, below, store):
     fixture_store.build(store.root, runs=[run_of(v) for v in list(VARIANTS)[:runs]])
     figure = draw_of("figure4", store)
     assert len(figure.axes) == panels + 1, "and the colour bar"
@@ -190,9 +188,7 @@ def test_figure6_has_rows_for_models_that_were_run_alone(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("figure", "data"), [("figure9", "mnist"), ("figure10", "omniglot")])
-def test_mosaics_show_the_saved_images_row_by_row_below_their_titles(
-    figure: str, data: str
-) -> None:
+def test_mosaics_show_the_saved_images_row_by_row_below_their_titles(figure, data):
     images, axes = record("lvae_bn_wu", data).arrays("samples"), draw(figure).axes
     for ax, name in zip(axes, ("true", "reconstruction", "prior"), strict=True):
         drawn = np.asarray(ax.images[0].get_array())

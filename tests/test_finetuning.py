@@ -143,9 +143,7 @@ def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("first")
-def test_what_a_run_starts_from_is_not_trained_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_run_starts_from_is_not_trained_again(store, monkeypatch):
     steps = hooked(monkeypatch, lambda *_: None)
     assert train([tuned(FIRST)], store, PROFILE, OPTIONS).done == [tuned(FIRST).id]
     assert steps == [2 * BLOCKS * BLOCK]
@@ -213,9 +211,7 @@ def test_a_checkpoint_that_is_not_continued_does_not_hide_that_the_start_is_gone
     assert "whose weights are not here" in outcome.failed[tuned(FIRST).id]
 
 
-def test_a_run_whose_start_failed_fails_too_and_the_others_train(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_start_failed_fails_too_and_the_others_train(store, monkeypatch):
     def fail(stack: Stack, n: int) -> None:
         if stack.runs[0].seed == 1:
             raise RuntimeError("no step")
@@ -227,9 +223,7 @@ def test_a_run_whose_start_failed_fails_too_and_the_others_train(
     assert "which has failed" in outcome.failed[tuned(FIRST).id]
 
 
-def test_weights_without_moments_are_read_but_nothing_starts_from_them(
-    first: Path, store: Store
-) -> None:
+def test_weights_without_moments_are_read_but_nothing_starts_from_them(first, store):
     """Files of older versions hold weights alone."""
     params = load_weights(first)[1]
     save_weights(first, FIRST, params)

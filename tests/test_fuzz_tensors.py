@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +60,7 @@ def checkpoint() -> bytes:
     ],
     ids=["weights", "adam", "statistics", "header", "checkpoint"],
 )
-def test_safetensors(
-    valid: Callable[[], bytes], read: Callable[[Path], Any], tmp_path: Path
-) -> None:
+def test_safetensors(valid, read, tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(valid())
     read(path)

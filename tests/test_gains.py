@@ -34,9 +34,7 @@ def finetuned(root: Path, *gains: float, **kwargs: Any) -> None:
         ((1.0, 1.01, 0.99), "different, better"),
     ],
 )
-def test_a_gain_is_judged_against_the_very_run_it_starts_from(
-    tmp_path: Path, gains: tuple[float, ...], verdict: str
-) -> None:
+def test_a_gain_is_judged_against_the_very_run_it_starts_from(tmp_path, gains, verdict):
     finetuned(tmp_path, *gains)
     result = target(tmp_path, GAIN)
     assert said(result) == verdict

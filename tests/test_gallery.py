@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import fixture_store
 import pytest
 from fixture_figures import run_of
@@ -41,18 +39,14 @@ def ladder(profile: str, variant: str = "full") -> Run:
         ("reduced", [ladder("reduced", "kzky")], set()),  # of a variant that it does not show
     ],
 )
-def test_a_figure_that_holds_too_little_is_left_out(
-    tmp_path: Path, profile: str, runs: list[Run], kept: set[str]
-) -> None:
+def test_a_figure_that_holds_too_little_is_left_out(tmp_path, profile, runs, kept):
     store = fixture_store.build(tmp_path, profile, runs=runs)
     without = gallery.left_out(store, profile)  # of each, as its NEEDS say
     assert NAMES - set(without) == kept
     assert all(without.values())
 
 
-def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(tmp_path, capsys):
     store = fixture_store.build(tmp_path, runs=[run_of("lvae_bn_wu", data="omniglot")])
     out = tmp_path / "quick" / "figures"
     out.mkdir()
@@ -65,9 +59,7 @@ def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(
     assert "figure9, ladder, lk_curve (no finished Run)" in line
 
 
-def test_nothing_drawn_at_all_is_no_success(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_drawn_at_all_is_no_success(tmp_path, capsys):
     store = fixture_store.build(tmp_path, runs=[ladder("quick")])
     assert run(["figures", "--store", str(store.root), "--profile", "quick"]) == 3
     said = capsys.readouterr().err

@@ -10,6 +10,7 @@ import ladder_small
 import pytest
 import small
 import torch
+from small import assert_equal, epoch_of, flat
 from torch import Tensor
 
 from repro.machine.cuda.graph import WARM_UPS, Blocks, Body, Captured, again, changed_by_a_step
@@ -58,10 +59,6 @@ def copies(state: State) -> list[Tensor]:
     return [t.clone() for t in changed_by_a_step(state)]
 
 
-def assert_equal(ours: list[Tensor], expected: list[Tensor]) -> None:
-    assert all(torch.equal(a, b) for a, b in zip(ours, expected, strict=True))
-
-
 def trained(runs: tuple[Run, ...], engine: str, dtype: torch.dtype, epochs: int = 2) -> State:
     """The state after some epochs."""
     stack, state, feed = prepared(runs, dtype)
@@ -99,17 +96,13 @@ def test_epochs_of_flat_updates_are_eager_ones(runs: tuple[Run, ...], engine: st
 @pytest.mark.usefixtures("_uncompiled")
 @pytest.mark.parametrize("engine", ["captured", "compiled"])
 @pytest.mark.parametrize("runs", STACKS[3:])
-def test_without_clipping_they_are_eager_ones_to_the_last_bit(
-    runs: tuple[Run, ...], engine: str
-) -> None:
+def test_without_clipping_they_are_eager_ones_to_the_last_bit(runs, engine):
     ours, expected = (trained(runs, name, torch.float32) for name in (engine, "eager"))
     assert_equal(copies(ours), copies(expected))
 
 
 @pytest.mark.parametrize("runs", STACKS[2:])
-def test_an_epoch_of_graphs_is_an_eager_one(
-    runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_epoch_of_graphs_is_an_eager_one(runs, monkeypatch):
     """Traced and differentiated ahead of time; on CUDA what Inductor makes of it is held to it."""
     ahead = functools.partial(torch.compile, backend="aot_eager", fullgraph=True, dynamic=False)
     monkeypatch.setattr(torch, "compile", lambda f, dynamic, options=None: ahead(f))
@@ -193,10 +186,6 @@ def test_each_step_reads_its_own_minibatch_and_a_refill_the_next_block_s() -> No
     assert len(seen) == len(expected) == 2 * feed.steps
     for ours, theirs in zip(seen, expected, strict=True):
         assert_equal(flat(ours), flat(theirs))
-
-
-def flat(batch: Any) -> list[Tensor]:
-    return [t for part in batch for t in (part if isinstance(part, list) else [part])]
 
 
 def test_minibatches_are_read_from_the_same_memory_in_every_block() -> None:
@@ -304,9 +293,7 @@ def test_a_step_that_reads_a_number_off_the_device_would_fail() -> None:
 
 
 @pytest.mark.parametrize("runs", [STACKS[2], STACKS[3]])
-def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(
-    runs: tuple[Run, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(runs, monkeypatch):
     (_, _, feed), (_, _, fresh_feed) = (prepared(runs, torch.float32) for _ in range(2))
     drawn: list[tuple[Any, ...]] = []
     permutation = streams.permutation
@@ -316,12 +303,10 @@ def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(
         return permutation(n, seed, stream, *at)
 
     monkeypatch.setattr(streams, "permutation", noting)
-    for first in range(0, feed.steps, BLOCK):
-        list(feed.block(1, first))
+    epoch_of(feed)
     assert set(drawn) == {("order", 1), ("order", 2)}
     drawn.clear()
-    ours = [batch for first in range(0, feed.steps, BLOCK) for batch in feed.block(2, first)]
+    ours = epoch_of(feed, 2)
     assert drawn == []  # nor of an epoch behind the last
-    theirs = [b for first in range(0, feed.steps, BLOCK) for b in fresh_feed.block(2, first)]
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip(ours, epoch_of(fresh_feed, 2), strict=True):
         assert_equal(flat(a), flat(b))

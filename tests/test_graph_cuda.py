@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import small
 import torch
+from small import flat
 from small_training import PROFILE, RUNS, assert_same, hooked
-from test_graph import STACKS, flat, prepared
+from test_graph import STACKS, prepared
 
 from repro.machine import precision
 from repro.machine.cuda.graph import Blocks, Captured, changed_by_a_step, record
@@ -106,9 +107,7 @@ def test_tf32_rounds_products_and_float32_does_not() -> None:
     assert error[precision.FLOAT32] < 1e-3 < error[precision.TF32] < 1
 
 
-def test_memory_that_is_really_out_splits_the_stack(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_memory_that_is_really_out_splits_the_stack(store, monkeypatch, capsys):
     def hungry(stack: Stack, _: int) -> None:
         if len(stack.runs) > 1:
             torch.empty(2**50, dtype=torch.uint8, device=CUDA)
@@ -119,9 +118,7 @@ def test_memory_that_is_really_out_splits_the_stack(
 
 
 @pytest.mark.parametrize("engine", ["captured", "graph"])
-def test_stacks_on_streams_of_their_own_record_what_they_do_one_after_the_other(
-    engine: str, store: Store
-) -> None:
+def test_stacks_on_streams_of_their_own_record_what_they_do_one_after_the_other(engine, store):
     apart = [small.run(family, 2, scored=(1, 2)) for family in ("lvae", "vae")]
     other, one = Store(store.root.parent / "other"), Options(engine=engine, side_by_side=1)
     assert train(apart, store, PROFILE, Options(engine=engine)).unfinished == []

@@ -105,9 +105,7 @@ def test_auto_never_captures_on_a_cpu(store: Store, monkeypatch: pytest.MonkeyPa
     assert chosen(store, "cpu", True, 20_000, monkeypatch).engine in ("eager", "compiled")
 
 
-def test_a_checkpoint_of_another_device_is_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_another_device_is_refused(store, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     monkeypatch.setattr(
         checkpoint, "load_header", lambda p: (RUNS, Pinned("graph", 1, "cuda", "tf32"))
@@ -145,9 +143,7 @@ def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numb
         *(("cpu", each, each) for each in ("float32", "bfloat16")),
     ],
 )
-def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
-    where: str, asked: str | None, given: str
-) -> None:
+def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(where, asked, given):
     assert precision.precision_on(torch.device(where), asked) == given
     with pytest.raises(MachineError, match="only CUDA"):
         precision.precision_on(small.CPU, "tf32")
@@ -160,9 +156,7 @@ def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
         *(("cuda", "bfloat16", "highest"), ("cpu", "tf32", "highest")),
     ],
 )
-def test_the_precision_of_products_is_torch_s_and_of_cuda_alone(
-    where: str, rounded: str, set_to: str
-) -> None:
+def test_the_precision_of_products_is_torch_s_and_of_cuda_alone(where, rounded, set_to):
     precision.multiply_in(rounded, torch.device(where))
     assert torch.get_float32_matmul_precision() == set_to
 
@@ -175,9 +169,7 @@ def test_the_record_says_how_products_were_rounded(store: Store) -> None:
 BFLOAT16 = Options(engine="eager", threads=1, precision="bfloat16")
 
 
-def test_bfloat16_is_offered_where_the_processor_has_units_for_it(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bfloat16_is_offered_where_the_processor_has_units_for_it(store, monkeypatch, capsys):
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
     with_units = lambda has: [  # noqa: E731
         monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has)
@@ -245,9 +237,7 @@ def test_a_stack_too_large_for_the_device_trains_in_halves(
     assert_near(store, whole, "L1_test")
 
 
-def test_the_halves_continue_from_the_checkpoint(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_halves_continue_from_the_checkpoint(store, whole, monkeypatch):
     steps = hooked(monkeypatch, too_wide(2, at=STEPS + 8))
     train(THREE, store, PROFILE, dataclasses.replace(EAGER, checkpoint_seconds=0.0))
     assert steps == [STEPS + 8 + 2 * STEPS]
@@ -274,18 +264,14 @@ def test_memory_that_was_out_is_seen_behind_the_error_of_an_abandoned_recording(
     assert device.is_out_of_memory(on_top)
 
 
-def test_one_lane_too_large_for_the_device_fails_with_the_reason(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_lane_too_large_for_the_device_fails_with_the_reason(store, monkeypatch):
     hooked(monkeypatch, too_wide(0))
     outcome = train(RUNS[1:], store, PROFILE, EAGER)
     reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate"
     assert outcome == Outcome(failed={RUNS[1].id: reason})
 
 
-def test_scoring_halves_its_chunks_until_they_fit(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scoring_halves_its_chunks_until_they_fit(store, monkeypatch, capsys):
     seen: list[int] = []
 
     def scarce(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
@@ -303,9 +289,7 @@ def test_scoring_halves_its_chunks_until_they_fit(
     assert store.record(PROFILE, RUNS[1].id).env["scoring_rows"] == 1024
 
 
-def test_the_rows_of_a_chunk_bound_what_is_scored_at_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_rows_of_a_chunk_bound_what_is_scored_at_once(store, monkeypatch):
     seen: list[int] = []
 
     def noted(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:

@@ -95,9 +95,7 @@ NOT_READ = {
 
 
 @pytest.mark.parametrize(("name", "content", "said"), NOT_READ.values(), ids=NOT_READ)
-def test_other_files_are_refused_with_the_formats_that_are_read(
-    tmp_path: Path, name: str, content: bytes | None, said: str
-) -> None:
+def test_other_files_are_refused_with_the_formats_that_are_read(tmp_path, name, content, said):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

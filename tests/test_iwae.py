@@ -13,13 +13,9 @@ import pytest
 import small
 import torch
 from numpy.testing import assert_allclose
-from reference import Reference
-from scipy.special import logsumexp
 
 from repro.judge.targets import TARGETS
 from repro.machine.saved.starting import begin
-from repro.model.layers import Net
-from repro.model.objectives import bound
 from repro.model.stack import Stack
 from repro.plan import profiles
 from repro.plan.experiments import iwae
@@ -104,27 +100,6 @@ def test_other_models_begin_without_data() -> None:
     stack = Stack((small.run(),))
     ours, theirs = stack.initial(19), stack.initial(19, torch.full((19,), 99.0))
     assert all(torch.equal(ours[n], theirs[n]) for n in ours)
-
-
-def moved(run: Run) -> Net:
-    """Its network in float64, every parameter moved at random."""
-    g = torch.Generator().manual_seed(3)
-    drawn = {n: (p + 0.3 * torch.randn(p.shape, generator=g)).double() for n, p in
-             params(run).items()}  # fmt: skip
-    return Stack((run,)).net(drawn)
-
-
-@pytest.mark.parametrize("k", [1, 3])
-def test_the_bound_is_that_of_plain_numpy(k: int) -> None:
-    run = tiny(k)
-    net, x = moved(run), small.bits(B=4)
-    eps = small.eps(net, S=k, B=4)
-    ours = bound(net, small.infer(net, x, eps), torch.ones(1), run.optim)
-    own = [e[0].numpy() for e in eps]
-    log_px, kl = Reference.of(net.model, net.params).terms(x[0].numpy(), own)
-    log_w = (log_px - sum(term.sum(1) for term in kl)).reshape(k, -1)
-    expected = (logsumexp(log_w, axis=0) - math.log(k)).mean()
-    assert float(ours) == pytest.approx(expected, rel=1e-9)
 
 
 # The Run.

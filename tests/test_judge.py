@@ -166,9 +166,7 @@ def test_every_presentation_gives_the_judge_s_answer(store: Store, name: str) ->
 @pytest.mark.parametrize(
     "name", ["learning rate", "grey scale", "diverged", "one of four", "no bound", "two scorings"]
 )
-def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(
-    store: Store, name: str
-) -> None:
+def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(store, name):
     STORES[name][0](store)
     notes = books(store, "paper").of(DEFAULT).notes
     assert notes
@@ -206,9 +204,7 @@ def test_the_monte_carlo_error_is_that_of_the_mean_over_replicates_and_seeds(sto
 
 
 @pytest.mark.parametrize("names", [(LVAE_WU, NO_BN), (LVAE_WU,), (NO_BN,)])
-def test_the_lvae_without_batch_norm_is_one_run_under_two_names(
-    store: Store, names: tuple[Cell, ...]
-) -> None:
+def test_the_lvae_without_batch_norm_is_one_run_under_two_names(store, names):
     done(store, own(), -82.0)
     for number, cell in enumerate(names):
         done(store, own(cell=cell), -89.0 + number)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import trainee
@@ -18,9 +16,7 @@ KILLS = 50
 pytestmark = pytest.mark.slow
 
 
-def test_fifty_kills_change_no_record(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_fifty_kills_change_no_record(tmp_path, record_property):
     command = [sys.executable, trainee.__file__, str(tmp_path), "--kills", str(KILLS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -79,9 +79,7 @@ def test_labels_in_file_order_are_the_same_for_every_order() -> None:
         ),
     ],
 )
-def test_more_than_there_is_or_not_divisible_is_refused(
-    asked: dict[str, Any], said: list[str]
-) -> None:
+def test_more_than_there_is_or_not_divisible_is_refused(asked, said):
     with refused(UsageError, *said):
         drawn(**asked)
 

@@ -7,22 +7,19 @@ import numpy as np
 import pytest
 import torch
 from ladder_small import BATCH, LABELS, STEPS
+from small import epoch_of
 from torch import Tensor
 
 from repro.model.stack import Stack
 from repro.plan.profiles import find_run, profile
 from repro.plan.run import Run
 from repro.train.ladder_feed import LadderFeed, split_of
-from repro.train.minibatch import BLOCK, LadderBatch
+from repro.train.minibatch import LadderBatch
 from repro.train.score import Images
 
 
 def feed_of(*runs: Run, images: Images | None = None) -> LadderFeed:
     return LadderFeed(Stack(runs), images or small.images(), torch.float64)
-
-
-def epoch_of(feed: LadderFeed, epoch: int = 1) -> list[LadderBatch]:
-    return [b for first in range(0, feed.steps, BLOCK) for b in feed.block(epoch, first)]
 
 
 def numbered(n: int = small.N) -> Images:
@@ -110,9 +107,7 @@ def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
 
 
 @pytest.mark.parametrize(("joined", "rows"), [(False, LABELS), (True, LABELS + BATCH)])
-def test_the_baseline_is_given_unlabelled_rows_only_for_joined_statistics(
-    joined: bool, rows: int
-) -> None:
+def test_the_baseline_is_given_unlabelled_rows_only_for_joined_statistics(joined, rows):
     feed = feed_of(small.run(ladder=small.baseline(joined=joined)))
     batch = epoch_of(feed)[0]
     assert batch.x.shape[1] == batch.eps[0].shape[1] == rows
@@ -122,30 +117,6 @@ def test_the_baseline_is_given_unlabelled_rows_only_for_joined_statistics(
 def test_steps_per_epoch_are_the_first_of_the_epoch() -> None:
     few = pool(epoch_of(feed_of(small.run(steps=3), images=numbered())))
     assert few == pool(epoch_of(feed_of(small.run(), images=numbered())))[: 3 * BATCH]
-
-
-def test_a_block_can_be_drawn_without_those_before_it() -> None:
-    images = numbered(31 * BATCH)
-    whole = epoch_of(feed_of(small.run(labels=85), images=images))[BLOCK:]
-    later = list(feed_of(small.run(labels=85), images=images).block(1, BLOCK))
-    assert len(later) == len(whole) == 5
-    for ours, expected in zip(later, whole, strict=True):
-        same(ours, expected)
-
-
-def same(ours: LadderBatch, expected: LadderBatch) -> None:
-    assert torch.equal(ours.x, expected.x)
-    assert torch.equal(ours.y, expected.y)
-    for a, b in zip(ours.eps, expected.eps, strict=True):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_lane_draws_what_it_draws_alone(place: int) -> None:
-    runs = [small.run(seed) for seed in (1, 2, 3)]
-    own = slice(place, place + 1)
-    for b, alone in zip(epoch_of(feed_of(*runs)), epoch_of(feed_of(runs[place])), strict=True):
-        same(LadderBatch(b.x[own], b.y[own], [e[own] for e in b.eps], b.lr[own]), alone)
 
 
 def test_noise_is_new_for_every_step_epoch_and_layer() -> None:
@@ -158,10 +129,3 @@ def test_noise_is_standard_normal() -> None:
     eps = torch.cat([e.flatten() for b in epoch_of(feed_of(small.run())) for e in b.eps])
     assert abs(float(eps.mean())) < 5 / len(eps) ** 0.5
     assert abs(float(eps.var()) - 1) < 5 * (2 / len(eps)) ** 0.5
-
-
-@pytest.mark.parametrize(("epoch", "rate"), [(1, 2e-3), (6, 2e-3), (7, 1.6e-3), (10, 4e-4)])
-def test_the_rate_is_that_of_the_epoch(epoch: int, rate: float) -> None:
-    feed = feed_of(small.run(epochs=10, decay_from=0.5))
-    (found,) = {float(b.lr) for b in epoch_of(feed, epoch)}
-    assert found == pytest.approx(rate)

@@ -15,7 +15,7 @@ from repro.plan.experiments.ablations import DEFAULT
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.experiments.ladder import cell
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
-from repro.plan.run import Ladder, Model, from_dict, saved, to_dict
+from repro.plan.run import from_dict, saved, to_dict
 
 PAPER = profile("paper")
 FULL = run_of(cell("full"), PAPER)
@@ -56,29 +56,12 @@ def test_a_newer_field_of_the_model_counts_where_it_is_used(name: str) -> None:
     assert changed.hash != run.hash
 
 
-def test_a_record_from_before_the_ports_is_read() -> None:
-    raw = to_dict(FULL)
-    for name in NEWER:
-        del raw["model"][name]
-    for name in ("label_order", "first_images"):
-        del raw["data"][name]
-    assert from_dict(raw) == FULL
-
-
 @pytest.mark.parametrize(
     "added", [{"labels": 10}, {"balanced": False}, {"pool": "rest"}, {"first_images": 50_000}]
 )
 def test_a_field_added_later_counts_where_it_is_used(added: dict[str, Any]) -> None:
     other = replace(FULL, data=replace(FULL.data, **{"labels": 100, **added}))
     assert other.hash != FULL.hash
-
-
-def test_a_record_from_before_ladder_networks_is_read() -> None:
-    run = find_run("mnist-vae-L3-s1", PAPER)
-    raw = to_dict(run)
-    assert not {"labels", "balanced", "pool"} & raw["data"].keys()
-    del raw["schedule"]["decay_from"]
-    assert from_dict(raw) == run
 
 
 ON_REQUEST = ("ablations", "replicates", "finetuning", "iwae", "flows", "norb", "combinators")
@@ -100,14 +83,6 @@ def test_json_and_name_of_a_run_lead_back_to_it_and_it_knows_its_cell(wanted: Ce
     assert (again, again.hash) == (run, run.hash)
     assert find_run(run.id, PAPER) == run  # so no other has that name
     assert cell_of(run) == wanted
-
-
-def test_the_kind_of_model_is_told_by_its_family() -> None:
-    raw = to_dict(FULL)
-    assert isinstance(from_dict(raw).model, Ladder)
-    raw["model"] = {"family": "lvae"}
-    raw["data"]["labels"] = None
-    assert isinstance(from_dict(raw).model, Model)
 
 
 def test_an_unknown_family_is_a_damaged_record() -> None:

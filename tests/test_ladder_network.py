@@ -146,9 +146,7 @@ def test_a_dead_unit_keeps_the_cost_finite() -> None:
 
 
 @pytest.mark.parametrize(("test_var", "correction"), [("unbiased", 1), ("biased", 0)])
-def test_statistics_are_the_mean_and_unbiased_variance_of_the_labelled_images(
-    test_var: str, correction: int
-) -> None:
+def test_statistics_are_the_mean_and_unbiased_variance_of_the_labelled_images(test_var, correction):
     """Kzky's keep the population variance."""
     ladder, x = small.net(small.model(test_var=test_var)), small.pixels(R=LABELLED)
     mean, var = statistics(ladder, [x], LABELLED)[0]

@@ -71,9 +71,7 @@ def beginning(name: str, model: Ladder, draw: float = 1.0) -> Tensor:
         ("f1.W", "glorot", (6 / (19 + 13)) ** 0.5),
     ],
 )
-def test_weights_begin_with_a_variance_of_one_over_fan_in(
-    name: str, weight_init: Any, expected: float
-) -> None:
+def test_weights_begin_with_a_variance_of_one_over_fan_in(name, weight_init, expected):
     """Glorot's: of two over both fans. A uniform draw ends at sqrt(3) deviations."""
     model = small.model(weight_init=weight_init)
     value = beginning(name, model)

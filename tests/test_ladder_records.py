@@ -7,7 +7,6 @@ from typing import Any
 
 import ladder_small as small
 import pytest
-from numpy.testing import assert_array_equal
 from small_training import OPTIONS, PROFILE, assert_same, interrupted, trained
 
 from repro.errors import DataError, UsageError
@@ -59,15 +58,6 @@ def test_a_diverged_run_is_recorded_with_its_epoch(store: Store) -> None:
     assert (final["state"], final["diverged_at"], final["error_percent"]) == ("diverged", 1, None)
 
 
-def test_a_run_trains_to_the_same_record_in_a_stack_and_alone(store: Store) -> None:
-    runs = [small.run(seed) for seed in (1, 2)]
-    train(runs, store, PROFILE, OPTIONS)
-    alone = recorded(Store(store.root / "alone"), runs[1])
-    together = store.record(PROFILE, runs[1].id)
-    assert together.final["denoising"] == pytest.approx(alone.final["denoising"], rel=1e-3)
-    assert_array_equal(together.arrays("labels")["row"], alone.arrays("labels")["row"])
-
-
 def test_evaluating_saved_weights_gives_the_same_numbers(store: Store) -> None:
     before = recorded(store, small.run())
     evaluate([before.run.id], store, PROFILE, OPTIONS)
@@ -76,9 +66,7 @@ def test_evaluating_saved_weights_gives_the_same_numbers(store: Store) -> None:
     assert after.curve().equals(before.curve())
 
 
-def test_an_interrupted_training_continues_to_the_same_record(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_training_continues_to_the_same_record(store, monkeypatch):
     runs = [small.run(seed, epochs=3) for seed in (1, 2)]
     whole = trained(store.root / "whole", runs, images=small.raw)
     for at in (1, small.STEPS, small.STEPS):  # in each epoch, at the end of the last
@@ -92,9 +80,7 @@ def test_more_labels_than_images_are_refused_before_training(store: Store) -> No
         train([small.run(labels=510)], store, PROFILE, OPTIONS)
 
 
-def test_pixels_outside_0_to_1_are_refused_before_training(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pixels_outside_0_to_1_are_refused_before_training(store, monkeypatch):
     def bright(*_: object) -> Any:
         raw = small.raw()
         object.__setattr__(raw, "train", raw.train.astype("int64") * 2)

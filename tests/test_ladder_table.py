@@ -82,18 +82,14 @@ PRINTED = [
 
 
 @pytest.mark.parametrize(("labels", "model", "printed"), PRINTED)
-def test_a_published_number_stands_with_its_spread_and_source(
-    store: Store, labels: str, model: str, printed: tuple[str, ...]
-) -> None:
+def test_a_published_number_stands_with_its_spread_and_source(store, labels, model, printed):
     table = build(store)
     assert row(table, labels, model)[PUBLISHED : SOURCE + 1] == printed
     assert "on validation images of another split, quoted and no target" in table.caption
 
 
 @pytest.mark.parametrize(("variant", "labels"), [("parmesan", 100), ("lasagne", 60_000)])
-def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(
-    store: Store, variant: str, labels: int
-) -> None:
+def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(store, variant, labels):
     departure = EVERY[variant].departure
     assert departure not in build(store).caption
     fixture_store.write(store, "paper", run_of(variant, labels))

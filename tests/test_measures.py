@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -41,9 +40,7 @@ def test_a_metric_that_is_no_number_names_file_and_remedy(value: object) -> None
         ),
     ],
 )
-def test_what_is_missing_from_a_record_is_named(
-    changes: dict[str, Any], read: Callable[[Record], Any], said: str
-) -> None:
+def test_what_is_missing_from_a_record_is_named(changes, read, said):
     with pytest.raises(RecordError, match=said):
         read(made(VAE, **changes))
 
@@ -56,9 +53,7 @@ def of_images(L1: object, LK: object) -> Record:
 
 
 @pytest.mark.parametrize("easier", [0.0, 15.0])
-def test_the_error_of_the_whole_set_is_how_far_the_estimate_lies_from_the_truth(
-    easier: float,
-) -> None:
+def test_the_error_of_the_whole_set_is_how_far_the_estimate_lies_from_the_truth(easier):
     """200 draws of 2,000 images, L_K of the first 200, which are easier by none or one sd."""
     rng, n, N = np.random.default_rng(1), 200, 2_000
     off = []
@@ -90,9 +85,7 @@ RAMP = np.arange(-100.0, -90.0)
         (RAMP[:3], RAMP, None),  # more L_K than L_1
     ],
 )
-def test_the_whole_set_where_it_is_known_and_where_it_is_not(
-    L1: object, LK: object, expected: tuple[float, float] | None
-) -> None:
+def test_the_whole_set_where_it_is_known_and_where_it_is_not(L1, LK, expected):
     found = measures.whole_set(of_images(L1, LK))
     assert found == (None if expected is None else pytest.approx(expected))
 

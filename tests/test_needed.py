@@ -48,9 +48,7 @@ def python(
         (["-m", "repro.cli", "report", "--store", "results"], ("jinja2",), "jinja2"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(
-    arguments: list[str], absent: tuple[str, ...], names: str, without: dict[str, str]
-) -> None:
+def test_what_is_missing_is_said_in_one_line(arguments, absent, names, without):
     done = python(without, *arguments, absent=absent)
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
@@ -63,9 +61,7 @@ def test_what_a_command_does_not_need_may_be_missing(without: dict[str, str]) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_where_data_must_be_fetched_what_fetches_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_data_must_be_fetched_what_fetches_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "requests", None)
     assert run(["data", "fetch", "mnist", "--data-dir", str(tmp_path)]) == 3
     err = capsys.readouterr().err

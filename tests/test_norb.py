@@ -121,9 +121,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize(("name", "content", "said"), DAMAGED.values(), ids=DAMAGED)
-def test_damage_is_reported_with_the_remedy(
-    tmp_path: Path, name: str, content: bytes, said: str, suffix: str
-) -> None:
+def test_damage_is_reported_with_the_remedy(tmp_path, name, content, said, suffix):
     path = damaged(tmp_path, name, content, suffix)
     with refused(DataError, str(path), said, "delete it and run `repro data fetch norb`"):
         load(tmp_path)

@@ -76,6 +76,8 @@ def own_fields(full: Any, written: Any) -> Any:
     ("which", "data"),
     [
         (0, {"labels": 100}),
+        (0, {"balanced": False}),
+        (0, {"pool": "rest"}),
         (0, {"first_images": 50_000}),
         (0, {"label_order": "file"}),
         (0, {"copies": 1}),

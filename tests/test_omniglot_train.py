@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,16 +11,13 @@ from repro import data
 from repro.cli import run
 from repro.data.images import Images
 from repro.judge.check import check
-from repro.store import Store
 
 pytestmark = pytest.mark.slow
 
 LVAE = "omniglot-lvae_bn_wu-L5-s1"
 
 
-def test_a_smoke_run_is_trained_and_says_which_data_it_saw(
-    local: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_smoke_run_is_trained_and_says_which_data_it_saw(local, data_dir, monkeypatch):
     loaded, load = list[Images](), data.load
 
     def noted(*asked, **named) -> Images:

@@ -160,9 +160,7 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (packed(drawn(TOPS[0]) | {FIRST: png(paper(99))}), "expected"),
     ],
 )
-def test_another_archive_than_the_published_one_is_refused(
-    content: bytes, fault: str, tmp_path: Path
-) -> None:
+def test_another_archive_than_the_published_one_is_refused(content, fault, tmp_path):
     folder = fill(tmp_path, archives() | {BACKGROUND: content})
     with refused(
         DataError, str(folder / BACKGROUND), fault, "delete it", "repro data fetch omniglot"
@@ -199,9 +197,7 @@ def test_a_member_that_names_a_place_outside_is_written_nowhere(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_a_mirror_s_archive_that_names_a_place_outside_is_written_nowhere(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_mirror_s_archive_that_names_a_place_outside_is_written_nowhere(name, tmp_path):
     hostile = packed(drawn(TOPS[0]) | {name.format(tmp=tmp_path): png(paper(0))})
     place = tmp_path / "far" / "down" / "data"
     place.mkdir(parents=True)

@@ -61,9 +61,7 @@ def test_records_are_compared_seed_by_seed(tmp_path: Path) -> None:
     assert {(d.mean, round(d.rounding**2, 9)) for d in found} == {(2.5, (1 + 4) / 2 / 2)}
 
 
-def test_all_three_trainings_are_made_and_their_record_says_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_three_trainings_are_made_and_their_record_says_where(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("repro.data.load", small.raw)
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
     family = {"lvae_bn_wu": "lvae", "vae": "vae"}

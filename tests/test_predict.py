@@ -17,9 +17,7 @@ from repro.plan.run import LATENTS, WIDTHS
 
 @pytest.mark.parametrize("depth", [1, 5])
 @pytest.mark.parametrize("fields", small.HIERARCHIES.values(), ids=small.HIERARCHIES)
-def test_multiplications_are_those_of_the_declared_layers_the_generative_ones_apart(
-    fields: dict[str, Any], depth: int
-) -> None:
+def test_multiplications_are_those_of_the_declared_layers_the_generative_ones_apart(fields, depth):
     run = small.run(latents=LATENTS[:depth], widths=WIDTHS[:depth], **fields)
     declared = {d.name: d.fan_in * d.fan_out for d in layers(run.model, 784)}
     up, down = predict.multiplications(run)
@@ -54,9 +52,7 @@ def test_more_scoring_takes_longer(field: str, few: Any, many: Any) -> None:
 
 
 @pytest.mark.parametrize(("rate", "epochs", "pays"), [(1e11, 2, False), (1e9, 2000, True)])
-def test_compiling_pays_for_a_run_of_hours_and_not_of_seconds(
-    rate: float, epochs: int, pays: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiling_pays_for_a_run_of_hours_and_not_of_seconds(rate, epochs, pays, monkeypatch):
     monkeypatch.setattr(predict, "flops_per_second", lambda: rate)
     assert predict.compiling_pays([small.run(epochs=epochs)]) == pays
 

@@ -96,9 +96,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> SimpleN
         )
 
 
-def test_a_killed_worker_s_stack_is_retried_to_the_same_records(
-    disturbed: SimpleNamespace, alone: Store
-) -> None:
+def test_a_killed_worker_s_stack_is_retried_to_the_same_records(disturbed, alone):
     assert sorted(disturbed.outcome.done) == sorted(IDS[:2])
     assert differences(disturbed.store, alone, WIDE) == []
 
@@ -125,9 +123,7 @@ def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_rec
     assert differences(store, alone, RUNS) == []
 
 
-def test_a_worker_of_another_commit_stops_the_training(
-    store: Store, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_of_another_commit_stops_the_training(store, address, monkeypatch):
     monkeypatch.setattr(cluster, "software", lambda: {"commit": "0123abc"})
     with refused(MachineError, "instead of 0123abc", "same commit"):
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)

@@ -64,9 +64,7 @@ def test_copies_are_of_the_same_images_with_noise_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("data", "train", "test"), [({}, 2, 2), ({"copies": 1}, 1, 2), ({"test_copies": 1}, 2, 1)]
 )
-def test_images_and_their_classes_are_there_so_often(
-    data: dict[str, Any], train: int, test: int
-) -> None:
+def test_images_and_their_classes_are_there_so_often(data, train, test):
     found = real(**data)
     assert (found.train.shape, found.test.shape) == ((train * N, X), (test * M, X))
     assert found.train_labels.tolist() == raw().train_labels.tolist() * train
@@ -121,9 +119,7 @@ def test_binary_images_are_binarised_as_ever() -> None:
     ],
     ids=str,
 )
-def test_options_of_real_images_count_there_and_are_refused_elsewhere(
-    options: dict[str, Any],
-) -> None:
+def test_options_of_real_images_count_there_and_are_refused_elsewhere(options):
     assert run_of(**options).hash != run_of().hash
     with refused(UsageError, "data is RealData", "its model needs Data"):
         replace(small.run(), data=RealData(**options))

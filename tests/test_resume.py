@@ -78,9 +78,7 @@ def test_killed_while_writing_the_last_record_it_continues_to_the_same_numbers(
     assert finished or checkpoints(store) == {}
 
 
-def test_killed_at_any_event_and_time_it_continues_to_the_same_numbers(
-    tmp_path: Path, whole: Store
-) -> None:
+def test_killed_at_any_event_and_time_it_continues_to_the_same_numbers(tmp_path, whole):
     """In one process after the other; tests/test_kills.py has many more kills."""
     store, draw = Store(tmp_path), random.Random(0)
     killed = int(trained(store, draw.randrange(1, EVENTS // 3)) == -signal.SIGKILL)

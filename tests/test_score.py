@@ -101,9 +101,7 @@ def binarised(run: Run, images: Images, epoch: int, patch: pytest.MonkeyPatch) -
     return seen[0][0]
 
 
-def test_training_images_are_binarised_anew_by_their_grey_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_training_images_are_binarised_anew_by_their_grey_values(monkeypatch):
     run, images = small.run(batch_norm=False), small.images()
     images.train = torch.linspace(0, 255, 19).byte().repeat(20_000, 1)
     one, two = (binarised(run, images, epoch, monkeypatch) for epoch in (1, 2))

@@ -24,35 +24,16 @@ def stage(name: str, below: int, width: int, units: int = 0) -> list[tuple[str, 
     return hidden + ([(f"{name}.head", width, 2 * units)] if units else [])
 
 
+def column(letter: str, *rows: tuple[int, int, int]) -> list[tuple[str, int, int]]:
+    """A stage a layer, from the data upward: what lies below, width and units of each."""
+    return [part for i, row in enumerate(rows, start=1) for part in stage(f"{letter}{i}", *row)]
+
+
 OUTPUT = [*stage("x", 64, 512), ("x.out", 512, 784)]
-GENERATIVE = [
-    *OUTPUT,
-    *stage("p1", 32, 256, 64),
-    *stage("p2", 16, 128, 32),
-    *stage("p3", 8, 64, 16),
-    *stage("p4", 4, 32, 8),
-]
-WIDER_GENERATIVE = [
-    *OUTPUT,
-    *stage("p1", 32, 512, 64),
-    *stage("p2", 16, 256, 32),
-    *stage("p3", 8, 128, 16),
-    *stage("p4", 4, 64, 8),
-]
-BOTTOM_UP = [
-    *stage("q1", 784, 512, 64),
-    *stage("q2", 64, 256, 32),
-    *stage("q3", 32, 128, 16),
-    *stage("q4", 16, 64, 8),
-    *stage("q5", 8, 32, 4),
-]
-UPWARD = [
-    *stage("d1", 784, 512, 64),
-    *stage("d2", 512, 256, 32),
-    *stage("d3", 256, 128, 16),
-    *stage("d4", 128, 64, 8),
-    *stage("d5", 64, 32, 4),
-]
+GENERATIVE = OUTPUT + column("p", (32, 256, 64), (16, 128, 32), (8, 64, 16), (4, 32, 8))
+WIDER_GENERATIVE = OUTPUT + column("p", (32, 512, 64), (16, 256, 32), (8, 128, 16), (4, 64, 8))
+BOTTOM_UP = column("q", (784, 512, 64), (64, 256, 32), (32, 128, 16), (16, 64, 8), (8, 32, 4))
+UPWARD = column("d", (784, 512, 64), (512, 256, 32), (256, 128, 16), (128, 64, 8), (64, 32, 4))
 UPWARD_MU = [(n.replace("q", "d"), i, o) for n, i, o in BOTTOM_UP]
 DOWNWARD = [(n.replace("p", "r"), i, o) for n, i, o in GENERATIVE if n.startswith("p")]
 
@@ -69,9 +50,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), SIZES)
-def test_every_layer_has_the_paper_s_size(
-    fields: dict[str, Any], expected: list[tuple[str, int, int]]
-) -> None:
+def test_every_layer_has_the_paper_s_size(fields, expected):
     model = Model(**fields)
     declared = [(d.name, d.fan_in, d.fan_out) for d in layers(model, 784)]
     assert sorted(declared) == sorted(expected)
@@ -120,9 +99,7 @@ def test_five_layers_have_this_many_parameters(fields: dict[str, Any], parameter
         ("x.out.W", 1, 512, 784),
     ],
 )
-def test_initial_weights_have_the_code_s_deviation(
-    name: str, gain: float, fan_in: int, fan_out: int
-) -> None:
+def test_initial_weights_have_the_code_s_deviation(name, gain, fan_in, fan_out):
     W = initial()[name][0].double()
     std = gain * math.sqrt(2 / (fan_in + fan_out))
     n = W.numel()
@@ -160,9 +137,7 @@ def test_normalised_layers_start_with_scale_one_and_shift_zero(family: str) -> N
     [{"batch_norm": False}, {"batch_norm": True, "head_batch_norm": False}],
     ids=["no_batch_norm", "plain_heads"],
 )
-def test_variance_head_starts_at_bias_one_where_nothing_normalises_it(
-    fields: dict[str, Any],
-) -> None:
+def test_variance_head_starts_at_bias_one_where_nothing_normalises_it(fields):
     params = Stack((small.run("lvae", **fields),)).initial(small.PIXELS)
     shift = params["d1.head.beta"][0]
     assert shift.tolist() == [0] * 5 + [1] * 5

@@ -165,16 +165,6 @@ def test_a_lane_that_is_not_alive_keeps_its_parameters() -> None:
         assert name.endswith(".beta") or not torch.equal(p[1], before[name][1]), name
 
 
-def test_lanes_learn_at_their_own_rate() -> None:
-    runs = small.run(seed=1), small.run(seed=1, optim={"lr": 3e-3})
-    stack, state, feed = prepared(*runs)
-    before = copy_of(state).params
-    step_function(stack, "eager")(state, batches(feed, 1)[0])
-    for name, p in state.params.items():
-        change = p - before[name]
-        torch.testing.assert_close(change[1], 3 * change[0], rtol=1e-6, atol=1e-12)
-
-
 @pytest.mark.slow
 def test_a_compiled_update_of_a_ragged_stack_is_the_eager_one() -> None:
     stack, ours, _ = prepared(small.run("lvae", 2), small.run("lvae", 1))

@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +135,7 @@ def test_l_1_is_of_the_images_of_l_k_and_l_k_of_the_whole_set_by_regression(tmp_
         ({"L1": -100.0}, ("-100.00", NOT_MEASURED)),  # no line through equal L_1
     ],
 )
-def test_values_that_give_no_number_say_so(
-    tmp_path: Path, images: dict[str, float], words: tuple[str, str]
-) -> None:
+def test_values_that_give_no_number_say_so(tmp_path, images, words):
     arrays = easier_first()
     for name, value in images.items():
         arrays[name][slice(3) if name == "LK" or np.isnan(value) else slice(None)] = value
@@ -162,22 +159,12 @@ TITLES = {
 
 
 @pytest.mark.parametrize(("name", "title"), TITLES.items())
-def test_only_the_published_protocol_carries_no_label(
-    tmp_path: Path, name: str, title: str
-) -> None:
+def test_only_the_published_protocol_carries_no_label(tmp_path, name, title):
     build = scripts.load("tables", name).build
     assert build(Store(tmp_path), "paper").title == title
     for profile in ("smoke", "reduced"):
         said = build(Store(tmp_path), profile).title
         assert said == f"{title} (reduced protocol, not a reproduction)"
-
-
-def test_a_record_of_another_configuration_is_not_shown(tmp_path: Path) -> None:
-    store, run = Store(tmp_path), lvae("quick")
-    fixture_store.write(store, "quick", replace(run, optim=replace(run.optim, lr=0.01)))
-    table = table1.build(store, "quick")
-    assert row(table)[OURS:] == ("other configuration", *[""] * 6)
-    assert "Other configuration, not counted: mnist-lvae_bn_wu-L5-s1." in table.caption
 
 
 def test_a_record_without_its_bound_is_an_error_that_names_the_file(tmp_path: Path) -> None:

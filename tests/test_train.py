@@ -18,7 +18,7 @@ from repro.train.feed import Feed
 from repro.train.log import LaneLog, Log
 from repro.train.loop import train
 from repro.train.minibatch import BLOCK, Minibatch
-from repro.train.score import EpochScore, kl_names
+from repro.train.score import EpochScore
 from repro.train.state import State, fresh
 from repro.train.step import objective_of, step_function
 
@@ -105,19 +105,6 @@ def test_scores_stand_in_the_row_of_their_epoch() -> None:
     assert loop.log.lanes[0].kl_epochs == [2, 3]
 
 
-def test_layers_of_the_curve_sum_the_units_of_each() -> None:
-    loop = Loop((small.run(epochs=1),))
-
-    def score(k: int, epoch: int) -> EpochScore:
-        s = loop.score(k, epoch)
-        s.kl_test = np.arange(10, dtype=np.float32)
-        return s
-
-    loop.go(score)
-    row = loop.log.lanes[0].rows[0]
-    assert [row[name] for name in kl_names(3)] == [0 + 1 + 2 + 3 + 4, 5 + 6 + 7, 8 + 9]
-
-
 def test_scoring_does_not_change_training() -> None:
     often, once = Loop((short(epochs=3, scored=(1, 2, 3)),)), Loop((short(epochs=3),))
     often.go()
@@ -142,9 +129,7 @@ def whole() -> Loop:
 
 
 @pytest.mark.parametrize("calls", range(1, 7))
-def test_training_stopped_after_any_block_continues_to_the_same_end(
-    calls: int, whole: Loop
-) -> None:
+def test_training_stopped_after_any_block_continues_to_the_same_end(calls, whole):
     broken, left = Loop(whole.runs, small.grey(LONG)), calls
 
     def stop() -> None:
