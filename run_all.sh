@@ -44,7 +44,7 @@ examples:    ./run_all.sh
              ./run_all.sh test -k imports
 
 exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 data, record or environment error,
-4 a Run failed or diverged, 130 interrupted.
+4 a Run failed or diverged, 130 interrupted, 141 the pipe it wrote to was closed.
 EOF
 }
 
@@ -194,7 +194,7 @@ in_both() { # a Run of runs/ that results/ holds as well
   return 1
 }
 
-draw_and_check() { # sets `checked`: what fails before the report is still followed by it
+draw_and_check() { # sets `checked`: figures or check that fail are still followed by the report
   local store=$1 out=$2 report=$3 against=()
   checked=0
   repro tables --store "$store" --profile "$profile" --out "$out/tables"

@@ -173,7 +173,7 @@ def test_a_claim_on_a_rebuilt_data_set_does_not_count_as_the_published_protocol(
     claim = Claim("c", "", "", "", (OMNIGLOT_LVAE,), lambda _: ([positive], "holds"))
     result = claim_result(claim, books(Store(tmp_path), "paper"))
     assert (result.verdict, result.seeds) == ("reduced protocol", 3)
-    assert result.evidence.startswith("met at this budget")
+    assert result.evidence.startswith("met on these data")
     assert "on rebuilt data, not the published set" in result.evidence
 
 

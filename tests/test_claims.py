@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,17 @@ def test_replicates_equal_to_the_last_bit_are_one_training(values, known):
     trained = [made(cell, L1_test=v) for cell, v in zip(cells, values, strict=True)]
     found = books(*trained, made(VAE_BN_WU))
     assert found.difference(LVAE, VAE_BN_WU, "L1_test").known == known
+
+
+def test_a_copy_that_was_scored_again_is_still_no_training_of_its_own():
+    """Scoring rounds otherwise on another machine, and may add what the first one lacks."""
+    first = made(LVAE)
+    again = made(Cell("mnist", "lvae_bn_wu@again2", 5), L1_test=-90.5 - 1e-9, AIS_test=-84.6)
+    found = books(first, replace(again, sums=first.sums), made(VAE_BN_WU))
+    assert not found.difference(LVAE, VAE_BN_WU, "L1_test").known
+    evidence = found.of(LVAE)
+    assert evidence.ids == (first.run.id,)
+    assert evidence.notes == (f"equal to a replicate to the last bit, not counted: {again.run.id}",)
 
 
 def test_ladder_networks_lend_one_another_no_spread_and_err_on_the_same_images() -> None:

@@ -164,10 +164,10 @@ def damaged(store: Store, _: pytest.MonkeyPatch) -> None:
 
 REFUSED = [
     (dirty, [], "--allow-dirty"),
-    (unknown, [], "unknown commit: train again in a clone"),
-    (unknown, ["--allow-dirty"], "unknown commit: train again in a clone"),
-    (unnamed, [], "unknown commit: train again in a clone"),
-    (functools.partial(scored, dirty=True), [], "commit and evaluate again"),
+    (unknown, [], "unknown commit: move the record out of runs/ and train again"),
+    (unknown, ["--allow-dirty"], "unknown commit: move the record out of runs/ and train again"),
+    (unnamed, [], "unknown commit: move the record out of runs/ and train again"),
+    (functools.partial(scored, dirty=True), [], "commit, evaluate again"),
     (functools.partial(scored, commit=None), ["--allow-dirty"], "unknown commit: evaluate again"),
     (elsewhere, [], "no checkout"),
     (other_configuration, [], "another configuration"),

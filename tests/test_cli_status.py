@@ -13,6 +13,7 @@ from commands import LVAE, QUICK, VAE, printed, quick_run, told
 from fixture_status import GONE, noted
 
 from repro.cli import status as watching
+from repro.errors import RecordError
 from repro.plan.profiles import runs
 from repro.store.places import ROOT
 
@@ -106,6 +107,20 @@ def test_the_profile_with_a_stack_is_shown_before_a_fuller_one(local, capsys):
     fixture_store.build(local.root, "reduced")
     noted(local)
     assert [p["profile"] for p in printed(capsys, "status")["profiles"]] == ["quick"]
+
+
+def test_a_profile_that_is_asked_for_is_shown_whatever_another_holds(local, capsys, monkeypatch):
+    noted(local)
+    unfinished = watching.unfinished
+
+    def damaged_but_for_quick(store, name):
+        if name != "quick":
+            raise RecordError(f"{name}: damaged")
+        return unfinished(store, name)
+
+    monkeypatch.setattr(watching, "unfinished", damaged_but_for_quick)
+    shown = printed(capsys, "status", "--profile", "quick")["profiles"]
+    assert [p["profile"] for p in shown] == ["quick"]
 
 
 def test_it_takes_no_lock_and_writes_nothing(local, capsys, monkeypatch):

@@ -66,6 +66,12 @@ def test_nothing_is_known_where_nothing_is_known_of_one_source() -> None:
         assert math.isnan(d.error)
 
 
+def test_two_seeds_that_agree_show_no_error_and_three_do() -> None:
+    """As the numbers of active units of a layer may."""
+    assert [of_seeds([3.0] * n).known for n in (1, 2, 3)] == [False, False, True]
+    assert of_seeds([3.0, 4.0]).known
+
+
 def test_a_source_of_no_error_changes_nothing() -> None:
     e = of_seeds(OURS)
     assert e.plus(0.0) == e

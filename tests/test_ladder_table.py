@@ -85,7 +85,7 @@ PRINTED = [
 def test_a_published_number_stands_with_its_spread_and_source(store, labels, model, printed):
     table = build(store)
     assert row(table, labels, model)[PUBLISHED : SOURCE + 1] == printed
-    assert "on validation images of another split, quoted and no target" in table.caption
+    assert "of another split, quoted and judged against no Run" in table.caption
 
 
 @pytest.mark.parametrize(("variant", "labels"), [("parmesan", 100), ("lasagne", 60_000)])

@@ -234,7 +234,12 @@ def test_evaluating_completes_weights_of_an_older_version(trained, local):
 def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
     trained, local, capsys, monkeypatch
 ):
-    """Another evaluation without it keeps what was estimated from the same weights."""
+    """Another evaluation without it keeps what was estimated from the same weights, and by whom."""
+
+    def of(commit: str, dirty: bool) -> None:
+        code = {"commit": commit, "dirty": dirty}
+        monkeypatch.setattr("repro.machine.work.software", lambda: code)
+
     monkeypatch.setattr("repro.train.annealing.score.TEMPERATURES", 3)
     monkeypatch.setattr("repro.train.annealing.score.CHAINS", 2)
     asked = ["evaluate", trained.id, "--profile", PROFILE, "--threads", "1"]
@@ -242,12 +247,16 @@ def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
         assert run([*asked, "--ais", "4"]) == 2
         assert "which has no p(x)" in one_line(capsys)
         return
+    of("a", dirty=True)
     assert run([*asked, "--ais", "4"]) == 0
     first = local.record(PROFILE, trained.id).final
     assert [first[f"AIS_{n}"] for n in ("images", "chains", "temperatures")] == [4, 2, 3]
     assert first["AIS_test"] == pytest.approx(first["L1_test"], abs=5)
+    of("b", dirty=False)
     assert run(asked) == 0
-    again = local.record(PROFILE, trained.id).final
+    record = local.record(PROFILE, trained.id)
+    again, env = record.final, record.env["evaluated_again"]
+    assert (env["commit"], env["earlier_commits"], env["dirty"]) == ("b", ["a"], True)
     assert {n: v for n, v in again.items() if n.startswith("AIS_")} == {
         n: v for n, v in first.items() if n.startswith("AIS_")
     }

@@ -49,7 +49,7 @@ def report(
         opened.some_records(p.name)
     path = out or opened.root / NAME
     files.write_file(path, page.render(gather(opened, names)).encode())
-    say(f"{path}: {', '.join(names)}, {path.stat().st_size / 1e6:.1f} MB")
+    say(f"{path}: {', '.join(names) or 'benchmarks'}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def gather(store: Store, names: list[str]) -> Page:
@@ -140,9 +140,9 @@ def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
     for path in measured.benches(store):
         content = rates.read(path)
         bench = measured.bench_of(content, path, store.root)
-        if not rates.has_curve(content):
+        if not rates.has_curve(content, path):
             yield bench, None
             continue
-        image = image_of(rates.draw(content))
+        image = image_of(rates.draw(content, path))
         behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
         yield bench, Figure(f"throughput-{path.stem}", RATES, image, behind)

@@ -69,8 +69,8 @@ def _keep_showing(store: str, name: str | None) -> None:
 def chosen(store: str, name: str | None) -> tuple[Store, list[Profile]]:
     """The store, and the profiles to speak of. Raises UsageError, RecordError."""
     opened, p = to_read(store, name)
-    begun = [n for n in BEST_FIRST if unfinished(opened, n)]
-    return opened, [profile(n) for n in begun] if begun and name is None else [p]
+    begun = [n for n in BEST_FIRST if name is None and unfinished(opened, n)]
+    return opened, [profile(n) for n in begun] or [p]
 
 
 def unfinished(store: Store, name: str) -> list[Status]:

@@ -97,12 +97,16 @@ def quantile(level: float, df: Any) -> Any:
 
 
 def of_seeds(values: Sequence[float]) -> Estimate:
-    """The mean over trainings with the error that their own spread gives; of one, none is known."""
+    """The mean over trainings with the error that their own spread gives.
+
+    Of one, none is known; nor of two that agree, as counts of units may.
+    """
     n = len(values)
     mean = math.fsum(values) / n
-    if n < 2:
+    squares = math.fsum((v - mean) ** 2 for v in values)
+    if n < 2 or (n == 2 and not squares):
         return Estimate(mean, 0.0, 0)
-    return Estimate(mean, math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n, n - 1)
+    return Estimate(mean, squares / (n - 1) / n, n - 1)
 
 
 def of_pairs(ours: Sequence[Any], other: Sequence[Any]) -> Estimate:

@@ -32,6 +32,7 @@ from repro.store.states import OTHER_CONFIGURATION
 NOT_RUN = "not run"
 OTHER_DATA = "other data"
 NO_BOUND = "no finite bound"
+COPY = "equal to a replicate to the last bit"
 BOUNDS = ("L1_test", "LK_test")
 Read = Callable[[Record], float]
 Quantity = str | Callable[[Record], Any]  # a number of final.json by its name, or how it is read
@@ -170,10 +171,12 @@ class Books:
             asked = published
         asked, unlike = _comparable(asked)
         left += unlike
+        trainings = _distinct(asked)
+        left += [(r, COPY) for r in asked if r not in trainings]
         return Evidence(
             cell,
-            trainings=tuple(r for r in asked if not r.diverged),
-            diverged=tuple(r for r in asked if r.diverged),
+            trainings=tuple(r for r in trainings if not r.diverged),
+            diverged=tuple(r for r in trainings if r.diverged),
             left_out=tuple(left),
             protocol=bool(published) and self.published_protocol,
         )
@@ -193,17 +196,12 @@ class Books:
 
     @functools.cached_property
     def repeated(self) -> list[list[Record]]:
-        """Groups of finished trainings that differ in seed and rounding alone, two or more each.
-
-        Replicates that do not differ at all are one training.
-        """
+        """Groups of finished trainings that differ in seed and rounding alone, two or more each."""
         groups: dict[tuple[Any, ...], list[Record]] = {}
         for r in self.records:
             if not r.diverged and data_version(r) == PUBLISHED:
-                group = groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), [])
-                if not any((r.run.seed, r.final) == (g.run.seed, g.final) for g in group):
-                    group.append(r)
-        return [group for group in groups.values() if len(group) > 1]
+                groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), []).append(r)
+        return [each for group in groups.values() if len(each := _distinct(group)) > 1]
 
     def spread(
         self, run: Run, read: Read, like: Like = lambda r: True, borrow: bool = True
@@ -277,6 +275,14 @@ def _comparable(asked: list[Record]) -> tuple[list[Record], list[tuple[Record, s
     left = [(r, NO_BOUND) for r in null]
     left += [(r, "scored with other K or images") for r in unlike]
     return [r for r in asked if r not in null + unlike], left
+
+
+def _distinct(records: list[Record]) -> list[Record]:
+    """The first of those with one seed and one curve, which no scoring changes: one training."""
+    first: dict[tuple[int, str], Record] = {}
+    for r in records:
+        first.setdefault((r.run.seed, r.sums["curve.csv"]), r)
+    return list(first.values())
 
 
 def _thorough(record: Record) -> tuple[bool, int, int]:

@@ -21,22 +21,17 @@ def images_error(ours: Sequence[Record], other: Sequence[Record], name: str) -> 
     Ladder networks are not paired, and those of several seeds err on the same images; of other
     numbers the error over images is not known, 0 here.
     """
-    if name not in PER_IMAGE:
-        if name != "error_percent":
-            return 0.0
-        held = [
-            [metric(r, "error_se") for r in of if "error_se" in r.final] for of in (ours, other)
-        ]
-        return math.hypot(*(float(np.mean(of)) for of in held if of))
-    key, se = PER_IMAGE[name]
+    key, se = PER_IMAGE.get(name, ("", "error_se" if name == "error_percent" else ""))
+    if not se:
+        return 0.0
     first, *rest = every = (*ours, *other)
     if all(same_images(first, r) for r in rest):
         values = [array(r, "per_image", key).astype(float) for r in every]
         if len({len(x) for x in values}) == 1 and len(values[0]) > 1:
             n = len(ours)
             return standard_error(np.mean(values[:n], axis=0) - np.mean(values[n:], axis=0))
-    whole = (np.mean([metric(r, se) for r in of]) for of in (ours, other))
-    return math.hypot(*map(float, whole))
+    held = [[metric(r, se) for r in of if key or se in r.final] for of in (ours, other)]
+    return math.hypot(*(float(np.mean(of)) for of in held if of))
 
 
 def standard_error(values: Any) -> float:

@@ -73,10 +73,12 @@ def ladder(sd: float) -> Setting:
 
 @functools.cache
 def power(s: Setting, seeds: int, floor_df: float) -> Power:
-    """By simulation. floor_df: degrees of freedom of the spread that one or two seeds borrow."""
+    """By simulation. floor_df: degrees of freedom of the spread that one or two seeds borrow, 0
+    where there is none to borrow.
+    """
     rng = np.random.default_rng([seeds, 0])
     own = seeds >= ENOUGH_SEEDS
-    if not (own or s.borrows):
+    if not own and not (s.borrows and floor_df):
         return Power(seeds, None, None, None)
     df = seeds - 1 if own else floor_df
     var = s.sd**2 * rng.chisquare(df, DRAWS) / df / seeds

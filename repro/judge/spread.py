@@ -17,7 +17,7 @@ from repro.store import Record, Store
 
 STUDIED = tuple(Cell("mnist", variant, MAX_DEPTH) for variant in ("lvae_bn_wu", "lvae_wu"))
 ASSUMED = {"bound": 0.2, "test error": 0.37}  # nats; points, as Rasmus et al. give it
-ASSUMED_DF = 2  # of fewer a spread is hardly known: that of two trainings may be 0
+LEAST_DF = 2  # of fewer a spread is hardly known: that of two trainings may be 0
 WHOSE = {"bound": STUDIED[0], "test error": ladder.cell("full")}  # spread is reckoned with
 
 
@@ -33,7 +33,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Known:
-    """A spread to reckon with, and where it comes from."""
+    """A spread to reckon with, and where it comes from; assumed, it has no degrees of freedom."""
 
     sd: float
     df: float
@@ -71,8 +71,8 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     name = "L1_test" if quantity == "bound" else "error_percent"
     parts = found.spread(run_of(cell, p), functools.partial(metric, name=name))
     var, df = pooled(parts)
-    if df < ASSUMED_DF:
+    if df < LEAST_DF:
         why = "assumed, as fewer than three trainings are known here"
-        return Known(ASSUMED[quantity], ASSUMED_DF, why)
+        return Known(ASSUMED[quantity], 0, why)
     whose = ", ".join(source for _, _, source in parts)
     return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

@@ -193,7 +193,8 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
     otherwise = BOUND in claim.metrics and any(map(scored_otherwise, records))
     if otherwise or not all(e.protocol for e in found):
         words = {"holds": "met", "fails": "not met", ONE_SEED: "error not known"}
-        evidence = f"{words.get(outcome, outcome)} at this budget: {evidence}"
+        where = "on these data" if versions else "at this budget"
+        evidence = f"{words.get(outcome, outcome)} {where}: {evidence}"
         verdict = REDUCED
     return ClaimResult(claim, verdict, evidence, seeds, tuple(contrasts))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import RecordError, UsageError
-from repro.machine.provenance import environment, on_cpu
+from repro.machine.provenance import continued, environment, on_cpu
 from repro.machine.saved import recording, tensors, weights
 from repro.machine.work import Options, Work
 from repro.model.stack import Stack
@@ -46,7 +46,10 @@ def evaluate(
                 assert isinstance(last, EpochScore), f"{run_id} has no p(x)"
                 measured |= annealed_scores(record.run, images, last.net, ais)
             else:
-                measured |= {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
+                kept = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
+                measured |= kept
+                if kept:
+                    env |= continued(record.env.get("evaluated_again", {}), work.software)
             store.add(record, recording.finished(env, images), measured, arrays)
             weights.add_statistics(path, record.run, last.seen)
 

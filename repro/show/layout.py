@@ -54,7 +54,9 @@ class Table:
         return frame.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
-        """A floating table; the document loads booktabs."""
+        """A floating table; the document loads booktabs. Raises ModuleNotFoundError."""
+        import jinja2  # noqa: F401  pandas needs it, and says so by another error
+
         columns = "".join("r" if self.numeric(i) else "l" for i in range(len(self.columns)))
         head, *body = [[_as_latex(c) or "--" for c in row] for row in (self.columns, *self.rows)]
         caption = rf"\textbf{{{_as_latex(self.title)}.}} {_as_latex(self.caption)}"

@@ -6,10 +6,11 @@ Drawn from what `repro bench --json` saved.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,22 @@ def read(path: Path) -> dict[str, Any]:
     return bench
 
 
-def draw(bench: dict[str, Any]) -> Figure:
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Reads what the benchmark at `path` must hold. Raises RecordError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as e:
+        raise RecordError(f"{path}: lacks {e}: measure again with `repro bench --json`") from e
+
+
+def draw(bench: dict[str, Any], path: Path) -> Figure:
     """Model-steps a second against K, and the share of the roofline reached where it is known.
 
-    A curve per engine. Raises RecordError.
+    A curve per engine. path: where it was read. Raises RecordError.
     """
-    try:
-        with looks():
-            return _draw(bench)
-    except (KeyError, TypeError, AttributeError) as e:
-        raise RecordError(f"benchmark lacks {e}: measure again with `repro bench --json`") from e
+    with whole(path), looks():
+        return _draw(bench)
 
 
 def _draw(bench: dict[str, Any]) -> Figure:
@@ -87,11 +94,15 @@ def _draw(bench: dict[str, Any]) -> Figure:
     return fig
 
 
-def has_curve(bench: dict[str, Any]) -> bool:
-    """Whether stacks of several widths were measured, so that there is something to draw."""
+def has_curve(bench: dict[str, Any], path: Path) -> bool:
+    """Whether stacks of several widths were measured, so that there is something to draw.
+
+    path: where it was read. Raises RecordError.
+    """
     if "matmul" not in bench:
         return False
-    return len({e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}) > 1
+    with whole(path):
+        return len({e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}) > 1
 
 
 def with_steps(bench: dict[str, Any]) -> list[dict[str, Any]]:
@@ -185,7 +196,7 @@ def main() -> int:
     args = parser.parse_args()
     take_streams()
     try:
-        for path in save(draw(read(args.bench)), args.out / "throughput"):
+        for path in save(draw(read(args.bench), args.bench), args.out / "throughput"):
             print(path)
     except ReproError as e:
         print(f"error: {e}", file=sys.stderr)

@@ -22,10 +22,10 @@ HEAD = """# Published results
 
 Written whole by `repro publish` from the records beside it: nothing here is changed by hand. Every
 row of a table that a Run can answer ends with the command that makes it, which names its Runs.
-`repro check --store results` prints the verdict on every published number and statement, `repro
-report --store results` shows all of it on one HTML page. `weights/` holds models that `docs/api.md`
-loads, each with a card, `bench/` benchmarks and [what an H100 gave](../docs/gpu.md), which no table
-reads."""
+`repro check --store results` prints the verdict on what was run of one profile (`--json`: on every
+published number and statement), `repro report --store results` shows all of it on one HTML page.
+`weights/` holds models that `docs/api.md` loads, each with a card, `bench/` benchmarks and [what an
+H100 gave](../docs/gpu.md), which no table reads."""
 FIGURE = "figure5"  # the one that the project's README shows: which layers are used
 LONG = ("quoted from", "MC error", "sd (seeds)", "seeds", "ours, L_1")  # columns it leaves out
 

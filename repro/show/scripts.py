@@ -50,7 +50,9 @@ def load(folder: str, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if without := [name for name in ENTRY[folder] if not hasattr(module, name)]:
-        raise MachineError(f"{path}: has no {', no '.join(without)}: move it out of {folder}/")
+        raise MachineError(
+            f"{path}: has no {', no '.join(without)}: give it one, or move it out of {folder}/"
+        )
     sys.modules[key] = module
     return module
 

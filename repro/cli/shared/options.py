@@ -27,7 +27,7 @@ app = typer.Typer(
     name="repro",
     help="A replication of Ladder Variational Autoencoders (Sønderby et al., 2016).",
     epilog="Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 data, record or environment"
-    " error; 4 a Run failed or diverged; 130 interrupted.",
+    " error; 4 a Run failed or diverged; 130 interrupted; 141 the pipe it wrote to was closed.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

@@ -41,6 +41,7 @@ def _gains_up_to_three(found: Books) -> claim.Judgement:
 
 def _gains_every_layer(found: Books) -> claim.Judgement:
     of_images, how = claim.per_image_l1(found, LVAE_BY_DEPTH)
+    means = [claim.combined(found, {c: 1}, of_images).mean for c in LVAE_BY_DEPTH]
     contrasts = [
         claim.at_least(
             f"{claim.named(b)} above {claim.named(a)}",
@@ -49,7 +50,7 @@ def _gains_every_layer(found: Books) -> claim.Judgement:
         )
         for a, b in pairwise(LVAE_BY_DEPTH)
     ]
-    return contrasts, f"{by_depth(found, LVAE_BY_DEPTH)} ({how})"
+    return contrasts, f"L_1 at depths 1 to 5: {claim.in_row(means)} ({how})"
 
 
 def _gains_shrink(found: Books) -> claim.Judgement:

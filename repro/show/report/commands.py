@@ -16,10 +16,14 @@ from repro.store import Record
 def training(cells: Sequence[Cell], p: Profile, records: Sequence[Record] = ()) -> tuple[str, ...]:
     """Trains what these cells need, with the seeds and rounding of the records; none for no cell.
 
-    Cells that the profile leaves out are trained in the fullest profile, which holds every one.
+    Cells that the profile leaves out are trained in the fullest profile, which holds every one;
+    records of such cells by their ids.
     """
     if not cells:
         return ()
+    if not all(p.holds(cell_of(r.run)) for r in records):
+        ids = " ".join(r.run.id for r in records)
+        return (f"repro train {ids} --profile {p.name}{rounded(records)}",)
     holder = p if all(p.holds(c) for c in cells) else next(reversed(PROFILES.values()))
     return (_train(cells, holder, (r.run.seed for r in records)) + rounded(records),)
 

@@ -42,11 +42,11 @@ VERDICTS = {
     "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
     "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
-    "reduced protocol": "trained or scored with less than the published protocol: shows that the"
-    " path works, reproduces nothing",
+    "reduced protocol": "trained or scored with less than the published protocol, or a claim on"
+    " another version of the data: shows that the path works, reproduces nothing",
     "other data": "another grey scale, or another version of the data, than the target's",
     "other configuration": "the records of that name are not the profile's Runs: not counted",
-    "quoted": "the paper took the number from another paper",
+    "quoted": "taken from elsewhere, and no Run here is held against it",
     "not run": "no record answers it",
 }
 METRICS = {  # as `numbers` names them: heading, digits
