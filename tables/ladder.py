@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from repro.judge.evidence import Evidence, books
 from repro.judge.targets.target import TEST_IMAGES
-from repro.plan.experiments import EXPERIMENTS
-from repro.plan.experiments.ladder import EVERY
-from repro.plan.profiles import Profile, profile
+from repro.plan.experiments import EXPERIMENTS, label_of
+from repro.plan.experiments.ladder import EVERY, cell
+from repro.plan.profiles import Profile, profile, run_of
 from repro.show.ladder_rows import COLUMNS, ours, published
 from repro.show.layout import Table, main
 from repro.show.words import closing, protocol
@@ -31,6 +31,9 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
     images = p.ladder.test_images or TEST_IMAGES["mnist"]
     said = [EVERY[e.cell.variant].departure for e in found if e.trainings]
     departures = "".join(f" {departure}" for departure in said if departure)
+    usual = run_of(cell("full"), p).schedule
+    ran = ((label_of(e.cell), e.trainings[0].run.schedule) for e in found if e.trainings)
+    otherwise = "".join(f" {n}: {s.epochs} epochs, its own rate." for n, s in ran if s != usual)
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
         " epoch. Published: mean over 10 seeds and standard deviation (sd) where it is known; a"
@@ -40,7 +43,7 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, if not all images have one, balanced but for kzky's; parmesan's"
         f" are the first 100 images of the file.{departures} s.e.: of one seed's error over test"
-        f" images.{closing(p, found, 'rows')}"
+        f" images.{otherwise}{closing(p, found, 'rows')}"
     )
 
 

@@ -9,6 +9,8 @@ import fixture_store
 import numpy as np
 import pytest
 
+from repro.judge.ablations import UNKNOWN, changes
+from repro.judge.evidence import books
 from repro.plan import profiles
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
 from repro.plan.experiments.grid import Cell
@@ -149,6 +151,14 @@ def test_words_are_corrected_for_the_number_of_rows_that_ran(store: Store) -> No
     table = build(store)
     assert row(table, "no_clip")[NOTE] == "inside the noise"  # 7.6
     assert "(Bonferroni over 3;" in table.caption  # other data are not judged
+
+
+def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) -> None:
+    write(store, run_of(), IMAGES)
+    write(store, run_of("no_clip", seed=2), CHANGED)
+    (change,) = changes(books(store, "quick"), DEFAULT, [cell("no_clip")], "L1_test").values()
+    assert change.over_images > 0
+    assert change.outcome == UNKNOWN
 
 
 def test_replicates_of_the_default_are_noise_too(store: Store) -> None:

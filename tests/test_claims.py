@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from check_records import IMAGES, made
+from check_records import IMAGES, made, otherwise
 from claim_contents import World, gap, l1, lk
 from claim_worlds import ROWS, Row
 
@@ -18,16 +18,17 @@ from repro.judge import measures
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.bounds import TUNED, TUNED_IW10
 from repro.judge.claims.claim import LVAE, VAE, VAE_BN, VAE_BN_WU, combined, gain, per_image_l1
-from repro.judge.claims.depth import BEST_VAE
+from repro.judge.claims.depth import BEST_VAE, LVAE_BY_DEPTH
 from repro.judge.evidence import Books
 from repro.judge.over_images import images_error
 from repro.judge.verdicts import ClaimResult, claim_result
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.iwae import cell as iwae_cell
-from repro.plan.profiles import PROFILES
+from repro.plan.profiles import PROFILES, run_of
 from repro.store import Record
 
+PAPER = PROFILES["paper"]
 EXACT = {"mnist/similar_number_of_parameters"}  # counted: no spread can hide it
 NARROW = 0.02
 SEEDS = {1: 1.0, 2: -1.0, 3: 0.0}  # shares of the spread
@@ -93,11 +94,10 @@ def test_one_seed_decides_nothing() -> None:
 
 
 def test_other_trainings_lend_their_spread_where_they_hold_the_same() -> None:
-    found = books(
-        *(made(VAE_BN, seed=seed, L1_test=-89.0 + seed, LK_test=None) for seed in (1, 2, 3)),
-        made(VAE_BN_WU),
-        made(LVAE, LK_test=-82.0),
-    )
+    lenders = [made(VAE_BN, seed=seed, L1_test=-89.0 + seed) for seed in (1, 2, 3)]
+    for record in lenders:
+        del record.final["LK_test"]
+    found = books(*lenders, made(VAE_BN_WU), made(LVAE, LK_test=-82.0))
     uses_all = claim_result(CLAIMS["mnist/lvae_uses_all_layers"], found)
     assert uses_all.verdict == "one seed"  # layers of another model say nothing of these
     lent = found.difference(LVAE, VAE_BN_WU, "L1_test")
@@ -128,6 +128,56 @@ def test_replicates_equal_to_the_last_bit_are_one_training(values, known):
     trained = [made(cell, L1_test=v) for cell, v in zip(cells, values, strict=True)]
     found = books(*trained, made(VAE_BN_WU))
     assert found.difference(LVAE, VAE_BN_WU, "L1_test").known == known
+
+
+def test_trainings_that_do_not_count_lend_no_spread():
+    """Of another configuration, or without a finite bound; beside one of these two are too few."""
+    values = list(enumerate((-89.0, -88.0, -87.0), 1))
+    stale = [made(LVAE, run=otherwise(run_of(LVAE, PAPER, s)), L1_test=v) for s, v in values]
+    found = books(*stale, made(VAE_BN), made(VAE_BN_WU))
+    assert not found.difference(VAE_BN_WU, VAE_BN, "L1_test").known
+    null = [made(LVAE, seed=s, L1_test=v, LK_test=v if s < 3 else None) for s, v in values]
+    parts = books(*null).spread(run_of(LVAE, PAPER), lambda r: r.final["L1_test"])
+    assert [df for _, df, _ in parts] == [1]
+
+
+def test_a_bound_beside_a_printed_one_is_judged_from_three_seeds_on():
+    """Whatever spread others could lend."""
+    lenders = [made(VAE_BN, seed=s, LK_test=-84.0 + s / 10) for s in (1, 2, 3)]
+    for seeds, verdict in ((1, "one seed"), (2, "one seed"), (3, "holds")):
+        ours = [made(LVAE, seed=s, LK_test=-82.0 + s / 100) for s in range(1, seeds + 1)]
+        found = books(*lenders, *ours)
+        assert claim_result(CLAIMS["mnist/lvae_about_vgp"], found).verdict == verdict
+
+
+def test_bounds_on_two_versions_of_the_data_are_not_compared():
+    cells = CLAIMS[order := "omniglot/order_of_variants"].cells
+    versions = ("published", *("rebuilt" for _ in cells[1:]))
+    each = [
+        replace(r, env=r.env | {"data": {"version": v}})
+        for r, v in zip(map(made, cells), versions, strict=True)
+    ]
+    result = claim_result(CLAIMS[order], books(*each))
+    assert result.verdict == "not run"
+    assert result.evidence.startswith(
+        f"data that cannot be compared: published in {each[0].run.id}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "said"), [(10_000, "from the draws of L_K, on 10000 images"), (9, "from one draw")]
+)
+def test_gains_by_layer_show_what_they_test(images, said):
+    """One draw of all images where the draws of L_K are of unlike numbers of them."""
+    sharp = {"L1": np.full(IMAGES, -90.0), "L1_of_LK": np.full(IMAGES, -89.0)}
+    each = [
+        made(c, L1_of_LK=-89.0, LK_images=images if c.depth == 3 else 10_000, **of_images(**sharp))
+        for c in LVAE_BY_DEPTH
+    ]
+    evidence = claim_result(CLAIMS["mnist/lvae_gains_with_every_layer"], books(*each)).evidence
+    mean = "-89.00" if images == 10_000 else "-90.00"
+    shown = " / ".join([mean] * 4)
+    assert f"L_1 at depths 2 to 5: {shown} ({said}" in evidence
 
 
 def test_a_copy_that_was_scored_again_is_still_no_training_of_its_own():
@@ -263,15 +313,22 @@ def test_the_gap_of_bounds_takes_both_from_the_same_draws() -> None:
     assert measures.gap_of_bounds(record) == pytest.approx(np.full(IMAGES, 2.0))
 
 
-@pytest.mark.parametrize(("first", "error"), [(1, 0.1 / math.sqrt(3)), (4, 0.8)])
-def test_gains_are_seed_by_seed_over_the_same_start(first: int, error: float) -> None:
-    """Where no seed is shared, the difference of the means has the error of both."""
+@pytest.mark.parametrize(
+    ("first", "mean", "error", "seeds"),
+    [(1, 0.3, 0.1 / math.sqrt(3), 3), (2, 1.35, 0.05, 2), (4, 0.3, math.nan, 3)],
+)
+def test_gains_are_seed_by_seed_over_the_same_start(first, mean, error, seeds):
+    """Where no seed is shared, no error is known; the words are of what is tested."""
     before = [made(TUNED, seed=1 + i, LK_test=v) for i, v in enumerate((-82.0, -83.0, -84.0))]
     after = [
         made(TUNED_IW10, seed=first + i, LK_test=v) for i, v in enumerate((-81.6, -82.7, -83.8))
     ]
-    g = gain(books(*before, *after), TUNED_IW10, TUNED, "LK_test")
-    assert (g.mean, g.error) == (pytest.approx(0.3), pytest.approx(error, rel=0.1))
+    found = books(*before, *after)
+    g = gain(found, TUNED_IW10, TUNED, "LK_test")
+    assert (g.mean, g.error) == (pytest.approx(mean), pytest.approx(error, nan_ok=True))
+    result = claim_result(CLAIMS["mnist/more_samples_help_fine_tuning"], found)
+    assert result.seeds == seeds
+    assert ("fine-tuned -83.50, with 10 x 10 samples -82.15" in result.evidence) == (first == 2)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ WRONG = [
     (["bench", "--arms", "steam"], 2, "no arm matches 'steam': choose from eager single"),
     (["status", "--watch"], 2, "--watch"),  # without a terminal
     (["show", "mnist-vae-L9-s1"], 2, "unknown Run 'mnist-vae-L9-s1'"),
-    (["show", LVAE, "--profile", "quick"], 3, "repro train --profile quick"),
+    (["show", LVAE, "--profile", "quick"], 3, f"`repro train {LVAE} --profile quick`"),
     (["check", "--store", "/nonexistent/store", "--profile", "quick"], 3, "/nonexistent/store"),
 ]
 

@@ -164,11 +164,15 @@ def damaged(store: Store, _: pytest.MonkeyPatch) -> None:
 
 REFUSED = [
     (dirty, [], "--allow-dirty"),
-    (unknown, [], "unknown commit: move the record out of runs/ and train again"),
-    (unknown, ["--allow-dirty"], "unknown commit: move the record out of runs/ and train again"),
-    (unnamed, [], "unknown commit: move the record out of runs/ and train again"),
+    (unknown, [], "unknown commit: move the record out of runs/ and train again in"),
+    (unknown, ["--allow-dirty"], "unknown commit: move the record out of runs/ and train again in"),
+    (unnamed, [], "unknown commit: move the record out of runs/ and train again in"),
     (functools.partial(scored, dirty=True), [], "commit, evaluate again"),
-    (functools.partial(scored, commit=None), ["--allow-dirty"], "unknown commit: evaluate again"),
+    (
+        functools.partial(scored, commit=None),
+        ["--allow-dirty"],
+        "unknown commit: evaluate again, with --ais",
+    ),
     (elsewhere, [], "no checkout"),
     (other_configuration, [], "another configuration"),
     (damaged, [], f"{VAE}/curve.csv"),

@@ -88,6 +88,12 @@ def test_l_k_of_another_scoring_or_without_a_number_is_skipped(tmp_path, ours, w
     assert comparison.skipped == (f"{ID} LK_test: {why}",)
 
 
+def test_a_run_that_diverged_is_held_against_the_bounds_that_the_reference_has(tmp_path):
+    comparison = both(tmp_path, DIVERGED, {"LK_test": None})
+    assert [(d.metric, d.ours) for d in comparison.differences] == [("L1_test", None)]
+    assert comparison.skipped == (f"{ID} LK_test: no finite bound",)
+
+
 RUN = run_of(LVAE, PROFILES["paper"])
 FASTER = replace(RUN, optim=replace(RUN.optim, lr=0.1))
 

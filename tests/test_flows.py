@@ -43,9 +43,9 @@ def drawn(*shape: int, seed: int = 3, scale: float = 1.0) -> Tensor:
 
 def one(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """f(z) and log det df/dz of one flow, as its network tells u, w and b."""
-    u_hat, along = invertible(u, w)
+    u_hat, s = invertible(u, w)
     moved, h = planar(z, u_hat, w, b)
-    return moved, planar_log_det(h.squeeze(-1), along)
+    return moved, planar_log_det(h.squeeze(-1), s)
 
 
 def passed(net: Net, var_floor: float = 1e-5) -> Pass:
@@ -54,6 +54,13 @@ def passed(net: Net, var_floor: float = 1e-5) -> Pass:
 
 
 # One flow.
+
+
+def test_the_determinant_of_a_flow_that_all_but_folds_is_finite_in_float32():
+    """w'u is so far below 0 that softplus(w'u) - 1 rounds to -1."""
+    h, wu = torch.tensor(1e-4), torch.tensor([-17.4, -30.0])
+    found = planar_log_det(h, torch.nn.functional.softplus(wu))
+    assert found.tolist() == pytest.approx([-17.09, -18.42], abs=0.01)
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])

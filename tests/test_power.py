@@ -87,6 +87,15 @@ def test_two_trainings_do_not_say_how_far_trainings_lie_apart(tmp_path: Path) ->
     assert of_error[0].source.startswith("assumed")
 
 
+def test_a_spread_of_two_trainings_is_borrowed_with_its_one_degree_of_freedom(tmp_path):
+    for seed in (1, 2):
+        write(tmp_path, WHOSE["bound"], seed=seed, L1_test=-85.0 - seed)
+    spread = known(Store(tmp_path), "paper", "bound")
+    assert (spread.sd, spread.df) == (0.2, 1)
+    table = script("tables", "power").build(Store(tmp_path), "paper")
+    assert table.rows[0][6] != "–"
+
+
 def at_two_seeds_and(root: Path, more: list[int]) -> Store:
     for seed in (1, 2, *more):
         write(root, WHOSE["test error"], seed=seed, error_percent=1 + seed / 10)

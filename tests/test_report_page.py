@@ -29,7 +29,7 @@ from repro.store.places import ROOT
 STATED = {
     *("model.family", "model.latents", "model.widths", "model.observation", "model.batch_norm"),
     *("model.nonlinearity", "optim.batch", "optim.beta1", "optim.beta2"),
-    *("optim.mc_samples", "optim.importance_samples"),
+    "optim.importance_samples",
 }
 HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> '{{ 7 * 7 }}"
 

@@ -31,7 +31,7 @@ def data(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Data sets. Default: all; to fetch, mnist; to verify, those that are there.",
+            help="Data sets. Default: all; to fetch, mnist; to verify, also those that are there.",
         ),
     ] = None,
     data_dir: DataDir = None,

@@ -105,16 +105,17 @@ def _of_profile(record: Record, p: Profile) -> bool:
 def _refuse_unknown(record: Record, allow_dirty: bool) -> None:
     """Raises RecordError where nobody can say which code trained a Run or scored it again."""
     scored = record.env.get("evaluated_again", record.env)
-    train = "move the record out of runs/ and train"
-    for verb, env in ((train, record.env), ("evaluate", scored)):
+    train = "move the record out of runs/ and train again"
+    evaluate = "evaluate again, with --ais where it was given,"
+    for remedy, env in ((train, record.env), (evaluate, scored)):
         if not env.get("commit"):
             raise RecordError(
-                f"{record.folder}: made by code of unknown commit: {verb} again in a clone"
-                " that git can read (`git status` there says why it cannot)"
+                f"{record.folder}: made by code of unknown commit: {remedy} in a clone that"
+                " git can read (`git status` there says why it cannot)"
             )
         if env.get("dirty") is not False and not allow_dirty:
             raise RecordError(
-                f"{record.folder}: made with uncommitted changes: commit, {verb} again, or"
+                f"{record.folder}: made with uncommitted changes: commit, {remedy} or"
                 " publish with --allow-dirty"
             )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from repro.cli import list as listing
-from repro.cli.shared.options import BEST_FIRST, ProfileToRead, StoreToRead, command, given, to_read
+from repro.cli.shared.options import BEST_FIRST, ProfileToShow, StoreToRead, command, given, to_read
 from repro.cli.shared.terminal import say
 from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
@@ -29,7 +29,7 @@ RATES = "Training throughput against the number of lanes."
     "repro report --profile paper",
 )
 def report(
-    profile: ProfileToRead = None,
+    profile: ProfileToShow = None,
     store: StoreToRead = None,
     out: Annotated[
         Path | None, given(f"Default: {NAME} in the store.", "FILE", readable=False)

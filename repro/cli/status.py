@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from repro.cli.shared import options
-from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToRead, command, flag, to_read
+from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToShow, command, flag, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
@@ -21,7 +21,7 @@ from repro.machine.watch.pace import in_words, place, said
 from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.report import commands
-from repro.store import Store
+from repro.store import Store, open_store
 from repro.store.states import FINISHED, recorded_state
 from repro.store.status import Status, read_all
 
@@ -36,7 +36,7 @@ ALIVE = ("starting", "training", "scoring")
     "repro status --profile reduced --json",
 )
 def status(
-    profile: ProfileToRead = None,
+    profile: ProfileToShow = None,
     store: options.StoreTrained = "runs",
     watch: Annotated[bool, flag("--watch", "Show it anew every 2 seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
@@ -68,9 +68,9 @@ def _keep_showing(store: str, name: str | None) -> None:
 
 def chosen(store: str, name: str | None) -> tuple[Store, list[Profile]]:
     """The store, and the profiles to speak of. Raises UsageError, RecordError."""
-    opened, p = to_read(store, name)
+    opened = open_store(store, name or "")
     begun = [n for n in BEST_FIRST if name is None and unfinished(opened, n)]
-    return opened, [profile(n) for n in begun] or [p]
+    return opened, [profile(n) for n in begun] or [to_read(store, name)[1]]
 
 
 def unfinished(store: Store, name: str) -> list[Status]:

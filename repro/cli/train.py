@@ -72,7 +72,8 @@ def train(
     lanes: Annotated[
         int | None,
         given(
-            "Runs in a stack at most: fewer make more stacks. Default: what memory holds.",
+            "Runs in a stack at most: fewer make more stacks. Default: what memory holds, at most"
+            " 12 (CUDA: 32).",
             "N",
             min=1,
         ),

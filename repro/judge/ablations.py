@@ -50,7 +50,8 @@ def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) ->
     by = found.difference(cell, default, name, paired=True)
     base = found.of(default)
     shared = found.of(cell).shared(base)
-    images = images_error(shared[0].done, shared[1].done, name) if shared[0].trainings else 0.0
+    ours, other = shared if shared[0].trainings else (found.of(cell), base)
+    images = images_error(ours.done, other.done, name)
     low, high = by.interval(level)
     if name == "LK_test" and len({scoring(e.trainings[0]) for e in (found.of(cell), base)}) > 1:
         return Change(by, images, OTHERWISE)

@@ -89,7 +89,7 @@ def compare(store: Store, against: Store, profile: str) -> Comparison:
         metrics = _metrics(ours, other)
         differences += [_difference(ours, other, floor, m) for m in metrics]
         unlike = [m for m in PER_IMAGE if m not in metrics and metrics != [ERROR]]
-        why = "no finite bound" if scoring(ours) == scoring(other) else "other K or images"
+        why = "no finite bound" if _scored_alike(ours, other) else "other K or images"
         skipped += [f"{other.run.id} {m}: {why}" for m in unlike]
     missing = tuple(r.run.id for r in reference if r.run.id not in here)
     return Comparison(profile, tuple(differences), missing, tuple(skipped))
@@ -107,10 +107,13 @@ def _metrics(ours: Record, reference: Record) -> list[str]:
     if reference.run.labels:
         return [ERROR]
     if ours.diverged:
-        return list(PER_IMAGE)
-    alike = scoring(ours) == scoring(reference)
-    names = [m for m in PER_IMAGE if m == "L1_test" or alike]
+        return [m for m in PER_IMAGE if reference.final[m] is not None]
+    names = [m for m in PER_IMAGE if m == "L1_test" or _scored_alike(ours, reference)]
     return [m for m in names if None not in (ours.final[m], reference.final[m])]
+
+
+def _scored_alike(ours: Record, reference: Record) -> bool:
+    return ours.diverged or scoring(ours) == scoring(reference)
 
 
 def _difference(ours: Record, reference: Record, floor: Books, name: str) -> Difference:

@@ -196,10 +196,11 @@ class Books:
 
     @functools.cached_property
     def repeated(self) -> list[list[Record]]:
-        """Groups of finished trainings that differ in seed and rounding alone, two or more each."""
+        """Groups of trainings that count and differ in seed and rounding alone, of two or more."""
         groups: dict[tuple[Any, ...], list[Record]] = {}
         for r in self.records:
-            if not r.diverged and data_version(r) == PUBLISHED:
+            counts = r.run.id in self.of(cell_of(r.run)).ids
+            if counts and data_version(r) == PUBLISHED:
                 groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), []).append(r)
         return [each for group in groups.values() if len(each := _distinct(group)) > 1]
 

@@ -33,7 +33,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Known:
-    """A spread to reckon with, and where it comes from; assumed, it has no degrees of freedom."""
+    """A spread to reckon with, the degrees of freedom of what trainings show of it, and where it
+    comes from.
+    """
 
     sd: float
     df: float
@@ -73,6 +75,6 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     var, df = pooled(parts)
     if df < LEAST_DF:
         why = "assumed, as fewer than three trainings are known here"
-        return Known(ASSUMED[quantity], 0, why)
+        return Known(ASSUMED[quantity], df, why)
     whose = ", ".join(source for _, _, source in parts)
     return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

@@ -16,7 +16,7 @@ import numpy as np
 from repro.judge.claims.claim import Claim, Contrast
 from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
 from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
-from repro.judge.measures import scored_otherwise, scoring
+from repro.judge.measures import PUBLISHED, data_version, scored_otherwise, scoring
 from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, Target
 from repro.plan.profiles import PROFILES, run_of
@@ -126,7 +126,8 @@ def _without_number(e: Evidence) -> str:
         return DIFFERENT
     if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION):
         return e.state
-    return OTHER_DATA if e.other_version else REDUCED
+    rebuilt = any(data_version(r) != PUBLISHED for r, _ in e.left_out)
+    return OTHER_DATA if e.other_version or rebuilt else REDUCED
 
 
 def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
@@ -185,7 +186,7 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
         contrasts, text = claim.test(books)
     if broken := [c.name for c in contrasts if not math.isfinite(c.margin.mean + c.margin.var)]:
         return ClaimResult(claim, NOT_RUN, f"no finite number: {broken[0]}")
-    seeds = min(e.seeds for e in found)
+    seeds = _seeds(claim, found)
     outcome = all_positive([c.margin for c in contrasts])
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))
@@ -193,10 +194,17 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
     otherwise = BOUND in claim.metrics and any(map(scored_otherwise, records))
     if otherwise or not all(e.protocol for e in found):
         words = {"holds": "met", "fails": "not met", ONE_SEED: "error not known"}
-        where = "on these data" if versions else "at this budget"
+        less = otherwise or not books.published_protocol
+        where = " ".join(["at this budget"] * less + ["on these data"] * bool(versions))
         evidence = f"{words.get(outcome, outcome)} {where}: {evidence}"
         verdict = REDUCED
     return ClaimResult(claim, verdict, evidence, seeds, tuple(contrasts))
+
+
+def _seeds(claim: Claim, found: Sequence[Evidence]) -> int:
+    """The fewest of a cell; where seeds are paired, those that all cells have, if any."""
+    shared = set.intersection(*(set(e.by_seed) for e in found)) if claim.paired else ()
+    return len(shared) or min(e.seeds for e in found)
 
 
 def _lacking(claim: Claim, records: Sequence[Record]) -> str:
@@ -210,6 +218,10 @@ def _lacking(claim: Claim, records: Sequence[Record]) -> str:
     if len(scorings) > 1:
         unlike = (f"L_{k} on {images} images in {run}" for (k, images), run in scorings.items())
         return f"bounds that cannot be compared: {', '.join(unlike)}"
+    versions = {data_version(r): r.run.id for r in records}
+    if len(versions) > 1:
+        unlike = (f"{version} in {run}" for version, run in versions.items())
+        return f"data that cannot be compared: {', '.join(unlike)}"
     if any(k == 1 for k, _ in scorings):
         return "L_K of K = 1 is no more than L_1"
     return ""

@@ -106,14 +106,14 @@ def log_mean_exp(log_w: Tensor, dim: int) -> Tensor:
 
 
 def invertible(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """u_hat: u moved along w so that w'u_hat = softplus(w'u) - 1 > -1; and w'u_hat.
+    """u_hat: u moved along w so that w'u_hat = softplus(w'u) - 1 > -1; and s = softplus(w'u).
 
     Then a flow is invertible and its determinant positive. u, w: [..., Z]. Returns [..., Z], [...].
     """
     wu = (w * u).sum(-1, keepdim=True)
-    along = F.softplus(wu) - 1
-    u_hat = u + (along - wu) * w / (w.square().sum(-1, keepdim=True) + VAR_TINY)
-    return u_hat, along.squeeze(-1)
+    s = F.softplus(wu)
+    u_hat = u + (s - 1 - wu) * w / (w.square().sum(-1, keepdim=True) + VAR_TINY)
+    return u_hat, s.squeeze(-1)
 
 
 def planar(z: Tensor, u_hat: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,6 +122,9 @@ def planar(z: Tensor, u_hat: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tens
     return z + u_hat * h, h
 
 
-def planar_log_det(h: Tensor, along: Tensor) -> Tensor:
-    """log det df/dz = log(1 + u_hat' psi(z)) of each flow, psi = (1 - h^2) w; along: w'u_hat."""
-    return ((1 - h.square()) * along).log1p()
+def planar_log_det(h: Tensor, s: Tensor) -> Tensor:
+    """log det df/dz = log(1 + u_hat' psi(z)) of each flow, psi = (1 - h^2) w; s: 1 + w'u_hat.
+
+    Written without the 1, beside which a small s is lost in float32.
+    """
+    return (h.square() + (1 - h.square()) * s).log()

@@ -46,9 +46,9 @@ def flowed(net: Net, d: Tensor, z_0: Tensor, S: int) -> Flowed:
     Z, parameters = z_0.shape[-1], net.dense("q1.flow", d, norm=False)
     each = repeat_rows(parameters, S).view(*z_0.shape[:-1], net.model.flows, 2 * Z + 1)
     u, w, b = torch.split(each, [Z, Z, 1], -1)  # [K, R, F, ...]
-    u_hat, along = invertible(u, w)
+    u_hat, s = invertible(u, w)
     z, found = z_0, []
     for parts in zip(u_hat.unbind(-2), w.unbind(-2), b.unbind(-2), strict=True):
         z, h = planar(z, *parts)
         found.append(h)
-    return Flowed(z_0, z, planar_log_det(torch.cat(found, -1), along).sum(-1, keepdim=True))
+    return Flowed(z_0, z, planar_log_det(torch.cat(found, -1), s).sum(-1, keepdim=True))

@@ -48,10 +48,13 @@ def parsed(text: str) -> int | Sequence[int]:
     return listed([seed for part in text.split(",") for seed in _range(part.strip(), text)])
 
 
-def option(seeds: Iterable[int]) -> str:
-    """The option of `repro train` that names these seeds, after a blank; "" for seed 1 alone."""
-    found = sorted(set(seeds)) or [1]
-    if found == [1]:
+def option(seeds: Iterable[int], usual: int = 1) -> str:
+    """The option of `repro train` that names these seeds, after a blank.
+
+    usual: how many it trains without. Empty for these, and for no seed.
+    """
+    found = sorted(set(seeds))
+    if found in ([], list(range(1, usual + 1))):
         return ""
     if len(found) == 1:
         return f" --seed {found[0]}"

@@ -70,9 +70,11 @@ def _data(record: Record) -> str:
 def _made_with(record: Record) -> str:
     env = record.env
     torch = env.get("versions", {}).get("torch", "of unknown version")
+    scored = env.get("evaluated_again", env).get("commit")
+    again = f"; scored again by commit `{scored}`" if scored != env.get("commit") else ""
     return (
         f"commit `{env.get('commit')}`, {env.get('device')}, engine {env.get('engine')}, torch"
-        f" {torch}, matrix products in {precision(record)}"
+        f" {torch}, matrix products in {precision(record)}{again}"
     )
 
 

@@ -10,10 +10,13 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
+from repro.errors import MachineError
+from repro.needed import lacking
 from repro.plan.experiments.grid import Cell
 from repro.show import scripts
 from repro.store import Store
@@ -54,9 +57,9 @@ class Table:
         return frame.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
-        """A floating table; the document loads booktabs. Raises ModuleNotFoundError."""
-        import jinja2  # noqa: F401  pandas needs it, and says so by another error
-
+        """A floating table; the document loads booktabs. Raises MachineError."""
+        if find_spec("jinja2") is None:  # which pandas would say in a way of its own
+            raise MachineError(str(lacking(["jinja2"])))
         columns = "".join("r" if self.numeric(i) else "l" for i in range(len(self.columns)))
         head, *body = [[_as_latex(c) or "--" for c in row] for row in (self.columns, *self.rows)]
         caption = rf"\textbf{{{_as_latex(self.title)}.}} {_as_latex(self.caption)}"

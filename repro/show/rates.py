@@ -199,7 +199,7 @@ def main() -> int:
         for path in save(draw(read(args.bench), args.bench), args.out / "throughput"):
             print(path)
     except ReproError as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"repro: {e}", file=sys.stderr)
         return e.code
     return 0
 

@@ -72,15 +72,14 @@ def summary(store: Store, *profiles: Profile) -> str:
     if not profiles:
         return NONE
     p, *others = profiles
-    table1 = scripts.load("tables", "table1").build(store, p.name)
-    found = books(store, p.name)
-    whole = made_by(table1, found, p)
+    table1, found = scripts.load("tables", "table1"), books(store, p.name)
+    whole = made_by(table1.build(store, p.name), found, p)
     keep = [i for i, name in enumerate(whole.columns) if name not in LONG]
     answers = [found.of(cell) for of in whole.cells for cell in of]
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; the published"
         " LVAE rows are L_5000. Quoted: from another paper."
-        f"{other_scale(answers)}{closing(p, answers)}"
+        f"{other_scale(answers)}{closing(p, answers)}{table1.other_papers(answers)}"
     )
     table = replace(
         whole,

@@ -79,5 +79,5 @@ def main(script: str, write: Callable[[Store, str, Path], str]) -> None:
         out = args.out or store.folder(args.profile, folder)
         print(write(store, args.profile, out / name))
     except ReproError as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"repro: {e}", file=sys.stderr)
         sys.exit(e.code)

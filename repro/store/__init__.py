@@ -101,8 +101,8 @@ class Store:
             raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
         if not self.has(profile, run_id):
             raise NothingError(
-                f"no record of {run_id} in {folder.parent}: `repro train --profile {profile}` makes"
-                " those of runs/; or choose another --store or --profile"
+                f"no record of {run_id} in {folder.parent}: `repro train {run_id} --profile"
+                f" {profile}` makes it in runs/; or choose another --store or --profile"
             )
         sums = sealed.sums_of(folder)
         raw, env, final = sealed.parts_of(folder, sums)

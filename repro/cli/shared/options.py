@@ -55,6 +55,7 @@ ProfileToTrain = Annotated[
 ProfileToRead = Annotated[
     str | None, given(f"{_NAMES}. Default: the fullest with the 5-layer LVAE.", "P")
 ]
+ProfileToShow = Annotated[str | None, given(f"{_NAMES}. Default: as said above.", "P")]
 StoreToRead = Annotated[
     str | None,
     given(
@@ -78,8 +79,8 @@ Precision = StrEnum("Precision", ["float32", "tf32", "bfloat16"])
 PrecisionOption = Annotated[
     Precision | None,
     given(
-        "How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: where"
-        " the processor has units for it."
+        "How matrix products are rounded. Default: tf32 on CUDA, else float32. bfloat16: to train,"
+        " where the processor has units for it."
     ),
 ]
 

@@ -21,7 +21,7 @@ from repro.plan.run import Run
 from repro.store import Store
 from repro.store.states import FINISHED, state
 
-RECORD_BYTES = 300_000  # the store's own limit for a record
+RECORD_BYTES = 600_000  # a record has less
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
 
 
@@ -97,8 +97,8 @@ def check_machine(plan: Plan, store: Store, engine: Engine) -> None:
         raise MachineError(f"--engine {engine.value}: {fault}, or use {other}")
     if engine is Engine.ray and find_spec("ray") is None:
         raise MachineError(
-            "--engine ray: Ray is not installed here: `pip install -r requirements-extras.txt`,"
-            " or leave the option out"
+            "--engine ray: Ray is not installed here: `pip install -r requirements-extras.txt`"
+            " or the extra `ray` of the wheel, or leave the option out"
         )
     if engine is Engine.auto and fault:
         say(f"{fault.what}: steps are not compiled; for quicker long Runs, {fault.remedy}")

@@ -15,7 +15,7 @@ from repro.judge.estimate import Estimate, of_pairs
 from repro.judge.evidence import Books, Evidence
 from repro.judge.measures import array, metric
 from repro.judge.over_images import images_error, same_images, standard_error
-from repro.judge.targets.target import BINARISATION_NATS
+from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import MAX_DEPTH, VARIANTS, Cell
 from repro.store import Record
@@ -60,7 +60,7 @@ class Claim:
     all of `cells`) with a finished Run, while the others count where they ran; it answers with the
     contrasts that must all be positive, and with the numbers in words. `files` are the arrays it
     reads, `metrics` what it reads of final.json: every record must hold them, and of `LK_test` one
-    K and as many images.
+    K and as many images. paired: tested seed by seed, over the seeds that all cells have.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Claim:
     files: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     required: tuple[Cell, ...] = ()
+    paired: bool = False
 
 
 def at_least(name: str, quantity: Estimate, threshold: float) -> Contrast:
@@ -135,12 +136,15 @@ def _mean(values: Any) -> float:
 
 def per_image_l1(found: Books, cells: Sequence[Cell]) -> tuple[OfImages, str]:
     """L_1 of each image, and how it was measured: from all draws of L_K where every record has
-    that, as its Monte-Carlo error is the smaller by sqrt(K), else from one draw.
+    that, of one K and the same number of images, as its Monte-Carlo error is the smaller by
+    sqrt(K); else from one draw.
     """
     records = [r for c in cells for r in found.of(c).trainings]
-    sharp = all(r.final.get("L1_of_LK") is not None for r in records)
-    name = "L1_of_LK" if sharp else "L1"
-    how = "from the draws of L_K" if sharp else "from one draw an image"
+    scorings = {measures.scoring(r) for r in records}
+    sharp = len(scorings) == 1 and all(r.final.get("L1_of_LK") is not None for r in records)
+    name, how = "L1", "from one draw an image"
+    if sharp:
+        name, how = "L1_of_LK", f"from the draws of L_K, on {scorings.pop()[1]} images"
 
     def read(record: Record) -> Any:
         return array(record, "per_image", name).astype(float)
@@ -151,19 +155,28 @@ def per_image_l1(found: Books, cells: Sequence[Cell]) -> tuple[OfImages, str]:
 def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
     """Of Runs over those of the same seeds, which they start from or share their start with.
 
-    Where no seed is shared, the difference of the two means.
+    Where no seed is shared, the difference of the two means, of which no error is known.
     """
-    ours, base = found.of(cell).shared(found.of(start))
-    if not ours.trainings:
-        return found.difference(cell, start, name)
+    ours, base = together(found, cell, start)
+    if ours.by_seed.keys() != base.by_seed.keys():
+        return Estimate(float(ours.mean(name) - base.mean(name)), 0.0, 0)
     error = images_error(ours.done[:1], base.done[:1], name)
     return of_pairs(ours.values(name), base.values(name)).plus(error**2)
 
 
+def together(found: Books, cell: Cell, start: Cell) -> tuple[Evidence, Evidence]:
+    """Both, of the seeds that both have; where they share none, whole."""
+    both = found.of(cell).shared(found.of(start))
+    return both if both[0].trainings else (found.of(cell), found.of(start))
+
+
 def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
-    """L_K less a printed bound of the same test set in another draw of its binary images."""
+    """L_K less a printed bound of the same test set in another draw of its binary images.
+
+    As of a target, nothing is known of its error by fewer than three seeds.
+    """
     e = found.of(cell)
-    ours = found.training_spread(e, lambda r: metric(r, "LK_test"))
+    ours = e.estimate("LK_test") if e.seeds >= ENOUGH_SEEDS else Estimate(e.mean("LK_test"), 0.0, 0)
     return (ours - printed).plus(e.mc_error**2).plus(2 * BINARISATION_NATS**2)
 
 

@@ -20,8 +20,11 @@ BEST_VAE = VAE_BN_WU_BY_DEPTH[2]  # -87.49 in the paper
 
 def by_depth(found: Books, cells: Sequence[Cell]) -> str:
     """L_1 of one variant in words."""
-    values = claim.in_row(claim.bounds(found, cells))
-    return f"L_1 at depths {cells[0].depth} to {cells[-1].depth}: {values}"
+    return f"{depths(cells)}: {claim.in_row(claim.bounds(found, cells))}"
+
+
+def depths(cells: Sequence[Cell]) -> str:
+    return f"L_1 at depths {cells[0].depth} to {cells[-1].depth}"
 
 
 def _no_more(found: Books, cells: Sequence[Cell], than: Cell) -> list[claim.Contrast]:
@@ -50,7 +53,7 @@ def _gains_every_layer(found: Books) -> claim.Judgement:
         )
         for a, b in pairwise(LVAE_BY_DEPTH)
     ]
-    return contrasts, f"L_1 at depths 1 to 5: {claim.in_row(means)} ({how})"
+    return contrasts, f"{depths(LVAE_BY_DEPTH)}: {claim.in_row(means)} ({how})"
 
 
 def _gains_shrink(found: Books) -> claim.Judgement:

@@ -45,7 +45,8 @@ def continuing(run_ids: Sequence[str], p: Profile) -> str:
 
 def _train(cells: Sequence[Cell], p: Profile, own: Iterable[int]) -> str:
     names = " ".join(experiments(cells))
-    return f"repro train {names} --profile {p.name}{seeds.option(own)}"
+    usual = max(p.ladder.seeds if c.labels else p.seeds for c in cells)
+    return f"repro train {names} --profile {p.name}{seeds.option(own, usual)}"
 
 
 def experiments(cells: Sequence[Cell]) -> list[str]:

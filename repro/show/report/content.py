@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.judge.check import Report
-from repro.judge.verdicts import ClaimResult, TargetResult
+from repro.judge.verdicts import SILENT, ClaimResult, TargetResult
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile
 from repro.show import layout, words
@@ -36,7 +36,7 @@ class Group:
 
     @property
     def ran(self) -> bool:
-        return any(r.ours is not None or r.runs for r, _ in self.targets)
+        return any(r.verdict not in SILENT for r, _ in self.targets)
 
 
 @dataclass(frozen=True)
