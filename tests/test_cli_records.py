@@ -13,10 +13,8 @@ from filelock import FileLock
 from repro.cli import run
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
-from repro.plan.experiments.grid import cell_of
-from repro.plan.profiles import find_run, profile, runs
+from repro.plan.profiles import profile, runs
 from repro.show import results, scripts
-from repro.show.report.commands import training
 from repro.store import Store
 
 
@@ -111,16 +109,6 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(loca
         assert said in text
         assert trained in text
     assert said in str(scripts.load("figures", "figure5").draw(local, "quick").get_label())
-    (command,) = training([cell_of(quick_run())], p, [local.record("quick", LVAE)])
-    assert command.endswith(" --profile quick --precision bfloat16")
-
-
-def test_records_that_the_profile_leaves_out_are_made_again_by_their_ids(local):
-    beyond = find_run("mnist-lvae_bn_wu-L3-s1", p := profile("quick"))
-    record = fixture_store.write(local, "quick", beyond)
-    assert training([cell_of(beyond)], p, [record]) == (f"repro train {beyond.id} --profile quick",)
-    (command,) = training([cell_of(beyond)], p)
-    assert command.endswith(" --profile paper")
 
 
 def test_show_has_the_keys_of_the_contract(full, capsys):

@@ -12,7 +12,6 @@ from fixture_data import refused
 from repro.cli import run
 from repro.errors import UsageError
 from repro.plan.profiles import find_run
-from repro.plan.seeds import listed, option, parsed
 from repro.show import results
 
 SEEDS = [
@@ -55,23 +54,6 @@ NO_SEEDS = [
 def test_what_names_no_seeds_or_too_many_is_refused(local, capsys, options, said):
     assert run(["train", "table1", *options, "--profile", "quick", "--dry-run"]) == 2
     assert said in one_line(capsys)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "said"),
-    [
-        ([], ""),
-        ([1], ""),
-        ([2, 1, 3], " --seeds 3"),
-        ([7], " --seed 7"),
-        ([3, 4, 5], " --seeds 3-5"),
-        ([9, 1, 2, 4], " --seeds 1-2,4,9"),
-    ],
-)
-def test_seeds_are_written_as_they_are_read(seeds, said):
-    assert option(seeds) == said
-    if said.startswith(" --seeds"):
-        assert [*listed(parsed(said.removeprefix(" --seeds ")))] == sorted(seeds)
 
 
 NO_SEED = ("\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}", "0", "-1", "01", "1 ", "")

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from rich.live import Live
@@ -20,7 +20,7 @@ from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words, place, said
 from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
-from repro.show.report import commands
+from repro.show.words import trains
 from repro.store import Store, open_store
 from repro.store.states import FINISHED, recorded_state
 from repro.store.status import Status, read_all
@@ -136,8 +136,16 @@ def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> di
         "seconds_left": s.seconds_left if alive else None,
         "heard_seconds": round(max(0.0, now - s.written), 1),
         "reason": None if alive else next((failures[i] for i in s.runs if i in failures), None),
-        "command": None if alive else commands.continuing(s.runs, p),
+        "command": None if alive else _continuing(s.runs, p),
     }
+
+
+def _continuing(run_ids: Sequence[str], p: Profile) -> str:
+    """Trains these Runs, and so goes on with them; all of the profile where one is unknown."""
+    try:
+        return trains([find_run(run_id, p).id for run_id in run_ids], p)
+    except UsageError:
+        return trains((), p)
 
 
 def as_text(store: Store, profiles: list[Profile]) -> Text:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 from repro.errors import UsageError
 
@@ -48,21 +47,6 @@ def parsed(text: str) -> int | Sequence[int]:
     return listed([seed for part in text.split(",") for seed in _range(part.strip(), text)])
 
 
-def option(seeds: Iterable[int], usual: int = 1) -> str:
-    """The option of `repro train` that names these seeds, after a blank.
-
-    usual: how many it trains without. Empty for these, and for no seed.
-    """
-    found = sorted(set(seeds))
-    if found in ([], list(range(1, usual + 1))):
-        return ""
-    if len(found) == 1:
-        return f" --seed {found[0]}"
-    if found == list(range(1, len(found) + 1)):
-        return f" --seeds {len(found)}"
-    return f" --seeds {','.join(_runs(found))}"
-
-
 def _range(part: str, text: str) -> range:
     match = PART.fullmatch(part)
     if match is None:
@@ -71,10 +55,3 @@ def _range(part: str, text: str) -> range:
     if not first <= last < first + MOST:
         raise UsageError(f"--seeds {text}: give a range upward, of at most {MOST} seeds")
     return range(first, last + 1)
-
-
-def _runs(found: Sequence[int]) -> Iterator[str]:
-    """Ascending seeds, those in a row as one range."""
-    for _, row in groupby(enumerate(found), lambda item: item[1] - item[0]):
-        first, *others = (seed for _, seed in row)
-        yield f"{first}-{others[-1]}" if others else f"{first}"

@@ -12,7 +12,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, in_full, other_data, other_scale, rounded, title
+from repro.show.words import closing, in_full, other_data, other_scale, title, trains
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS
 
@@ -105,7 +105,7 @@ def made_by(table: Table, found: Books, p: Profile) -> Table:
     if not table.cells:
         return table
 
-    def trains(of: Sequence[Cell]) -> str:
+    def command(of: Sequence[Cell]) -> str:
         records = [r for e in map(found.of, of) for r in (*e.trainings, *e.diverged)]
         return _training([run for c in of for run in _ids(c, found, p)], p, records)
 
@@ -113,7 +113,7 @@ def made_by(table: Table, found: Books, p: Profile) -> Table:
     return replace(
         table,
         columns=(*table.columns, MADE_BY),
-        rows=tuple((*row, trains(of)) for row, of in rows),
+        rows=tuple((*row, command(of)) for row, of in rows),
     )
 
 
@@ -134,8 +134,7 @@ def _ids(of: Cell, found: Books, p: Profile) -> list[str]:
 
 
 def _training(names: Sequence[str], p: Profile, records: Sequence[Record] = ()) -> str:
-    options = f"--profile {p.name}{rounded(records)}"
-    return f"`repro train {' '.join(names)} {options}`" if names else ""
+    return f"`{trains(names, p, records)}`" if names else ""
 
 
 def _headline(records: list[Record], found: Books, p: Profile) -> str:

@@ -76,6 +76,11 @@ def other_scale(found: Iterable[Evidence]) -> str:
     return f" Of byte/255, and {own}: {over_255}." if over_255 else ""
 
 
+def trains(names: Iterable[str], p: Profile, records: Iterable[Record] = ()) -> str:
+    """The command that trains what is named, rounded as these records are; no name: the default."""
+    return f"{' '.join(('repro train', *names))} --profile {p.name}{rounded(records)}"
+
+
 def rounded(records: Iterable[Record]) -> str:
     """The option of `repro train` that rounds products as all of these did.
 

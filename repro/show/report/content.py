@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from repro.judge.check import Report
 from repro.judge.verdicts import SILENT, ClaimResult, TargetResult
 from repro.plan.experiments.grid import Cell, cell_of
-from repro.plan.profiles import Profile
+from repro.plan.profiles import Profile, run_of
 from repro.show import layout, words
-from repro.show.report import commands, ledger
+from repro.show.report import ledger
 from repro.show.report.deviations import Choice
 from repro.show.report.images import Image
 from repro.show.report.measured import Measured
@@ -111,8 +111,7 @@ class Source:
 
     def _of_target(self, r: TargetResult) -> Behind:
         records = tuple(record for record in self.records if record.run.id in r.runs)
-        cells = tuple(dict.fromkeys(cell_of(record.run) for record in records)) or r.target.cells
-        return Behind(commands.training(cells, self.p, records), records)
+        return Behind(self._trains(() if records else r.target.cells, records), records)
 
     def claims(self, report: Report) -> tuple[tuple[ClaimResult, Behind], ...]:
         return tuple((r, self._of_cells(r.claim.cells)) for r in report.claims)
@@ -127,4 +126,10 @@ class Source:
     def _of_cells(self, cells: Sequence[Cell]) -> Behind:
         held = tuple(c for c in cells if self.p.holds(c)) or tuple(cells)
         records = tuple(r for r in self.records if cell_of(r.run) in set(cells))
-        return Behind(commands.training(held, self.p, records), records)
+        have = {cell_of(r.run) for r in records}
+        return Behind(self._trains([c for c in held if c not in have], records), records)
+
+    def _trains(self, cells: Sequence[Cell], records: Sequence[Record]) -> tuple[str, ...]:
+        """Trains these Runs, and the first of these cells; nothing where there are none."""
+        ids = [*(r.run.id for r in records), *(run_of(c, self.p).id for c in cells)]
+        return (words.trains(ids, self.p, records),) if ids else ()
