@@ -282,7 +282,7 @@ def _distinct(records: list[Record]) -> list[Record]:
     """The first of those with one seed and one curve, which no scoring changes: one training."""
     first: dict[tuple[int, str], Record] = {}
     for r in records:
-        first.setdefault((r.run.seed, r.sums["curve.csv"]), r)
+        first.setdefault((r.run.seed, r.sums.get("curve.csv", r.run.id)), r)
     return list(first.values())
 
 
