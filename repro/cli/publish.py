@@ -104,10 +104,9 @@ def _of_profile(record: Record, p: Profile) -> bool:
 
 def _refuse_unknown(record: Record, allow_dirty: bool) -> None:
     """Raises RecordError where nobody can say which code trained a Run or scored it again."""
-    scored = record.env.get("evaluated_again", record.env)
     train = "move the record out of runs/ and train again"
     evaluate = "evaluate again, with --ais where it was given,"
-    for remedy, env in ((train, record.env), (evaluate, scored)):
+    for remedy, env in ((train, record.env), (evaluate, record.scored_env)):
         if not env.get("commit"):
             raise RecordError(
                 f"{record.folder}: made by code of unknown commit: {remedy} in a clone that"

@@ -49,7 +49,7 @@ def evaluate(
                 kept = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
                 measured |= kept
                 if kept:
-                    env |= continued(record.env.get("evaluated_again", {}), work.software)
+                    env |= continued(record.scored_env, work.software)
             store.add(record, recording.finished(env, images), measured, arrays)
             weights.add_statistics(path, record.run, last.seen)
 
@@ -65,7 +65,7 @@ def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Co
     record.verify()
     path = weights.find_weights(store, record)
     images, _ = _data(work, record)
-    env = record.env.get("evaluated_again", record.env)
+    env = record.scored_env
     rows = env.get("scoring_rows", images.room.rows)
     images = replace(images, room=replace(images.room, rows=rows))
     task, last = task_of(record.run), _score(work, path, images)

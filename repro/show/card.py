@@ -70,7 +70,7 @@ def _data(record: Record) -> str:
 def _made_with(record: Record) -> str:
     env = record.env
     torch = env.get("versions", {}).get("torch", "of unknown version")
-    scored = env.get("evaluated_again", env).get("commit")
+    scored = record.scored_env.get("commit")
     again = f"; scored again by commit `{scored}`" if scored != env.get("commit") else ""
     return (
         f"commit `{env.get('commit')}`, {env.get('device')}, engine {env.get('engine')}, torch"

@@ -49,6 +49,12 @@ class Record:
     def diverged(self) -> bool:
         return self.final.get("state") == "diverged"
 
+    @property
+    def scored_env(self) -> dict[str, Any]:
+        """Where its metrics were measured: by the last rescoring, else as it was trained."""
+        again: dict[str, Any] = self.env.get("evaluated_again", self.env)
+        return again
+
     def curve(self) -> pd.DataFrame:
         """One row an epoch, with the columns that the Run's task gives it. Raises RecordError."""
         try:
