@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fixture_data import refused
 from safetensors.torch import save
 from small_training import (
     BLOCKS,
+    EPOCHS,
     OPTIONS,
     PROFILE,
     RUNS,
@@ -55,14 +57,6 @@ def test_a_damaged_checkpoint_is_refused_with_its_name_and_the_remedy(damage, st
     path = interrupted(store, RUNS, monkeypatch)
     path.write_bytes(damage(path.read_bytes()))
     with refused(RecordError, str(path), "remove it and train again"):
-        train(RUNS, store, PROFILE, OPTIONS)
-
-
-def test_a_run_locked_by_another_is_refused_by_name(store: Store) -> None:
-    with (
-        lock(store.folder(PROFILE), RUNS[1].id),
-        refused(MachineError, RUNS[1].id, "another process"),
-    ):
         train(RUNS, store, PROFILE, OPTIONS)
 
 
@@ -113,6 +107,25 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
     train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [0]
     assert_same(store, whole, *RUNS)
+
+
+def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(store, monkeypatch):
+    """The pipe that it is shown through is closed in the second block of an epoch."""
+    fault = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    shown = iter([None, fault])
+
+    def show(*_: object) -> None:
+        if error := next(shown):
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("repro.machine.watch.progress.Progress.show", show)
+        with pytest.raises(OSError, match=re.escape(str(fault))):
+            train(RUNS, store, PROFILE, OPTIONS)
+    assert store.failures(PROFILE) == {}
+    steps = hooked(monkeypatch, lambda *_: None)
+    assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
+    assert steps == [(EPOCHS - 1) * STEPS]
 
 
 def fail_for(family: str) -> Callable[[Stack, int], None]:

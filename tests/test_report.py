@@ -154,7 +154,7 @@ def test_the_code_that_scored_again_and_the_one_that_began_are_named(local):
     record = fixture_store.write(local, "quick", quick_run(), env={"earlier_commits": ["b" * 40]})
     local.add(record, record.env | {"commit": "a" * 40, "dirty": True}, {"L1_test": -1.0}, {})
     (row,) = written(local).all("tr", id=PROVENANCE)
-    said = (f"begun by {'b' * 10}", f"scored again by {'a' * 10}", "uncommitted changes")
+    said = (f"trained too by {'b' * 10}", f"scored again by {'a' * 10}", "uncommitted changes")
     assert all(s in row.text for s in said)
 
 

@@ -32,6 +32,7 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     """
     wanted, asked, names = set(runs), set(runs), {run.id for run in runs}
     found: list[Branch] = []
+    again: set[Run] = set()
     # Of one that was being split the whole comes before its halves.
     headers = sorted(checkpoint.headers(work.checkpoints), key=lambda header: -len(header[1]))
     for path, lanes, pinned in headers:
@@ -40,9 +41,9 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
             if wanted & set(lanes):
                 notice(f"{path}: of a Run in another configuration, so not continued: {GO_BACK}")
         elif any(set(lanes) & set(stack.runs) for stack, _ in found):
-            if again := [run for run in lanes if run in wanted]:
+            if here := wanted & set(lanes):
                 notice(f"{path}: of a Run that another checkpoint goes on with, so not continued")
-                notice(f"{named(again)}: begins again")
+                again |= here
         elif wanted & set(lanes):
             _refuse_other_device(pinned, work.device, path)
             if pinned.precision == BFLOAT16 and not multiplies_in_bfloat16(work.device):
@@ -54,6 +55,8 @@ def stacks(work: Work, runs: list[Run]) -> list[Branch]:
     left = _able(work, [run for run in runs if run in wanted])
     if not left:
         return found
+    if anew := [run for run in left if run in again]:
+        notice(f"{named(anew)}: begins again")
     if not work.options.emulate:
         refuse_emulated(work.precision, work.device)
     fitting = cost.most_lanes(left, device.memory(work.device))

@@ -26,7 +26,8 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     What a Run starts from is trained first where it is missing.
 
     A stack that fails is noted with its reason and does not stop the others. Raises
-    MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt.
+    MachineError (Run locked elsewhere, disk full), DataError, RecordError, KeyboardInterrupt,
+    OSError (progress that cannot be written).
     """
     missing = with_starts(runs, lambda run: states.recorded(store, profile, run))
     if not missing:
@@ -34,6 +35,7 @@ def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outc
     work = Work(store, profile, options)
     try:
         for generation in starting.generations(missing):
+            device.free_cached(work.device)  # room that the generation before no longer needs
             stacks = arrange.stacks(work, generation)
             for group in branches.grouped(stacks, lambda g: arrange.together(work, g)):
                 train_group(work, group)
@@ -73,7 +75,7 @@ def _guarded(
             yield from work.engines.trying(
                 pinned, work.device, lambda p: train_stack(work, stack, p, path, bar)
             )
-        except (ReproError, BudgetSpent, KeyboardInterrupt, ModuleNotFoundError):
+        except (ReproError, BudgetSpent, KeyboardInterrupt, ModuleNotFoundError, OSError):
             raise
         except Exception as e:
             too_large = device.is_out_of_memory(e) and not (alone and len(stack.runs) == 1)

@@ -50,15 +50,16 @@ def software() -> dict[str, Any]:
 def continued(begun: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
     """What `software` says of a training that `begun` began and `here` goes on with.
 
-    Of its commits the last, with those before it; of unknown code where any of it was, and unclean
+    Of its commits the last, with the others; of unknown code where any of it was, and unclean
     likewise. `begun` is empty of a new training, and of a checkpoint older than this note.
     """
     if not begun:
         return here
-    before = {*begun.get("earlier_commits", ()), begun["commit"]} - {here["commit"], None}
+    last = begun["commit"] and here["commit"]
+    before = {*begun.get("earlier_commits", ()), begun["commit"], here["commit"]} - {last, None}
     return {
         **here,
-        "commit": begun["commit"] and here["commit"],
+        "commit": last,
         "dirty": max(begun["dirty"], here["dirty"], key=[False, None, True].index),
         **({"earlier_commits": sorted(before)} if before else {}),
     }

@@ -49,7 +49,10 @@ def evaluate(
                 kept = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
                 measured |= kept
                 if kept:
-                    env |= continued(record.scored_env, work.software)
+                    before = record.scored_env
+                    env |= continued(before, work.software)
+                    where = {n: before.get(n) for n in ("device", "precision")}
+                    env["annealed_on"] = before.get("annealed_on", where)
             store.add(record, recording.finished(env, images), measured, arrays)
             weights.add_statistics(path, record.run, last.seen)
 
@@ -57,17 +60,18 @@ def evaluate(
 def verify(run_id: str, store: Store, profile: str, options: Options) -> list[Compared]:
     """Score a Run again from its weights and compare with its record; nothing is written.
 
-    Rows of a chunk are those of the record, because they name the draws. Raises DataError, and
-    RecordError where the record is damaged or diverged, or the weights are missing or of another
-    Run.
+    Rows of a chunk are those of the record, because they name the draws; not on a CPU where the
+    record is of CUDA. Raises DataError, and RecordError where the record is damaged or diverged, or
+    the weights are missing or of another Run.
     """
     work, record = Work(store, profile, options), store.record(profile, run_id)
     record.verify()
     path = weights.find_weights(store, record)
     images, _ = _data(work, record)
     env = record.scored_env
-    rows = env.get("scoring_rows", images.room.rows)
-    images = replace(images, room=replace(images.room, rows=rows))
+    if work.device.type != "cpu" or on_cpu(env):  # else the draws are others in any chunk
+        rows = env.get("scoring_rows", images.room.rows)
+        images = replace(images, room=replace(images.room, rows=rows))
     task, last = task_of(record.run), _score(work, path, images)
     again = Again(
         images,

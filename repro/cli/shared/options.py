@@ -154,7 +154,7 @@ def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Stor
         for name in [p.name] if profile_name is not None else held(each):
             if each.has(name, run):
                 return each, profile(name)
-    opened.record(p.name, run)  # says what is missing, and where
+    record_of(run, p, opened)  # says what is missing, and where
     return opened, p
 
 

@@ -194,7 +194,8 @@ def results(tasks: dict[Any, T], stop: Callable[[], bool]) -> Iterator[tuple[T, 
         error = error or next((r for _, r in ended if isinstance(r, Exception)), None)
         if not stopping and (stop() or error is not None):
             stopping = True
-            notice("stacks stop at their next checkpoint; with one more Ctrl-C, at once")
+            if tasks:
+                notice("what runs stops at its next checkpoint; with one more Ctrl-C, at once")
             for task in tasks:
                 ray.cancel(task, force=False)
         for what, result in ended:

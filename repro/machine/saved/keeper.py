@@ -40,17 +40,17 @@ class Keeper:
         self.progress.begin(self.log, saved=self.path.exists())
 
     def after_each(self, blocks: Generator[None, None, T]) -> Generator[None, None, T]:
-        """The same blocks, kept after each. Closed between two of them, it saves."""
+        """The same blocks, kept after each. Closed or cut off between two of them, it saves."""
         while True:
             try:
                 next(blocks)
             except StopIteration as end:
                 last: T = end.value
                 return last
-            self.after_block()
             try:
+                self.after_block()
                 yield
-            except GeneratorExit:
+            except (GeneratorExit, SystemExit, OSError):  # closed, or nobody reads what it shows
                 self.save()
                 raise
 
