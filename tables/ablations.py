@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from repro.judge.ablations import Change, changes, judged
+from repro.judge.ablations import Change, changes, judged, tests
 from repro.judge.estimate import LEVEL
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import whole_set
 from repro.plan.experiments import cells
 from repro.plan.experiments.ablations import DEFAULT, choice_of
+from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
 from repro.show.words import protocol, rounding, seed_note
@@ -18,6 +19,7 @@ from repro.store import Store
 from repro.store.sealed import ACTIVE_NATS
 
 METRICS = ("L1_test", "LK_test")
+Compared = Mapping[Cell, Sequence[Change]]
 
 
 def build(store: Store, profile_name: str) -> Table:
@@ -43,7 +45,7 @@ def build(store: Store, profile_name: str) -> Table:
         says = (choice.about, choice.default, choice.instead)
         rows.append((*says, *numbers(found.of(cell), mine), note))
     everything = [found.of(c) for c in (DEFAULT, *asked)]
-    compared = [[of[c] for c in judged(of)] for of in by_metric.values()]
+    compared = {c: [of[c] for of in by_metric.values()] for c in judged(by_metric[METRICS[0]])}
     text = caption(p, everything, compared)
     of = tuple((c,) for c in (DEFAULT, *asked))
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
@@ -70,7 +72,7 @@ def words(mine: dict[str, Change]) -> str:
     return ", ".join(f"{name[:2].replace('L', 'L_')}: {what}" for name, what in said.items())
 
 
-def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Sequence[Change]]) -> str:
+def caption(p: Profile, found: Sequence[Evidence], compared: Compared) -> str:
     run = sum(bool(e.trainings) for e in found[1:])  # the first is the default
     return (
         "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
@@ -84,22 +86,24 @@ def caption(p: Profile, found: Sequence[Evidence], compared: Sequence[Sequence[C
     )
 
 
-def errors(compared: Sequence[Sequence[Change]]) -> str:
+def errors(compared: Compared) -> str:
     """What the errors of each metric hold, and how the number of rows is corrected for."""
-    changes = [c for of in compared for c in of]
+    changes = [c for of in compared.values() for c in of]
     known = [c for c in changes if c.by.known]
     if not known:
         return (
             "Error: over images alone; no spread over trainings is known here, and of one seed a"
             " small change may be chance."
         )
-    least = math.floor(min(c.by.df for c in known))
+    least = min(c.by.df for c in known)
     rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
+    if any(math.isinf(c.by.df) for c in known):
+        rest += ", but of one training that is scored otherwise"
     return (
         f"Error: of training both again, with other seeds and roundings{rest}, and over images. A"
         f" change is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
-        f" rows together (Bonferroni over {max(map(len, compared))}; Student's t at {least} degrees"
-        " of freedom or more)."
+        f" rows and both bounds together (Bonferroni over {tests(list(compared))} tests; Student's"
+        f" t at {least if math.isinf(least) else math.floor(least)} degrees of freedom or more)."
     )
 
 

@@ -74,7 +74,7 @@ def made(
     mark = zlib.crc32(repr(content | final).encode())
     table = pd.DataFrame(
         {"epoch": [1, 2], "beta": [1.0, 1.0], "L1_train": [-95.0, -90.0], "L1_test": [-95.5, -90.5]}
-    ).assign(mark=mark)
+    ).assign(L1_train_running=float(mark))
     table = table if curve is None else curve
     files = {**arrays_of(run), **(arrays or {})}
     env = {"commit": "0" * 40, "data": {"hash": "0" * 64}}

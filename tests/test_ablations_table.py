@@ -7,6 +7,7 @@ from typing import Any
 import check_records
 import fixture_store
 import numpy as np
+import pandas as pd
 import pytest
 
 from repro.judge.ablations import UNKNOWN, changes
@@ -30,13 +31,14 @@ def run_of(name: str = "", seed: int = 1) -> Run:
     return profiles.run_of(cell(name) if name else DEFAULT, profile("quick"), seed)
 
 
-def write(store: Store, run: Run, l1: np.ndarray) -> None:
+def write(store: Store, run: Run, l1: np.ndarray, curve: pd.DataFrame | None = None) -> None:
     """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
     check_records.write(
         store.root,
         DEFAULT,
         "quick",
         run=run,
+        curve=curve,
         arrays={"per_image": {"L1": l1, "LK": l1 + 3}},
         L1_test=float(l1.mean()),
         LK_test=float(l1.mean()) + 3,
@@ -143,14 +145,26 @@ def test_the_caption_speaks_of_the_errors_that_are_known(store: Store) -> None:
 
 
 def test_words_are_corrected_for_the_number_of_rows_that_ran(store: Store) -> None:
-    """Three seeds: t of two degrees of freedom at 5% in two tails, over 1 row or 3."""
-    again(store, {"": (0.0, 0.0, 0.0), "no_clip": (0.7, 1.0, 1.3)})  # t = 5.8
-    assert row(build(store), "no_clip")[NOTE] == "higher"  # 4.3
-    assert "rows together (Bonferroni over 1; Student's t at 2 degrees" in build(store).caption
+    """Three seeds: t of two degrees of freedom at 5% in two tails, over 1 or 3 rows of two."""
+    again(store, {"": (0.0, 0.0, 0.0), "no_clip": (0.75, 1.0, 1.25)})  # t = 6.9
+    assert row(build(store), "no_clip")[NOTE] == "higher"  # 6.2
+    assert "(Bonferroni over 2 tests; Student's t at 2 degrees" in build(store).caption
     again(store, dict.fromkeys(("no_head_bn", "no_bn", "grey255"), (0.0,) * 3))
     table = build(store)
-    assert row(table, "no_clip")[NOTE] == "inside the noise"  # 7.6
-    assert "(Bonferroni over 3;" in table.caption  # other data are not judged
+    assert row(table, "no_clip")[NOTE] == "inside the noise"  # 10.9
+    assert "(Bonferroni over 6 tests;" in table.caption  # other data are not judged
+
+
+def test_one_training_that_is_scored_otherwise_has_no_noise_of_training(store: Store) -> None:
+    """A change of 0.1 that no two trainings could show, as one model on the same images does."""
+    curve = pd.DataFrame({"epoch": [1, 2], "L1_train_running": [-120.0, -99.0]})
+    again(store, {"": (-0.5, 0.0, 0.5)})
+    write(store, run_of("batch_stats"), IMAGES - np.float32(0.4), curve)
+    assert row(build(store), "batch_stats")[DL1:LK] == ("+0.10", "0.71")
+    write(store, run_of(), IMAGES - np.float32(0.5), curve)
+    found = row(build(store), "batch_stats")
+    assert (found[DL1], found[EL1], found[NOTE]) == ("+0.10", "0.0000", "higher")
+    assert "but of one training that is scored otherwise" in build(store).caption
 
 
 def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) -> None:

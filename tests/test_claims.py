@@ -17,10 +17,21 @@ from claim_worlds import ROWS, Row
 from repro.judge import measures
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.bounds import TUNED, TUNED_IW10
-from repro.judge.claims.claim import LVAE, VAE, VAE_BN, VAE_BN_WU, combined, gain, per_image_l1
+from repro.judge.claims.claim import (
+    LVAE,
+    VAE,
+    VAE_BN,
+    VAE_BN_WU,
+    beside_printed,
+    combined,
+    gain,
+    per_image_l1,
+    train_test_gap,
+)
 from repro.judge.claims.depth import BEST_VAE, LVAE_BY_DEPTH
 from repro.judge.evidence import Books
 from repro.judge.over_images import images_error
+from repro.judge.targets.target import BINARISATION_NATS
 from repro.judge.verdicts import ClaimResult, claim_result
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
@@ -331,6 +342,31 @@ def test_gains_are_seed_by_seed_over_the_same_start(first, mean, error, seeds):
     assert ("fine-tuned -83.50, with 10 x 10 samples -82.15" in result.evidence) == (first == 2)
 
 
+def test_a_contrast_has_every_error_that_is_known() -> None:
+    of_images = np.resize([0.0, 1.0], 8)
+    over = np.var(of_images, ddof=1) / 8
+    one = books(made(LVAE, L1_se=0.3, LK_jackknife_error=0.05))
+    assert train_test_gap(one, LVAE).var == pytest.approx(0.3**2)
+    beside = beside_printed(one, LVAE, -82.0)
+    assert beside.var == pytest.approx(0.05**2 + 2 * BINARISATION_NATS**2)
+    arrays = {"per_image": {"LK": of_images, "L1": of_images}}
+    two = books(made(TUNED), made(TUNED_IW10, arrays=arrays))
+    assert gain(two, TUNED_IW10, TUNED, "LK_test").var == pytest.approx(over)
+
+
+def test_a_borrowed_spread_is_pooled_by_degrees_of_freedom() -> None:
+    """Three trainings of one Run of variance 1, five of another of variance 4."""
+    small = [made(VAE_BN, seed=s, L1_test=v) for s, v in enumerate((-91.0, -90.0, -89.0), 1)]
+    values = (-90.0, -90.0, -90.0, -90.0 - 20**0.5, -90.0)
+    large = [made(VAE_BN_WU, seed=s, L1_test=v) for s, v in enumerate(values, 1)]
+    found = books(made(LVAE), *small, *large)
+    parts = found.spread(run_of(LVAE, PAPER), lambda r: float(r.final["L1_test"]))
+    assert [(var, df) for var, df, _ in parts] == [
+        (pytest.approx(1 * 2 / 6), 2),
+        (pytest.approx(4 * 4 / 6), 4),
+    ]
+
+
 @pytest.mark.parametrize(
     ("read", "expected"),
     [
@@ -345,7 +381,8 @@ def test_measures_of_one_record(read: Callable[[Any], float], expected: float) -
     test = np.zeros((2, 124))
     test[0, :50], test[1, :20] = 1.0, 1.0
     arrays = {"kl_units": {"epochs": np.array([100, 2000]), "test": test}}
-    table = pd.DataFrame({"epoch": [900, 2000], "beta": 1.0, "L1_test": [-92.5, -90.5]})
+    bounds = [-80.0, -92.5, -90.5]  # the first is of warm-up, and does not count
+    table = pd.DataFrame({"epoch": [999, 900, 2000], "beta": [0.5, 1, 1], "L1_test": bounds})
     kl = [3.0, 1.0, -0.5, 0.0, 0.0]
     record = made(LVAE, arrays=arrays, kl_layers=kl, curve=table)
     assert float(read(record)) == pytest.approx(expected)

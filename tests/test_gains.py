@@ -43,6 +43,16 @@ def test_a_gain_is_judged_against_the_very_run_it_starts_from(tmp_path, gains, v
         assert result.sd == pytest.approx(np.std(gains, ddof=1))
 
 
+def test_a_gain_has_its_error_over_images_too(tmp_path: Path) -> None:
+    gains = (0.27, 0.28, 0.30)
+    finetuned(tmp_path, *gains)
+    low, high = target(tmp_path, GAIN).interval
+    of_images = np.resize([0.0, 1.0], 8).astype(np.float32)
+    finetuned(tmp_path, *gains, arrays={"per_image": {"LK": of_images}})
+    wide_low, wide_high = target(tmp_path, GAIN).interval
+    assert wide_high - wide_low > 5 * (high - low)
+
+
 def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Path) -> None:
     finetuned(tmp_path, 0.28, 0.28, 0.28)
     write(tmp_path, FINETUNED, seed=4, LK_test=-70.0)

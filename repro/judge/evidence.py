@@ -44,7 +44,7 @@ class Evidence:
     """What a store says of one cell.
 
     trainings: the finished records that count, by seed, the cell's own name first among
-    replicates. left_out: records of that name that do not count, and why.
+    replicates. left_out: records of that name or Run that do not count, and why.
     """
 
     cell: Cell
@@ -69,6 +69,11 @@ class Evidence:
     @property
     def seeds(self) -> int:
         return len(self.by_seed)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a training diverged or ended without a finite bound: the others are chosen."""
+        return bool(self.diverged) or any(why == NO_BOUND for _, why in self.left_out)
 
     @property
     def state(self) -> str:

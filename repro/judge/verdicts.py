@@ -97,7 +97,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     otherwise = sorted({*map(scored_otherwise, scored)} - {""}) if target.metric == BOUND else []
     difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
-    if e.diverged and verdict == REPRODUCED:
+    if e.lost and verdict == REPRODUCED:
         verdict = UNDECIDED
     if e.other_version:
         verdict, direction = OTHER_DATA, ""
@@ -126,7 +126,8 @@ def _without_number(e: Evidence) -> str:
         return DIFFERENT
     if e.state in (NOT_RUN, OTHER_DATA, OTHER_CONFIGURATION):
         return e.state
-    rebuilt = any(data_version(r) != PUBLISHED for r, _ in e.left_out)
+    null = [r for r, why in e.left_out if why == NO_BOUND]
+    rebuilt = any(data_version(r) != PUBLISHED for r in null)
     return OTHER_DATA if e.other_version or rebuilt else REDUCED
 
 
@@ -188,6 +189,8 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
         return ClaimResult(claim, NOT_RUN, f"no finite number: {broken[0]}")
     seeds = _seeds(claim, found)
     outcome = all_positive([c.margin for c in contrasts])
+    if outcome == "holds" and any(e.lost for e in found):
+        outcome = UNDECIDED
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))
     verdict = outcome
