@@ -42,6 +42,7 @@ def told(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *command: str, code: int = 3) -> str:
-    """The one line with which a command ends."""
+    """The one line with which a command ends, whatever was said before it."""
+    capsys.readouterr()
     assert run([*command]) == code
     return one_line(capsys)

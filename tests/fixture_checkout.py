@@ -35,3 +35,10 @@ def git(folder: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def committed(root: Path) -> Path:
+    """A repository of all that is in a folder, with one commit."""
+    for command in (("init",), ("add", "."), ("commit", "-m", "x")):
+        git(root, *command)
+    return root

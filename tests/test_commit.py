@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixture_checkout import git
+from fixture_checkout import committed, git
 
 from repro.machine.commit import STAMP, WATCHED, commit, main, stamp
 
@@ -25,13 +25,10 @@ def unpacked(root: Path) -> Path:
     return root
 
 
-def committed(root: Path, *names: str) -> Path:
+def begun(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    git(root, "init")
     (root / "other.txt").write_text("tracked\n")
-    git(root, "add", *(names or ["."]))
-    git(root, "commit", "-m", "x")
-    return root
+    return committed(root)
 
 
 def head(root: Path) -> str:
@@ -41,13 +38,13 @@ def head(root: Path) -> str:
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A clean clone of the project."""
-    return committed(unpacked(tmp_path / "own"))
+    return begun(unpacked(tmp_path / "own"))
 
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A repository of something else."""
-    return committed(tmp_path / "foreign")
+    return begun(tmp_path / "foreign")
 
 
 def shallow(own: Path) -> Path:
@@ -62,7 +59,7 @@ def worktree(own: Path) -> Path:
 
 
 def submodule(own: Path) -> Path:
-    top = committed(own.parent / "top")
+    top = begun(own.parent / "top")
     git(top, "submodule", "add", str(own), "part")
     return top / "part"
 

@@ -152,6 +152,10 @@ def test_streams_have_not_drifted() -> None:
     assert streams.below(256, 1, "binarise", 1, shape=(5,)).tolist() == [151, 246, 85, 228, 19]
     normal = streams.normal(1, "noise", 1, shape=(3,)).tolist()
     assert normal == pytest.approx([-0.871865, 0.512637, 0.780237], abs=1e-6)
+    unit = streams.unit(1, "dequantise", shape=(2,)).tolist()
+    assert unit == pytest.approx([0.960256, 0.558179], abs=1e-6)
+    uniform = streams.uniform(1, "init/x", shape=(2,)).tolist()
+    assert uniform == pytest.approx([0.951153, -0.158351], abs=1e-6)
 
 
 @pytest.mark.parametrize("other", [("init/x.a.W", 1, 12), ("noise", 11, 2)], ids=str)

@@ -29,7 +29,6 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
-from repro.errors import UsageError
 from repro.plan.experiments.grid import VARIANTS
 from repro.show import layout
 from repro.store import Store
@@ -111,11 +110,6 @@ def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "figure10"])  # as figure9
 def test_nothing_is_cut_off_or_covers_the_caption(name: str, profile: str) -> None:
     assert_nothing_is_cut_off(draw(name, profile))
-
-
-def test_an_unknown_profile_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown profile 'fast'"):
-        draw_of("figure5", Store(tmp_path), "fast")
 
 
 @pytest.mark.parametrize("name", ["figure2", "figure3", "figure5"])

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fixture_store
 import pytest
 import small
 import torch
@@ -24,7 +23,6 @@ from repro.plan import profiles
 from repro.plan.experiments import finetuning
 from repro.plan.profiles import PROFILES, profile
 from repro.plan.run import Run, Schedule, Stage
-from repro.show.scripts import load as script
 from repro.store import Store
 from repro.train.minibatch import BLOCK
 
@@ -247,16 +245,3 @@ def test_samples_multiply_only_what_follows_the_first_draw() -> None:
     up, down = predict.multiplications(one)
     assert predict.step_multiplications(one) == (up + down) * small.BATCH
     assert predict.step_multiplications(many) == (up + 10 * down) * small.BATCH
-
-
-# Table 1, and the command.
-
-
-@pytest.mark.parametrize(
-    ("variant", "label"),
-    [(FT, "LVAE, 5-layer + finetuning"), (IW10, "LVAE, 5-layer + finetuning + IW=10")],
-)
-def test_table1_has_a_row_of_its_own_for_each(store: Store, variant: str, label: str) -> None:
-    fixture_store.write(store, "quick", run_of(variant, "quick"), LK_test=-98.765)
-    table = script("tables", "table1").build(store, "quick")
-    assert {row[0]: row[3] for row in table.rows if row[3] == "-98.77"} == {label: "-98.77"}

@@ -23,7 +23,7 @@ from repro.model.layers import Net
 from repro.model.vae import flowed
 from repro.plan import profiles
 from repro.plan.experiments import flows, label_of
-from repro.plan.layers import FLOW_GAIN, layers
+from repro.plan.layers import layers
 from repro.plan.profiles import profile, runs
 from repro.plan.run import Run
 from repro.show.scripts import load as script
@@ -166,7 +166,7 @@ def test_training_is_that_of_the_specification() -> None:
     assert run.schedule.epochs * (60_000 // run.optim.batch) == pytest.approx(500_000, rel=1e-3)
     assert run.schedule.warmup_epochs * 600 == pytest.approx(10_000, rel=0.03)
     (told,) = (d for d in layers(run.model, 784) if d.name == "q1.flow")
-    assert (told.fan_in, told.fan_out, told.gain, told.norm) == (400, 80 * 81, FLOW_GAIN, False)
+    assert (told.fan_in, told.fan_out, told.gain, told.norm) == (400, 80 * 81, 0.1, False)
 
 
 def test_its_twin_differs_in_nothing_but_the_flows() -> None:

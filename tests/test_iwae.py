@@ -137,25 +137,12 @@ def test_stages_pixels_and_optimiser_are_the_paper_s() -> None:
 # Table 1.
 
 
-def record(store: Store, **final: Any) -> None:
+def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         for table in (fixture_store.L1, fixture_store.KL):
             patch.setitem(table, "iwae_k50", table["vae"])
-        fixture_store.write(store, "quick", run_of(name="quick"), **final)
-
-
-def test_quoted_and_own_values_stand_side_by_side(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    record(store, LK_test=-98.765)
-    rows = {row[0]: row for row in script("tables", "table1").build(store, "quick").rows}
-    ours = rows["IWAE, 2-layer + IW=50"]
-    assert ours[1:4] == ("Burda et al. 2015", "-82.90", "-98.77")
-    assert rows["IWAE, 2-layer + IW=1"][3] == "quoted"
-
-
-def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    record(store)
+        fixture_store.write(store, "quick", run_of(name="quick"))
     caption = script("tables", "table1").build(store, "quick").caption
     assert "of their own rows alone: mnist-iwae_k50-L2-s1." in caption
     assert "not comparable: `mnist-iwae_k50-L2-s1`" in results.page(store, profile("quick"))

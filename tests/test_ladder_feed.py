@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ladder_small as small
 import numpy as np
 import pytest
@@ -10,9 +12,12 @@ from ladder_small import BATCH, LABELS, STEPS
 from small import epoch_of
 from torch import Tensor
 
+from repro.data import load
 from repro.model.stack import Stack
 from repro.plan.profiles import find_run, profile
 from repro.plan.run import Run
+from repro.store import Store
+from repro.store.places import NAMED
 from repro.train.ladder_feed import LadderFeed, split_of
 from repro.train.minibatch import LadderBatch
 from repro.train.score import Images
@@ -129,3 +134,10 @@ def test_noise_is_standard_normal() -> None:
     eps = torch.cat([e.flatten() for b in epoch_of(feed_of(small.run())) for e in b.eps])
     assert abs(float(eps.mean())) < 5 / len(eps) ** 0.5
     assert abs(float(eps.var()) - 1) < 5 * (2 / len(eps)) ** 0.5
+
+
+def test_labelled_images_are_those_of_the_published_record(data_dir: Path) -> None:
+    """Else a checkpoint would go on with other labels, and records would not be compared."""
+    record = Store(NAMED["results"]).record("paper", "ladder-full-100-s1")
+    told = split_of(record.run, load(record.run.data, data_dir).train_labels).labelled
+    assert sorted(told.tolist()) == record.arrays("labels")["row"].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,15 @@ paper   ladder-amlp_22-100-s1    10ab801f384920df5e973c496021c545eb5832c07accbd2
 def test_a_run_keeps_its_hash(row: str) -> None:
     name, run_id, expected = row.split()
     assert find_run(run_id, profile(name)).hash == expected
+
+
+ALL = "596fd525417bc3bbbe0e522d3e1c53651749226ff9c159938d1f9b361c0385f8"
+
+
+def test_no_run_of_the_published_protocol_has_changed() -> None:
+    """Of every cell. A Run that is added changes this too: then write down the new one."""
+    hashes = "".join(sorted(run_of(c, PAPER).hash for c in cells()))
+    assert hashlib.sha256(hashes.encode()).hexdigest() == ALL
 
 
 NEWER: dict[str, Any] = {

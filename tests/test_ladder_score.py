@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from repro.model.ladder_network import LadderNet, encode, predict, statistics
+from repro.model import streams
+from repro.model.ladder_network import LadderNet, cost, encode, predict, statistics
 from repro.plan.run import Ladder, Run
 from repro.store.sealed import Arrays
 from repro.train.evaluate import Room
-from repro.train.ladder_feed import split_of
+from repro.train.ladder_feed import shuffled, split_of
 from repro.train.ladder_score import (
     LadderScore,
     combinator_curves,
@@ -71,6 +72,26 @@ def test_the_test_set_s_own_statistics_are_not_used(noise: float) -> None:
 def test_pixels_are_bytes_over_the_grey_scale() -> None:
     x = grey(torch.tensor([[0, 51, 255]], dtype=torch.uint8), small.run())
     torch.testing.assert_close(x, torch.tensor([[[0.0, 0.2, 1.0]]]))
+
+
+def test_costs_are_means_over_minibatches() -> None:
+    """Of three, each of all labelled images and the next rows of the pool, with its own noise."""
+    run, images = small.run(), small.images()
+    told, pool = (
+        shuffled(rows, run.seed, "score/order", 1) for rows in split_of(run, images.train_labels)
+    )
+    y = torch.from_numpy(images.train_labels[told.numpy()].astype(np.int64)).unsqueeze(0)
+    layers, costs = run.ladder.estimated, []
+    for i in range(3):
+        rows = torch.cat([told, pool[i * small.BATCH :][: small.BATCH]])
+        shape = (1, len(rows), sum(small.SIZES))
+        eps = torch.split(
+            streams.normal(run.seed, "score/noise", 1, i, shape=shape), small.SIZES, -1
+        )
+        c = cost(net_of(run), grey(images.train[rows], run), y, eps, layers)
+        costs.append([float(c.supervised), *(float(c.denoising[layer]) for layer in layers)])
+    ours = scored(run)
+    assert [ours.cross_entropy, *ours.denoising.values()] == pytest.approx(np.mean(costs, axis=0))
 
 
 def test_costs_are_measured_with_noise_of_the_epoch() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import LVAE
-from fixture_checkout import copy_checkout, git
+from fixture_checkout import committed, copy_checkout, git
 
 from repro.store import Store
 from repro.store.places import ROOT
@@ -18,11 +18,7 @@ COPIED = (".gitattributes", "run_all.sh", "tables", RECORD)
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     """A repository of some of this checkout's files, and of a record."""
-    root = copy_checkout(tmp_path / "origin", COPIED)
-    git(root, "init")
-    git(root, "add", ".")
-    git(root, "commit", "-m", "x")
-    return root
+    return committed(copy_checkout(tmp_path / "origin", COPIED))
 
 
 @pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.autocrlf=input", "core.eol=crlf"])

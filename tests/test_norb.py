@@ -30,7 +30,7 @@ from repro import data
 from repro.data import norb, sources
 from repro.data.mnist import MNIST
 from repro.errors import DataError
-from repro.plan.run import Data, RealData
+from repro.plan.run import RealData
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -171,14 +171,10 @@ def test_status_reports_what_loading_would(tmp_path):
     assert found[path].detail.startswith("truncated")
 
 
-def test_missing_files_are_said_with_folder_and_remedy(tmp_path):
-    with refused(DataError, f"no {TRAIN_DAT}.gz in {tmp_path / 'norb'}", "repro data fetch norb"):
-        data.load(Data("norb"), tmp_path)
-
-
 def test_training_data_are_not_fetched_unasked(tmp_path):
+    missing = f"data missing, no {TRAIN_DAT}.gz in {tmp_path / 'norb'}"
     with serving(absent) as mirror:
-        with refused(DataError, "data missing"):
+        with refused(DataError, missing, "repro data fetch norb"):
             data.load_set(fixture_norb.small((mirror.url,)), tmp_path)
         assert mirror.seen == []
 
@@ -202,11 +198,6 @@ def both(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_verifying_everything_lets_it_be_absent(both, data_dir):
     assert {s.data_set for s in data.verify(data_dir)} == {"mnist"}
-
-
-def test_verifying_it_by_name_does_not(tmp_path):
-    with refused(DataError, "missing", "repro data fetch norb"):
-        data.verify(tmp_path, ["norb"])
 
 
 def test_verifying_everything_reports_half_of_it(both, data_dir, tmp_path):

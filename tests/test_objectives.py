@@ -86,6 +86,7 @@ def test_gradient_is_the_finite_difference(fields: dict[str, Any]) -> None:
     for (name, p), grad in zip(params.items(), grads, strict=True):
         along = torch.randn(p.shape, generator=g, dtype=p.dtype)
         slope = central_difference(objective, params, batch, name, along)
+        assert grad.any(), name
         rounding = 1e-6 * float(grad.norm() * along.norm())
         assert float((grad * along).sum()) == pytest.approx(slope, abs=rounding), name
 
@@ -97,14 +98,6 @@ def central_difference(
     h = 1e-6
     ends = [float(objective(params | {name: params[name] + s * h * along}, batch)) for s in (1, -1)]
     return (ends[0] - ends[1]) / (2 * h)
-
-
-@pytest.mark.parametrize("family", ["vae", "lvae"])
-def test_every_parameter_moves_the_bound(family: str) -> None:
-    objective, params, batch = minibatch(small.run(family))
-    leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
-    grads = torch.autograd.grad(objective(leaves, batch).sum(), list(leaves.values()))
-    assert [n for n, grad in zip(leaves, grads, strict=True) if not grad.any()] == []
 
 
 @pytest.mark.parametrize("fields", [{}, {"shared": False}, {"upward": "mu"}], ids=str)

@@ -142,7 +142,7 @@ def test_without_a_benchmark_the_page_says_so(html):
     assert "No benchmark is saved" in html.within("throughput").source
 
 
-@pytest.mark.parametrize("content", ["{ not json", "[]", '{"arms": [{"arm": "x"}]}'])
+@pytest.mark.parametrize("content", ["{ not json", "[]", "{}", '{"arms": [{"arm": "x"}]}'])
 def test_a_damaged_benchmark_is_one_line(local, capsys, content):
     local.root.mkdir()
     (local.root / "bench.json").write_text(content)

@@ -149,8 +149,19 @@ def test_a_record_s_metrics_and_arrays_are_of_the_images_and_samples_it_names() 
         assert final[f"{name}_test"] == pytest.approx(values.mean(), rel=1e-6)
         assert final[f"{name}_se"] == pytest.approx(values.std(ddof=1) / math.sqrt(n), rel=1e-5)
     noise, x = noise_of(run, 2, small.CPU), images.test[:23].float().unsqueeze(0)
-    var = importance_bound(last.net, x, noise, 9).var[0]
-    assert final["LK_jackknife_error"] == pytest.approx(float((var / 23**2).sum().sqrt()), rel=1e-6)
+    w = importance_bound(last.net, x, noise, 9)
+    np.testing.assert_allclose(arrays["per_image"]["L1_of_LK"], w.L1[0], rtol=1e-6)
+    for name, value in {
+        "LK_jackknife_error": (w.var[0] / 23**2).sum().sqrt(),
+        "LK_corrected": w.corrected[0].mean(),
+        "L1_of_LK": w.L1[0].mean(),
+        "LK_effective": w.effective[0].median(),
+        "LK_largest": w.largest[0].median(),
+    }.items():
+        assert final[name] == pytest.approx(float(value), rel=1e-6), name
+    curve = final["LK_curve"]
+    assert curve["bound"] == pytest.approx(w.curve[0].mean(1).tolist())
+    assert curve["se"] == pytest.approx((w.curve[0].std(1) / math.sqrt(23)).tolist(), rel=1e-5)
     samples, pca = arrays["samples"], arrays["pca"]
     np.testing.assert_array_equal(samples["true"], images.test.numpy() * 255)
     for name in ("true", "reconstruction", "prior"):
@@ -255,6 +266,14 @@ def test_a_score_with_nan_is_not_finite(where: str) -> None:
     assert s.finite
     setattr(s, where, torch.full((3,), math.nan) if where == "L1_test" else math.nan)
     assert not s.finite
+
+
+def test_images_of_a_heavy_tail_are_counted() -> None:
+    """Shapes of 0.5, 0.69, 0.71 and 2, and one that is not known."""
+    w = weigh(torch.zeros(1, 6, 5))
+    w = w._replace(shape=torch.tensor([[0.5, 2.0, math.nan, 0.71, 0.69]]))
+    said = trust(w, 6)
+    assert (said["LK_khat"], said["LK_untrusted"]) == (pytest.approx(0.69), 0.5)
 
 
 def test_a_weight_of_minus_infinity_leaves_what_json_can_hold() -> None:

@@ -83,13 +83,6 @@ def test_the_script_draws_without_torch(tmp_path: Path) -> None:
     assert done.stdout.endswith("False\n"), done.stderr
 
 
-def test_the_script_refuses_what_is_no_benchmark(tmp_path: Path) -> None:
-    path = tmp_path / "other.json"
-    path.write_text("{}")
-    with pytest.raises(RecordError, match=r"other\.json: not a benchmark"):
-        throughput.read(path)
-
-
 def test_a_benchmark_without_speeds_is_a_record_error() -> None:
     bench = saved_bench()
     del step_of(bench, SINGLE)["model_steps_per_s"]

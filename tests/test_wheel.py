@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import LVAE
-from fixture_checkout import copy_checkout, git
+from fixture_checkout import committed, copy_checkout, git
 
 from repro.store.places import ROOT
 
@@ -47,11 +47,7 @@ def call(*command: str | Path, **options: Any) -> str:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean clone of what the package is built from."""
-    root = copy_checkout(tmp_path_factory.mktemp("clone") / "it", (*COPIED, *BUILT))
-    git(root, "init")
-    git(root, "add", ".")
-    git(root, "commit", "-m", "x")
-    return root
+    return committed(copy_checkout(tmp_path_factory.mktemp("clone") / "it", (*COPIED, *BUILT)))
 
 
 @pytest.fixture(scope="module")

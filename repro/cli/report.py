@@ -112,8 +112,10 @@ def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
     from repro.show import gallery
 
     def behind(name: str) -> Behind:
-        experiment = scripts.load("figures", name).NEEDS.experiment
-        return source.drawn("figures", name, EXPERIMENTS[experiment])
+        needs = scripts.load("figures", name).NEEDS
+        cells = EXPERIMENTS[needs.experiment]
+        shown = [c for c in cells if c.variant in (needs.variants or {c.variant})]
+        return source.drawn("figures", name, shown)
 
     return tuple(
         Figure(name, title(name), image_of(fig), behind(name))

@@ -1,5 +1,5 @@
 """Source: not in the paper; the floor of noise below which a difference of two Runs says nothing
-Command: `repro train replicates --profile paper` (7 Runs, each in a call of its own)
+Command: `repro train mnist-lvae_bn_wu@again2-L5-s1 --profile paper --threads N`, so each of the 7
 Run time here: predicted 3 days on one core of an AMD EPYC; `--profile reduced` 27 min a Run
 Expected result: of the default L_5000 = -82.12; how far equal Runs part is published nowhere
 

@@ -28,7 +28,8 @@ PARTS: dict[str, Any] = {
 class Choice:
     """One choice that the paper leaves open or that the released code made differently.
 
-    fields: `part.name` of repro/plan/run.py. place: the file of a choice that is no field.
+    fields: `part.name` of repro/plan/run.py. place: the file where it is made, where
+    a field does not hold it, or not alone.
     """
 
     topic: str
