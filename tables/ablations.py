@@ -59,9 +59,14 @@ def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
     known = all(map(whole_set, e.trainings))
     lk = bound(e.mean(whole_set)[0]) if known else NOT_MEASURED
     units = "-".join(f"{n:.0f}" for n in e.mean(lambda r: r.final["active_units"]))
-    changed = ((f"{c.by.mean:+.2f}", error(c.error)) for c in map(mine.get, METRICS) if c)
+    changed = ((change(c), error(c.error)) for c in map(mine.get, METRICS) if c)
     (d1, e1), (dk, ek) = changed if mine else [("", "")] * 2
     return l1, d1, e1, lk, dk, ek, units, str(e.seeds)
+
+
+def change(c: Change) -> str:
+    """To the digits that its error leaves."""
+    return f"{c.by.mean:+.{3 if c.error < 0.01 else 2}f}"
 
 
 def words(mine: dict[str, Change]) -> str:
