@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 
-import PIL.Image
+from repro.show.style import DPI
+
 import pytest
+from matplotlib.figure import Figure
 from page_reader import Html
 
 from repro.cli import report as reporting
 from repro.cli import run
-from repro.show.report import images
-from repro.show.report.content import Behind, Figure
+from repro.show.report.content import Behind
 from repro.store import Store
 
 
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """One grey square in place of every figure."""
-    square = images.inline(PIL.Image.new("RGB", (4, 4), "grey"), "")
-    drawn = (Figure("figure0", "Figure 0: a square.", square, Behind(())),)
-    monkeypatch.setattr(reporting, "figures", lambda *_: drawn)
+    square = Figure(figsize=(0.02, 0.02), dpi=DPI, facecolor="grey")
+    drawn = reporting.figure("figure0", "Figure 0: a square.", square, Behind(()))
+    monkeypatch.setattr(reporting, "figures", lambda *_: (drawn,))
 
 
 def written(store: Store, *arguments: str) -> Html:

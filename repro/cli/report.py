@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from repro.cli import list as listing
 from repro.cli.shared.options import BEST_FIRST, ProfileToShow, StoreToRead, command, given, to_read
 from repro.cli.shared.terminal import say
-from repro.judge import check as checks
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, profile, runs
 from repro.plan.run import Run
 from repro.show import scripts, words
-from repro.show.report import deviations, images, ledger, measured
-from repro.show.report.content import Behind, Figure, Page, Part, Sheet, Source
+from repro.show.report import deviations, ledger, measured
+from repro.show.report.content import Behind, Figure, Part
 from repro.store import Snapshot, Store, files, places
 
 NAME = "report.html"
 RATES = "Training throughput against the number of lanes."
+FINER = 1.5  # pixels of a picture for each of the page: sharp on fine screens
 
 
 @command(
@@ -52,16 +53,20 @@ def report(
     say(f"{path}: {', '.join(names) or 'benchmarks'}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def gather(store: Store, names: list[str]) -> Page:
+def gather(store: Store, names: list[str]) -> dict[str, Any]:
     """Everything that the page shows of these profiles. Raises RecordError.
 
     Figures of a few points, as those of quick are, are left out beside those of a fuller profile.
     """
     profiles = [profile(name) for name in names]
     drawn = words.in_full(profiles)
-    shown = tuple(part(store, p, p in drawn) for p in profiles)
-    saved = tuple(benches(store)), measured.comparisons(store)
-    return Page(name_of(store), shown, *saved, deviations.choices())
+    return {
+        "store": name_of(store),
+        "parts": [part(store, p, p in drawn) for p in profiles],
+        "benches": list(benches(store)),
+        "roundings": measured.comparisons(store),
+        "choices": deviations.choices(),
+    }
 
 
 def name_of(store: Store) -> str:
@@ -71,32 +76,15 @@ def name_of(store: Store) -> str:
 
 def part(store: Store, p: Profile, draw: bool = True) -> Part:
     """One profile, with its figures or the command that draws them."""
-    found = checks.check(store, p.name)
-    source = Source(name_of(store), p, store.records(p.name))
-    asked = f"--store {name_of(store)} --profile {p.name}"
 
     def state_of(run: Run) -> str:
         return listing.state_here(store, p.name, run)
 
-    return Part(
-        profile=p,
-        report=found,
-        groups=source.groups(found),
-        claims=source.claims(found),
-        sheets=tuple(sheet(store, p, source, name) for name in scripts.names("tables")),
-        figures=figures(store, p, source) if draw else (),
-        entries=ledger.entries(store, p, planned(store, p), state_of),
-        check=f"repro check {asked}",
-        draw=f"repro figures {asked}",
-    )
-
-
-def sheet(store: Store, p: Profile, source: Source, name: str) -> Sheet:
-    """A table, as `repro tables` writes it."""
-    table = scripts.load("tables", name).build(store, p.name)
-    shown = (cell for of in table.cells for cell in of)
-    cells = list(dict.fromkeys((*EXPERIMENTS.get(name, ()), *shown)))
-    return Sheet(name, table, source.drawn("tables", name, cells))
+    entries = ledger.entries(store, p, planned(store, p), state_of)
+    found = Part(store, name_of(store), p, entries)
+    if draw:
+        found.figures = figures(store, found)
+    return found
 
 
 def planned(store: Store, p: Profile) -> list[Run]:
@@ -107,32 +95,28 @@ def planned(store: Store, p: Profile) -> list[Run]:
     return runs(p, [*listing.LISTED, *begun])
 
 
-def figures(store: Store, p: Profile, source: Source) -> tuple[Figure, ...]:
-    """Every figure that `repro figures` draws."""
+def figures(store: Store, of: Part) -> Sequence[Figure]:
+    """Every figure that `repro figures` draws, with what its script says that it shows."""
     from repro.show import gallery
 
-    def behind(name: str) -> Behind:
-        needs = scripts.load("figures", name).NEEDS
+    found = []
+    for name, drawn in gallery.drawn(store, of.profile.name):
+        script = scripts.load("figures", name)
+        needs = script.NEEDS
         cells = EXPERIMENTS[needs.experiment]
         shown = [c for c in cells if c.variant in (needs.variants or {c.variant})]
-        return source.drawn("figures", name, shown)
-
-    return tuple(
-        Figure(name, title(name), image_of(fig), behind(name))
-        for name, fig in gallery.drawn(store, p.name)
-    )
+        behind = of.behind("figures", name, shown)
+        found.append(figure(name, (script.__doc__ or name).splitlines()[0], drawn, behind))
+    return found
 
 
-def title(figure: str) -> str:
-    """What a figure's script says that it shows."""
-    return (scripts.load("figures", figure).__doc__ or figure).splitlines()[0]
+def figure(name: str, title: str, drawn: Any, behind: Behind) -> Figure:
+    """A drawn figure, written into the page itself, with its caption."""
+    from repro.show.style import webp
 
-
-def image_of(drawn: Any) -> images.Image:
-    """A drawn figure with its caption."""
-    from repro.show.style import picture
-
-    return images.inline(picture(drawn), str(drawn.get_label()))
+    uri = f"data:image/webp;base64,{base64.b64encode(webp(drawn)).decode()}"
+    width, height = (round(n / FINER) for n in drawn.canvas.get_width_height())
+    return Figure(name, title, uri, width, height, str(drawn.get_label()), behind)
 
 
 def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
@@ -142,9 +126,9 @@ def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
     for path in measured.benches(store):
         content = rates.read(path)
         bench = measured.bench_of(content, path, store.root)
-        if not rates.has_curve(content, path):
-            yield bench, None
-            continue
-        image = image_of(rates.draw(content, path))
-        behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
-        yield bench, Figure(f"throughput-{path.stem}", RATES, image, behind)
+        drawn = None
+        if rates.has_curve(content, path):
+            behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
+            figured = rates.draw(content, path)
+            drawn = figure(f"throughput-{path.stem}", RATES, figured, behind)
+        yield bench, drawn

@@ -18,9 +18,8 @@ from typing import Any
 from repro.show.plotting import matplotlib
 
 import matplotlib.style
-import PIL.Image
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from repro.judge.evidence import Evidence, books
@@ -163,13 +162,13 @@ def save(fig: Figure, stem: Path) -> list[Path]:
     return written
 
 
-def picture(fig: Figure) -> PIL.Image.Image:
-    """What `save` writes as PNG, as pixels R, G, B."""
+def webp(fig: Figure) -> bytes:
+    """What `save` writes as PNG in fewer bytes: without loss, a cloud of points hardly with any."""
+    content = io.BytesIO()
+    way = {"quality": 90} if fig.findobj(PathCollection) else {"lossless": True, "method": 2}
     with looks():
-        canvas: Any = FigureCanvasAgg(fig)
-        canvas.draw()
-    size = canvas.get_width_height()
-    return PIL.Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
+        fig.savefig(content, format="webp", dpi=DPI, pil_kwargs=way)
+    return content.getvalue()
 
 
 def main(draw: Draw, script: str) -> None:

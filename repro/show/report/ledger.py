@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from repro.errors import UsageError
@@ -45,28 +45,20 @@ def entries(
     asked = {run.id: run for run in planned}
     records = {r.run.id: r for r in store.records(p.name)}
     failures = store.failures(p.name)
-    states = {i: state_of(run) for i, run in asked.items()}
-    for i in dict.fromkeys((*records, *failures)):
-        if i not in states:
-            states[i] = _unplanned(i, p, records, state_of)
-    return tuple(
-        Entry(i, s, _why(i, s, records, failures), records.get(i)) for i, s in states.items()
-    )
 
+    def state(run_id: str) -> str:
+        """Of a Run that nobody planned: held against what the profile would ask for."""
+        try:
+            return state_of(asked.get(run_id) or find_run(run_id, p))
+        except UsageError:  # of no known cell
+            return OTHER_CONFIGURATION if run_id in records else "failed"
 
-def _unplanned(run_id: str, p: Profile, records: Mapping[str, Record], state_of: StateOf) -> str:
-    """The state of a Run that nobody planned: held against what the profile would ask for."""
-    try:
-        return state_of(find_run(run_id, p))
-    except UsageError:  # of no known cell
-        return OTHER_CONFIGURATION if run_id in records else "failed"
+    def why(run_id: str, state: str) -> str:
+        if state == "diverged":
+            return divergence(records[run_id])
+        if state == "failed":
+            return failures.get(run_id, "no reason noted")
+        return LEGEND[state] if state == OTHER_CONFIGURATION else ""
 
-
-def _why(
-    run_id: str, state: str, records: Mapping[str, Record], failures: Mapping[str, str]
-) -> str:
-    if state == "diverged":
-        return divergence(records[run_id])
-    if state == "failed":
-        return failures.get(run_id, "no reason noted")
-    return LEGEND[state] if state == OTHER_CONFIGURATION else ""
+    states = {i: state(i) for i in dict.fromkeys((*asked, *records, *failures))}
+    return tuple(Entry(i, s, why(i, s), records.get(i)) for i, s in states.items())

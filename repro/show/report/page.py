@@ -6,15 +6,16 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from repro.judge.measures import numbers, precision
 from repro.show.layout import NUMBER
-from repro.show.report.content import Page
+from repro.show.report.content import Part
 from repro.show.report.ledger import LEGEND
 from repro.store import Record
 
@@ -73,8 +74,8 @@ METRICS = {  # as `numbers` names them: heading, digits
 }
 
 
-def render(page: Page) -> str:
-    """The whole page."""
+def render(page: Mapping[str, Any]) -> str:
+    """The whole page: parts, fullest profile first; benchmarks; and what is not of records."""
     style = (HERE / "style.css").read_text(encoding="utf-8")
     script = (HERE / "sort.js").read_text(encoding="utf-8")
     policy = (
@@ -82,14 +83,14 @@ def render(page: Page) -> str:
         f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
     inline = {"style": Markup(style), "script": Markup(script), "policy": policy}
-    said = {"verdicts": VERDICTS, "states": LEGEND, "headline": headline(page)}
+    said = {"verdicts": VERDICTS, "states": LEGEND, "headline": headline(page["parts"])}
     return _environment().get_template("page.html").render(page=page, **inline, **said)
 
 
-def headline(page: Page) -> str:
+def headline(parts: Sequence[Part]) -> str:
     """What the page amounts to, in one or two sentences."""
-    published = [p for p in page.parts if p.profile.published_protocol]
-    if not page.parts:
+    published = [p for p in parts if p.profile.published_protocol]
+    if not parts:
         return "This store holds no Run yet."
     if not published:
         return (
