@@ -6,8 +6,6 @@ With `--precision bfloat16` the products are in bfloat16 here and in float32 the
 checkout may be as old as commit 94846f7. About 15 minutes on two cores, most of them compiling.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import itertools

@@ -8,8 +8,6 @@ two hours on two cores, more where bfloat16 is emulated. Two variants may train 
 in a process with `--variants`; a last call without it compares them.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

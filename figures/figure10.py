@@ -1,7 +1,5 @@
 """Figure 10: true data, reconstructions and prior samples of the 5-layer LVAE on OMNIGLOT."""
 
-from __future__ import annotations
-
 from repro.show.panels.mosaic import mosaics
 from repro.show.style import Needs, main
 

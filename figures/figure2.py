@@ -1,7 +1,5 @@
 """Figure 2: the bound L_1 on the training and test set while training, four variants."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from repro.show.style import PANEL, Needs, look, main, say

@@ -1,7 +1,5 @@
 """Figure 3: L_1 on training and test set and L_K on the test set against the number of layers."""
 
-from __future__ import annotations
-
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth
 from repro.show.style import Needs, main
 

@@ -1,7 +1,5 @@
 """Figure 4: KL of every latent unit while training, four variants."""
 
-from __future__ import annotations
-
 import math
 
 from repro.show.style import PAGE, PANEL, Needs, main, say

@@ -1,7 +1,5 @@
 """Figure 5: the KL divergence of each stochastic layer, four variants."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from repro.show.style import COLOURS, PANEL, Needs, main

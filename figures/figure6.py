@@ -1,7 +1,5 @@
 """Figure 6: two principal components of samples z_i ~ q, layer by layer, four variants."""
 
-from __future__ import annotations
-
 from repro.show.style import PAGE, Needs, main, write_in
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figure 7: Figure 3 with the LVAE that has no batch norm."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.show.panels.by_depth import FIGURE3, bounds_by_depth

@@ -1,7 +1,5 @@
 """Figure 8: bounds on OMNIGLOT against the number of layers."""
 
-from __future__ import annotations
-
 from repro.show.panels.by_depth import ByDepth, bounds_by_depth
 from repro.show.style import Needs, main
 

@@ -1,7 +1,5 @@
 """Figure 9: true data, reconstructions and prior samples of the 5-layer LVAE on MNIST."""
 
-from __future__ import annotations
-
 from repro.show.panels.mosaic import mosaics
 from repro.show.style import Needs, main
 

@@ -1,7 +1,5 @@
 """Ladder networks with 100 labels: error and costs while training, and learned combinators."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from repro.show.style import PAGE, Needs, main

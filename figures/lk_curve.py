@@ -1,7 +1,5 @@
 """L_k against k: how far the bound still rises, and what it would reach without bias."""
 
-from __future__ import annotations
-
 from repro.show.style import COLOURS, PANEL, Needs, look, main, say
 
 from matplotlib.figure import Figure

@@ -7,8 +7,6 @@ same draws for the same `seed`, on the same kind of device. What is wrong is sai
 device that is not there or too little memory.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Ablations: what each open choice does to the bounds and units of the 5-layer LVAE."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -66,7 +64,7 @@ def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
 
 def change(c: Change) -> str:
     """To the digits that its error leaves."""
-    return f"{c.by.mean:+.{3 if c.error < 0.01 else 2}f}"
+    return f"{c.by.mean:+.{3 if 0 < c.error < 0.01 else 2}f}"
 
 
 def words(mine: dict[str, Change]) -> str:

@@ -1,7 +1,5 @@
 """Combinators of the Ladder network (Pezeshki et al. 2016): test error with 100 labels."""
 
-from __future__ import annotations
-
 from repro.judge.evidence import books
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.profiles import profile

@@ -1,7 +1,5 @@
 """Ladder networks: test error on MNIST by number of labels and variant, published and ours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from repro.judge.evidence import Evidence, books

@@ -1,7 +1,5 @@
 """Power: which differences a number of seeds can tell apart."""
 
-from __future__ import annotations
-
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
 from repro.judge.spread import WHOSE, known
 from repro.judge.targets.target import MNIST_NATS

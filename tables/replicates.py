@@ -1,7 +1,5 @@
 """Floor of noise: how far equal trainings lie apart, by rounding alone and by seed."""
 
-from __future__ import annotations
-
 from repro.judge.evidence import Evidence, books, named
 from repro.judge.spread import STUDIED, Spread, by_rounding, by_seed
 from repro.plan.experiments import label_of

@@ -1,7 +1,5 @@
 """Table 1: bounds on the MNIST test log-likelihood, published and ours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from repro.judge.evidence import NOT_RUN, Evidence, books

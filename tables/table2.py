@@ -1,7 +1,5 @@
 """Table 2: test log-likelihood on OMNIGLOT and NORB by variant and depth, published and ours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import chain

@@ -1,7 +1,5 @@
 """Small records for the tests of claims, check and compare: only what those read."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 Each gives what `check_records.write` writes; a spread over seeds is as wide as a test likes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

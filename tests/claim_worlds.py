@@ -1,7 +1,5 @@
 """For each claim a world where it holds, those where it fails, and a spread that hides both."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Tiny trained models as `repro.api` gives them, and images for them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import ladder_small

@@ -1,7 +1,5 @@
 """Benchmarks made up for tests, as `repro bench --json` prints them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from repro.bench.arms import SINGLE

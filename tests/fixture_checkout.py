@@ -1,7 +1,5 @@
 """Copies of this checkout in which a test may train, write and patch; and repositories."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A small data set in MNIST's format, local servers that offer it, unwritable folders."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import hashlib

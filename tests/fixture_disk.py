@@ -1,7 +1,5 @@
 """Disks that are full, and stores that nobody can write to."""
 
-from __future__ import annotations
-
 import contextlib
 import resource
 import subprocess

@@ -1,7 +1,5 @@
 """What the tests of figures share: stores, drawn figures, and what can be read off them."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import tempfile

@@ -1,7 +1,5 @@
 """Damage of every kind, drawn from a fixed sequence, so that a failure can be repeated."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import time

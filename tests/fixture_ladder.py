@@ -1,7 +1,5 @@
 """Synthetic records of Ladder networks: plausible numbers, the same on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A small data set in small NORB's format, in memory and on disk."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 from collections.abc import Mapping

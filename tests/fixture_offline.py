@@ -1,7 +1,5 @@
 """Processes that may ask no network for anything, and load nothing that fetches or trains."""
 
-from __future__ import annotations
-
 # Of any Python: the first look for another machine ends it; at its end, `loaded()` is empty.
 GUARD = """
 import os, sys

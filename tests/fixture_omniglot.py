@@ -1,7 +1,5 @@
 """A small OMNIGLOT: archives of drawings and a .mat file, right or wrong."""
 
-from __future__ import annotations
-
 import functools
 import io
 import warnings

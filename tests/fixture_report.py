@@ -1,7 +1,5 @@
 """Report pages of small stores, without drawing: figures have tests of their own."""
 
-from __future__ import annotations
-
 import json
 
 from repro.show.style import DPI

@@ -1,7 +1,5 @@
 """Statuses as stacks of profile quick would leave them."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time

@@ -1,7 +1,5 @@
 """A store of synthetic records: plausible numbers, the same on every machine, written fast."""
 
-from __future__ import annotations
-
 import functools
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tiny Ladder networks and minibatches. All sizes are distinct primes: a swapped axis crashes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ Of a stack, `<store>/<first Run>.attempt<n>` has a dot for each step of its n-th
 `<store>/<first Run>.ctrl-c` is the process that is interrupted in its second epoch.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

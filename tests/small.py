@@ -1,7 +1,5 @@
 """Tiny Runs, networks and minibatches. All sizes are distinct primes: a swapped axis crashes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Trains tiny Runs in this process, with a hook before every step."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable

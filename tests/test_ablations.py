@@ -1,7 +1,5 @@
 """Ablations: Runs that differ from the default in one choice, and the table of what each does."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of ablations: what each choice does, beside the default."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import check_records
@@ -163,7 +161,7 @@ def test_one_training_that_is_scored_otherwise_has_no_noise_of_training(store: S
     assert row(build(store), "batch_stats")[DL1:LK] == ("+0.10", "0.71")
     write(store, run_of(), IMAGES - np.float32(0.5), curve)
     found = row(build(store), "batch_stats")
-    assert (found[DL1], found[EL1], found[NOTE]) == ("+0.100", "0.0000", "higher")
+    assert (found[DL1], found[EL1], found[NOTE]) == ("+0.10", "0.0000", "higher")
     assert "but of one training that is scored otherwise" in build(store).caption
 
 

@@ -1,7 +1,5 @@
 """A step timed beside that of another checkout: what is saved, and that the report reads it."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys

@@ -1,7 +1,5 @@
 """log p(x) by annealed importance sampling: where it is known, between bounds, and as asked for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Trained models in the hands of a user: what they give, and what they refuse."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

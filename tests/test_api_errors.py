@@ -1,7 +1,5 @@
 """What `repro.api` refuses, and that every error is of `repro.errors`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import fixture_api

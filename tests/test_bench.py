@@ -1,7 +1,5 @@
 """Benchmarks measure what they say: a fair single model, the products of a step, and no more."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections import Counter

@@ -1,7 +1,5 @@
 """What `repro bench` prints and compares, from benchmarks made up here."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable

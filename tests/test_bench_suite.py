@@ -1,7 +1,5 @@
 """Arms in processes of their own: made ready side by side, measured one by one, none lost."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Products of rounded operands: the closed-form batch norm, shadows of weights, whole steps."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Binarisation: a pixel is 1 with probability byte / grey scale, fixed by its seed."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stacks side by side: they take turns, and each ends as it would have alone."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Callable, Generator, Iterator

@@ -1,7 +1,5 @@
 """The model card beside published weights."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import fixture_store

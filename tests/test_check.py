@@ -1,7 +1,5 @@
 """The verdicts of `repro check`, one test a rule."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The verdicts of `repro check` on claims, one test a rule."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

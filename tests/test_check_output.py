@@ -1,7 +1,5 @@
 """What `repro check` shows: JSON by the contract, a table, one line a failure."""
 
-from __future__ import annotations
-
 import io
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Nothing saved is believed unverified: one changed byte anywhere is an error, never a number."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

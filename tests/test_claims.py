@@ -1,7 +1,5 @@
 """Each claim holds, fails or is undecided by what the records of three seeds show."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace

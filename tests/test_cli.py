@@ -1,7 +1,5 @@
 """The command line as a whole: usage, default store and profile, data, behaviour as a program."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """`repro publish`: from runs/ to results/, its page and the README."""
 
-from __future__ import annotations
-
 import functools
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`repro list`, `show`, `tables` and `check`: the contract of the commands that read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import fixture_store

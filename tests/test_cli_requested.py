@@ -1,7 +1,5 @@
 """What is trained on request alone, by the command line, on the real data at smoke."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

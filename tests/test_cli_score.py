@@ -1,7 +1,5 @@
 """`repro score`: trained models on images of a user."""
 
-from __future__ import annotations
-
 import shutil
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """`repro status`: what is shown of stacks that train, or were interrupted."""
 
-from __future__ import annotations
-
 import re
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """`repro train` and `evaluate`: what reaches the engine, and what its outcome means."""
 
-from __future__ import annotations
-
 import shlex
 from collections import namedtuple
 from types import SimpleNamespace

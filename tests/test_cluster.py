@@ -1,7 +1,5 @@
 """What is sent to a Ray cluster, and what a worker does there, in one process without Ray."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

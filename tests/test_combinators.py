@@ -1,7 +1,5 @@
 """Combinators: their formulas, sizes and beginnings, and gradients by finite differences."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The commit of a record is this project's own, or unknown: never that of another repository."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

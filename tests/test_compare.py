@@ -1,7 +1,5 @@
 """One store against another: what counts as a regression and what is chance."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

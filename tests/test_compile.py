@@ -1,7 +1,5 @@
 """What the compiler makes of a step: one graph of every objective, whole sums on CUDA alone."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import ladder_small

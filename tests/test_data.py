@@ -1,7 +1,5 @@
 """Local data folders: where they are, and what damage is reported."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import subprocess

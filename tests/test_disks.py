@@ -4,8 +4,6 @@ One line with place and remedy, nothing half written, and the same numbers later
 reads does not notice.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Closed forms against torch.distributions and against numerical quadrature."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The pages of `docs/`: what they show is run, from top to bottom, as a reader would."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The scripts of a first training on a GPU, `benchmarks/gpu`, as far as a CPU can try them."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json

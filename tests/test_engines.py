@@ -1,7 +1,5 @@
 """An engine that cannot be made here: what is missing is named, the next one takes its place."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import errno

@@ -1,7 +1,5 @@
 """Means with their errors against scipy, and what may be concluded from an interval."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

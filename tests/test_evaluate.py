@@ -1,7 +1,5 @@
 """L_K in bounded memory, full-set batch-norm statistics, latents and reconstructions."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import small

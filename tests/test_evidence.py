@@ -1,7 +1,5 @@
 """L_K where log p(x) is known: Gaussian models, one-unit models by quadrature."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

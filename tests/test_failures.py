@@ -1,7 +1,5 @@
 """What goes wrong in training: damage, locks, full disks, failing stacks, divergence."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

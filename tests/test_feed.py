@@ -1,7 +1,5 @@
 """Minibatches: order, binarisation, noise, beta; the same draws in every stack."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """All figures, from synthetic records: gaps are named, nothing is cut off, files are right."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

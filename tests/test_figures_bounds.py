@@ -1,7 +1,5 @@
 """Figures 2, 3, 7 and 8, from synthetic records: what is drawn equals what is saved."""
 
-from __future__ import annotations
-
 import fixture_store
 import numpy as np
 import pytest

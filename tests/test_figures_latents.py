@@ -1,7 +1,5 @@
 """Figures 4, 5, 6, 9 and 10, from synthetic records: what is drawn equals what is saved."""
 
-from __future__ import annotations
-
 import fixture_store
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Fine-tuning: a Run that starts where another ended, with its weights and Adam's moments."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

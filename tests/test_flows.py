@@ -1,7 +1,5 @@
 """Planar flows: determinant, invertibility and density; the row of Table 1 that has them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

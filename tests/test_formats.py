@@ -1,7 +1,5 @@
 """No pickle is ever loaded, and no archive extracted: no code of the project asks for either."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

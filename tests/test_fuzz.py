@@ -3,8 +3,6 @@
 Damage is drawn from a fixed sequence, so a failure can be repeated.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gzip

@@ -1,7 +1,5 @@
 """Damaged weights and checkpoints: a reader returns, or raises one of this project's errors."""
 
-from __future__ import annotations
-
 import functools
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """Gains of fine-tuning: judged seed by seed over the Run that each starts from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which figures are drawn of a profile: those that hold enough; the others are named, not kept."""
 
-from __future__ import annotations
-
 import fixture_store
 import pytest
 from fixture_figures import run_of

@@ -1,7 +1,5 @@
 """Captured steps, where a capture only calls again: buffers, counter, refill, undone warm-up."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from typing import Any

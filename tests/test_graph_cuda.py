@@ -1,7 +1,5 @@
 """What only a CUDA device can show: graph = compiled = eager = single, resume, TF32, memory."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Training with captured steps, precision of products, and what happens when memory is out."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of images that `repro score` reads, and what it says of the others."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Callable

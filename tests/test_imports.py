@@ -1,7 +1,5 @@
 """Imports run downward only: data floor, compute floor, presentation, command line."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from collections.abc import Iterator

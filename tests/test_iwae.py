@@ -1,7 +1,5 @@
 """IWAE with two stochastic layers: sizes, initial values, bound, schedule, and its rows."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path

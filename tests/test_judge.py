@@ -1,7 +1,5 @@
 """One judge: tables, check and results page say of a cell what `evidence` says, and no more."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """How often a checkpoint is saved: as suits the device, or as told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock

@@ -1,7 +1,5 @@
 """Training killed at random moments, again and again, ends with the records of an unkilled one."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

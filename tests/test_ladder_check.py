@@ -1,7 +1,5 @@
 """Ladder networks held against published errors, against another store, and shown."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

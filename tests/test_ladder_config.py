@@ -1,7 +1,5 @@
 """Ladder Runs as data: variants, schedules, profiles, and what is refused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

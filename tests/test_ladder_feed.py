@@ -1,7 +1,5 @@
 """Minibatches of Ladder networks: who is in them, with what class, noise and rate."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import ladder_small as small

@@ -1,7 +1,5 @@
 """The figure of Ladder networks: what it shows, and what it says of gaps."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 from typing import Any

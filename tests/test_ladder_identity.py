@@ -1,7 +1,5 @@
 """Which Run is which: hashes, names, and the JSON of a Run, old and new."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

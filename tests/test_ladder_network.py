@@ -1,7 +1,5 @@
 """The Ladder network: costs against numpy and lane by lane, normalisation, predictions."""
 
-from __future__ import annotations
-
 import ladder_small as small
 import numpy as np
 import pytest

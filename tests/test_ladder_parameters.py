@@ -1,7 +1,5 @@
 """The parameters of a Ladder network: which there are, and how they begin."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import ladder_small as small

@@ -1,7 +1,5 @@
 """The ports of parmesan and Lasagne as Runs: what their code says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

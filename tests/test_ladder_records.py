@@ -1,7 +1,5 @@
 """Records of Ladder networks: what training writes, refuses, and continues once interrupted."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is measured of a trained Ladder network."""
 
-from __future__ import annotations
-
 import copy
 import math
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of Ladder networks: every published row, what was run, what was not."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

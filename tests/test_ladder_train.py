@@ -1,7 +1,5 @@
 """Ladder networks through the one loop: steps, lanes, records, interruptions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import ladder_small as small

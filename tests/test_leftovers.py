@@ -1,7 +1,5 @@
 """What a killed process leaves behind, and what another process meets."""
 
-from __future__ import annotations
-
 import signal
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A clone has the bytes that were committed, whatever a machine's git does to line ends."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

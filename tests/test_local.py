@@ -1,7 +1,5 @@
 """Training on this machine: records, interruptions, budgets, checkpoints, scoring again."""
 
-from __future__ import annotations
-
 import dataclasses
 import signal
 from typing import Any

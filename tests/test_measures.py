@@ -1,7 +1,5 @@
 """Numbers read off a record: what is missing or is none names its file and the remedy."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace

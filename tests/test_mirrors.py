@@ -1,7 +1,5 @@
 """Fetching: mirrors in turn, two processes at once, machines that cannot take the files."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Both models against a plain numpy oracle."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """An environment that lacks a library: one line says which, and only where it is needed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

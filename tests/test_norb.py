@@ -1,7 +1,5 @@
 """small NORB's files: what is read of them, what damage is reported, how they are fetched."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import time

@@ -1,7 +1,5 @@
 """small NORB from its files to a record: experiment, engine, command line, missing files."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import replace
 from pathlib import Path

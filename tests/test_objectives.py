@@ -1,7 +1,5 @@
 """The training bound: its value against the oracle, its gradient, its warm-up."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

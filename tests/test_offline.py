@@ -1,7 +1,5 @@
 """What reads results asks no network for anything, and loads nothing that fetches or trains."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 `old/` holds it: a record and weights of `small_training.OLD_RUNS[0]`, a checkpoint of both of them.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

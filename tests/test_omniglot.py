@@ -1,7 +1,5 @@
 """OMNIGLOT: `chardata.mat`, and two versions behind one name."""
 
-from __future__ import annotations
-
 import subprocess
 
 import numpy as np

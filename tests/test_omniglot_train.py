@@ -1,7 +1,5 @@
 """A Run of OMNIGLOT from the command line to its record, on the images that are rebuilt."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

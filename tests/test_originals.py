@@ -4,8 +4,6 @@ Whatever the members of a hostile archive are called, nothing appears outside of
 and nothing in it but what was put there.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io
@@ -146,6 +144,12 @@ def test_a_member_packed_by_an_unusual_method_is_refused() -> None:
         archive.writestr(FIRST, png(paper(0)))
     with pytest.raises(DamageError, match="unusual method"):
         originals.read(out.getvalue(), TOPS[0])
+
+
+def test_more_alphabets_than_are_numbered_are_refused() -> None:
+    one = png(paper(0))
+    names = (name_of(TOPS[0], f"A{a}", 1, d) for a in range(257) for d in range(1, 21))
+    refuse(dict.fromkeys(names, one), "damaged archive", "256")
 
 
 def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """The predicted end of a training: what was measured, and what is left of it."""
 
-from __future__ import annotations
-
 import pytest
 
 from repro.machine.watch.pace import Pace

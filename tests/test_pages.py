@@ -1,7 +1,5 @@
 """Pages for readers: short where they are the first, and true of what lies in the checkout."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

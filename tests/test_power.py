@@ -1,7 +1,5 @@
 """Power of the verdicts, by simulation."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

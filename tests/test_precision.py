@@ -1,7 +1,5 @@
 """Rounded products compared with float32: paired by seed, beside rounding alone; on the page."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Predicted work: the multiplications a Run really makes."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """`repro publish --weights`: the few models that anyone can use, and that they stay true."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import fixture_store

@@ -1,7 +1,5 @@
 """A Ray cluster records what a local training does, whatever happens to the workers."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -1,7 +1,5 @@
 """Images as real values: copies, dequantisation and scale, in minibatches and in scores."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

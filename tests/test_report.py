@@ -1,7 +1,5 @@
 """`repro report`: what the page says agrees with `check` and `list`, and nothing is left out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 

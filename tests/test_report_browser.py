@@ -3,8 +3,6 @@
 Chromium is driven by its command line alone. Set CHROMIUM to use another one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

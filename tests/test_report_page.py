@@ -1,7 +1,5 @@
 """The report page itself: safe with hostile records, whole without a network, packaged."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import fnmatch

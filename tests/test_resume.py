@@ -1,7 +1,5 @@
 """A killed training continues to the numbers of an uninterrupted one."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import signal

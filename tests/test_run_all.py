@@ -1,7 +1,5 @@
 """`run_all.sh` as a stranger would run it, in a copy of the checkout."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

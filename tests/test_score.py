@@ -1,7 +1,5 @@
 """What is measured of one trained lane."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

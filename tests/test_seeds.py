@@ -1,7 +1,5 @@
 """Seeds of a training, as options and in Run ids."""
 
-from __future__ import annotations
-
 import re
 
 import fixture_store

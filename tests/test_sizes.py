@@ -1,7 +1,5 @@
 """Layer sizes, parameter counts and initial values: the paper's, and the released code's."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 from typing import Any

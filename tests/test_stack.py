@@ -1,7 +1,5 @@
 """Lane independence: a Run gives the same numbers alone, among others, and in another order."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass, replace

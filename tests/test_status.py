@@ -1,7 +1,5 @@
 """The small file that a stack keeps for `repro status`, and whether its process is alive."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

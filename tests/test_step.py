@@ -1,7 +1,5 @@
 """One training step: clipping, Adam, freezing; the same body in every engine."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

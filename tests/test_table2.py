@@ -1,7 +1,5 @@
 """Table 2 from synthetic records: every cell, its place, and what is said of missing ones."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 `python tests/test_tables.py` rewrites the expected files of tests/golden after a change of form.
 """
 
-from __future__ import annotations
-
 import csv
 import importlib
 import io

@@ -1,7 +1,5 @@
 """The published numbers: all there, rightly named, with their margin and their source."""
 
-from __future__ import annotations
-
 import importlib
 import re
 from pathlib import Path

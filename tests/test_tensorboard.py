@@ -1,7 +1,5 @@
 """`--tensorboard`: event files hold the curve, once, and change no number."""
 
-from __future__ import annotations
-
 import importlib.util
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The throughput figure draws what a saved benchmark holds."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """The loop: epochs, evaluation epochs, running means, divergence, continuing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """`repro verify`: what a record says beside what its weights do."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

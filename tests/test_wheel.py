@@ -1,7 +1,5 @@
 """Installed from a wheel: it works from any folder, and writes nothing beside the package."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

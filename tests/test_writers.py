@@ -1,7 +1,5 @@
 """Several processes on one store: all of them end well or are told so, and nothing is torn."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

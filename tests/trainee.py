@@ -4,8 +4,6 @@ With EVENT it kills itself at that many steps, writes, renames and removals, wri
 --kills its forked children are killed, until there were N, and it says what they changed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -1,7 +1,5 @@
 """Processes that write into a store beside others: forks of the tests', where torch is loaded."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Two saved benchmarks, ratio by ratio: absolute times say more of the machine than of the code."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

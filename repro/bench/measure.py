@@ -4,8 +4,6 @@
 arm's, and prints JSON.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import json

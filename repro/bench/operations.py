@@ -3,8 +3,6 @@
 Shapes: K lanes (K_i of them have layer i), B images or rows, X pixels, Z_i units.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

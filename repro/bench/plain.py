@@ -5,8 +5,6 @@ Shapes: B images, X pixels, Z_i units of layer i; of the Ladder network B labell
 all, M_i units. Nats per example.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

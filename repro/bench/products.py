@@ -3,8 +3,6 @@
 Shapes: K lanes, R rows, m units in and n out of a dense layer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

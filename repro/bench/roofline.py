@@ -3,8 +3,6 @@
 FLOPs are those of the matrix products, a multiply-add as two. Bytes are the compulsory ones.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

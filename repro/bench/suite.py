@@ -4,8 +4,6 @@ Importing and compiling take most of the time of an arm on a CUDA device and kee
 busy: there several processes are made ready side by side, and then measured one at a time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

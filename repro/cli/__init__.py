@@ -1,7 +1,5 @@
 """`repro ...`: the command line. The only module that may import every floor."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

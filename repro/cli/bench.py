@@ -1,7 +1,5 @@
 """`repro bench`: how quickly lanes train here, and whether that got worse."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`repro check`: published numbers and claims against records, or one store against another."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated
 

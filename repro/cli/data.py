@@ -1,7 +1,5 @@
 """`repro data`: where the data sets are, and whether they are right."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

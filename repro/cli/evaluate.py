@@ -1,7 +1,5 @@
 """`repro evaluate`: finished Runs scored again from their weights."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`repro figures`: what the scripts of `figures/` make of a store."""
 
-from __future__ import annotations
-
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say, say_written
 from repro.errors import NothingError

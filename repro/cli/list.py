@@ -1,7 +1,5 @@
 """`repro list`: which Runs there are, and how far each is."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """`repro publish`: finished records become the published reference, and its pages show them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

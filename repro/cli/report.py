@@ -1,7 +1,5 @@
 """`repro report`: the HTML page of what a store holds."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`repro show`: one record."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`repro status`: what is training, from another terminal. Reads only, and takes no lock."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

@@ -1,7 +1,5 @@
 """`repro tables`: what the scripts of `tables/` make of a store."""
 
-from __future__ import annotations
-
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say_written
 from repro.store import Snapshot

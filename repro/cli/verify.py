@@ -1,7 +1,5 @@
 """`repro verify`: a Run scored again from its weights, beside its record."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

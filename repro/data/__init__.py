@@ -3,8 +3,6 @@
 A new data set is one file beside `mnist.py` and one line in DATA_SETS. No torch.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The idx format of MNIST and the data sets that imitate it: unsigned bytes, big-endian sizes."""
 
-from __future__ import annotations
-
 import functools
 import math
 from pathlib import Path

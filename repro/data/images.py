@@ -4,8 +4,6 @@ Bytes are integers 0 to 255, in whatever integer type; real values would be anot
 answer from them wrong without a word. So each function says which it takes, and refuses the rest.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from dataclasses import dataclass

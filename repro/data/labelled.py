@@ -3,8 +3,6 @@
 Shapes: N training images, n labelled ones, P of the unlabelled pool.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fetching what a data folder lacks: mirrors in turn, one process at a time, whole files only."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -9,8 +9,6 @@ Its authors publish no hash of the files: what is verified is that header and si
 format, and gzip's own checksum. The SHA-256 of what was read goes into the record.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from pathlib import Path

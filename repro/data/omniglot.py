@@ -9,8 +9,6 @@ Grey values are bytes, the share of ink in 255ths: both versions hold probabilit
 probability of `chardata.mat` by at most 1/510.) "Classes" are the 50 alphabets.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from pathlib import Path

@@ -5,8 +5,6 @@ MEMBER_BYTES, and their names only say what they are: a name that is no original
 the archive's folder, is refused. Legend: N drawings.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import io
@@ -66,14 +64,14 @@ def read(content: bytes, top: str) -> Drawings:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _members(archive, top)
             rows = [pixels(archive, info) for _, info in members]
+        keys = [key for key, _ in members]
+        _refuse_gaps(keys)
+        alphabets = sorted({alphabet for alphabet, _, _ in keys})
+        place = {name: i for i, name in enumerate(alphabets)}
+        columns = [[place[a] for a, _, _ in keys], [c for _, c, _ in keys], [d for *_, d in keys]]
+        alphabet, character, drawer = (np.array(c, np.uint8) for c in columns)
     except UNREADABLE as e:
         raise DamageError(f"truncated or damaged archive ({e})") from e
-    keys = [key for key, _ in members]
-    _refuse_gaps(keys)
-    alphabets = sorted({alphabet for alphabet, _, _ in keys})
-    place = {name: i for i, name in enumerate(alphabets)}
-    columns = [[place[a] for a, _, _ in keys], [c for _, c, _ in keys], [d for *_, d in keys]]
-    alphabet, character, drawer = (np.array(c, np.uint8) for c in columns)
     return Drawings(alphabets, alphabet, character, drawer, np.stack(rows))
 
 

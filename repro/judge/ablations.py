@@ -1,7 +1,5 @@
 """What a choice changes, beside what training again would change. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -3,8 +3,6 @@
 `repro.judge.verdicts` judges each one; here they are gathered, and shown as JSON, table and lines.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass

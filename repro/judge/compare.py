@@ -1,7 +1,5 @@
 """One store against another, run by run: is a difference more than chance? No torch."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Bounds and KL terms are in nats per example. Each function raises RecordError fo
 that does not hold what it should.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

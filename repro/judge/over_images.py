@@ -1,7 +1,5 @@
 """Errors over images of what two trainings differ by. No torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 A store's own spread over trainings where it is known, else an assumed one.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

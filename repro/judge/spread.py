@@ -1,7 +1,5 @@
 """How far trainings of one configuration lie apart, by rounding alone and by seed. No torch."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Only the Run that a published-protocol profile asks for can reproduce anything; 
 record is called what it is: reduced protocol, or other data.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Which Runs train together: stacks that go on, new ones, and those that take turns."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

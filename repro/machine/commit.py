@@ -4,8 +4,6 @@ A wheel is stamped by `setup.py`. `python -m repro.machine.commit` stamps a chec
 that gets its files without `.git`. Nothing but the standard library is imported.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess

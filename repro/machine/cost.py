@@ -4,8 +4,6 @@ Imports no torch, so that listing stays quick. The shares of the matrix-product 
 engines reach are measurements on two CPU cores; they are rough, and only used to plan.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import os

@@ -1,7 +1,5 @@
 """The device that computes here: its memory, and streams for those who share it."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gc

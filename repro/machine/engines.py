@@ -1,7 +1,5 @@
 """Which engine steps run in, and which one is next where it cannot be made on this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Callable, Generator, Iterator

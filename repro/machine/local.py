@@ -1,7 +1,5 @@
 """Trains Runs on this machine: stacks, one by one or side by side, locked, kept, recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 from rich.progress import Progress as Bar

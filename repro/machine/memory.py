@@ -1,7 +1,5 @@
 """Memory: kept between steps on a CPU with the GNU C library, and the most that is in use."""
 
-from __future__ import annotations
-
 import ctypes
 import resource
 import sys

@@ -4,8 +4,6 @@ Sums, statistics, latents, densities, weights and Adam are float32 in all of the
 (but in TF32 where that is the precision).
 """
 
-from __future__ import annotations
-
 import torch
 
 from repro.errors import MachineError

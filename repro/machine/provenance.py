@@ -1,7 +1,5 @@
 """What stands behind a number: commit, versions, device."""
 
-from __future__ import annotations
-
 import platform
 from typing import Any
 

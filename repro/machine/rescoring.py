@@ -1,7 +1,5 @@
 """Scores finished Runs again from their final weights: beside a record, or to test it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Data sets on the device, where every stack of a call reads them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

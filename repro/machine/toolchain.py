@@ -3,8 +3,6 @@
 Imports no torch, so that listing stays quick.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import os

@@ -1,7 +1,5 @@
 """One stack, from its start or checkpoint to its records."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Autograd keeps what every step of it made, and walks back through mean and varia
 here the product's output is kept once. Shapes: K lanes, R rows, Z units.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

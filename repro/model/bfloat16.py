@@ -1,7 +1,5 @@
 """Which processors multiply in bfloat16; elsewhere torch converts the operands of each product."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -6,8 +6,6 @@ layer share them. Sources: Rasmus et al. 2015 (arXiv:1507.02672v2) and their cod
 names in quotes); Pezeshki et al. 2016 (arXiv:1511.06430), names with capitals.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Table of hierarchies: one line each. `infer(net, x, eps)` is one stochastic pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from torch import Tensor

@@ -3,8 +3,6 @@
 Shapes: K lanes (K_i of them have layer i), S samples, B images, X pixels, Z_i units.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Shapes: K lanes, R rows (images, or samples times images), Z units. Lanes are so
 deepest first, so layer i acts on the first K_i of them.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import NamedTuple

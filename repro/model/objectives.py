@@ -3,8 +3,6 @@
 Shapes: K lanes, S = M * I samples (M Monte Carlo, I importance), B images, Z_i units.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from repro.model.distributions import log_mean_exp

@@ -4,8 +4,6 @@ Lanes are sorted by depth, deepest first. Sizes agree from the bottom up, so lay
 absent from the lanes below its depth (*ragged* stacks); batch norm is a per-lane mask.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -4,8 +4,6 @@ A draw is a function of (seed, stream name, counters) alone. There is no generat
 save: a continued run names the same counters and gets the same numbers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 

@@ -3,8 +3,6 @@
 A wrong name or type is a damaged record.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import types

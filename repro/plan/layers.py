@@ -3,8 +3,6 @@
 Sizes are those of one lane. No torch.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Profiles: which cells are trained, and with what budget. Nothing else differs between them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches

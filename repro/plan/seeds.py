@@ -1,7 +1,5 @@
 """Seeds as people write them, `3` for 1 to 3, `3-5` for a range, `1,7` for these; and of ids."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

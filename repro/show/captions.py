@@ -1,7 +1,5 @@
 """Captions of figures: what is shown, profile, seeds, divergence and rounding, wrapped."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The model card beside published weights: what they are, how good, and how to load them."""
 
-from __future__ import annotations
-
 from repro.judge.measures import PUBLISHED, data_version, mc_error, metric, precision, whole_set
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import cell_of

@@ -3,8 +3,6 @@
 Each script says what it needs as `NEEDS`; one that is run on its own draws whatever there is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Rows of the tables of Ladder networks: published numbers beside ours. Errors in percent."""
 
-from __future__ import annotations
-
 from repro.judge.evidence import Evidence
 from repro.judge.targets import TARGETS
 from repro.plan.experiments import label_of

@@ -4,8 +4,6 @@ A script is run as `python tables/table1.py --store results --profile quick`. No
 results.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

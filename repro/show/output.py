@@ -1,7 +1,5 @@
 """Output that every terminal can take, whatever it was started with."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -4,8 +4,6 @@ Imported before matplotlib by whatever draws: a figure is a function of records 
 and a setting that matplotlib cannot read would end its import.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.util

@@ -3,8 +3,6 @@
 Drawn from what `repro bench --json` saved.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """`results/README.md`, and what the project's README shows of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 

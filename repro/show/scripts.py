@@ -3,8 +3,6 @@
 They are no package, as an installed one called `tables` would shadow PyTables.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import re

@@ -4,8 +4,6 @@ A script is run as `python figures/figure5.py --store results --profile quick`. 
 computes results.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 from collections import Counter

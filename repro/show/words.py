@@ -1,7 +1,5 @@
 """What tables and figures say in words of the records that they show."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -5,8 +5,6 @@ temporary folder that is then renamed, and does not change: what is measured aga
 beside it and read over it. SHA256SUMS lists its files, and is the last to know of new ones.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,7 +1,5 @@
 """Why a Run failed: a note beside the records, until there is one of it."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import os

@@ -3,8 +3,6 @@
 All is written beside its place, under a name that begins with a dot, and renamed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

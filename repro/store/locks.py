@@ -1,7 +1,5 @@
 """One process a Run: file locks beside the records."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

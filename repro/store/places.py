@@ -3,8 +3,6 @@
 Nothing is ever written beside an installed package.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]

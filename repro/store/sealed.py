@@ -1,7 +1,5 @@
 """The files of a record: listed with their checksums when written, verified when read."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """How far a Run is, as a store shows it."""
 
-from __future__ import annotations
-
 from filelock import FileLock, Timeout
 
 from repro.errors import RecordError, UsageError

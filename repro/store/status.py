@@ -4,8 +4,6 @@ One small file beside its checkpoint, `.status/<name of the checkpoint>.json`. A
 of who holds it, and to try it is to hold it; a checkpoint is large. Nothing continues from here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """Prevents what silently goes wrong when one machine compiles stack after stack."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any

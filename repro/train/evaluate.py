@@ -3,8 +3,6 @@
 Shapes: K lanes, S samples, B images of a chunk, N images, X pixels, Z units. Nats per example.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Every draw is named by (seed, stream, epoch, block), so a continued run needs no generator state.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 

@@ -5,8 +5,6 @@ parameters are small; and on a CPU a compiler takes minutes for a pass over each
 for one. Shapes: K lanes (K_i have a parameter), P numbers of the deepest lane.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -4,8 +4,6 @@ Shapes: K lanes, S samples, B images; log_w [K, S, B]. Bounds in nats per exampl
 whose weights is above zero has an infinite bound, and nan for what is then not known.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

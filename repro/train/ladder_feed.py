@@ -4,8 +4,6 @@ Every draw is named by (seed, stream, epoch, step), so a continued run needs no 
 Shapes: K lanes, N training images, B and U labelled and unlabelled rows, R = B + U, X pixels.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 

@@ -3,8 +3,6 @@
 Shapes: N training, M test images, B labelled rows of a minibatch, X pixels.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What is written down of a stack while it trains."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

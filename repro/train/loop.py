@@ -1,7 +1,5 @@
 """The training loop: one for every model, engine and profile."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Generator
 from typing import Any

@@ -4,8 +4,6 @@ Shapes: K lanes, S samples, B images, X pixels; Z_i units of stochastic layer i.
 R rows, labelled and unlabelled, and M_i units of layer i.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 

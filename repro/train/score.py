@@ -1,7 +1,5 @@
 """What is measured of one trained lane: at evaluation epochs, and in full at the end."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

@@ -3,8 +3,6 @@
 An objective goes up, as bounds do. Shapes: K lanes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Files of images that a user gives: arrays of numpy, or tables of text."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the commands print: text for people, JSON for programs, one line for an error."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Statements about bounds on MNIST between models, and between train and test."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from repro.judge import measures

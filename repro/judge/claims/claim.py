@@ -1,7 +1,5 @@
 """What a claim is, and what the tests of all of them use."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Statements about bounds on MNIST against the number of layers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

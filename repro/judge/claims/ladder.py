@@ -1,7 +1,5 @@
 """Statements about Ladder networks on MNIST: which cost helps how much, by number of labels."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from repro.judge.claims.claim import Claim, Judgement, at_least, bounds, in_row

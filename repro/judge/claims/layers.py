@@ -1,7 +1,5 @@
 """Statements about what the layers of the 5-layer models on MNIST hold."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 from typing import Any

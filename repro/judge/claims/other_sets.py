@@ -1,7 +1,5 @@
 """Statements about OMNIGLOT and NORB."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from repro.judge.claims import claim

@@ -3,8 +3,6 @@
 Their split, binarisation and grey scale are not stated: the same caution holds for ours.
 """
 
-from __future__ import annotations
-
 from repro.judge.claims import claim
 from repro.judge.claims.claim import LVAE, Claim, Judgement, at_least, beside_printed, bounds
 from repro.judge.evidence import Books

@@ -1,7 +1,5 @@
 """Statements about active units of the 5-layer models on MNIST in the course of training."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

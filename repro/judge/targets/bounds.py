@@ -1,7 +1,5 @@
 """The paper's own numbers, and those that it quotes: Tables 1 and 2, and the text."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.judge.targets import target

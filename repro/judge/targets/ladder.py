@@ -4,8 +4,6 @@ Only numbers that public text prints: each names where it can be read. Table cel
 their Runs and have no target.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

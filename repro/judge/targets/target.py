@@ -4,8 +4,6 @@ Bounds are in nats per example, higher is better; Ladder network errors in perce
 set, lower is better. Every number stands in public text, which its source or note names.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from repro.plan.experiments.grid import Cell

@@ -4,8 +4,6 @@ A turn asks a device for a block's work and does not wait for it, so that where 
 stream of its own the device works on several at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar

@@ -4,8 +4,6 @@ A recording reads and writes fixed places: the state, which a step changes in pl
 that hold the minibatches of one block. Which of them a step reads is counted on the device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

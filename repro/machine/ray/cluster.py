@@ -5,8 +5,6 @@ every node must see; Ray retries the task of a worker that died, wherever there 
 next attempt finds the checkpoint there.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

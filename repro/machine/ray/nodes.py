@@ -1,7 +1,5 @@
 """The machines of a Ray cluster: connecting to them, sharing them out, tasks and their results."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -3,8 +3,6 @@
 A checkpoint pins what the continued numbers depend on: Runs in lane order, engine, threads.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

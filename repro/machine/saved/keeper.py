@@ -1,7 +1,5 @@
 """Between blocks: checkpoints, progress, stopping."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from dataclasses import dataclass

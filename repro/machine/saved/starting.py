@@ -1,7 +1,5 @@
 """Runs that start where another ended: what is trained first, and with what a stack begins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path

@@ -1,7 +1,5 @@
 """When training stops before its end: a spent budget, Ctrl-C."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

@@ -4,8 +4,6 @@ The checksum is the SHA-256 of the file with zeros in its own place. It is one o
 strings, so that the file stays one and is replaced at once. Older versions wrote none.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ Beside the parameters of one lane it holds Adam's moments, with which a Run that
 on, and the batch-norm statistics that the Run was scored with.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ extra, imported only where it is asked for; of it only the file format is used, 
 thread and says at once when a disk is full.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import time

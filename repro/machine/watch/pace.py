@@ -1,7 +1,5 @@
 """How quickly a stack trains, and how much longer it will: numbers and words. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 REMEMBERED = 600.0  # seconds; what is older counts for less

@@ -7,8 +7,6 @@ The 5-layer LVAE on MNIST with one choice made otherwise, all else as the defaul
 with the default's of the same seed: it meets the same draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

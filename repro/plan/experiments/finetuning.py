@@ -9,8 +9,6 @@ Monte-Carlo and 10 importance samples; whether the row before it had 10 Monte-Ca
 ambiguous in the paper: here 1 by default, and the other reading beside it.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.plan.experiments.grid import MAX_DEPTH, Cell

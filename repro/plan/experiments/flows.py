@@ -8,8 +8,6 @@ for 500,000 updates of 100 images. Documented choices, not theirs: leaky ReLU fo
 RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are whole epochs.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.plan.experiments.grid import Cell

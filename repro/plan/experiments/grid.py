@@ -6,8 +6,6 @@ Expected result: 5-layer LVAE: MNIST L_5000 = -82.12, OMNIGLOT -102.11, NORB 345
 A `Cell` is one entry of a table or one curve of a figure, before seed and budget are chosen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -9,8 +9,6 @@ gradients summed over the minibatch, second moments that start at 1, the first 5
 unshuffled, equal draws for equal shapes): documented here, not copied.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.plan.experiments.grid import Cell

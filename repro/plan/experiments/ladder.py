@@ -10,8 +10,6 @@ change, as their own, found by a random search for each variant, are not publish
 ports is read from their code, which was not run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal

@@ -9,8 +9,6 @@ another stack, or with another version of the code. With what is called `lvae_wu
 `@no_bn` among the ablations there are five trainings of each.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from repro.plan.experiments.ablations import MARK

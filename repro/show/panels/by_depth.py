@@ -1,7 +1,5 @@
 """What Figures 3, 7 and 8 share: three panels of bounds against the number of layers."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The panels of the figure of Ladder networks: error, denoising costs, learned combinators."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from repro.show.style import say

@@ -1,7 +1,5 @@
 """What Figures 9 and 10 share: mosaics of images, reconstructions and prior samples."""
 
-from __future__ import annotations
-
 from repro.show.style import PAGE, say
 
 import numpy as np

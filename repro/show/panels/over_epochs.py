@@ -1,7 +1,5 @@
 """Curves over epochs: mean and spread over seeds, and an axis without the steep beginning."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the page shows of a profile, gathered from records, registries and verdicts. No torch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

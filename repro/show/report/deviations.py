@@ -3,8 +3,6 @@
 The configured value is read from `repro.plan.run`, so that the page cannot disagree with it.
 """
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The run ledger: every Run that a profile plans or a store knows of, with what became of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 `repro bench --json` and `benchmarks/precision.py` save them. What a file lacks was not measured.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From content to HTML. Everything shown is escaped; nothing is loaded from elsewhere."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

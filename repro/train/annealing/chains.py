@@ -8,8 +8,6 @@ Shapes: S chains, N images, B of them at a time, X pixels, D latents of all laye
 axis of 1. Nats per example.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

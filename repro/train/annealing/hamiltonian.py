@@ -14,8 +14,6 @@ slope of b log w is left to steps: at b = 0 nothing is ever refused.
 Shapes: S chains, B images, X pixels, D latents of all layers; a leading lane axis of 1. Nats.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """log p(x) of the first test images by annealed importance sampling, for a record."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

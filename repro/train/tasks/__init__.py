@@ -1,7 +1,5 @@
 """Table of tasks: what training, scoring and recording mean for each kind of model."""
 
-from __future__ import annotations
-
 from repro.model.families import MODELS
 from repro.plan.run import Run
 from repro.train.tasks.hierarchies import HIERARCHIES

@@ -5,8 +5,6 @@ leaves it; with others, as far from it as the same network's bounds lie apart un
 Means alone would not do: those of another training of the same Run may well agree.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

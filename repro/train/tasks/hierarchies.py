@@ -1,7 +1,5 @@
 """VAEs and LVAEs: bounds go up, L_1 and L_K are measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

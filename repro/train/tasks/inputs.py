@@ -3,8 +3,6 @@
 Raises DataError where it holds no bytes.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

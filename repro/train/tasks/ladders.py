@@ -1,7 +1,5 @@
 """Ladder networks: costs go down, the test error is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

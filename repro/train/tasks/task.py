@@ -1,7 +1,5 @@
 """What the engine asks of a kind of model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
