@@ -69,7 +69,7 @@ def bars(ax: Axes, seeds: Evidence, offset: float) -> None:
 
 def tenths(nats: float) -> str:
     """With a true minus, which zero has not."""
-    return f"{round(nats, 1) + 0.0:.1f}".replace("-", "−")
+    return f"{nats:z.1f}".replace("-", "−")
 
 
 def look(seeds: Evidence) -> dict[str, Any]:

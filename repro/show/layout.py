@@ -90,7 +90,7 @@ def _as_latex(text: str) -> str:
 
 def bound(value: float) -> str:
     """Nats, two decimals."""
-    return f"{value:.2f}"
+    return f"{value:z.2f}"
 
 
 def error(value: float) -> str:

@@ -53,7 +53,7 @@ def _no_over_fitting(found: Books) -> Judgement:
             for p, rise in rose.items()
         ]
         worst = max(worst[0], gap.mean), min(worst[1], *(rise.mean for rise in rose.values()))
-    return contrasts, f"widest train - test gap {worst[0]:.2f}, deepest fall {abs(worst[1]):.2f}"
+    return contrasts, f"widest train - test gap {worst[0]:.2f}, deepest fall {-worst[1]:z.2f}"
 
 
 def _poor_without_batch_norm(found: Books) -> Judgement:

@@ -212,7 +212,7 @@ def bounds(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[f
 
 
 def in_row(values: Any, digits: int = 2) -> str:
-    return " / ".join(f"{v:.{digits}f}" for v in values)
+    return " / ".join(f"{v:z.{digits}f}" for v in values)
 
 
 def rises(found: Books, cells: Sequence[Cell], name: str = "L1_test") -> list[Contrast]:
