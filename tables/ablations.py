@@ -64,7 +64,7 @@ def numbers(e: Evidence, mine: dict[str, Change]) -> tuple[str, ...]:
 
 def change(c: Change) -> str:
     """To the digits that its error leaves."""
-    return f"{c.by.mean:+.{3 if 0 < c.error < 0.01 else 2}f}"
+    return f"{c.by.mean:+z.{3 if 0 < c.error < 0.01 else 2}f}"
 
 
 def words(mine: dict[str, Change]) -> str:
@@ -101,7 +101,7 @@ def errors(compared: Compared) -> str:
     least = min(c.by.df for c in known)
     rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
     if any(math.isinf(c.by.df) for c in known):
-        rest += ", but of one training that is scored otherwise"
+        rest += ", but not of one training that is scored otherwise"
     return (
         f"Error: of training both again, with other seeds and roundings{rest}, and over images. A"
         f" change is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"

@@ -162,7 +162,7 @@ def test_one_training_that_is_scored_otherwise_has_no_noise_of_training(store: S
     write(store, run_of(), IMAGES - np.float32(0.5), curve)
     found = row(build(store), "batch_stats")
     assert (found[DL1], found[EL1], found[NOTE]) == ("+0.10", "0.0000", "higher")
-    assert "but of one training that is scored otherwise" in build(store).caption
+    assert "but not of one training that is scored otherwise" in build(store).caption
 
 
 def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) -> None:

@@ -232,6 +232,21 @@ def test_a_spread_that_the_other_side_borrows_is_one_variance_and_images_are_pai
     assert both.difference(LVAE, VAE_BN_WU, "L1_test").df == pytest.approx(df)
 
 
+@pytest.mark.parametrize(
+    ("cell", "seed"), [(LVAE, 4), (VAE_BN, 1)], ids=["a seed", "a cell that is not needed"]
+)
+def test_a_claim_that_would_hold_without_a_lost_run_is_undecided(cell: Cell, seed: int) -> None:
+    counted = [
+        made(c, seed=s, L1_test=level + s / 100)
+        for c, level in ((LVAE, -85.0), (BEST_VAE, -88.0))
+        for s in (1, 2, 3)
+    ]
+    claim = CLAIMS["mnist/lvae_beats_best_vae_on_l1"]
+    assert claim_result(claim, books(*counted)).verdict == "holds"
+    lost = made(cell, seed=seed, state="diverged", diverged_at=7, L1_test=None, LK_test=None)
+    assert claim_result(claim, books(*counted, lost)).verdict == "undecided"
+
+
 def test_the_best_vae_is_sought_among_those_that_ran() -> None:
     claim = "mnist/lvae_beats_best_vae_on_l1"
     result = judged(claim, {LVAE: l1(-85.2), BEST_VAE: l1(-87.5), VAE: l1(-89.0)})

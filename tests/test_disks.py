@@ -126,6 +126,13 @@ def test_output_to_a_full_disk_is_one_line() -> None:
     assert done.stderr == "repro: output: cannot write (No space left on device): free some space\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_an_error_that_cannot_be_said_keeps_its_code() -> None:
+    command = [sys.executable, "-m", "repro.cli", "show", "nonsense"]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(command, cwd=ROOT, stdout=full, stderr=full).returncode == 2
+
+
 # Stores that nobody can write to
 
 RUN = quick_run()

@@ -107,9 +107,14 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
     assert_same(store, whole, *RUNS)
 
 
-def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(store, monkeypatch):
-    """The pipe that it is shown through is closed in the second block of an epoch."""
-    fault = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("fault", [FULL, SystemExit(1)], ids=["full", "closed pipe"])
+def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(
+    fault, store, monkeypatch
+):
+    """In the second block of an epoch; rich ends the process where a pipe is closed."""
     shown = iter([None, fault])
 
     def show(*_: object) -> None:
@@ -118,7 +123,7 @@ def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(stor
 
     with monkeypatch.context() as patch:
         patch.setattr("repro.machine.watch.progress.Progress.show", show)
-        with pytest.raises(OSError, match=re.escape(str(fault))):
+        with pytest.raises(type(fault), match=re.escape(str(fault))):
             train(RUNS, store, PROFILE, OPTIONS)
     assert store.failures(PROFILE) == {}
     steps = hooked(monkeypatch, lambda *_: None)

@@ -59,6 +59,15 @@ def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Pat
     assert not any(name.endswith("s4") for name in result.runs)
 
 
+@pytest.mark.parametrize("whose", [LVAE, FINETUNED], ids=["start", "fine-tuned"])
+def test_a_gain_whose_seed_diverged_is_undecided(tmp_path: Path, whose: Any) -> None:
+    finetuned(tmp_path, 0.27, 0.28, 0.30)
+    write(tmp_path, whose, seed=4, state="diverged", diverged_at=7, L1_test=None, LK_test=None)
+    result = target(tmp_path, GAIN)
+    assert result.verdict == "undecided"
+    assert "diverged at epoch 7, not counted" in result.note
+
+
 def test_a_gain_without_the_run_it_starts_from_is_not_run(tmp_path: Path) -> None:
     write(tmp_path, FINETUNED)
     result = target(tmp_path, GAIN)

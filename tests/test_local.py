@@ -263,6 +263,23 @@ def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch, capsys):
     assert f"{later.id}: begins again" in capsys.readouterr().err
 
 
+def test_a_run_that_goes_on_from_a_third_checkpoint_does_not_begin_again(
+    store, monkeypatch, capsys
+):
+    later = RUNS[1].with_seed(2)
+    path = interrupted(store, [later], monkeypatch)
+    path = path.rename(store.folder(PROFILE) / path.name)
+    both = interrupted(store, [RUNS[1], later], monkeypatch)
+    both = both.rename(store.folder(PROFILE) / both.name)
+    first = interrupted(store, RUNS, monkeypatch)
+    path.rename(first.with_name(path.name))
+    both.rename(first.with_name(f"z{both.name}"))
+    train([*RUNS, later], store, PROFILE, OPTIONS)
+    said = capsys.readouterr().err
+    assert "another checkpoint goes on with" in said
+    assert "begins again" not in said
+
+
 def test_a_checkpoint_is_split_whatever_it_is_called(store, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as its first half

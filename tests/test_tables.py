@@ -4,7 +4,6 @@
 """
 
 import csv
-import importlib
 import io
 import re
 import tempfile
@@ -19,13 +18,13 @@ from repro.errors import RecordError
 from repro.judge.targets import TARGETS
 from repro.plan import profiles
 from repro.plan.experiments.grid import Cell
-from repro.show import scripts
+from repro.show import layout, scripts
 from repro.show.layout import NOT_MEASURED
+from repro.show.report import page
 from repro.store import Store
 from repro.store.places import ROOT
 from repro.store.sealed import Arrays
 
-layout: Any = importlib.import_module("repro.show.layout")
 table1: Any = scripts.load("tables", "table1")
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -202,6 +201,11 @@ def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
     assert all(p.stat().st_size for p in written)
     page = tmp_path / "out" / "table1.md"
     assert page.read_bytes() == (GOLDEN / "table1_one_seed.md").read_bytes()
+
+
+def test_zero_has_no_minus() -> None:
+    shown = layout.bound(-0.001), page.number(-0.001), page.number(-0.001, sign=True)
+    assert shown == ("0.00", "0.00", "+0.00")
 
 
 def write_golden() -> None:

@@ -28,7 +28,7 @@ from repro.model import streams
 from repro.plan.run import Run
 from repro.store import Store
 from repro.train import score as scoring
-from repro.train.evaluate import Noise
+from repro.train.evaluate import ROWS, Noise
 
 PROFILE = "smoke"
 LVAE, LADDER = small.run("lvae", 3), ladder_small.run()
@@ -89,6 +89,21 @@ def test_draws_of_another_device_are_allowed_for(trained, capsys, monkeypatch):
     rows = verified(capsys, trained.id)
     assert all(row["agrees"] for row in rows)
     assert any(abs(row["again"] - row["recorded"]) > 0.01 for row in rows)
+
+
+@pytest.mark.parametrize(("same", "rows"), [(True, 5), (False, ROWS)])
+def test_chunks_are_the_record_s_on_a_device_of_the_same_kind(
+    trained, local, capsys, monkeypatch, same, rows
+):
+    """Those of a large GPU would not fit elsewhere, and name no draw there."""
+    record, seen, score = local.record(PROFILE, trained.id), [], rescoring._score
+    env = {**record.env, "scoring_rows": 5}
+    arrays = {Path(n).stem: record.arrays(Path(n).stem) for n in record.files if n[-4:] == ".npz"}
+    local.write(PROFILE, trained, env, record.final, record.curve(), arrays)
+    monkeypatch.setattr(rescoring, "on_cpu", lambda _: same)
+    monkeypatch.setattr(rescoring, "_score", lambda *a: seen.append(a[2].room.rows) or score(*a))
+    run(["verify", trained.id, "--threads", "1"])
+    assert seen == [rows]
 
 
 def altered(store: Store, of: Run, final: dict | None = None, **arrays: dict) -> None:
@@ -238,7 +253,9 @@ def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
         assert "which has no p(x)" in refusal(capsys, *asked, "--ais", "4", code=2)
         return
     of("a", dirty=True)
-    assert run([*asked, "--ais", "4"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("repro.machine.provenance.device_name", lambda _: "an accelerator")
+        assert run([*asked, "--ais", "4"]) == 0
     first = local.record(PROFILE, trained.id).final
     assert [first[f"AIS_{n}"] for n in ("images", "chains", "temperatures")] == [4, 2, 3]
     assert first["AIS_test"] == pytest.approx(first["L1_test"], abs=5)
@@ -248,7 +265,7 @@ def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
     record = local.record(PROFILE, trained.id)
     again, env = record.final, record.env["evaluated_again"]
     assert (env["commit"], env["earlier_commits"], env["dirty"]) == ("b", ["a"], True)
-    assert env["annealed_on"] == {n: env[n] for n in ("device", "precision")}
+    assert env["annealed_on"] == {"device": "an accelerator", "precision": "float32"}
     assert {n: v for n, v in again.items() if n.startswith("AIS_")} == {
         n: v for n, v in first.items() if n.startswith("AIS_")
     }

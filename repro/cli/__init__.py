@@ -1,7 +1,6 @@
 """`repro ...`: the command line. The only module that may import every floor."""
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ import repro.cli.shared.first  # noqa: F401
 import typer
 
 from repro.cli.shared.options import app
-from repro.cli.shared.terminal import complain, naming_strays, print_json
+from repro.cli.shared.terminal import complain, drop, naming_strays, print_json
 from repro.errors import NothingError, ReproError
 from repro.needed import lacking
 from repro.show.output import take_streams
@@ -47,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop(1)
         return BROKEN_PIPE
     except OSError as e:
         return complain(_fault(e), ReproError.code)
@@ -72,12 +71,7 @@ def _fault(e: OSError) -> str:
     """Of a place that no other code spoke of: the output, or a path that the machine refuses."""
     place = e.filename
     if place is None:
-        _drop_output()
+        drop(1)
     done = "cannot write (" if place is None else "cannot use ("
     remedy = {**READING, **REMEDIES}.get(e.errno or 0, "name another place, or mend this one")
     return f"{place or 'output'}: {done}{e.strerror or e}): {remedy}"
-
-
-def _drop_output() -> None:
-    """What is still to be flushed would fail again at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -100,10 +100,7 @@ def figures(store: Store, of: Part) -> Sequence[Figure]:
     found = []
     for name, drawn in gallery.drawn(store, of.profile.name):
         script = scripts.load("figures", name)
-        needs = script.NEEDS
-        cells = EXPERIMENTS[needs.experiment]
-        shown = [c for c in cells if c.variant in (needs.variants or {c.variant})]
-        behind = of.behind("figures", name, shown)
+        behind = of.behind("figures", name, script.NEEDS.shown)
         found.append(figure(name, (script.__doc__ or name).splitlines()[0], drawn, behind))
     return found
 

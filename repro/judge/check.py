@@ -161,4 +161,4 @@ def _interval(r: verdicts.TargetResult) -> str:
     if r.interval is None:
         return ""
     low, high = r.interval
-    return f" (ours - published: {low:+.2f} to {high:+.2f}, margin {r.target.margin:.2g})"
+    return f" (ours - published: {low:+z.2f} to {high:+z.2f}, margin {r.target.margin:.2g})"

@@ -78,8 +78,8 @@ def target_result(target: Target, books: Books) -> TargetResult:
 
 
 def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
-    notes = "; ".join(e.notes)
     base = books.of(target.gain_over) if target.gain_over and e.trainings else None
+    notes = "; ".join((*e.notes, *(base.notes if base else ())))
     if base:
         e, base = e.shared(base)
         if not e.trainings:
@@ -95,7 +95,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     otherwise = sorted({*map(scored_otherwise, scored)} - {""}) if target.metric == BOUND else []
     difference = _beside_published(target, estimate, e, base)
     verdict, direction = _verdict(target, difference, e.seeds)
-    if e.lost and verdict == REPRODUCED:
+    if verdict == REPRODUCED and (e.lost or (base and base.lost)):
         verdict = UNDECIDED
     if e.other_version:
         verdict, direction = OTHER_DATA, ""
@@ -187,7 +187,7 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
         return ClaimResult(claim, NOT_RUN, f"no finite number: {broken[0]}")
     seeds = _seeds(claim, found)
     outcome = all_positive([c.margin for c in contrasts])
-    if outcome == "holds" and any(e.lost for e in found):
+    if outcome == "holds" and any(e.lost for e in every):
         outcome = UNDECIDED
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from repro.judge.evidence import Books, books
 from repro.judge.measures import divergence, whole_set
@@ -56,7 +57,7 @@ def _part(store: Store, p: Profile) -> list[str]:
         _headline(records, found, p),
         *(t.markdown().strip() for t in tables),
         *(
-            _drawn(f, scripts.load("figures", f).NEEDS.experiment, records, p)
+            _drawn(f, scripts.load("figures", f).NEEDS, records, p)
             for f in shown("figures", records)
             if f not in without
         ),
@@ -220,9 +221,10 @@ def _lost(r: Record, found: Books) -> str:
     return next((why for left, why in found.of(cell_of(r.run)).left_out if left is r), "")
 
 
-def _drawn(figure: str, experiment: str, records: Sequence[Record], p: Profile) -> str:
-    own = [r for r in records if cell_of(r.run) in EXPERIMENTS[experiment]]
-    train = _training([experiment], p, own)
+def _drawn(figure: str, needs: Any, records: Sequence[Record], p: Profile) -> str:
+    own = [r for r in records if cell_of(r.run) in needs.shown]
+    ids = [run_of(c, p).id for c in needs.shown if p.holds(c)]
+    train = _training(ids if needs.variants else [needs.experiment], p, own)
     seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
     if any(r.run.seed > seeds for r in own):
         train += f" ({_count(seeds, 'seed')}; more by their ids)"

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from repro.judge.evidence import Evidence, books
 from repro.plan.experiments import EXPERIMENTS
+from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import profile as profile_named
 from repro.show import scripts
 from repro.store import Store
@@ -87,6 +88,11 @@ class Needs:
     variants: tuple[str, ...] = ()
     metric: str = ""  # of final.json, which older records lack
 
+    @property
+    def shown(self) -> list[Cell]:
+        every = EXPERIMENTS[self.experiment]
+        return [c for c in every if c.variant in (self.variants or {c.variant})]
+
     def cells(self, store: Store, profile: str) -> list[Evidence]:
         """What answers them, in grid order. Raises UsageError, RecordError."""
         found = books(store, profile_named(profile).name)
@@ -110,9 +116,7 @@ class Needs:
 
         Raises UsageError, RecordError.
         """
-        found = self.cells(store, profile)
-        wanted = self.variants or {s.cell.variant for s in found}
-        done = [s for s in found if s.done and s.cell.variant in wanted]
+        done = [s for s in self.cells(store, profile) if s.done and s.cell in self.shown]
         if not done:
             return "no finished Run"
         if self.metric and not any(s.done[0].final.get(self.metric) for s in done):

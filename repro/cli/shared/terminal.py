@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import sys
 import warnings
@@ -34,8 +35,17 @@ def say(text: str) -> None:
 def complain(text: str, code: int) -> int:
     """One line on stderr; returns the exit code it was given."""
     line = Text.assemble(("repro:", "bold red"), " ", " ".join(text.split()))
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    try:
+        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+        sys.stderr.flush()
+    except (OSError, SystemExit):  # as rich says that nobody reads it: the code is left
+        drop(sys.stderr.fileno())
     return code
+
+
+def drop(stream: int) -> None:
+    """What is still to be flushed would fail again at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 @contextlib.contextmanager

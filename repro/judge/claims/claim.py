@@ -47,7 +47,7 @@ class Contrast:
 
     def __str__(self) -> str:
         error = f" ± {self.margin.error:.2g}" if self.margin.known else " (error not known)"
-        return f"{self.name}, {self.margin.mean:+.2f}{error} from its threshold"
+        return f"{self.name}, {self.margin.mean:+z.2f}{error} from its threshold"
 
 
 @dataclass(frozen=True)

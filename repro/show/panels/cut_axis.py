@@ -175,4 +175,4 @@ def tear(ax: Axes, y: float) -> None:
 
 def number(value: float) -> str:
     """Two decimals, with a true minus."""
-    return f"{value:.2f}".replace("-", "−")
+    return f"{value:z.2f}".replace("-", "−")

@@ -36,10 +36,11 @@ VERDICTS = {
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
     "undecided": "that interval reaches into the margin and beyond it, so that more seeds would"
-    " decide, or lies within it and a seed diverged; or no bound is finite; or a claim neither"
-    " holds nor fails",
+    " decide, or lies within it and a seed diverged or has no finite bound; or no bound is"
+    " finite; or a claim that neither holds nor fails, or would hold without such a seed",
     "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
-    "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol",
+    "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol of"
+    " which none diverged or has no finite bound",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
     "reduced protocol": "trained or scored with less than the published protocol, or a claim on"
     " another version of the data: shows that the path works, reproduces nothing",
@@ -130,7 +131,7 @@ def number(value: float | None, digits: int = 2, sign: bool = False) -> str:
     """With a true minus; a dash where there is none."""
     if not isinstance(value, int | float):
         return "–"
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    return f"{value:{'+' if sign else ''}z,.{digits}f}".replace("-", "−")
 
 
 def symbols(text: str) -> Markup:
