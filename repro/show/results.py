@@ -223,9 +223,11 @@ def _lost(r: Record, found: Books) -> str:
 
 def _drawn(figure: str, needs: Any, records: Sequence[Record], p: Profile) -> str:
     own = [r for r in records if cell_of(r.run) in needs.shown]
-    ids = [run_of(c, p).id for c in needs.shown if p.holds(c)]
-    train = _training(ids if needs.variants else [needs.experiment], p, own)
+    have = {cell_of(r.run) for r in own}
+    more = [run_of(c, p).id for c in needs.shown if p.holds(c) and c not in have]
+    ids = [*(r.run.id for r in own), *more] if needs.variants else [needs.experiment]
+    train = _training(ids, p, own)
     seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
-    if any(r.run.seed > seeds for r in own):
+    if not needs.variants and any(r.run.seed > seeds for r in own):
         train += f" ({_count(seeds, 'seed')}; more by their ids)"
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"
