@@ -8,8 +8,9 @@ from fixture_data import refused
 
 from repro.errors import UsageError
 from repro.plan.experiments import EXPERIMENTS
+from repro.plan.experiments.grid import Cell
 from repro.plan.experiments.ladder import COMBINATORS, EVERY, PORTS, RASMUS, cell
-from repro.plan.profiles import find_run, profile, run_of, runs
+from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
 from repro.plan.run import Data, LabelledData, Optim, Run
 
 PAPER = profile("paper")
@@ -97,6 +98,12 @@ def test_every_variant_of_pezeshki_changes_something() -> None:
 
 def test_the_published_protocol_has_150_epochs() -> None:
     assert {EVERY[c.variant].epochs for c in LADDERS if c not in PORTS} == {150}
+
+
+@pytest.mark.parametrize("c", LADDERS)
+def test_no_smaller_budget_trains_longer_than_published(c: Cell) -> None:
+    published = EVERY[c.variant].epochs
+    assert all(run_of(c, p).schedule.epochs <= published for p in PROFILES.values())
 
 
 @pytest.mark.parametrize(

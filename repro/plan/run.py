@@ -30,7 +30,7 @@ class Data:
 
     name: str = "mnist"
     grey_scale: Literal[255, 256] = 256  # the released data file holds byte/256, IWAE's /255
-    test_seed: int = 0  # the one draw of the test set (binary, or dequantised) that scores all
+    test_seed: int = 0  # the one draw of the test set that scores all; of real values, of both sets
 
 
 @dataclass(frozen=True)

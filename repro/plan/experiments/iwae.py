@@ -5,8 +5,9 @@ Expected result: L_5000 = -85.33 with IW=1, -82.90 with IW=50, on pixel/255
 
 A VAE with tanh MLPs and sigma = exp(linear), trained with the bound of k importance samples,
 eq. (6). The optimiser and shuffling are the paper's. Their released code differs (beta1 0.99,
-gradients summed over the minibatch, second moments that start at 1, the first 59,600 images
-unshuffled, equal draws for equal shapes): documented here, not copied.
+gradients summed over the minibatch, second moments that start at 1, updates by the moments before
+the step, epsilon beside the uncorrected one, the first 59,600 images unshuffled, equal draws for
+equal shapes): documented here, not copied. Its Bernoulli mean is not clipped; here it is.
 """
 
 from dataclasses import replace

@@ -203,11 +203,11 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 def run_of(cell: Cell, epochs: int | None, steps: int | None, test: int | None, seed: int) -> Run:
     """The Run of a cell: the full model's settings for its labels, then the variant's own.
 
-    epochs: None for as many as published; the decay keeps its share. steps: of an epoch, None for
-    all. test: test images, None for all.
+    epochs: the most; None for as many as published. The decay keeps its share. steps: of an epoch,
+    None for all. test: test images, None for all.
     """
     v, key = EVERY[cell.variant], (cell.variant, cell.labels)
-    E = epochs or v.epochs
+    E = min(epochs or v.epochs, v.epochs)
     model = Ladder(cost_weights=COST_WEIGHTS.get(key, COST_WEIGHTS["full", cell.labels]))
     optim = Optim(0.002, 100, eps=1e-8, eps_form="code", clip_norm=None, clip_value=None)
     return Run(
