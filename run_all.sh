@@ -212,6 +212,7 @@ draw_and_check() { # sets `checked`: figures or check that fail are still follow
 
 cached() {
   profile=${profile:-$(ask 'options.to_read("results", None)[1].name')}
+  case $profile in smoke | quick | reduced | paper) ;; *) die 2 "unknown profile $profile" ;; esac
   ls results/"$profile"/*/final.json >/dev/null 2>&1 ||
     die 3 "results/ holds no record of profile $profile: run without --cached, or choose another --profile"
   echo "Profile $profile from results/: tables, figures, check, report; no training, no network."

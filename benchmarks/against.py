@@ -135,7 +135,7 @@ def _line(process: subprocess.Popen[str]) -> str:
 def entry(lanes: int, threads: int, ours: list[float], theirs: list[float]) -> dict[str, Any]:
     """One arm as `repro bench` saves it; the ratio is the median of those of single turns."""
     seconds = median(ours) / 1e3
-    low, _, high = quantiles(ours, n=4)
+    low, _, high = quantiles(ours, n=4, method="inclusive")
     step = {
         "seconds": seconds,
         "spread": (high - low) / median(ours),

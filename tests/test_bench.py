@@ -431,10 +431,10 @@ def names(chosen: list[Arm]) -> list[str]:
 def test_arms_cover_both_engines_widths_ragged_stacks_and_ladder_networks() -> None:
     widths = ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
     assert names(arms()) == [
-        *(SINGLE, "eager single, memory returned"),
+        *(SINGLE, "eager single (memory returned)"),
         *(f"{engine} {width}" for engine in ("eager", "compiled") for width in widths),
         *("bfloat16 K=1", "bfloat16 K=4", "ladder bfloat16 K=1"),
-        *("ladder single", "ladder single, memory returned", "ladder eager K=1"),
+        *("ladder single", "ladder single (memory returned)", "ladder eager K=1"),
         *(f"ladder compiled K={K}" for K in (1, 2, 4, 10)),
     ]
     assert names([arm for arm in arms() if arm.bfloat16]) == names(arms())[14:17]

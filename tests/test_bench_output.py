@@ -150,6 +150,21 @@ def test_an_arm_that_broke_exits_3_with_its_reason(measured, capsys):
     assert "eager K=8 failed: MemoryError" in capsys.readouterr().err
 
 
+def test_a_regression_is_said_beside_an_arm_that_broke(measured, saved, capsys):
+    measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
+    scaled("ratio_to_single", 2)(measured)
+    assert run(["bench", "--compare", str(saved)]) == 3
+    said = capsys.readouterr().err
+    assert "eager K=8 failed" in said
+    assert "worse: compiled K=4" in said
+
+
+def test_a_benchmark_that_measured_nothing_is_no_success(measured, capsys):
+    measured["arms"] = [{"arm": "cuda", "absent": "no CUDA device"}]
+    assert run(["bench", "--json"]) == 3
+    assert "nothing measured" in capsys.readouterr().err
+
+
 def test_formula_and_counts_are_printed_with_the_share_of_the_roofline(measured, capsys):
     found = {
         "flops": 12_000_000_000, "parameters": 1_859_424, "activations": 2_345_678,

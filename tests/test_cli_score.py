@@ -204,6 +204,11 @@ def test_an_infinite_bound_is_one_line(trained, images, capsys, monkeypatch, met
     assert said in refused(images, trained.id, capsys, *options, "--json")
 
 
+def test_options_of_ais_are_refused_without_it(trained, images, capsys):
+    for option in ("--chains", "--temperatures"):
+        assert "are of --ais" in refused(images, trained.id, capsys, option, "8")
+
+
 def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
     before = files(local.root)
     with read_only(local.root):

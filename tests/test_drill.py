@@ -44,6 +44,13 @@ def test_what_a_drill_found_becomes_the_benchmark_that_is_published() -> None:
     assert json.loads(done.stdout) == published
 
 
+def test_a_mistyped_choice_trains_nothing() -> None:
+    command = [sys.executable, GPU / "drill.py", "next", "600", "seed3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no 'seed3': choose from seeds3" in done.stderr
+
+
 def in_shell(folder: Path, line: str) -> str:
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHONPATH"))}
     places = {"DRILL_HOME": str(folder / "home"), "OUT": str(folder / "out")}

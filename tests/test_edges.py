@@ -85,6 +85,12 @@ def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
     assert "no Run to compare" in refusal(capsys, *command, "--against", str(there.root))
 
 
+def test_a_store_is_not_compared_with_itself(store, capsys, monkeypatch):
+    monkeypatch.chdir(store.root.parent)
+    command = ["check", "--profile", "quick", "--store", str(store.root)]
+    assert "the very store" in refusal(capsys, *command, "--against", store.root.name)
+
+
 @pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
 def test_a_place_that_may_not_be_read_is_no_empty_place(

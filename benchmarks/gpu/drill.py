@@ -26,7 +26,9 @@ def next_job(left, asked, done):
         picked = json.loads((HOME / "best.json").read_text())["choice"]
     except (OSError, ValueError, KeyError):
         picked = {"engine": "captured", "ms": {}, "ladder_engine": "captured"}
-    for mode in [asked] if asked in (*MODES, "resume") else MODES:
+    if asked not in (*MODES, "resume", "auto"):
+        sys.exit(f"drill.py: no {asked!r}: choose from {', '.join(MODES)}, resume, auto")
+    for mode in MODES if asked == "auto" else [asked]:
         model, lanes, steps, scorings, last = MODES["seed1" if mode == "resume" else mode]
         known = picked["ms"]
         ms = known.get(f"{model} K={lanes}") or known.get(f"{model} K=3") or ASSUMED[model]

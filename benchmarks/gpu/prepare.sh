@@ -3,7 +3,8 @@
 # hold. Run it before renting, after the last commit: bash benchmarks/gpu/prepare.sh
 set -euo pipefail
 limit=${DRILL_MIB:-60} # MiB that may travel
-root=$(git rev-parse --show-toplevel) && cd "$root"
+root=$(git rev-parse --show-toplevel)
+cd "$root"
 exclude=$(git rev-parse --git-path info/exclude) && mkdir -p "$(dirname "$exclude")"
 grep -qx '/.drill/' "$exclude" 2>/dev/null || echo '/.drill/' >>"$exclude"
 if [ -n "$(git status --porcelain -- repro tables figures pyproject.toml requirements.txt)" ]; then
@@ -15,7 +16,8 @@ cp -r "${REPRO_DATA:?names the folder of the data sets, as repro data fetch fill
 chmod -R u+w .drill
 # The commit travels as the stamp that `repro.machine.commit` reads where there is no git, with a digest of
 # the sources: a changed one is dirty.
-python3 -m repro.machine.commit && mv repro/_commit.txt .drill/
+python3 -m repro.machine.commit
+mv repro/_commit.txt .drill/
 bytes() { xargs -0 -r stat -c %s -- 2>/dev/null | awk '{s += $1} END {print s + 0}'; }
 listed() { git ls-files -z --cached --others --exclude-standard "$@"; }
 tree=$(listed | bytes) carried=$(find .drill -type f -print0 | bytes)

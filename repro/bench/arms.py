@@ -22,7 +22,7 @@ FULL, RAGGED = (MAX_DEPTH,), tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two
 LADDER = (len(LADDER_SIZES) - 1,)
 MIXED = "-".join(map(str, RAGGED))
 SINGLE = "eager single"
-RETURNING = ", memory returned"  # each step, as C libraries do: how a model is usually run
+RETURNING = " (memory returned)"  # each step, as C libraries do: how a model is usually run
 WIDEST, WIDEST_CUDA = 8, 512
 GRAPHS = (1, 4, 32, 256)  # lanes on CUDA, unless others are asked for: each takes a compilation
 
@@ -82,7 +82,7 @@ class Workload:
         return replace(self, images=self.all_images, samples=self.all_samples)
 
 
-QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3)
+QUICK = Workload(warmup=2, repeats=5, scoring_repeats=3, all_images=1_000)
 ON_CUDA = Workload(warmup=2, repeats=7, scoring_repeats=2, all_images=1_000)  # within 3 minutes
 
 

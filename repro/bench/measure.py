@@ -20,12 +20,14 @@ from repro.bench import roofline
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Workload, stacks_of
 from repro.bench.operations import Operation, of_arm, per_call, replayed
 from repro.bench.products import flops, of_products
-from repro.machine.device import scoring_rows
+from repro.machine.device import is_out_of_memory, scoring_rows
 from repro.machine.memory import HighWater, keep_freed_memory
 from repro.machine.precision import multiply_in, precision_on
+from repro.machine.toolchain import fault_of
 from repro.train.minibatch import BLOCK
 from repro.train.step import COMPILED
 
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__  # said where it was
 READY = "ready"  # printed before the process waits for a line
 MEASURED_STEPS = 3  # of memory
 Times = dict[str, list[float]]
@@ -176,7 +178,10 @@ def main(argument: str) -> None:
         print(READY, flush=True)
         sys.stdin.readline()
 
-    print(json.dumps(measure(arm, work, device, ready)))
+    try:
+        print(json.dumps(measure(arm, work, device, ready)))
+    except Exception as e:  # the last line of compilers' errors says nothing of them
+        sys.exit(OUT_OF_MEMORY if is_out_of_memory(e) else fault_of(e).what)
 
 
 if __name__ == "__main__":

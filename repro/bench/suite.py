@@ -16,7 +16,7 @@ from typing import IO, Any
 import torch
 
 from repro.bench.arms import SINGLE, Arm, Workload
-from repro.bench.measure import READY, task
+from repro.bench.measure import OUT_OF_MEMORY, READY, task
 from repro.bench.roofline import FORMULA
 from repro.machine import toolchain
 from repro.machine.device import here
@@ -28,7 +28,6 @@ from repro.train.step import COMPILED
 
 COMMAND = [sys.executable, "-m", "repro.bench.measure"]
 CORES = 2  # of each process while it is made ready beside others
-OUT_OF_MEMORY = torch.cuda.OutOfMemoryError.__name__
 Entry = dict[str, Any]
 Starting = Callable[[Arm], None]
 

@@ -120,13 +120,16 @@ def as_table(result: dict[str, Any]) -> Table:
 
 
 def _conclude(result: dict[str, Any], against: dict[str, Any] | None = None) -> None:
-    """Raises Exit: 3 where an arm broke or none is in the file, 1 where a ratio got worse."""
+    """Raises Exit: 3 where an arm broke, or none was measured or is in the file; 1 where a ratio
+    got worse.
+    """
     failed = [entry for entry in result["arms"] if "failed" in entry]
     for entry in failed:
         complain(f"{entry['arm']} failed: {entry['failed']}", MachineError.code)
-    if failed:
-        raise typer.Exit(MachineError.code)
-    if against and not against["changes"]:
+    if not failed and not any("operations" in entry for entry in result["arms"]):
+        why = "nothing measured: every arm is absent: choose other --arms"
+        raise typer.Exit(complain(why, NothingError.code))
+    if not failed and against and not against["changes"]:
         why = "no ratio to compare: no arm measured here is in the file: choose its --arms"
         raise typer.Exit(complain(why, NothingError.code))
     worse = [change for change in against["changes"] if change["worse"]] if against else []
@@ -134,5 +137,7 @@ def _conclude(result: dict[str, Any], against: dict[str, Any] | None = None) -> 
         ours, saved = c["ours"], c["saved"]
         change = f"{saved:.3g} -> {ours:.3g} ({100 * (ours / saved - 1):+.0f}%)"
         complain(f"worse: {c['arm']}, {c['operation']}: {c['ratio']} {change}", FAILED)
+    if failed:
+        raise typer.Exit(MachineError.code)
     if worse:
         raise typer.Exit(FAILED)

@@ -54,6 +54,11 @@ def check(
     tables = [checks.as_table(report)]
     if against is not None:
         other = open_store(against, p.name)
+        if other.root.resolve() == opened.root.resolve():
+            raise NothingError(
+                f"no Run to compare: --against {against} is the very store that is checked: name"
+                " another --store"
+            )
         comparison = compare(opened, other, p.name)
         if not comparison.differences:
             why = "; ".join((*comparison.skipped, *_missing(comparison)))

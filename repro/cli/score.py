@@ -20,6 +20,8 @@ from repro.store.files import write_file
 if TYPE_CHECKING:
     from repro.api import TrainedHierarchy, TrainedLadder
 
+CHAINS, TEMPERATURES = 16, 1000  # those of repro.api, which imports torch
+
 
 @command(
     "repro score digits.npy --run mnist-lvae_bn_wu-L5-s1",
@@ -45,10 +47,12 @@ def score(
     ais: Annotated[
         bool, flag("--ais", "Also log p(x) by annealed importance sampling: minutes.")
     ] = False,
-    chains: Annotated[int, typer.Option(min=1, metavar="S", help="Of --ais, for each image.")] = 16,
+    chains: Annotated[
+        int, typer.Option(min=1, metavar="S", help="Of --ais, for each image.")
+    ] = CHAINS,
     temperatures: Annotated[
         int, typer.Option(min=1, metavar="T", help="Of --ais, from q(z|x) to p(z|x).")
-    ] = 1000,
+    ] = TEMPERATURES,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
     draw: Annotated[bool, flag("--binarise", "Draw binary pixels from bytes 0 to 255.")] = False,
     out: Annotated[Path | None, given("Write a line an image.", "FILE.csv", readable=False)] = None,
@@ -61,6 +65,8 @@ def score(
     VAE, LVAE: pixels 0 and 1, or integers 0 to 255 with --binarise; of small NORB real values
     (byte + u) / 256. Ladder network: integers 0 to 255, or pixels from 0 to 1.
     """
+    if not ais and (chains, temperatures) != (CHAINS, TEMPERATURES):
+        raise UsageError("--chains and --temperatures are of --ais: add it, or leave them out")
     images, (opened, p) = read_images(file), holding(run, profile, store)
     from repro.api import TrainedLadder, load_model
 

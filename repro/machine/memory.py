@@ -12,7 +12,7 @@ LARGEST_BLOCK = 32 * 2**20  # a step's tensors are smaller; a scoring pass's are
 KEPT = 512 * 2**20  # bytes that may stay with the process between steps
 PROC = Path("/proc/self")
 HOW = {
-    "cuda": "most that torch held on the device",
+    "cuda": "most that torch held on the device; of captured steps without what a recording holds",
     "linux": "highest resident size of the process while steps ran, less that before the arm was"
     " built; of a compiled arm with what compiling left behind",
     "other": "highest resident size of the process so far, less that before the arm was built;"
