@@ -91,9 +91,10 @@ find_python() {
 }
 
 fingerprint() {
-  "$1" -c 'import hashlib, pathlib, sys
+  "$1" -c 'import hashlib, os, pathlib, sys
 names = "requirements.txt", "requirements-extras.txt", "pyproject.toml"
-content = b"".join(pathlib.Path(n).read_bytes() for n in names) + sys.version.encode()
+content = b"".join(pathlib.Path(n).read_bytes() for n in names)
+content += f"{sys.version} {os.getcwd()}".encode()
 print(hashlib.sha256(content).hexdigest())'
 }
 
@@ -121,6 +122,8 @@ set_up() {
   if reusable && [ "$(cat "$STAMP" 2>/dev/null)" = "$(fingerprint "$python")" ]; then
     return
   fi
+  [ ! -L "$VENV" ] ||
+    die 3 "$VENV is a link, and set-up would change what it leads to: set REPRO_VENV to use that as it is"
   local free
   free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024) }')
   [ "$free" -ge "$SETUP_MB" ] ||

@@ -176,6 +176,8 @@ def main() -> int:
     if args.repeats < 2:
         parser.error("--repeats: two or more, which show a spread")
     other = args.checkout.resolve()
+    if not (other / "repro").is_dir():
+        parser.error(f"{other}: no checkout of this project")
     sys.path.insert(0, str(ROOT))
     import torch
 

@@ -120,7 +120,7 @@ def test_the_summary_counts_every_verdict_and_names_diverged_runs(everything: Re
 
 def rendered(report: Report) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(as_table(report))
+    console.print(as_table(report, "runs"))
     return console.export_text()
 
 

@@ -13,6 +13,7 @@ from fixture_status import GONE, noted
 from repro.cli import status as watching
 from repro.errors import RecordError
 from repro.plan.profiles import runs
+from repro.store import Store
 from repro.store.places import ROOT
 
 
@@ -46,6 +47,12 @@ def test_the_command_that_is_named_trains_those_runs(local, capsys):
     noted(local, process=GONE, runs=(beyond := "mnist-lvae_bn_wu-L3-s1", seeded := f"{VAE[:-1]}3"))
     command = printed(capsys, "status")["profiles"][0]["stacks"][0]["command"]
     assert command == f"repro train {beyond} {seeded} --profile quick"
+
+
+def test_what_lies_elsewhere_is_not_continued_from_here(tmp_path, capsys):
+    noted(copy := Store(tmp_path / "copy"), process=GONE)
+    said = printed(capsys, "status", "--store", str(copy.root))
+    assert said["profiles"][0]["stacks"][0]["command"] is None
 
 
 def test_json_has_the_keys_that_are_documented(local, capsys):

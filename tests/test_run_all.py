@@ -168,6 +168,13 @@ FAULTS = [
 ]
 
 
+def test_set_up_leaves_an_environment_that_is_linked_alone(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (checkout / ".venv").symlink_to(tmp_path / "other")
+    assert ".venv is a link" in refusal(run_all(checkout, "test", REPRO_VENV="", PYTHON=""))
+    assert list((tmp_path / "other").iterdir()) == []
+
+
 @pytest.mark.parametrize(("programs", "said"), FAULTS, ids=lambda value: str(value)[:20])
 def test_what_set_up_lacks_is_one_line_with_the_remedy(checkout, tmp_path, programs, said):
     for name, script in programs.items():

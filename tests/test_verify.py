@@ -252,6 +252,7 @@ def test_annealing_is_kept_beside_a_record_and_a_ladder_refused(
     if trained == LADDER:
         assert "which has no p(x)" in refusal(capsys, *asked, "--ais", "4", code=2)
         return
+    assert "ask for fewer" in refusal(capsys, *asked, "--ais", "99999", code=2)
     of("a", dirty=True)
     with monkeypatch.context() as patch:
         patch.setattr("repro.machine.provenance.device_name", lambda _: "an accelerator")

@@ -50,8 +50,8 @@ def check(
             " them"
         )
     failures = checks.strict_failures(report) if strict else []
-    content = checks.as_json(report)
-    tables = [checks.as_table(report)]
+    content = {**checks.as_json(report), "store": str(opened.root)}
+    tables = [checks.as_table(report, opened.root.name)]
     if against is not None:
         other = open_store(against, p.name)
         if other.root.resolve() == opened.root.resolve():

@@ -104,7 +104,7 @@ def _told(summary: dict[str, Any]) -> list[str]:
     if "classes" in summary:
         counts = (f"{n} of class {c}" for c, n in enumerate(summary["classes"]) if n)
         return [", ".join(counts)]
-    LK = f"L_{summary['K']}"
+    LK = f"L_{summary['K']}" if summary["K"] > 1 else "L_K, K = 1"
     lines = [_bound(summary, "L1", "L_1  "), _bound(summary, "LK", LK, "sample")]
     if "AIS" in summary:
         lines += [

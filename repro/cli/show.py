@@ -29,7 +29,11 @@ def show(
         print_json({"run": run, "profile": p.name, **content})
         return
     for part in ("final", "config", "env"):
-        table = Table(title=f"{run}, {p.name}: {part}", show_header=False, title_justify="left")
+        table = Table(
+            title=f"{run}, {opened.root.name}, {p.name}: {part}",
+            show_header=False,
+            title_justify="left",
+        )
         for row in _flat(content[part]):
             table.add_row(*row)
         screen().print(table)

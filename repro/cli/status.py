@@ -20,6 +20,7 @@ from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.words import trains
 from repro.store import Store, open_store
+from repro.store.places import NAMED
 from repro.store.states import FINISHED, recorded_state
 from repro.store.status import Status, read_all
 
@@ -79,7 +80,8 @@ def unfinished(store: Store, name: str) -> list[Status]:
 
 def _profile(store: Store, p: Profile) -> dict[str, Any]:
     now, found, failures = time.time(), unfinished(store, p.name), store.failures(p.name)
-    stacks = [_stack(s, now, p, failures) for s in found]
+    own = store.root == NAMED["runs"]  # where `repro train` goes on
+    stacks = [_stack(s, now, p, failures, own) for s in found]
     busy = {i: s["state"] in ALIVE for s in stacks for i in s["runs"]}
     runs_of = {run.id: run for run in (*runs(p), *_more(store, p, busy))}
     become = {i: _become(store, p, run, busy.get(i)) for i, run in runs_of.items()}
@@ -115,7 +117,9 @@ def _become(store: Store, p: Profile, run: Run, alive: bool | None) -> str:
     return "training" if alive else "interrupted"
 
 
-def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> dict[str, Any]:
+def _stack(
+    s: Status, now: float, p: Profile, failures: Mapping[str, str], own: bool
+) -> dict[str, Any]:
     state = s.state(now)
     alive = state in ALIVE
     return {
@@ -134,7 +138,7 @@ def _stack(s: Status, now: float, p: Profile, failures: Mapping[str, str]) -> di
         "seconds_left": s.seconds_left if alive else None,
         "heard_seconds": round(max(0.0, now - s.written), 1),
         "reason": None if alive else next((failures[i] for i in s.runs if i in failures), None),
-        "command": None if alive else _continuing(s.runs, p),
+        "command": None if alive or not own else _continuing(s.runs, p),
     }
 
 

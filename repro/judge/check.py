@@ -130,10 +130,10 @@ def summary(report: Report) -> str:
     return line + (f" · diverged: {', '.join(report.diverged)}" if report.diverged else "")
 
 
-def as_table(report: Report) -> Table:
-    """What was run, with its verdict; the caption counts the rest."""
+def as_table(report: Report, store: str) -> Table:
+    """What was run, with its verdict; the caption counts the rest. store: its name."""
     protocol = "" if report.published_protocol else " (reduced protocol, not a reproduction)"
-    table = Table(title=f"profile {report.profile}{protocol}", caption=summary(report))
+    table = Table(title=f"{store}, profile {report.profile}{protocol}", caption=summary(report))
     for column in ("target or claim", "published", "ours", "seeds", "verdict", "note"):
         table.add_column(column, justify="right" if column in ("published", "ours") else "left")
     for r in (r for r in report.targets if r.verdict not in verdicts.SILENT):

@@ -36,6 +36,8 @@ def evaluate(
             store.sweep(profile, run_id)
             record = store.record(profile, run_id)  # of who had it locked until now
             images, source = _data(work, record)
+            if ais > (most := len(images.test)):
+                raise UsageError(f"--ais {ais}: {run_id} has {most} test images: ask for fewer")
             last = _score(work, path, images)
             env = environment(work.device, work.software)
             env |= {"precision": work.precision, "data": source}

@@ -203,14 +203,17 @@ def _matching(name: str, p: Profile, seeds: Seeds) -> list[Run]:
     else:
         found = [r for r in runs(p, known.EXPERIMENTS, seeds) if fnmatchcase(r.id, name)]
     if not found:
-        end = f"-s{seeded[1] if seeded else 1}"
-        near = get_close_matches(name, [*known.EXPERIMENTS, *(stem + end for stem in every)])
-        raise UsageError(
-            f"unknown experiment, Run or pattern {name!r}: "
-            + (f"the nearest are {', '.join(near)}; " if near else "")
-            + f"`repro list --profile {p.name}` shows them all"
-        )
+        raise _unknown("experiment, Run or pattern", name, p, known.EXPERIMENTS)
     return found
+
+
+def _unknown(what: str, name: str, p: Profile, more: Iterable[str] = ()) -> UsageError:
+    """Of a name that is no Run's id nor one of `more`, with the nearest that are."""
+    _, seed = of_id(name) or ("", 1)
+    near = get_close_matches(name, [*more, *(f"{stem}-s{seed}" for stem in _firsts(p))])
+    nearest = f"the nearest are {', '.join(near)}; " if near else ""
+    listed = f"`repro list --profile {p.name}` shows those of the profile"
+    return UsageError(f"unknown {what} {name!r}: {nearest}{listed}")
 
 
 @cache
@@ -237,6 +240,6 @@ def find_run(run_id: str, p: Profile) -> Run:
     """The Run of that id in a profile, whatever its seed. Raises UsageError."""
     stem, seed = of_id(run_id) or ("", 1)
     if stem not in _firsts(p):
-        raise UsageError(f"unknown Run {run_id!r}: `repro list --profile {p.name}` shows them all")
+        raise _unknown("Run", run_id, p)
     _, run = _firsts(p)[stem]
     return run.with_seed(seed)
