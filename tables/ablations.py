@@ -1,4 +1,4 @@
-"""Ablations: what each open choice does to the bounds and units of the 5-layer LVAE."""
+"""Ablations: what open choices do to the bounds and units of the 5-layer LVAE and VAEs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from repro.judge.ablations import Change, changes, judged, tests
 from repro.judge.estimate import LEVEL
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import whole_set
-from repro.plan.experiments import cells
-from repro.plan.experiments.ablations import DEFAULT, choice_of
+from repro.plan.experiments import cells, label_of
+from repro.plan.experiments.ablations import DEFAULT, base_of, choice_of
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
@@ -24,8 +24,8 @@ def build(store: Store, profile_name: str) -> Table:
     """The default, then one row a choice; nats per example. Raises UsageError, RecordError."""
     p = profile(profile_name)
     found = books(store, p.name)
-    asked = [c for c in cells(["ablations"]) if c != DEFAULT]
-    by_metric = {name: changes(found, DEFAULT, asked, name) for name in METRICS}
+    asked = [c for c in cells(["ablations"]) if choice_of(c)]
+    by_metric = {name: changes(found, asked, name) for name in METRICS}
     k = p.evaluation.importance_samples
     columns = (
         *("choice", "default", "instead"),
@@ -33,19 +33,24 @@ def build(store: Store, profile_name: str) -> Table:
         *(f"L_{k}", f"change of L_{k}", f"error (L_{k})"),
         *("active units", "seeds", "note"),
     )
-    first = ("all as the default", "", "", *numbers(found.of(DEFAULT), {}), "")
-    rows = [first]
+    rows: list[tuple[str, ...]] = []
+    shown: list[Cell] = []
     for cell in asked:
-        choice = choice_of(cell)
+        base, choice = base_of(cell), choice_of(cell)
         assert choice is not None, f"{cell} is no ablation"
+        of_vae = "" if base == DEFAULT else f" ({label_of(base)})"
+        if base not in shown:
+            rows.append((f"all as the default{of_vae}", "", "", *numbers(found.of(base), {}), ""))
+            shown.append(base)
         mine = {name: of[cell] for name, of in by_metric.items() if cell in of}
         note = "other data: bounds cannot be compared" if choice.other_data else words(mine)
-        says = (choice.about, choice.default, choice.instead)
+        says = (choice.about + of_vae, choice.default, choice.instead)
         rows.append((*says, *numbers(found.of(cell), mine), note))
-    everything = [found.of(c) for c in (DEFAULT, *asked)]
+        shown.append(cell)
+    everything = [found.of(c) for c in shown]
     compared = {c: [of[c] for of in by_metric.values()] for c in judged(by_metric[METRICS[0]])}
     text = caption(p, everything, compared)
-    of = tuple((c,) for c in (DEFAULT, *asked))
+    of = tuple((c,) for c in shown)
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 
 
@@ -76,16 +81,18 @@ def words(mine: dict[str, Change]) -> str:
 
 
 def caption(p: Profile, found: Sequence[Evidence], compared: Compared) -> str:
-    run = sum(bool(e.trainings) for e in found[1:])  # the first is the default
+    asked = [e for e in found if choice_of(e.cell)]
+    run = sum(bool(e.trainings) for e in asked)
     return (
-        "The 5-layer LVAE on MNIST, one choice made otherwise at a time. Bounds on the whole test"
+        "The 5-layer LVAE on MNIST, and VAEs where they are named, one choice made otherwise at a"
+        " time. Bounds on the whole test"
         " set in nats per example, higher is better; L_K by regression on L_1 where it was measured"
         " on the first images only. Change: from the default Run of the same seed, image by image"
         " on those that both were scored on: closer than the difference of two regressions, and not"
         " equal to it."
         f" {errors(compared)} Active units: KL above {ACTIVE_NATS:g} nats, z_1 first."
         f" All are means over seeds. Profile {p.name} ({p.summary})."
-        f" {run} of {len(found) - 1} choices were run. {seed_note(found)}{rounding(found)}"
+        f" {run} of {len(asked)} choices were run. {seed_note(found)}{rounding(found)}"
     )
 
 

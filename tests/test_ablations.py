@@ -16,7 +16,7 @@ from repro.model.layers import fold
 from repro.model.stack import Stack, pack
 from repro.plan import profiles
 from repro.plan.experiments import EXPERIMENTS, label_of, replicates
-from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.plan.experiments.ablations import CHOICES, DEFAULT, OF_VAES, base_of, cell
 from repro.plan.profiles import PROFILES, find_run, profile, runs
 from repro.plan.run import Data, Run
 from repro.store import Store
@@ -51,6 +51,13 @@ def test_an_ablation_changes_its_own_fields_alone(name: str) -> None:
         assert changes(run_of(name, profile_name), run_of("", profile_name)) == own
 
 
+def test_an_ablation_of_a_vae_is_held_against_that_vae() -> None:
+    for other in OF_VAES:
+        ours, default = (profiles.run_of(c, profile("paper")) for c in (other, base_of(other)))
+        assert changes(ours, default) == {"model.head_batch_norm": False}
+        assert default.variant in ("vae_bn", "vae_bn_wu")
+
+
 def test_one_choice_is_made_otherwise_at_a_time() -> None:
     """Clipping is one choice in two fields."""
     counts = {n: len(changes(run_of(n), run_of())) for n in CHOICES}
@@ -80,7 +87,7 @@ def test_every_disagreement_is_there() -> None:
 def test_an_ablation_is_paired_with_the_default_by_its_seed() -> None:
     wanted = runs(profile("reduced"), ["ablations"], seeds=2)
     assert {(r.variant, r.seed) for r in wanted} == {
-        (c.variant, s) for c in (DEFAULT, *map(cell, CHOICES)) for s in (1, 2)
+        (c.variant, s) for c in (DEFAULT, *map(cell, CHOICES), *OF_VAES) for s in (1, 2)
     }
 
 
@@ -91,7 +98,7 @@ def test_an_ablation_is_found_by_its_name() -> None:
 
 def test_names_and_hashes_of_all_ablations_differ() -> None:
     wanted = runs(profile("quick"), ["ablations"])
-    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 1
+    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 3
 
 
 def test_the_statistics_that_score_count_in_the_hash_where_they_are_others() -> None:
@@ -107,7 +114,8 @@ def test_an_ablation_is_labelled_by_its_choice() -> None:
 
 def test_ablations_that_share_steps_share_a_stack() -> None:
     stacks = pack(runs(profile("reduced"), ["ablations"]), most_lanes=12)
-    (first,) = [s for s in stacks if len(s.runs) > 1]
+    first, vaes = [s for s in stacks if len(s.runs) > 1]
+    assert {r.variant for r in vaes.runs} == {c.variant for c in OF_VAES}
     names = {r.variant.partition("@")[2] for r in first.runs}
     assert names == {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
 

@@ -11,7 +11,7 @@ import pytest
 from repro.judge.ablations import UNKNOWN, changes
 from repro.judge.evidence import books
 from repro.plan import profiles
-from repro.plan.experiments.ablations import CHOICES, DEFAULT, cell
+from repro.plan.experiments.ablations import CHOICES, DEFAULT, OF_VAES, base_of, cell
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import profile
 from repro.plan.run import Run
@@ -63,7 +63,8 @@ def row(table: Any, name: str) -> tuple[str, ...]:
 
 def test_every_choice_has_a_row_and_another_grey_scale_alone_is_other_data(store: Store) -> None:
     table = build(store)
-    assert len(table.rows) == len(CHOICES) + 1
+    assert len(table.rows) == len(CHOICES) + 1 + 4
+    assert table.rows[-1][CHOICE] == "batch norm (VAE+BN+WU)"
     assert all(row(table, name)[L1] == "not run" for name in CHOICES)
     flagged = {name for name in CHOICES if "other data" in row(table, name)[NOTE]}
     assert flagged == {"grey255"}
@@ -80,6 +81,19 @@ def test_changes_are_paired_image_by_image(store: Store) -> None:
     assert row(build(store), "no_clip")[DL1] == "+1.50"
 
 
+def test_a_vae_is_held_against_itself(store: Store) -> None:
+    ours, default = (
+        profiles.run_of(c, profile("quick")) for c in (OF_VAES[0], base_of(OF_VAES[0]))
+    )
+    write(store, run_of(), IMAGES - 50)
+    write(store, default, IMAGES)
+    write(store, ours, CHANGED)
+    rows = {r[CHOICE]: r for r in build(store).rows}
+    assert rows["all as the default (VAE+BN)"][L1] == "-95.00"
+    found = rows["batch norm (VAE+BN)"]
+    assert (found[INSTEAD], found[L1], found[DL1]) == ("hidden layers", "-93.50", "+1.50")
+
+
 def test_seeds_are_averaged(store: Store) -> None:
     for seed, shift in ((1, 0.0), (2, 1.0)):
         write(store, run_of(seed=seed), IMAGES)
@@ -94,7 +108,7 @@ def test_without_the_default_there_is_no_change(store: Store) -> None:
     found = row(table, "no_clip")
     assert (found[L1], found[DL1], found[EL1]) == ("-93.50", "", "")
     assert "no spread over trainings" in table.caption
-    assert f"1 of {len(CHOICES)} choices were run" in table.caption
+    assert f"1 of {len(CHOICES) + 2} choices were run" in table.caption
 
 
 def test_the_default_comes_first_with_its_units(store: Store) -> None:
@@ -168,7 +182,7 @@ def test_one_training_that_is_scored_otherwise_has_no_noise_of_training(store: S
 def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) -> None:
     write(store, run_of(), IMAGES)
     write(store, run_of("no_clip", seed=2), CHANGED)
-    (change,) = changes(books(store, "quick"), DEFAULT, [cell("no_clip")], "L1_test").values()
+    (change,) = changes(books(store, "quick"), [cell("no_clip")], "L1_test").values()
     assert change.over_images > 0
     assert change.outcome == UNKNOWN
 

@@ -37,7 +37,7 @@ def test_a_run_keeps_its_hash(row: str) -> None:
     assert find_run(run_id, profile(name)).hash == expected
 
 
-ALL = "596fd525417bc3bbbe0e522d3e1c53651749226ff9c159938d1f9b361c0385f8"
+ALL = "a1f31cc0901285596cba90b32b7f1008d16b1e3606d470e3313f9f5b9cacf9a7"
 
 
 def test_no_run_of_the_published_protocol_has_changed() -> None:

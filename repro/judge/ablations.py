@@ -11,7 +11,7 @@ from repro.judge.estimate import LEVEL, Estimate
 from repro.judge.evidence import Books, Evidence
 from repro.judge.measures import metric, scoring
 from repro.judge.over_images import PER_IMAGE, images_error
-from repro.plan.experiments.ablations import choice_of
+from repro.plan.experiments.ablations import base_of, choice_of
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
 
@@ -34,16 +34,15 @@ class Change:
         return self.by.error if self.by.known else self.over_images
 
 
-def changes(found: Books, default: Cell, others: Sequence[Cell], name: str) -> dict[Cell, Change]:
-    """Of every cell that has run, if the default has.
+def changes(found: Books, cells: Sequence[Cell], name: str) -> dict[Cell, Change]:
+    """Of every cell that has run, if the default that it is held against has.
 
     Corrected for their number and that of the bounds (Bonferroni), but for those on other data,
     which are not judged.
     """
-    base = found.of(default)
-    ran = [c for c in others if found.of(c).trainings] if base.trainings else []
+    ran = [c for c in cells if found.of(c).trainings and found.of(base_of(c)).trainings]
     level = LEVEL / (2 * tests(judged(ran)))
-    return {c: _change(found, c, default, name, level) for c in ran}
+    return {c: _change(found, c, base_of(c), name, level) for c in ran}
 
 
 def judged(cells: Iterable[Cell]) -> list[Cell]:

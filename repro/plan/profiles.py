@@ -135,7 +135,7 @@ def run_of(cell: Cell, p: Profile, seed: int = 1) -> Run:
     if base := replicates.base_of(cell):
         return replace(run_of(base, p, seed), variant=cell.variant)
     if ablations.choice_of(cell):
-        return ablations.changed(cell, run_of(ablations.DEFAULT, p, seed))
+        return ablations.changed(cell, run_of(ablations.base_of(cell), p, seed))
     if cell.variant in OTHER_PAPERS:
         epochs, other = OTHER_PAPERS[cell.variant]
         return other(cell, *p.share(cell.data, epochs), seed)
