@@ -11,6 +11,7 @@ from commands import LVAE, QUICK, VAE, quick_run, refusal, told
 from repro.cli import run
 from repro.cli.shared import planned
 from repro.machine import toolchain
+from repro.plan.experiments.ablations import OF_VAES
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
 
@@ -77,7 +78,13 @@ NAMED = [
     (["mnist-lvae_bn_wu-L3-s1"], ["mnist-lvae_bn_wu-L3-s1"]),  # not of the profile, but named
     (["mnist-lvae_bn_wu_ft-L5-s1"], [LVAE, "mnist-lvae_bn_wu_ft-L5-s1"]),  # and its start
     (["ladder-full-100-s3", LVAE], ["ladder-full-100-s3", LVAE]),
-    (["mnist-vae*-L5-s2"], [f"mnist-{v}-L5-s2" for v in VARIANTS if v.startswith("vae")]),
+    (
+        ["mnist-vae*-L5-s2"],
+        [
+            *(f"mnist-{v}-L5-s2" for v in VARIANTS if v.startswith("vae")),
+            *(f"mnist-{c.variant}-L5-s2" for c in OF_VAES),
+        ],
+    ),
     (["omniglot-lvae_bn_wu-*"], ["omniglot-lvae_bn_wu-L5-s1"]),
     (["table1", LVAE, "mnist-lvae_bn_w?-L5-s1"], [LVAE]),
     (

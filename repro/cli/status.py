@@ -19,8 +19,7 @@ from repro.machine.watch.pace import in_words, place, said
 from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.words import trains
-from repro.store import Store, open_store
-from repro.store.places import NAMED
+from repro.store import Store, open_store, places
 from repro.store.states import FINISHED, recorded_state
 from repro.store.status import Status, read_all
 
@@ -80,7 +79,7 @@ def unfinished(store: Store, name: str) -> list[Status]:
 
 def _profile(store: Store, p: Profile) -> dict[str, Any]:
     now, found, failures = time.time(), unfinished(store, p.name), store.failures(p.name)
-    own = store.root == NAMED["runs"]  # where `repro train` goes on
+    own = store.root == places.NAMED["runs"]  # where `repro train` goes on
     stacks = [_stack(s, now, p, failures, own) for s in found]
     busy = {i: s["state"] in ALIVE for s in stacks for i in s["runs"]}
     runs_of = {run.id: run for run in (*runs(p), *_more(store, p, busy))}
