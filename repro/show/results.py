@@ -11,7 +11,7 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, in_full, other_data, other_scale, title, trains
+from repro.show.words import closing, ids_behind, in_full, other_data, other_scale, title, trains
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS
 
@@ -223,10 +223,8 @@ def _lost(r: Record, found: Books) -> str:
 
 def _drawn(figure: str, needs: Any, records: Sequence[Record], p: Profile) -> str:
     own = [r for r in records if cell_of(r.run) in needs.shown]
-    have = {cell_of(r.run) for r in own}
-    more = [run_of(c, p).id for c in needs.shown if p.holds(c) and c not in have]
-    ids = [*(r.run.id for r in own), *more] if needs.variants else [needs.experiment]
-    train = _training(ids, p, own)
+    ids = ids_behind(filter(p.holds, needs.shown), p, own)
+    train = _training(ids if needs.variants else [needs.experiment], p, own)
     seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
     if not needs.variants and any(r.run.seed > seeds for r in own):
         train += f" ({_count(seeds, 'seed')}; more by their ids)"

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from repro.judge.evidence import Evidence, named
 from repro.judge.measures import by_delta_method, precision
-from repro.plan.profiles import Profile
+from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.profiles import Profile, run_of
 from repro.store import Record
 
 TITLES = {"text": "Stated in the text", "ladder": "Ladder networks", "lk_curve": "L_k against k"}
@@ -77,6 +78,12 @@ def other_scale(found: Iterable[Evidence]) -> str:
 def trains(names: Iterable[str], p: Profile, records: Iterable[Record] = ()) -> str:
     """The command that trains what is named, rounded as these records are; no name: the default."""
     return f"{' '.join(('repro train', *names))} --profile {p.name}{rounded(records)}"
+
+
+def ids_behind(cells: Iterable[Cell], p: Profile, records: Sequence[Record]) -> list[str]:
+    """Of these records, and of the first Run of each of these cells that has none."""
+    have = {cell_of(r.run) for r in records}
+    return [*(r.run.id for r in records), *(run_of(c, p).id for c in cells if c not in have)]
 
 
 def rounded(records: Iterable[Record]) -> str:

@@ -8,7 +8,7 @@ from repro.judge.check import check
 from repro.judge.verdicts import SILENT, TargetResult
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
-from repro.plan.profiles import Profile, run_of
+from repro.plan.profiles import Profile
 from repro.show import scripts, words
 from repro.show.layout import Table
 from repro.show.report.ledger import Entry
@@ -85,10 +85,9 @@ class Part:
     def _of_cells(self, cells: Sequence[Cell]) -> Behind:
         held = tuple(c for c in cells if self.profile.holds(c)) or tuple(cells)
         records = tuple(r for r in self.records if cell_of(r.run) in set(cells))
-        have = {cell_of(r.run) for r in records}
-        return Behind(self._trains([c for c in held if c not in have], records), records)
+        return Behind(self._trains(held, records), records)
 
     def _trains(self, cells: Sequence[Cell], records: Sequence[Record]) -> tuple[str, ...]:
-        """Trains these Runs, and the first of these cells; nothing where there are none."""
-        ids = [*(r.run.id for r in records), *(run_of(c, self.profile).id for c in cells)]
+        """Trains these Runs and what else these cells lack; nothing where there are none."""
+        ids = words.ids_behind(cells, self.profile, records)
         return (words.trains(ids, self.profile, records),) if ids else ()
