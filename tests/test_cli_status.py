@@ -11,7 +11,9 @@ from commands import LVAE, QUICK, VAE, printed, quick_run, told
 from fixture_status import GONE, noted
 
 from repro.cli import status as watching
+from repro.cli.shared import planned
 from repro.errors import RecordError
+from repro.machine import cost
 from repro.plan.profiles import runs
 from repro.store import Store
 from repro.store.places import ROOT
@@ -87,10 +89,18 @@ def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(local, capsys):
     assert printed(capsys, "status")["profiles"][0]["stacks"] == []
 
 
-def test_what_is_trained_already_is_not_predicted_again(local, capsys, monkeypatch):
-    monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
+def test_what_is_trained_already_is_not_predicted_again(local, capsys):
     noted(local, process=GONE, saved=1.0)
-    assert printed(capsys, "status")["profiles"][0]["predicted_seconds"] == 2 * 100 + 2 * 80
+    alone = {run.id: cost.seconds([run]) for run in runs(QUICK)}
+    behind = 0.2 * (alone[LVAE] + alone[VAE])
+    ahead = printed(capsys, "status")["profiles"][0]["predicted_seconds"]
+    assert ahead == pytest.approx(sum(alone.values()) - behind, abs=0.1)
+    listed = {row["run"]: row for row in printed(capsys, "list", "--profile", "quick")}
+    assert listed[LVAE]["state"] == "interrupted"
+    assert listed[LVAE]["predicted_seconds"] == pytest.approx(0.8 * alone[LVAE], abs=0.1)
+    plan = planned.plan(local, QUICK, runs(QUICK))
+    assert plan.states[VAE] == "interrupted"
+    assert plan.seconds(plan.todo) == cost.seconds(plan.todo, {LVAE: 0.2, VAE: 0.2})
 
 
 def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(local, capsys):

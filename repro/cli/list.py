@@ -15,11 +15,15 @@ from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import Profile, find_run, refuse_empty, runs
 from repro.plan.run import Run
 from repro.store import Store
-from repro.store.states import FINISHED, state
+from repro.store.states import FINISHED, begun, state
 
 LISTED = [e for e in EXPERIMENTS if e not in UNLISTED]
 STYLES = {
-    **{"done": "green", "running": "cyan", "failed": "red", "diverged": "red"},
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "diverged": "red",
+    "interrupted": "yellow",
     "data missing": "yellow",
 }
 
@@ -37,7 +41,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)
     precisions = {r.run.id: precision(r) for r in records}
-    ids = {run.id for run in planned}
+    ids, behind = {run.id for run in planned}, begun(store, p.name)
     more = [r.run.id for r in records if r.run.id not in ids and cell_of(r.run) in cells]
     extra = [find_run(run_id, p) for run_id in more]  # as the profile has them
     return [
@@ -52,7 +56,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
             "variant": run.variant,
             "layers": run.model.depth,
             "labels": run.labels or None,
-            "predicted_seconds": round(predict.seconds([run]), 1),
+            "predicted_seconds": round(predict.seconds([run], behind), 1),
         }
         for run in (*planned, *extra)
     ]
@@ -70,7 +74,8 @@ def list_runs(
     store: StoreTrained = "runs",
     as_json: AsJson = False,
 ) -> None:
-    """Every Run with its state and the time that training it alone would take here.
+    """Every Run with its state and the time that training it, or what is left of it, alone would
+    take here.
 
     Without --experiment: what the paper's tables and figures need.
     """

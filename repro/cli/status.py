@@ -20,7 +20,7 @@ from repro.plan.profiles import Profile, find_run, profile, runs
 from repro.plan.run import Run
 from repro.show.words import trains
 from repro.store import Store, open_store, places
-from repro.store.states import FINISHED, recorded_state
+from repro.store.states import FINISHED, begun, recorded_state
 from repro.store.status import Status, read_all
 
 REFRESH = 2.0  # seconds
@@ -28,11 +28,7 @@ QUIET = 60.0  # seconds after which it is said when a stack was last heard from
 ALIVE = ("starting", "training", "scoring")
 
 
-@command(
-    "repro status",
-    "repro status --watch",
-    "repro status --profile reduced --json",
-)
+@command("repro status", "repro status --watch", "repro status --profile reduced --json")
 def status(
     profile: ProfileToShow = None,
     store: options.StoreTrained = "runs",
@@ -67,8 +63,8 @@ def _keep_showing(store: str, name: str | None) -> None:
 def chosen(store: str, name: str | None) -> tuple[Store, list[Profile]]:
     """The store, and the profiles to speak of. Raises UsageError, RecordError."""
     opened = open_store(store, name or "")
-    begun = [n for n in BEST_FIRST if name is None and unfinished(opened, n)]
-    return opened, [profile(n) for n in begun] or [to_read(store, name)[1]]
+    going = [n for n in BEST_FIRST if name is None and unfinished(opened, n)]
+    return opened, [profile(n) for n in going] or [to_read(store, name)[1]]
 
 
 def unfinished(store: Store, name: str) -> list[Status]:
@@ -86,8 +82,8 @@ def _profile(store: Store, p: Profile) -> dict[str, Any]:
     become = {i: _become(store, p, run, busy.get(i)) for i, run in runs_of.items()}
     left = [s["seconds_left"] for s in stacks if s["seconds_left"] is not None]
     ahead = [run for i, run in runs_of.items() if become[i] in ("missing", "interrupted")]
-    saved = {i: (s.saved or 0) / s.epochs for s in found for i in s.runs}
-    predicted = sum(predict.seconds([run]) * (1 - saved.get(run.id, 0)) for run in ahead)
+    saved = begun(store, p.name)
+    predicted = sum(predict.seconds([run], saved) for run in ahead)
     return {
         "profile": p.name,
         "stacks": sorted(stacks, key=lambda s: s["state"] not in ALIVE),

@@ -8,6 +8,7 @@ import functools
 import math
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -178,10 +179,16 @@ def graph_pays(runs: list[Run]) -> bool:
     return steps_of(runs[0]) * (first + further * (len(runs) - 1)) > GRAPH_SECONDS
 
 
-def seconds(runs: list[Run]) -> float:
-    """Predicted wall time of training and scoring these Runs on this machine's CPU."""
+def seconds(runs: list[Run], begun: Mapping[str, float] | None = None) -> float:
+    """Predicted wall time of training and scoring these Runs on this machine's CPU.
+
+    begun: the share of a Run's epochs that is behind it, by its id.
+    """
+
+    def ahead(flops: Callable[[Run], float]) -> float:
+        return sum(flops(run) * (1 - (begun or {}).get(run.id, 0.0)) for run in runs)
+
     rate = flops_per_second()
     compiled = compiling_pays(runs) and not toolchain.compiler_fault()
     share = COMPILED_SHARE if compiled else EAGER_SHARE
-    train = sum(training_flops(run) for run in runs) / (rate * share)
-    return train + sum(scoring_flops(run) for run in runs) / (rate * SCORING_SHARE)
+    return ahead(training_flops) / (rate * share) + ahead(scoring_flops) / (rate * SCORING_SHARE)

@@ -6,19 +6,27 @@ from repro.errors import RecordError, UsageError
 from repro.plan.profiles import find_run, profile
 from repro.plan.run import Run
 from repro.store import Store, failures
+from repro.store.status import read_all
 
 FINISHED = ("done", "diverged")
 OTHER_CONFIGURATION = "other configuration"
 
 
 def state(store: Store, profile: str, run: Run) -> str:
-    """missing, running, done, failed, diverged, or that another configuration has its id.
+    """missing, interrupted, running, done, failed, diverged, or another configuration of its id.
 
     Raises RecordError when the record is damaged.
     """
     if _locked(store, profile, run.id):
         return "running"
-    return recorded_state(store, profile, run)
+    found = recorded_state(store, profile, run)
+    return "interrupted" if found == "missing" and run.id in begun(store, profile) else found
+
+
+def begun(store: Store, profile: str) -> dict[str, float]:
+    """The Runs of stacks that said something, and which share of its epochs a checkpoint has."""
+    found = read_all(store.folder(profile))
+    return {run_id: (s.saved or 0.0) / s.epochs for s in found for run_id in s.runs}
 
 
 def recorded_state(store: Store, profile: str, run: Run) -> str:

@@ -19,7 +19,7 @@ from repro.machine.watch.pace import in_words
 from repro.plan.profiles import Profile, with_starts
 from repro.plan.run import Run
 from repro.store import Store
-from repro.store.states import FINISHED, state
+from repro.store.states import FINISHED, begun, state
 
 RECORD_BYTES = 600_000  # a record has less
 FLOATS = 9  # a weight and its two moments: in the old and the new checkpoint, and at the end
@@ -36,6 +36,7 @@ class Plan:
     profile: Profile
     runs: list[Run]
     states: dict[str, str]
+    begun: dict[str, float]  # shares of epochs that checkpoints hold, by Run
 
     @property
     def todo(self) -> list[Run]:
@@ -44,6 +45,10 @@ class Plan:
     def without(self, data_sets: Collection[str]) -> Plan:
         """Of the other data sets alone."""
         return replace(self, runs=[run for run in self.runs if run.data.name not in data_sets])
+
+    def seconds(self, runs: list[Run]) -> float:
+        """Predicted for what is left of these."""
+        return predict.seconds(runs, self.begun)
 
     @property
     def bytes(self) -> int:
@@ -61,7 +66,7 @@ def plan(store: Store, p: Profile, asked: list[Run]) -> Plan:
         return states[run.id] in FINISHED
 
     todo = with_starts(asked, done)
-    return Plan(p, list(dict.fromkeys((*todo, *asked))), states)
+    return Plan(p, list(dict.fromkeys((*todo, *asked))), states, begun(store, p.name))
 
 
 def lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
@@ -75,9 +80,9 @@ def announce(plan: Plan, limit: float | None, every_run: bool, far: bool) -> Non
     say(f"profile {plan.profile.name}: {plan.profile.summary}")
     say(f"{len(plan.runs)} Runs, {done} finished, {len(plan.todo)} to train")
     for run in plan.todo if every_run else []:
-        say(f"  {run.id}: {plan.states[run.id]}, {in_words(predict.seconds([run]))} alone")
+        say(f"  {run.id}: {plan.states[run.id]}, {in_words(plan.seconds([run]))} alone")
     if plan.todo:
-        total = in_words(predict.seconds(plan.todo))
+        total = in_words(plan.seconds(plan.todo))
         stop = f", stopping after {in_words(limit)}" if limit is not None else ""
         where = "on this CPU alone" if far or has_cuda() else "here"
         say(f"predicted time {where}: {total}{stop}; disk: up to {plan.bytes / 1e6:.0f} MB")
