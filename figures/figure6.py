@@ -14,10 +14,18 @@ from repro.judge.measures import array, projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show.captions import add_caption, first_seed, firsts, missing, with_records
 
-CLASSES = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#33343a", "#63c7d8"),
-)
+CLASSES = [
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#33343a",
+    "#63c7d8",
+]
 NEEDS = Needs("figure6")
 
 

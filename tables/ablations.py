@@ -28,10 +28,18 @@ def build(store: Store, profile_name: str) -> Table:
     by_metric = {name: changes(found, asked, name) for name in METRICS}
     k = p.evaluation.importance_samples
     columns = (
-        *("choice", "default", "instead"),
-        *("L_1", "change of L_1", "error (L_1)"),
-        *(f"L_{k}", f"change of L_{k}", f"error (L_{k})"),
-        *("active units", "seeds", "note"),
+        "choice",
+        "default",
+        "instead",
+        "L_1",
+        "change of L_1",
+        "error (L_1)",
+        f"L_{k}",
+        f"change of L_{k}",
+        f"error (L_{k})",
+        "active units",
+        "seeds",
+        "note",
     )
     rows: list[tuple[str, ...]] = []
     shown: list[Cell] = []

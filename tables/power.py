@@ -18,8 +18,13 @@ def build(store: Store, profile_name: str) -> Table:
     of_bound, of_error = spreads.values()
     settings = ((bounds(of_bound.sd), of_bound.df), (ladder(of_error.sd), of_error.df))
     columns = (
-        *("quantity", "seeds", "spread over trainings", "margin"),
-        *("perfect replications reproduced", "called different from", "two models told apart from"),
+        "quantity",
+        "seeds",
+        "spread over trainings",
+        "margin",
+        "perfect replications reproduced",
+        "called different from",
+        "two models told apart from",
     )
     rows = tuple(row(s, power(s, n, df)) for s, df in settings for n in SEEDS)
     of_images = " and ".join(f"{s.images:.2f} {s.unit}" for s, _ in settings)
@@ -42,8 +47,13 @@ def build(store: Store, profile_name: str) -> Table:
 def row(s: Setting, found: Power) -> tuple[str, ...]:
     passes = "–" if found.passes is None else f"{found.passes:.0%}"
     return (
-        *(s.name, str(found.seeds), f"{s.sd:.2f} {s.unit}", f"{s.margin:.2f} {s.unit}"),
-        *(passes, amount(s, found.different), amount(s, found.apart)),
+        s.name,
+        str(found.seeds),
+        amount(s, s.sd),
+        amount(s, s.margin),
+        passes,
+        amount(s, found.different),
+        amount(s, found.apart),
     )
 
 

@@ -17,8 +17,14 @@ def build(store: Store, profile_name: str) -> Table:
     found = books(store, p.name)
     k = p.evaluation.importance_samples
     columns = (
-        *("model", "trainings differ in", "trainings", "sd of L_1", "95% interval"),
-        *(f"sd of L_{k}", f"95% interval (L_{k})", "Runs"),
+        "model",
+        "trainings differ in",
+        "trainings",
+        "sd of L_1",
+        "95% interval",
+        f"sd of L_{k}",
+        f"95% interval (L_{k})",
+        "Runs",
     )
     rows = tuple(row for cell in STUDIED for row in rows_of(found.of(cell)))
     caption = (

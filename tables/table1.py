@@ -30,8 +30,15 @@ def build(store: Store, profile_name: str) -> Table:
     answers = {t.id: found.of(t.cell) for t in rows.values() if t.cell}
     k = p.evaluation.importance_samples
     columns = (
-        *("model", "quoted from", "published", f"ours, L_{k}"),
-        *("s.e. (images)", "MC error", "sd (seeds)", "seeds", "ours, L_1"),
+        "model",
+        "quoted from",
+        "published",
+        f"ours, L_{k}",
+        "s.e. (images)",
+        "MC error",
+        "sd (seeds)",
+        "seeds",
+        "ours, L_1",
         *((f"L_{k}, whole test set",) if p.evaluation.lk_images else ()),
     )
     numbers = tuple(

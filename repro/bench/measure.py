@@ -77,10 +77,15 @@ def measure(
         chief()
     wait()
     entry = {
-        **{"arm": arm.name, "engine": arm.engine, "model": arm.model},
-        **{"depths": list(arm.depths), "lanes": arm.lanes, "bfloat16": arm.bfloat16},
+        "arm": arm.name,
+        "engine": arm.engine,
+        "model": arm.model,
+        "depths": list(arm.depths),
+        "lanes": arm.lanes,
+        "bfloat16": arm.bfloat16,
         "compile_seconds": _rounded(first) if arm.engine in COMPILED else 0.0,
-        **{"memory_bytes": memory.read(), "memory": memory.how},
+        "memory_bytes": memory.read(),
+        "memory": memory.how,
     }
     stacks, times = stacks_of(arm, work), all_times(arm, ops, work, device)
     count, alone = flops(stacks, work), {n: median(t["matmul"]) for n, t in times.items()}

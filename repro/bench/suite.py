@@ -47,12 +47,20 @@ def bench(arms: list[Arm], work: Workload, threads: int | None, starting: Starti
         found.append({"arm": "cuda", "absent": "no CUDA device"})
     place = environment(device)
     return {
-        **{"device": place["device"], "threads": threads, "torch": place["versions"]["torch"]},
-        **{"precision": precision_on(device, None), "roofline": FORMULA},
+        "device": place["device"],
+        "threads": threads,
+        "torch": place["versions"]["torch"],
+        "precision": precision_on(device, None),
+        "roofline": FORMULA,
         "date": now(),
-        **{"commit": place["commit"], "dirty": place["dirty"], "reference": SINGLE},
-        **{"batch": work.batch, "repeats": work.repeats, "made_ready_at_once": at_once},
-        **{"images": work.images, "samples": work.samples},
+        "commit": place["commit"],
+        "dirty": place["dirty"],
+        "reference": SINGLE,
+        "batch": work.batch,
+        "repeats": work.repeats,
+        "made_ready_at_once": at_once,
+        "images": work.images,
+        "samples": work.samples,
         "matmul": {entry["arm"]: entry.pop("matmul") for entry in found if "matmul" in entry},
         "arms": found,
     }

@@ -21,8 +21,20 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
 
 COMMANDS = (
-    *("list", "show", "train", "evaluate", "status", "score", "verify", "publish"),
-    *("tables", "figures", "check", "report", "bench", "data"),
+    "list",
+    "show",
+    "train",
+    "evaluate",
+    "status",
+    "score",
+    "verify",
+    "publish",
+    "tables",
+    "figures",
+    "check",
+    "report",
+    "bench",
+    "data",
 )
 for _name in COMMANDS:  # each joins the program, in this order
     importlib.import_module(f"repro.cli.{_name}")

@@ -11,8 +11,6 @@ from repro.cli.shared.options import AsJson, Threads, command, flag, given
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
 from repro.errors import MachineError, NothingError
 
-COLUMNS = "ms|spread|lane steps/s|images/s|GFLOP/s|x single|x products|roofline|MB|compiled in s"
-
 
 @command(
     "repro bench",
@@ -91,31 +89,24 @@ def _print(result: dict[str, Any], against: dict[str, Any] | None = None) -> Non
 
 
 def as_table(result: dict[str, Any]) -> Table:
-    """One row an operation. Ratios are of times, per lane where against the single model."""
+    """As the report has it: one row an operation."""
+    from repro.show.report.measured import bench_of
+
+    shown = bench_of(result, Path("bench.json"), Path()).table
     table = Table(
-        *("arm", "operation"),
         title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
         f" {result['date']}",
-        caption="medians; spread: quartile distance over median. x single: against as many single"
-        " models written as usual; x products: against the matrix products alone, in turn;"
+        caption="medians; spread: quartile distance over median. × single: against as many single"
+        " models written as usual; × products: against the matrix products alone, in turn;"
         " roofline: share reached of the bound below",
     )
-    for name in COLUMNS.split("|"):
-        table.add_column(name, justify="right")
-    for entry in result["arms"]:
-        for i, (name, o) in enumerate(entry.get("operations", {}).items()):
-            near = entry.get("roofline", {}).get("fraction") if name == "step" else None
-            once = (entry["memory_bytes"] / 1e6, entry["compile_seconds"] or None)
-            cells = (
-                *((1e3 * o["seconds"], ".1f"), (o["spread"], ".0%")),
-                *((o.get("model_steps_per_s"), ".1f"), (o["images_per_s"], ",.0f")),
-                *((o["flop_per_s"] / 1e9, ".1f"), (o.get("ratio_to_single"), ".2f")),
-                *((o["ratio_to_matmul"], ".2f"), (near, ".0%")),
-                *((value if i == 0 else None, ".0f") for value in once),
-            )
-            shown = ("" if value is None else format(value, form) for value, form in cells)
-            table.add_row("" if i else entry["arm"], name, *shown)
-        table.add_section()
+    for i, name in enumerate(shown.columns):
+        if shown.numeric(i):
+            table.add_column(name, justify="right")
+        else:
+            table.add_column(name, min_width=max((len(row[i]) for row in shown.rows), default=0))
+    for row in shown.rows:
+        table.add_row(*row)
     return table
 
 

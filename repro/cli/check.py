@@ -96,7 +96,12 @@ def _missing(comparison: Comparison) -> list[str]:
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
     """The verdicts of two stores in one table; what neither has run is only counted."""
     table = Table(
-        *("target or claim", "published", "here", "verdict", Column(Text(name)), "verdict there"),
+        "target or claim",
+        "published",
+        "here",
+        "verdict",
+        Column(Text(name)),
+        "verdict there",
         title=f"profile {report.profile}",
         caption=f"here: {checks.summary(report)}",
     )
@@ -112,7 +117,12 @@ def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table
 
 def _differences(comparison: Comparison) -> Table:
     table = Table(
-        *("Run", "metric", "here", "reference", "difference", "error"),
+        "Run",
+        "metric",
+        "here",
+        "reference",
+        "difference",
+        "error",
         title="Run by Run: nats per example, or test error in percent",
         caption="; ".join((*_missing(comparison), *comparison.skipped)) or None,
     )

@@ -18,11 +18,7 @@ STYLES = {"ok": "green", "missing": "yellow", "damaged": "red"}
 Action = StrEnum("Action", ["status", "fetch", "verify"])
 
 
-@command(
-    "repro data",
-    "repro data fetch omniglot",
-    "repro data verify --data-dir /mnt/sets",
-)
+@command("repro data", "repro data fetch omniglot", "repro data verify --data-dir /mnt/sets")
 def data(
     action: Annotated[Action, typer.Argument(help="What to do.")] = Action.status,
     names: Annotated[

@@ -6,10 +6,7 @@ from repro.errors import NothingError
 from repro.store import Snapshot
 
 
-@command(
-    "repro figures",
-    "repro figures --store runs --profile quick --out /tmp/f",
-)
+@command("repro figures", "repro figures --store runs --profile quick --out /tmp/f")
 def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
     """Draw every figure that saved records are enough for: PNG and PDF."""
     from repro.show import gallery  # matplotlib takes half a second

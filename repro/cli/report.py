@@ -23,9 +23,7 @@ FINER = 1.5  # pixels of a picture for each of the page: sharp on fine screens
 
 
 @command(
-    "repro report",
-    "repro report --store results --out report.html",
-    "repro report --profile paper",
+    "repro report", "repro report --store results --out report.html", "repro report --profile paper"
 )
 def report(
     profile: ProfileToShow = None,

@@ -5,10 +5,7 @@ from repro.cli.shared.terminal import say_written
 from repro.store import Snapshot
 
 
-@command(
-    "repro tables",
-    "repro tables --store results --profile quick --out /tmp/t",
-)
+@command("repro tables", "repro tables --store results --profile quick --out /tmp/t")
 def tables(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir = None) -> None:
     """Write every table from saved records: Markdown, CSV and LaTeX."""
     from repro.show.layout import render_all

@@ -49,8 +49,7 @@ def train(
         int | None, given("Seed N alone of every Run.", "N", min=1, max=LARGEST)
     ] = None,
     budget: Annotated[
-        str | None,
-        given("Stop cleanly after 90s, 25m or 1.5h; the same command continues.", "T"),
+        str | None, given("Stop cleanly after 90s, 25m or 1.5h; the same command continues.", "T")
     ] = None,
     engine: Annotated[
         Engine,

@@ -104,12 +104,10 @@ REBUILT = DataSet(
     name="omniglot",
     files=(
         archive(
-            "images_background",
-            "ca2b5898a0b3967f98fdccbef2426fb6297a8899d765df2fef878b1fd2cede6b",
+            "images_background", "ca2b5898a0b3967f98fdccbef2426fb6297a8899d765df2fef878b1fd2cede6b"
         ),
         archive(
-            "images_evaluation",
-            "c89b35c94f43e0b3c2da2916b07927af3ada7145335cfe053cf1c439b336ae81",
+            "images_evaluation", "c89b35c94f43e0b3c2da2916b07927af3ada7145335cfe053cf1c439b336ae81"
         ),
     ),
     mirrors=(

@@ -11,7 +11,6 @@ import io
 import re
 import struct
 import zipfile
-import zlib
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from repro.data.images import Bytes
 from repro.data.sources import DamageError
+from repro.store.sealed import DAMAGED_NPZ
 
 SIDE, SMALL = 105, 28
 DRAWERS = 20
@@ -29,8 +29,9 @@ LITTER = ("__MACOSX/", ".DS_Store")  # what packers leave in an archive
 BATCH = 2000  # drawings scaled at once
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UNREADABLE = (  # what a damaged archive makes the standard library raise
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
-    *(ValueError, OverflowError, NotImplementedError, RuntimeError),
+    *DAMAGED_NPZ,
+    struct.error,
+    OverflowError,
 )
 
 

@@ -77,8 +77,13 @@ SIGNS = (  # in the text of an error, most telling first
 HEADER = re.compile(r"fatal error: '?([^\s:']+)'?(?::| file not found)")
 LIBRARY = re.compile(r"cannot find (-l\S+|\S+\.o)\b")
 NO_PLACE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EEXIST),
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
 )
 
 

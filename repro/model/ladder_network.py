@@ -236,11 +236,7 @@ def on_scale_of(model: Ladder, path: Path, i: int, z_hat: Tensor) -> Tensor:
 
 
 def cost(
-    net: LadderNet,
-    x: Tensor,
-    y: Tensor,
-    eps: Sequence[Tensor],
-    layers: Sequence[int] | None = None,
+    net: LadderNet, x: Tensor, y: Tensor, eps: Sequence[Tensor], layers: Sequence[int] | None = None
 ) -> Cost:
     """Both costs of a minibatch; denoising ones of `layers`, by default those with lambda > 0.
 

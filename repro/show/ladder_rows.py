@@ -6,8 +6,15 @@ from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import Cell
 
 COLUMNS = (
-    *("labels", "model", "published", "sd (published)", "source"),
-    *("ours", "sd (ours)", "s.e. (images)", "seeds"),
+    "labels",
+    "model",
+    "published",
+    "sd (published)",
+    "source",
+    "ours",
+    "sd (ours)",
+    "s.e. (images)",
+    "seeds",
 )
 READ, QUOTED, NO_SOURCE = "read", "quoted: validation", "no public source found"
 

@@ -17,8 +17,14 @@ from repro.store.files import is_file, unreadable
 SUMS, FINAL = "SHA256SUMS", "final.json"
 PARTS = "run.json", "env.json", FINAL  # what every record has
 DAMAGED_NPZ = (
-    *(ValueError, OSError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+    ValueError,
+    OSError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")  # as `sha256sum` writes and checks it
 AGAIN, OVER = re.compile(r"rescored([0-9]*)\.json"), re.compile(r"rescored[0-9]*_")

@@ -97,10 +97,7 @@ def has_cuda() -> bool:
 
 
 def scoring_options(
-    data_dir: Path | None,
-    threads: int | None,
-    precision: Precision | None,
-    rows: int | None = None,
+    data_dir: Path | None, threads: int | None, precision: Precision | None, rows: int | None = None
 ) -> Options:
     """Of a command that trains nothing. Raises UsageError for bfloat16."""
     from repro.machine.work import Options

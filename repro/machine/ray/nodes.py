@@ -30,12 +30,7 @@ for _name, _value in SETTINGS.items():  # read when Ray is imported
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
-from ray.exceptions import (  # noqa: E402
-    LocalRayletDiedError,
-    RayError,
-    RayTaskError,
-    TaskCancelledError,
-)
+from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError, TaskCancelledError  # noqa: E402
 
 T = TypeVar("T")
 LOCAL = "local"

@@ -88,11 +88,7 @@ def find_weights(store: Store, record: Record) -> Path:
 
 
 def save_weights(
-    path: Path,
-    run: Run,
-    params: Params,
-    adam: Params | None = None,
-    seen: Statistics | None = None,
+    path: Path, run: Run, params: Params, adam: Params | None = None, seen: Statistics | None = None
 ) -> None:
     """Parameters of one lane; of `adam` and `seen` what there is. Raises MachineError."""
     moments = {ADAM + n: p for n, p in (adam or {}).items()}

@@ -31,8 +31,14 @@ EXPERIMENTS: dict[str, list[Cell]] = {
 UNLISTED = ("finetuning_mc10", "replicates", *ablations.EXPERIMENTS, *ladder.EXPERIMENTS)
 # Trained where they are named: `repro train omniglot ladder`.
 ON_REQUEST = (
-    *("finetuning", "iwae", "flows", "figure7", "table2"),
-    *(*omniglot.EXPERIMENTS, *norb.EXPERIMENTS, *UNLISTED),
+    "finetuning",
+    "iwae",
+    "flows",
+    "figure7",
+    "table2",
+    *omniglot.EXPERIMENTS,
+    *norb.EXPERIMENTS,
+    *UNLISTED,
 )
 # Of variants that are no column of a grid.
 LABELS = {**finetuning.LABELS, **iwae.LABELS, **flows.LABELS}

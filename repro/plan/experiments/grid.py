@@ -33,7 +33,7 @@ class Variant:
 
 
 OBSERVATIONS: dict[str, dict[str, Any]] = {  # what a data set changes of the model
-    "norb": {"observation": "gaussian", "nonlinearity": "tanh"},
+    "norb": {"observation": "gaussian", "nonlinearity": "tanh"}
 }
 VARIANTS = {
     "vae": Variant("VAE", "vae", batch_norm=False, warmup=False),

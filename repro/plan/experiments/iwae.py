@@ -47,10 +47,7 @@ def run_of(cell: Cell, schedule: Schedule, evaluation: Evaluation, seed: int) ->
             var_floor=0.0,
         ),
         optim=Optim(
-            batch=BATCH,
-            clip_norm=None,
-            clip_value=None,
-            importance_samples=VARIANTS[cell.variant],
+            batch=BATCH, clip_norm=None, clip_value=None, importance_samples=VARIANTS[cell.variant]
         ),
         schedule=replace(schedule, stages=stages(schedule.epochs)),
         evaluation=evaluation,

@@ -19,12 +19,27 @@ BY = "`python benchmarks/precision.py` saves one; or move the file away"
 BY_BENCH = "save one with `repro bench --json > FILE`, or move the file away"
 STEP = "step"  # the operation that a roofline is of
 OPERATIONS = (
-    *("arm", "operation", "ms", "spread, %", "model steps/s", "images/s", "× single"),
-    *("× products", "roofline, %"),
+    "arm",
+    "operation",
+    "ms",
+    "spread, %",
+    "model steps/s",
+    "images/s",
+    "× single",
+    "× products",
+    "roofline, %",
+    "memory, MB",
+    "compiled in s",
 )
 DIFFERENCES = (
-    *("model", "bound", "difference", "error", "sd of rounding", "sd over seeds"),
-    *("pairs", "says"),
+    "model",
+    "bound",
+    "difference",
+    "error",
+    "sd of rounding",
+    "sd over seeds",
+    "pairs",
+    "says",
 )
 METRICS = {"L1_train": "L_1 of training images", "L1_test": "L_1", "LK_test": "L_K"}
 
@@ -90,19 +105,28 @@ def _comparison(path: Path, root: Path) -> Measured:
 
 def _operations(entry: dict[str, Any]) -> list[tuple[str, ...]]:
     share = entry.get("roofline", {}).get("fraction")
+    megabytes = _number(entry.get("memory_bytes"), 0, 1e-6)
+    compiling = _number(entry.get("compile_seconds") or None, 0)
     return [
         (
-            *(entry["arm"], name, _number(1e3 * o["seconds"], 1 if o["seconds"] >= 0.01 else 2)),
-            *(_number(o.get("spread"), 0, 100), _number(o.get("model_steps_per_s"), 1)),
-            *(_number(o["images_per_s"], 0), _number(o.get("ratio_to_single"))),
-            *(_number(o.get("ratio_to_matmul")), _number(share if name == STEP else None, 0, 100)),
+            entry["arm"],
+            name,
+            _number(1e3 * o["seconds"], 1 if o["seconds"] >= 0.01 else 2),
+            _number(o.get("spread"), 0, 100),
+            _number(o.get("model_steps_per_s"), 1),
+            _number(o["images_per_s"], 0),
+            _number(o.get("ratio_to_single")),
+            _number(o.get("ratio_to_matmul")),
+            _number(share if name == STEP else None, 0, 100),
+            megabytes,
+            compiling,
             _number(o.get("ratio_to_reference"), 3),
         )
         for name, o in entry.get("operations", {}).items()
     ]
 
 
-def _number(value: Any, digits: int = 2, times: int = 1) -> str:
+def _number(value: Any, digits: int = 2, times: float = 1) -> str:
     """Empty where it was not measured."""
     return "" if value is None else f"{times * float(value):,.{digits}f}"
 
@@ -115,6 +139,10 @@ def _difference(raw: dict[str, Any]) -> tuple[str, ...]:
     """
     errors = (f"{float(raw[name]):.3f}" for name in ("error", "rounding", "seeds"))
     return (
-        *(VARIANTS[raw["variant"]].label, METRICS[raw["metric"]], f"{float(raw['mean']):+.3f}"),
-        *(*errors, str(int(raw["pairs"])), "inside" if raw["inside"] else "outside"),
+        VARIANTS[raw["variant"]].label,
+        METRICS[raw["metric"]],
+        f"{float(raw['mean']):+.3f}",
+        *errors,
+        str(int(raw["pairs"])),
+        "inside" if raw["inside"] else "outside",
     )

@@ -28,6 +28,8 @@ def annealed_scores(run: Run, images: Images, net: Net, n: int) -> dict[str, Any
         "se": float(log_p.std(ddof=1)) / math.sqrt(len(log_p)) if len(log_p) > 1 else math.nan,
         "mc_error": float(found.mc_error),
         "accepted": float(np.mean(found.accepted)),
-        **{"images": len(log_p), "chains": CHAINS, "temperatures": TEMPERATURES},
+        "images": len(log_p),
+        "chains": CHAINS,
+        "temperatures": TEMPERATURES,
     }
     return {f"{PREFIX}{name}": known(value) for name, value in said.items()}
