@@ -108,20 +108,23 @@ def errors(compared: Compared) -> str:
     """What the errors of each metric hold, and how the number of rows is corrected for."""
     changes = [c for of in compared.values() for c in of]
     known = [c for c in changes if c.by.known]
-    if not known:
-        return (
-            "Error: over images alone; no spread over trainings is known here, and of one seed a"
-            " small change may be chance."
+    again = [c.by.df for c in known if math.isfinite(c.by.df)]  # not of one training scored twice
+    said = "Error: over images alone; no spread over trainings is known here, and of one seed a"
+    said += " small change may be chance"
+    if again:
+        rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
+        said = (
+            f"Error: of training both again, with other seeds and roundings{rest}, and over images"
         )
-    least = min(c.by.df for c in known)
-    rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
-    if any(math.isinf(c.by.df) for c in known):
-        rest += ", but not of one training that is scored otherwise"
+    if len(again) < len(known):
+        said += "; but not of one training that is scored otherwise"
+    if not known:
+        return f"{said}."
+    t = f"; Student's t at {math.floor(min(again))} degrees of freedom or more" if again else ""
     return (
-        f"Error: of training both again, with other seeds and roundings{rest}, and over images. A"
-        f" change is called higher or lower where it lies outside the noise at {LEVEL:.0%} for all"
-        f" rows and both bounds together (Bonferroni over {tests(list(compared))} tests; Student's"
-        f" t at {least if math.isinf(least) else math.floor(least)} degrees of freedom or more)."
+        f"{said}. A change is called higher or lower where it lies outside the noise at {LEVEL:.0%}"
+        f" for all rows and both bounds together (Bonferroni over {tests(list(compared))}"
+        f" tests{t})."
     )
 
 

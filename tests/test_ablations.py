@@ -87,7 +87,9 @@ def test_every_disagreement_is_there() -> None:
 def test_an_ablation_is_paired_with_the_default_by_its_seed() -> None:
     wanted = runs(profile("reduced"), ["ablations"], seeds=2)
     assert {(r.variant, r.seed) for r in wanted} == {
-        (c.variant, s) for c in (DEFAULT, *map(cell, CHOICES), *OF_VAES) for s in (1, 2)
+        (c.variant, s)
+        for c in (*map(cell, CHOICES), *OF_VAES, DEFAULT, *map(base_of, OF_VAES))
+        for s in (1, 2)
     }
 
 
@@ -98,7 +100,7 @@ def test_an_ablation_is_found_by_its_name() -> None:
 
 def test_names_and_hashes_of_all_ablations_differ() -> None:
     wanted = runs(profile("quick"), ["ablations"])
-    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 3
+    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 5
 
 
 def test_the_statistics_that_score_count_in_the_hash_where_they_are_others() -> None:
@@ -114,10 +116,17 @@ def test_an_ablation_is_labelled_by_its_choice() -> None:
 
 def test_ablations_that_share_steps_share_a_stack() -> None:
     stacks = pack(runs(profile("reduced"), ["ablations"]), most_lanes=12)
-    first, vaes = [s for s in stacks if len(s.runs) > 1]
-    assert {r.variant for r in vaes.runs} == {c.variant for c in OF_VAES}
-    names = {r.variant.partition("@")[2] for r in first.runs}
-    assert names == {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
+    defaults, lvaes, vaes = [{r.variant for r in s.runs} for s in stacks if len(s.runs) > 1]
+    assert defaults == {"vae_bn", "vae_bn_wu"}
+    assert vaes == {c.variant for c in OF_VAES}
+    assert {name.partition("@")[2] for name in lvaes} == {
+        "",
+        "grey255",
+        "uniform_heads",
+        "lr0002",
+        "lr002",
+        "batch_stats",
+    }
 
 
 def test_a_closed_form_with_importance_samples_is_refused() -> None:
