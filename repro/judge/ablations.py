@@ -58,8 +58,7 @@ def tests(judged: Sequence[Cell]) -> int:
 def _change(found: Books, cell: Cell, default: Cell, name: str, level: float) -> Change:
     by = found.difference(cell, default, name, paired=True)
     base = found.of(default)
-    shared = found.of(cell).shared(base)
-    ours, other = shared if shared[0].trainings else (found.of(cell), base)
+    ours, other = found.together(cell, default)
     images = images_error(ours.done, other.done, name)
     if pairs := scored_both_ways(found.of(cell), base):
         one, two = zip(*pairs, strict=True)

@@ -250,19 +250,21 @@ class Books:
         parts = tuple((var / e.seeds, df, source) for var, df, source in of_one)
         return Estimate(own.mean).with_parts(parts) if parts else own
 
+    def together(self, a: Cell, b: Cell) -> tuple[Evidence, Evidence]:
+        """Both, of the seeds that both have; where they share none, whole."""
+        both = self.of(a).shared(self.of(b))
+        return both if both[0].trainings else (self.of(a), self.of(b))
+
     def difference(self, a: Cell, b: Cell, name: str, paired: bool = False) -> Estimate:
         """One metric of a less that of b.
 
         Its error: of training both again, and over images where both are scored on the same.
         paired: of the seeds that both have, where there are any.
         """
-        ours, other = self.of(a), self.of(b)
+        ours, other = self.together(a, b) if paired else (self.of(a), self.of(b))
         if not ours.trainings or not other.trainings:
             raise ValueError(f"no trainings of {a if not ours.trainings else b}")
         read = functools.partial(metric, name=name)
-        shared = ours.shared(other)
-        if paired and shared[0].trainings:
-            ours, other = shared
         d = self.training_spread(ours, read) - self.training_spread(other, read)
         return d.plus(images_error(ours.done, other.done, name) ** 2)
 

@@ -187,7 +187,8 @@ def claim_result(claim: Claim, books: Books) -> ClaimResult:
         return ClaimResult(claim, NOT_RUN, f"no finite number: {broken[0]}")
     seeds = _seeds(claim, found)
     outcome = all_positive([c.margin for c in contrasts])
-    if outcome == "holds" and any(e.lost for e in every):
+    measured = claim.metrics or claim.files  # not only counted, as parameters are
+    if outcome == "holds" and measured and any(e.lost for e in every):
         outcome = UNDECIDED
     least = min(contrasts, key=Contrast.certainty)
     evidence = "; ".join((text, f"least certain: {least}", f"seeds: {seeds}", *notes))

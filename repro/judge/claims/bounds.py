@@ -69,7 +69,7 @@ ONE_AND_TEN = "fine-tuned {:.2f}, with 10 x 10 samples {:.2f}"
 
 def _gains(found: Books, cell: Cell, start: Cell, what: str, words: str) -> Judgement:
     gained = claim.gain(found, cell, start, "LK_test")
-    ours, base = claim.together(found, cell, start)
+    ours, base = found.together(cell, start)
     before_and_after = (float(e.mean("LK_test")) for e in (base, ours))
     contrast = claim.at_least(f"gain of {what}", gained, IMPROVES_NATS)
     return [contrast], "L_K " + words.format(*before_and_after)

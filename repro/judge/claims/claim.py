@@ -155,17 +155,11 @@ def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
 
     Where no seed is shared, the difference of the two means, of which no error is known.
     """
-    ours, base = together(found, cell, start)
+    ours, base = found.together(cell, start)
     if ours.by_seed.keys() != base.by_seed.keys():
         return Estimate(float(ours.mean(name) - base.mean(name)), 0.0, 0)
     error = images_error(ours.done[:1], base.done[:1], name)
     return of_pairs(ours.values(name), base.values(name)).plus(error**2)
-
-
-def together(found: Books, cell: Cell, start: Cell) -> tuple[Evidence, Evidence]:
-    """Both, of the seeds that both have; where they share none, whole."""
-    both = found.of(cell).shared(found.of(start))
-    return both if both[0].trainings else (found.of(cell), found.of(start))
 
 
 def beside_printed(found: Books, cell: Cell, printed: float) -> Estimate:
