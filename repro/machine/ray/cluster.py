@@ -5,6 +5,7 @@ every node must see; Ray retries the task of a worker that died, wherever there 
 next attempt finds the checkpoint there.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -110,11 +111,12 @@ def _train(job: Job, runs: Runs, outcome: Outcome, stop: Callable[[], bool]) -> 
     notice(f"{len(stacks)} stacks on {share}")
     job = replace(job, options=replace(job.options, threads=share.threads))
     tasks = {nodes.send(attempt, job, stack, share=share): stack for stack in stacks}
-    for stack, result in nodes.results(tasks, stop):
-        part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
-        outcome.add(part)
-        state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
-        notice(f"{named(stack)}: {state}")
+    with contextlib.closing(nodes.results(tasks, stop)) as ended:
+        for stack, result in ended:
+            part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
+            outcome.add(part)
+            state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
+            notice(f"{named(stack)}: {state}")
 
 
 def _noted(job: Job, runs: Runs, lost: nodes.Lost) -> Outcome:

@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,30 +174,41 @@ def send(function: Callable[..., Any], job: Any, runs: Sequence[Run], *, share: 
     return ray.remote(function).options(**options, **resources).remote(job, tuple(runs))
 
 
-def results(tasks: dict[Any, T], stop: Callable[[], bool]) -> Iterator[tuple[T, Any]]:
+def results(tasks: dict[Any, T], stop: Callable[[], bool]) -> Generator[tuple[T, Any], None, None]:
     """What each task is for and what it returned, as they end; Lost where its worker was.
 
     `stop` and an error of one task stop all of them, as a Ctrl-C would each. When all have ended
-    the error is raised, or KeyboardInterrupt.
+    the error is raised, or KeyboardInterrupt. Who closes this sooner, or cannot be told of a stop,
+    stops them as well: none is torn down before it has saved what it has.
     """
     tasks, error, stopping = dict(tasks), None, False
-    while tasks:
-        ready, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
-        ended = [(tasks.pop(task), _result(task)) for task in ready]
-        error = error or next((r for _, r in ended if isinstance(r, Exception)), None)
-        if not stopping and (stop() or error is not None):
-            stopping = True
-            if tasks:
-                notice("what runs stops at its next checkpoint; with one more Ctrl-C, at once")
-            for task in tasks:
-                ray.cancel(task, force=False)
-        for what, result in ended:
-            if not isinstance(result, (Exception, Lost) if stopping else Exception):
-                yield what, result
+    try:
+        while tasks:
+            ready, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
+            ended = [(tasks.pop(task), _result(task)) for task in ready]
+            error = error or next((r for _, r in ended if isinstance(r, Exception)), None)
+            if not stopping and (stop() or error is not None):
+                stopping = True
+                _cancel(tasks)
+                if tasks:
+                    notice("what runs saves what it has and stops; with one more Ctrl-C, at once")
+            for what, result in ended:
+                if not isinstance(result, (Exception, Lost) if stopping else Exception):
+                    yield what, result
+    except (GeneratorExit, OSError, SystemExit):
+        _cancel(tasks)
+        if tasks:
+            ray.wait(list(tasks), num_returns=len(tasks))
+        raise
     if error is not None:
         raise error
     if stopping:
         raise KeyboardInterrupt
+
+
+def _cancel(tasks: Iterable[Any]) -> None:
+    for task in tasks:
+        ray.cancel(task, force=False)
 
 
 def _result(task: Any) -> Any:
