@@ -30,14 +30,14 @@ def evaluate(
         record = store.record(profile, run_id)
         if ais and record.run.labels:
             raise UsageError(f"--ais: {run_id} is a Ladder network, which has no p(x): name others")
+        if ais and ais > (most := len(work.data.images(record.run)[0].test)):
+            raise UsageError(f"--ais {ais}: {run_id} has {most} test images: ask for fewer")
         paths[run_id] = weights.find_weights(store, record)
     for run_id, path in paths.items():
         with locks.lock(store.folder(profile), run_id):
             store.sweep(profile, run_id)
             record = store.record(profile, run_id)  # of who had it locked until now
             images, source = _data(work, record)
-            if ais > (most := len(images.test)):
-                raise UsageError(f"--ais {ais}: {run_id} has {most} test images: ask for fewer")
             last = _score(work, path, images)
             env = environment(work.device, work.software)
             env |= {"precision": work.precision, "data": source}
