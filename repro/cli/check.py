@@ -51,7 +51,7 @@ def check(
         )
     failures = checks.strict_failures(report) if strict else []
     content = {**checks.as_json(report), "store": str(opened.root)}
-    tables = [checks.as_table(report, opened.root.name)]
+    tables = [checks.as_table(report, opened.name)]
     if against is not None:
         other = open_store(against, p.name)
         if other.root.resolve() == opened.root.resolve():

@@ -15,7 +15,7 @@ from repro.plan.run import Run
 from repro.show import scripts, words
 from repro.show.report import deviations, ledger, measured
 from repro.show.report.content import Behind, Figure, Part
-from repro.store import Snapshot, Store, files, places
+from repro.store import Snapshot, Store, files
 
 NAME = "report.html"
 RATES = "Training throughput against the number of lanes."
@@ -57,17 +57,12 @@ def gather(store: Store, names: list[str]) -> dict[str, Any]:
     profiles = [profile(name) for name in names]
     drawn = words.in_full(profiles)
     return {
-        "store": name_of(store),
+        "store": store.name,
         "parts": [part(store, p, p in drawn) for p in profiles],
         "benches": list(benches(store)),
         "roundings": measured.comparisons(store),
         "choices": deviations.choices(),
     }
-
-
-def name_of(store: Store) -> str:
-    """How `--store` names it."""
-    return next((n for n, root in places.NAMED.items() if root == store.root), str(store.root))
 
 
 def part(store: Store, p: Profile, draw: bool = True) -> Part:
@@ -77,7 +72,7 @@ def part(store: Store, p: Profile, draw: bool = True) -> Part:
         return listing.state_here(store, p.name, run)
 
     entries = ledger.entries(store, p, planned(store, p), state_of)
-    found = Part(store, name_of(store), p, entries)
+    found = Part(store, store.name, p, entries)
     if draw:
         found.figures = figures(store, found)
     return found
@@ -121,7 +116,7 @@ def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
         bench = measured.bench_of(content, path, store.root)
         drawn = None
         if rates.has_curve(content, path):
-            behind = Behind((f"python -m repro.show.rates {Path(name_of(store)) / bench.file}",))
+            behind = Behind((f"python -m repro.show.rates {Path(store.name) / bench.file}",))
             figured = rates.draw(content, path)
             drawn = figure(f"throughput-{path.stem}", RATES, figured, behind)
         yield bench, drawn

@@ -30,9 +30,7 @@ def show(
         return
     for part in ("final", "config", "env"):
         table = Table(
-            title=f"{run}, {opened.root.name}, {p.name}: {part}",
-            show_header=False,
-            title_justify="left",
+            title=f"{run}, {opened.name}, {p.name}: {part}", show_header=False, title_justify="left"
         )
         for row in _flat(content[part]):
             table.add_row(*row)

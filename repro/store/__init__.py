@@ -91,6 +91,11 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 
+    @property
+    def name(self) -> str:
+        """How `--store` names it."""
+        return next((n for n, root in NAMED.items() if root == self.root), str(self.root))
+
     def folder(self, profile: str, run_id: str = "") -> Path:
         return self.root / profile / run_id
 
@@ -246,7 +251,8 @@ def open_store(name: str | Path | None, profile: str) -> Store:
         return Store(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
         raise NothingError(f"store {name}: no such folder: use runs, results or an existing path")
-    return Store(Path(name))
+    root = Path(name).resolve()
+    return Store(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
 
 
 class _StrayError(RecordError):
