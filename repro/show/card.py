@@ -67,12 +67,13 @@ def _data(record: Record) -> str:
 
 def _made_with(record: Record) -> str:
     env = record.env
+    earlier = "".join(f", before that by commit `{c}`" for c in env.get("earlier_commits", ()))
     torch = env.get("versions", {}).get("torch", "of unknown version")
     scored = record.scored_env.get("commit")
     again = f"; scored again by commit `{scored}`" if scored != env.get("commit") else ""
     return (
-        f"commit `{env.get('commit')}`, {env.get('device')}, engine {env.get('engine')}, torch"
-        f" {torch}, matrix products in {precision(record)}{again}"
+        f"commit `{env.get('commit')}`{earlier}, {env.get('device')}, engine {env.get('engine')},"
+        f" torch {torch}, matrix products in {precision(record)}{again}"
     )
 
 
