@@ -32,7 +32,7 @@ def test_a_claim_with_a_missing_run_names_it(tmp_path: Path) -> None:
     write(tmp_path, LVAE)
     result = claim(tmp_path, "mnist/lvae_bound_is_tighter")
     assert result.verdict == "not run"
-    assert result.evidence == "1 of 2 Runs missing: mnist-vae_bn_wu-L5"
+    assert result.evidence == "1 of 2 Runs without a number: mnist-vae_bn_wu-L5"
 
 
 def test_a_claim_whose_run_diverged_is_not_run_and_says_why(tmp_path: Path) -> None:

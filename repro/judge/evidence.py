@@ -201,11 +201,15 @@ class Books:
 
     @functools.cached_property
     def repeated(self) -> list[list[Record]]:
-        """Groups of trainings that count and differ in seed and rounding alone, of two or more."""
+        """Groups of trainings that count and differ in seed and rounding alone, of two or more.
+
+        Of its own each: what began with another's weights or only scores otherwise is left out.
+        """
         groups: dict[tuple[Any, ...], list[Record]] = {}
         for r in self.records:
             counts = r.run.id in self.of(cell_of(r.run)).ids
-            if counts and data_version(r) == PUBLISHED:
+            own = r.run.start is None and r.run.evaluation.statistics == "full"
+            if counts and own and data_version(r) == PUBLISHED:
                 groups.setdefault((r.run.with_seed(1).hash, *scoring(r)), []).append(r)
         return [each for group in groups.values() if len(each := _distinct(group)) > 1]
 

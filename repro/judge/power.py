@@ -11,13 +11,12 @@ import numpy as np
 
 from repro.judge.estimate import LEVEL, quantile
 from repro.judge.targets import TARGETS
-from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, MNIST_NATS
+from repro.judge.targets.target import BINARISATION_NATS, ENOUGH_SEEDS, MNIST_NATS, TEST_IMAGES
 
 SEEDS = (1, 3, 5, 10)
 DRAWS = 20_000
 USUAL = 0.8  # a difference is told apart if so many of such replications find it
 IMAGES_NATS = 0.05  # of L_1 of two five-layer models, paired, at the published protocol
-TEST_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def ladder(sd: float) -> Setting:
     assert target.sd is not None, "printed with the number"
     fixed = target.sd / math.sqrt(target.paper_seeds)
     df = target.paper_seeds - 1
-    images = math.sqrt(2 * target.paper * (100 - target.paper) / TEST_IMAGES)
+    images = math.sqrt(2 * target.paper * (100 - target.paper) / TEST_IMAGES["mnist"])
     return Setting("test error", "points", sd, target.margin, fixed, df, images, borrows=False)
 
 

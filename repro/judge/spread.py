@@ -72,7 +72,7 @@ def known(store: Store, profile_name: str, quantity: str) -> Known:
     parts = found.spread(run_of(cell, p), functools.partial(metric, name=name))
     var, df = pooled(parts)
     if df < LEAST_DF:
-        why = "assumed, as fewer than three trainings are known here"
+        why = "assumed, as no Run like it is known to have been trained three times"
         return Known(ASSUMED[quantity], df, why)
     whose = ", ".join(source for _, _, source in parts)
     return Known(math.sqrt(var), df, f"of {whose} and its like (degrees of freedom: {df:.0f})")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from repro.judge.claims.claim import Claim, Contrast
-from repro.judge.estimate import Estimate, all_positive, equivalence, of_pairs
+from repro.judge.estimate import Estimate, all_positive, equivalence, of_best, of_pairs
 from repro.judge.evidence import NO_BOUND, NOT_RUN, OTHER_DATA, Books, Evidence
 from repro.judge.measures import PUBLISHED, data_version, scored_otherwise, scoring
 from repro.judge.over_images import images_error
@@ -62,7 +62,9 @@ class ClaimResult:
 
 def target_result(target: Target, books: Books) -> TargetResult:
     """The verdict on a target; of several cells the best counts, once all of them have run."""
-    results = [_judge(target, books.of(c), books) for c in target.cells]
+    among = [books.of(c) for c in target.cells]
+    several = max(1, sum(bool(e.trainings) for e in among))
+    results = [_judge(target, e, books, several) for e in among]
     ran = [r for r in results if r.verdict not in SILENT]
     if not ran:
         return TargetResult(target, QUOTED if target.quoted_from else NOT_RUN)
@@ -74,10 +76,13 @@ def target_result(target: Target, books: Books) -> TargetResult:
     if best.verdict in JUDGED and judged < len(results):
         return TargetResult(target, NOT_RUN, note=f"{judged} of {len(results)} cells have run")
     note = f"best of {len(ran)} of {len(results)} cells"
-    return replace(best, note="; ".join(n for n in (note, best.note) if n))
+    lost = best.verdict == REPRODUCED and any(e.lost for e in among)
+    verdict = UNDECIDED if lost else best.verdict
+    return replace(best, verdict=verdict, note="; ".join(n for n in (note, best.note) if n))
 
 
-def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
+def _judge(target: Target, e: Evidence, books: Books, among: int = 1) -> TargetResult:
+    """Of a cell, which may be taken as the best among so many."""
     base = books.of(target.gain_over) if target.gain_over and e.trainings else None
     notes = "; ".join((*e.notes, *(base.notes if base else ())))
     if base:
@@ -94,7 +99,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
     scored = (*e.trainings, *(base.trainings if base else ()))
     otherwise = sorted({*map(scored_otherwise, scored)} - {""}) if target.metric == BOUND else []
     difference = _beside_published(target, estimate, e, base)
-    verdict, direction = _verdict(target, difference, e.seeds)
+    verdict, direction = _verdict(target, difference, e.seeds, among)
     if verdict == REPRODUCED and (e.lost or (base and base.lost)):
         verdict = UNDECIDED
     if e.other_version:
@@ -109,7 +114,7 @@ def _judge(target: Target, e: Evidence, books: Books) -> TargetResult:
         sd=math.sqrt(estimate.var * e.seeds) if e.seeds > 1 else None,
         seeds=e.seeds,
         mc_error=_mc_error(target, e),
-        interval=difference.interval() if e.seeds >= ENOUGH_SEEDS else None,
+        interval=of_best(difference, among) if e.seeds >= ENOUGH_SEEDS else None,
         direction=direction,
         runs=e.ids,
         note="; ".join(n for n in (*otherwise, notes, version) if n),
@@ -148,11 +153,11 @@ def _beside_published(
     return d.plus(2 * BINARISATION_NATS**2) if target.binarised else d
 
 
-def _verdict(target: Target, difference: Estimate, seeds: int) -> tuple[str, str]:
+def _verdict(target: Target, difference: Estimate, seeds: int, among: int) -> tuple[str, str]:
     """Of Runs of the published protocol, and of `different` the direction."""
     if seeds < ENOUGH_SEEDS:
         return ONE_SEED, ""
-    found = equivalence(difference, target.margin)
+    found = equivalence(difference, target.margin, among)
     if found in ("same", "undecided"):
         return (REPRODUCED if found == "same" else UNDECIDED), ""
     return DIFFERENT, BETTER if (found == "higher") == target.higher_is_better else WORSE
@@ -238,4 +243,4 @@ def _finite(value: Any) -> bool:
 def _missing(missing: Sequence[Evidence], of: int) -> str:
     names = [run_of(e.cell, PROFILES["paper"]).id.rpartition("-s")[0] for e in missing]
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} of {of} Runs missing: {shown}"
+    return f"{len(names)} of {of} Runs without a number: {shown}"

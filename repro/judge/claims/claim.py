@@ -39,11 +39,14 @@ class Contrast:
     margin: Estimate
 
     def certainty(self) -> tuple[float, float]:
-        """By how many of its errors it is positive; of unknown ones the smallest comes first."""
+        """How many times further from 0 than at 5% it has to be; of unknown ones the smallest comes
+        first.
+        """
         m = self.margin
         if not m.known:
             return -math.inf, m.mean
-        return (m.mean / m.error if m.error else math.copysign(math.inf, m.mean)), m.mean
+        half = m.mean - m.interval()[0]
+        return (m.mean / half if half else math.copysign(math.inf, m.mean)), m.mean
 
     def __str__(self) -> str:
         error = f" ± {self.margin.error:.2g}" if self.margin.known else " (error not known)"
@@ -94,7 +97,10 @@ def quantity(found: Books, cell: Cell, read: Callable[[Record], float]) -> Estim
 
 
 def train_test_gap(found: Books, cell: Cell) -> Estimate:
-    """L_1 of training less test images, with the error over test images of it as well."""
+    """L_1 of training less test images, with the error over test images of it as well.
+
+    The training images are those it was trained on, not a sample.
+    """
     error = metric(found.of(cell).done[0], "L1_se")
     return quantity(found, cell, measures.train_test_gap).plus(error**2)
 
@@ -158,7 +164,7 @@ def gain(found: Books, cell: Cell, start: Cell, name: str) -> Estimate:
     ours, base = found.together(cell, start)
     if ours.by_seed.keys() != base.by_seed.keys():
         return Estimate(float(ours.mean(name) - base.mean(name)), 0.0, 0)
-    error = images_error(ours.done[:1], base.done[:1], name)
+    error = images_error(ours.done, base.done, name)
     return of_pairs(ours.values(name), base.values(name)).plus(error**2)
 
 
