@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.evidence import Evidence
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption
 from repro.show.panels.over_epochs import band, bands, begin, by_epoch, crop
+from repro.show.words import nothing
 
 LINES: dict[str, Any] = {"L1_train": "-", "L1_test": "--"}
 NEEDS = Needs("figure2", epochs=3)
@@ -35,7 +36,7 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
     ax.set_xlim(start - room, schedule.epochs + room)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not shown:
-        say(ax, NOT_RUN)
+        say(ax, nothing(cells))
     handles = [Line2D([], [], markersize=3, label=s.label, **look(s.cell.variant)) for s in cells]
     for column, dashes in LINES.items():
         handles.append(Line2D([], [], color="black", linestyle=dashes, label=column[3:]))

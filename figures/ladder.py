@@ -35,10 +35,15 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
     text = (
         "Ladder networks with 100 labels, MNIST. (a) Error on the test set after each epoch;"
         " (b) full model: denoising cost C_i of each layer before its weight, on training images;"
-        " (c) full model, lowest seed: learned combinators, the estimate against z for u = -2"
+        " (c) full model, lowest finished seed: learned combinators, the estimate against z for u = -2"
         " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
     )
-    add_caption(fig, text + stuck + bands(cells, " in (a) and (b)"), profile, cells)
+    add_caption(
+        fig,
+        text + stuck + bands(cells, " in (a) and (b)" if full.seeds > 1 else " in (a)"),
+        profile,
+        cells,
+    )
     return fig
 
 

@@ -1,7 +1,7 @@
 """Ablations: what open choices do to the bounds and units of the 5-layer LVAE and VAEs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from repro.judge.ablations import Change, changes, judged, tests
 from repro.judge.estimate import LEVEL
@@ -17,7 +17,6 @@ from repro.store import Store
 from repro.store.sealed import ACTIVE_NATS
 
 METRICS = ("L1_test", "LK_test")
-Compared = Mapping[Cell, Sequence[Change]]
 
 
 def build(store: Store, profile_name: str) -> Table:
@@ -56,8 +55,8 @@ def build(store: Store, profile_name: str) -> Table:
         rows.append((*says, *numbers(found.of(cell), mine), note))
         shown.append(cell)
     everything = [found.of(c) for c in shown]
-    compared = {c: [of[c] for of in by_metric.values()] for c in judged(by_metric[METRICS[0]])}
-    text = caption(p, everything, compared)
+    changed = [c for of in by_metric.values() for c in of.values()]
+    text = caption(p, everything, errors(changed, judged(by_metric[METRICS[0]])))
     of = tuple((c,) for c in shown)
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 
@@ -88,43 +87,40 @@ def words(mine: dict[str, Change]) -> str:
     return ", ".join(f"{name[:2].replace('L', 'L_')}: {what}" for name, what in said.items())
 
 
-def caption(p: Profile, found: Sequence[Evidence], compared: Compared) -> str:
+def caption(p: Profile, found: Sequence[Evidence], of_errors: str) -> str:
     asked = [e for e in found if choice_of(e.cell)]
-    run = sum(bool(e.trainings) for e in asked)
+    run = sum(bool(e.trainings or e.lost) for e in asked)
     return (
         "The 5-layer LVAE on MNIST, and VAEs where they are named, one choice made otherwise at a"
-        " time. Bounds on the whole test"
-        " set in nats per example, higher is better; L_K by regression on L_1 where it was measured"
-        " on the first images only. Change: from the default Run of the same seed, image by image"
-        " on those that both were scored on: closer than the difference of two regressions, and not"
-        " equal to it."
-        f" {errors(compared)} Active units: KL above {ACTIVE_NATS:g} nats, z_1 first."
+        " time. Bounds on the whole test set in nats per example, higher is better; L_K by"
+        " regression on L_1 where it was measured on the first images only. Change: from the"
+        " default Run of the same seed where both have one, image by image on those that both were"
+        " scored on: closer than the difference of two regressions, and not equal to it."
+        f" {of_errors} Active units: KL above {ACTIVE_NATS:g} nats, z_1 first."
         f" All are means over seeds. Profile {p.name} ({p.summary})."
         f" {run} of {len(asked)} choices were run. {seed_note(found)}{rounding(found)}"
     )
 
 
-def errors(compared: Compared) -> str:
-    """What the errors of each metric hold, and how the number of rows is corrected for."""
-    changes = [c for of in compared.values() for c in of]
-    known = [c for c in changes if c.by.known]
+def errors(shown: Sequence[Change], rows: Sequence[Cell]) -> str:
+    """What the errors hold, and how the notes are corrected for the number of judged rows."""
+    known = [c for c in shown if c.by.known]
     again = [c.by.df for c in known if math.isfinite(c.by.df)]  # not of one training scored twice
     said = "Error: over images alone; no spread over trainings is known here, and of one seed a"
     said += " small change may be chance"
     if again:
-        rest = "" if len(known) == len(changes) else ", but where the note says that it is unknown"
+        rest = "" if len(known) == len(shown) else ", but where the note says that it is unknown"
         said = (
             f"Error: of training both again, with other seeds and roundings{rest}, and over images"
         )
     if len(again) < len(known):
         said += "; but not of one training that is scored otherwise"
-    if not known:
+    if not known or not rows:
         return f"{said}."
     t = f"; Student's t at {math.floor(min(again))} degrees of freedom or more" if again else ""
     return (
         f"{said}. A change is called higher or lower where it lies outside the noise at {LEVEL:.0%}"
-        f" for all rows and both bounds together (Bonferroni over {tests(list(compared))}"
-        f" tests{t})."
+        f" for all rows and both bounds together (Bonferroni over {tests(rows)} tests{t})."
     )
 
 

@@ -38,7 +38,7 @@ def build(store: Store, profile_name: str) -> Table:
         " models share an error over"
         f" images that seeds do not lower: {of_images}. What {MNIST_NATS:g} nats cannot tell apart,"
         " such as two rows of Table 1, is decided by comparisons between Runs of ours, seed by"
-        f" seed. {sources} Profile {p.name} ({p.summary}; Ladder networks: {p.ladder.summary})."
+        f" seed. {sources} Profile {p.name} ({p.whole_summary})."
     )
     of = tuple((cell,) for cell in WHOSE.values() for _ in SEEDS)
     return Table(f"Power{protocol(p)}", caption, columns, rows, of)

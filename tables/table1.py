@@ -75,22 +75,28 @@ def whole(e: Evidence) -> str:
 
 
 def caption(p: Profile, found: Sequence[Evidence]) -> str:
-    images = p.evaluation.lk_images
-    rest = (
-        " Whole test set: by regression of L_K on L_1, which all images have, ± the error of that"
-        " alone; the first images"
-        " are easier than the rest, so the other columns must not be compared with numbers of all."
-        if images
-        else ""
-    )
+    images = p.evaluation.lk_images or TEST_IMAGES["mnist"]
     return (
         "Bounds on the log-likelihood of the MNIST test set, nats per example, higher is better;"
         " the published LVAE rows are L_5000. Ours:"
-        f" L_{p.evaluation.importance_samples} on {images or TEST_IMAGES['mnist']:,} test images,"
+        f" L_{p.evaluation.importance_samples} on {images:,} test images,"
         " mean over seeds, with the standard error (s.e.) over images and the Monte-Carlo (MC)"
-        f" error of the importance samples; L_1 of the same images.{rest} Quoted: the paper took"
-        " the value from another paper; where a Run of that model is here, its number stands"
+        f" error of the importance samples; L_1 of the same images.{first_images(p)} Quoted: the"
+        " paper took the value from another paper; where a Run of that model is here, its number"
+        " stands"
         f" beside it.{sampling(found)}{other_scale(found)}{other_papers(found)}{closing(p, found)}"
+    )
+
+
+def first_images(p: Profile) -> str:
+    """Where L_K is measured on the first images alone: what whole columns hold, and others not."""
+    if not p.evaluation.lk_images:
+        return ""
+    return (
+        f" L_{p.evaluation.importance_samples} is measured on the first"
+        f" {p.evaluation.lk_images:,} images, which are easier than the rest: it must not be"
+        " compared with numbers of all. Whole test set: by regression of L_K on L_1, which all"
+        " images have, ± the error of that alone."
     )
 
 

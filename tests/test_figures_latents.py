@@ -68,7 +68,7 @@ def test_figure4_names_models_layers_and_the_colour_bar() -> None:
 def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> None:
     units = record("vae").arrays("kl_units")["test"]
     assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(draw("figure4"))
-    assert "Shown: the lowest seed." in caption(draw("figure4", "reduced"))
+    assert "Shown: the lowest finished seed." in caption(draw("figure4", "reduced"))
 
 
 @pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])

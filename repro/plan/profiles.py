@@ -47,6 +47,11 @@ class Profile:
     published_protocol: bool = False
 
     @property
+    def whole_summary(self) -> str:
+        """Of Ladder networks too, which have epochs of their own."""
+        return f"{self.summary}; Ladder networks: {self.ladder.summary}"
+
+    @property
     def every_depth(self) -> bool:
         """Whether models of every depth are trained: else a curve against depth is one point."""
         return len(self.depths) == MAX_DEPTH
@@ -81,7 +86,7 @@ PROFILES = {
     for p in (
         Profile(
             "smoke",
-            "20 steps, L_5 on 64 images: proves the path, shows nothing",
+            "20 steps, 1,000 test images, L_5 on 64: proves the path, shows nothing",
             Schedule(epochs=2, warmup_epochs=1, steps_per_epoch=10),
             Evaluation((1, 2), 5, lk_images=64, train_images=2560, test_images=1000),
             LadderBudget("20 steps, 1,000 test images", 2, steps_per_epoch=10, test_images=1000),

@@ -23,8 +23,8 @@ def first_seed(found: Iterable[Evidence]) -> str:
     """A sentence for figures that show single Runs although there are more."""
     found = list(found)
     if any(len(e.trainings) > e.seeds for e in found):
-        return " Shown: the first training of the lowest seed."
-    return " Shown: the lowest seed." if any(e.seeds > 1 for e in found) else ""
+        return " Shown: the first training of the lowest finished seed."
+    return " Shown: the lowest finished seed." if any(e.seeds > 1 for e in found) else ""
 
 
 def firsts(found: Iterable[Evidence]) -> list[Evidence]:

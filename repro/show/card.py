@@ -5,7 +5,7 @@ from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import profile
 from repro.show.layout import Table, bound, error
-from repro.show.words import protocol, rounded
+from repro.show.words import protocol, rounded, scored_again
 from repro.store import Record
 from repro.store.sealed import ACTIVE_NATS
 
@@ -54,7 +54,7 @@ def card(record: Record) -> str:
     caption = "Bounds and KL in nats per example, bounds ± the standard error over test images."
     model = f"{label_of(cell_of(run))} with {run.model.depth} stochastic layers"
     table = Table(f"The model{protocol(p)}", caption, ("", "value"), tuple(rows.items()))
-    shown = {"model": model, "table": table.markdown(), "rounded": rounded([record])}
+    shown = {"model": model, "table": table.markdown(), "rounded": rounded(record)}
     return CARD.format(run=run, p=p, **shown)
 
 
@@ -69,11 +69,9 @@ def _made_with(record: Record) -> str:
     env = record.env
     earlier = "".join(f", before that by commit `{c}`" for c in env.get("earlier_commits", ()))
     torch = env.get("versions", {}).get("torch", "of unknown version")
-    scored = record.scored_env.get("commit")
-    again = f"; scored again by commit `{scored}`" if scored != env.get("commit") else ""
     return (
         f"commit `{env.get('commit')}`{earlier}, {env.get('device')}, engine {env.get('engine')},"
-        f" torch {torch}, matrix products in {precision(record)}{again}"
+        f" torch {torch}, matrix products in {precision(record)}{scored_again(record)}"
     )
 
 

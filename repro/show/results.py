@@ -40,9 +40,7 @@ def page(store: Store, *profiles: Profile) -> str:
 
 def _part(store: Store, p: Profile) -> list[str]:
     """A profile's tables and figures below its title."""
-    from repro.show import gallery  # matplotlib takes half a second
-
-    records, without = store.records(p.name), gallery.left_out(store, p.name)
+    records, without = store.records(p.name), _not_drawn(store, p)
     found = Books(records, p)
     hierarchies = [r for r in records if not r.run.labels]
     ladders = [r for r in records if r.run.labels]
@@ -64,6 +62,12 @@ def _part(store: Store, p: Profile) -> list[str]:
     ]
 
 
+def _not_drawn(store: Store, p: Profile) -> dict[str, str]:
+    from repro.show import gallery  # matplotlib takes half a second
+
+    return gallery.left_out(store, p.name)
+
+
 def summary(store: Store, *profiles: Profile) -> str:
     """Table 1 in short and one figure of the first profile, and a line on each other that trains
     every depth, for the project's README. Raises RecordError.
@@ -78,7 +82,8 @@ def summary(store: Store, *profiles: Profile) -> str:
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; the published"
         " LVAE rows are L_5000. Quoted: from another paper."
-        f"{other_scale(answers)}{closing(p, answers)}{table1.other_papers(answers)}"
+        f"{table1.first_images(p)}{other_scale(answers)}{closing(p, answers)}"
+        f"{table1.other_papers(answers)}"
     )
     table = replace(
         whole,
@@ -86,9 +91,10 @@ def summary(store: Store, *profiles: Profile) -> str:
         columns=tuple(whole.columns[i] for i in keep),
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
-    figure = f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"
+    drawn = FIGURE not in _not_drawn(store, p)
+    figure = [f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"] if drawn else []
     beside = [_beside(store, q) for q in in_full([p, *others])[1:]]
-    return "\n".join([table.markdown(), figure, *beside])
+    return "\n".join([table.markdown(), *figure, *beside])
 
 
 def _beside(store: Store, p: Profile) -> str:
@@ -153,7 +159,7 @@ def _headline(records: list[Record], found: Books, p: Profile) -> str:
         else "**A reduced protocol: these numbers are no reproduction of the published values, and"
         " even the order of the models need not be the final one.**"
     )
-    summary = as_markdown(p.summary)
+    summary = as_markdown(p.whole_summary)
     return f"Profile `{p.name}` ({summary}): {', '.join(parts)}, saved in `{p.name}/`. {kind}"
 
 

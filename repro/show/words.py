@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from repro.judge.evidence import Evidence, named
+from repro.judge.evidence import NOT_RUN, Evidence, named
 from repro.judge.measures import by_delta_method, precision
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.profiles import Profile, run_of
@@ -29,6 +29,11 @@ def protocol(p: Profile) -> str:
     return "" if p.published_protocol else " (reduced protocol, not a reproduction)"
 
 
+def nothing(found: Iterable[Evidence]) -> str:
+    """Why none of these has a number."""
+    return next((e.state for e in found if e.state != NOT_RUN), NOT_RUN)
+
+
 def seed_note(found: Sequence[Evidence]) -> str:
     """How many seeds count; which Runs diverged, are replicates or of another configuration."""
     counts = sorted({e.seeds for e in found if e.seeds})
@@ -44,16 +49,21 @@ def seed_note(found: Sequence[Evidence]) -> str:
 def closing(p: Profile, found: Sequence[Evidence], rows: str = "") -> str:
     """How captions end: profile, how many of a table's `rows` were run, seeds, rounding."""
     summary = p.ladder.summary if any(e.cell.labels for e in found) else p.summary
-    run = sum(bool(e.trainings) for e in found)
+    run = sum(bool(e.trainings or e.lost) for e in found)
     ran = f" {run} of {len(found)} {rows} were run." if rows else ""
     return f" Profile {p.name} ({summary}).{ran} {seed_note(found)}{rounding(found)}"
 
 
 def other_data(found: Iterable[Evidence]) -> str:
     """A sentence for Runs on another version of a data set than the paper's."""
-    versions = {(e.cell.data, e.other_version) for e in found if e.other_version}
-    other = ", ".join(sorted(f"{version} {name.upper()}" for name, version in versions))
-    return f" Ours is on {other}: other data than the paper's." if other else ""
+    ran = [e for e in found if e.trainings or e.lost]
+    of_other = [e for e in ran if e.other_version]
+    ours = [e for e in ran if e.cell.data in {other.cell.data for other in of_other}]
+    versions = {f"{e.other_version} {e.cell.data.upper()}" for e in of_other}
+    if not of_other:
+        return ""
+    some = f" in {len(of_other)} of {len(ours)} models" if len(of_other) < len(ours) else ""
+    return f" Ours is on {', '.join(sorted(versions))}{some}: other data than the paper's."
 
 
 def sampling(found: Iterable[Evidence]) -> str:
@@ -76,8 +86,19 @@ def other_scale(found: Iterable[Evidence]) -> str:
 
 
 def trains(names: Iterable[str], p: Profile, records: Iterable[Record] = ()) -> str:
-    """The command that trains what is named, rounded as these records are; no name: the default."""
-    return f"{' '.join(('repro train', *names))} --profile {p.name}{rounded(records)}"
+    """The command that trains what is named; no name: the default.
+
+    What these records hold is rounded as it was: of several precisions there are several commands.
+    """
+    options = {r.run.id: rounded(r) for r in records}
+    usual = Counter(options.values()).most_common(1)[0][0] if options else ""
+    by_option: dict[str, list[str]] = {}
+    for name in names:
+        by_option.setdefault(options.get(name, usual), []).append(name)
+    return " && ".join(
+        f"{' '.join(('repro train', *some))} --profile {p.name}{option}"
+        for option, some in (by_option or {usual: []}).items()
+    )
 
 
 def ids_behind(cells: Iterable[Cell], p: Profile, records: Sequence[Record]) -> list[str]:
@@ -86,13 +107,21 @@ def ids_behind(cells: Iterable[Cell], p: Profile, records: Sequence[Record]) -> 
     return [*(r.run.id for r in records), *(run_of(c, p).id for c in cells if c not in have)]
 
 
-def rounded(records: Iterable[Record]) -> str:
-    """The option of `repro train` that rounds products as all of these did.
-
-    Empty for float32, the default of CPUs, and where the Runs differ.
+def rounded(record: Record) -> str:
+    """The option of `repro train` that rounds products as a Run did; none for float32, the default
+    of CPUs.
     """
-    kinds = {precision(r) for r in records}
-    return f" --precision {kinds.pop()}" if len(kinds) == 1 and kinds != {"float32"} else ""
+    return "" if (how := precision(record)) == "float32" else f" --precision {how}"
+
+
+def scored_again(record: Record) -> str:
+    """By what code, where and how a record was scored, where that is not as it was trained."""
+    env, again = record.env, record.scored_env
+    names = ("commit", "device", "precision")
+    if all(again.get(n, env.get(n)) == env.get(n) for n in names):
+        return ""
+    how = again.get("precision", "float32")
+    return f", scored again by {again.get('commit')}, {again.get('device')}, products in {how}"
 
 
 def rounding(found: Iterable[Evidence]) -> str:

@@ -13,7 +13,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from repro.judge import measures
-from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.evidence import Evidence
 from repro.judge.targets import TARGETS
 from repro.judge.targets.target import K_TEST, Target
 from repro.plan.experiments import label_of
@@ -21,7 +21,7 @@ from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption, missing
 from repro.show.panels import cut_axis
-from repro.show.words import sampling
+from repro.show.words import nothing, sampling
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
 OVER_IMAGES = {"L1_test": "L1_se", "LK_test": "LK_se"}  # of the training set none is saved
@@ -70,7 +70,7 @@ class Panel:
     """One bound of all variants: what is drawn of it, and where its axis is cut."""
 
     def __init__(self, metric: str, cells: list[Evidence], targets: list[Target]) -> None:
-        self.done = [s for s in cells if s.done]
+        self.done, self.none = [s for s in cells if s.done], nothing(cells)
         self.variants = variants(cells)
         self.curves = [curve(v, self.done, metric) for v in variants(self.done)]
         self.window = cut_axis.window(self.curves, [t.paper for t in targets])
@@ -100,7 +100,7 @@ class Panel:
         cut_axis.draw_below(ax, self.low, self.window)
         ax.set_xlabel("number of layers")
         if not self.curves:
-            write_in(ax, NOT_RUN)
+            write_in(ax, self.none)
         if not ax.lines:
             ax.set_yticks([])
         if strip is not None:
@@ -200,7 +200,7 @@ def legend(fig: Figure, cells: list[Evidence], with_published: bool) -> None:
     for variant in variants(cells):
         mine = [s for s in cells if s.cell.variant == variant]
         name, none = label_of(mine[0].cell), not any(s.done for s in mine)
-        label = f"{name} ({next((s.state for s in mine if s.state != NOT_RUN), NOT_RUN)})"
+        label = f"{name} ({nothing(mine)})"
         handles.append(Line2D([], [], label=label if none else name, **look(variant)))
     if with_published:
         handles.append(Line2D([], [], label="published", color="black", linewidth=1.8))

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from repro.judge.evidence import NOT_RUN, Evidence
+from repro.judge.evidence import Evidence
 from repro.judge.measures import array
 from repro.show.panels.over_epochs import band, by_epoch
+from repro.show.words import nothing
 
 COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
@@ -31,7 +32,7 @@ def look(variant: str) -> dict[str, Any]:
 def errors(ax: Axes, cells: list[Evidence], epochs: int) -> None:
     ax.set_title("(a) test error (%)")
     if not any(s.done for s in cells):
-        say(ax, NOT_RUN)
+        say(ax, nothing(cells))
         return
     for s in (s for s in cells if s.done):
         table: Any = by_epoch(s, ["error_percent"])["error_percent"]

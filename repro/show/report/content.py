@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from repro.judge.check import check
+from repro.judge.evidence import books
 from repro.judge.verdicts import SILENT, TargetResult
 from repro.plan.experiments import EXPERIMENTS
 from repro.plan.experiments.grid import Cell, cell_of
@@ -41,7 +42,7 @@ class Part:
     def __init__(self, store: Store, named: str, p: Profile, entries: Sequence[Entry]) -> None:
         self.profile, self.asked = p, f"--store {named} --profile {p.name}"
         self.entries, self.records = entries, store.records(p.name)
-        self.report = check(store, p.name)
+        self.report, self.books = check(store, p.name), books(store, p.name)
         self.groups = list(self._groups())
         self.claims = [(r, self._of_cells(r.claim.cells)) for r in self.report.claims]
         self.sheets = list(self._sheets(store))
@@ -84,7 +85,8 @@ class Part:
 
     def _of_cells(self, cells: Sequence[Cell]) -> Behind:
         held = tuple(c for c in cells if self.profile.holds(c)) or tuple(cells)
-        records = tuple(r for r in self.records if cell_of(r.run) in set(cells))
+        ids = {run_id for c in cells for run_id in self.books.of(c).ids}  # of whatever name
+        records = tuple(r for r in self.records if r.run.id in ids or cell_of(r.run) in set(cells))
         return Behind(self._trains(held, records), records)
 
     def _trains(self, cells: Sequence[Cell], records: Sequence[Record]) -> tuple[str, ...]:

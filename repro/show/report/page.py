@@ -15,6 +15,7 @@ from repro.judge.measures import numbers, precision
 from repro.show.layout import NUMBER
 from repro.show.report.content import Part
 from repro.show.report.ledger import LEGEND
+from repro.show.words import scored_again
 from repro.store import Record
 
 HERE = Path(__file__).parent
@@ -40,14 +41,14 @@ VERDICTS = {
     " finite; or a claim that neither holds nor fails, or would hold without such a seed",
     "one seed": "fewer than three seeds, or a claim whose error is not known: not judged",
     "holds": "a claim whose every contrast is positive at 5%, for Runs of the published protocol of"
-    " which none diverged or has no finite bound",
+    " which none diverged or has no finite bound (a count of parameters aside)",
     "fails": "a claim of which a contrast is negative at 5%, corrected for their number",
     "reduced protocol": "trained or scored with less than the published protocol, or a claim on"
     " another version of the data: shows that the path works, reproduces nothing",
     "other data": "another grey scale, or another version of the data, than the target's",
     "other configuration": "the records of that name are not the profile's Runs: not counted",
     "quoted": "taken from elsewhere, and no Run here is held against it",
-    "not run": "no record answers it",
+    "not run": "no record answers it, or not all that it needs, which is then said",
 }
 METRICS = {  # as `numbers` names them: heading, digits
     "L1_train": ("L_1 train", 2),
@@ -117,7 +118,13 @@ def _environment() -> Environment:
         number=number, symbols=symbols, slug=slug, tone=tone, bar=bar, sort_key=sort_key,
         breakable=breakable, duration=duration, moment=moment,
     )  # fmt: skip
-    env.globals.update(metrics=metrics, versions=versions, precision=precision, measured_of=numbers)
+    env.globals.update(
+        metrics=metrics,
+        versions=versions,
+        precision=precision,
+        scored_again=scored_again,
+        measured_of=numbers,
+    )
     return env
 
 
