@@ -109,8 +109,8 @@ def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPa
 
 
 def test_small_products_stay_float32() -> None:
-    assert not is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128))
-    assert is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 128 + 1))
+    assert not is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 64))
+    assert is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 64 + 1))
     assert not is_rounded("g0.a", torch.empty(2, 10, SMALL))
 
 

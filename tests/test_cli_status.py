@@ -91,16 +91,20 @@ def test_a_stack_whose_runs_are_all_recorded_is_not_unfinished(local, capsys):
 
 def test_what_is_trained_already_is_not_predicted_again(local, capsys):
     noted(local, process=GONE, saved=1.0)
-    alone = {run.id: cost.seconds([run]) for run in runs(QUICK)}
-    behind = 0.2 * (alone[LVAE] + alone[VAE])
+    behind = {LVAE: 0.2, VAE: 0.2}
+    alone = {run.id: cost.seconds([run], behind) for run in runs(QUICK)}
+    begun = quick_run()
+    final = cost.scoring_flops(begun, left=0.0)  # L_K is all ahead
+    assert 0 < final < cost.scoring_flops(begun, left=0.8) < cost.scoring_flops(begun)
+    assert 0.8 * (whole := cost.seconds([begun])) < alone[LVAE] < whole
     ahead = printed(capsys, "status")["profiles"][0]["predicted_seconds"]
-    assert ahead == pytest.approx(sum(alone.values()) - behind, abs=0.1)
+    assert ahead == pytest.approx(sum(alone.values()), abs=0.1)
     listed = {row["run"]: row for row in printed(capsys, "list", "--profile", "quick")}
     assert listed[LVAE]["state"] == "interrupted"
-    assert listed[LVAE]["predicted_seconds"] == pytest.approx(0.8 * alone[LVAE], abs=0.1)
+    assert listed[LVAE]["predicted_seconds"] == pytest.approx(alone[LVAE], abs=0.1)
     plan = planned.plan(local, QUICK, runs(QUICK))
     assert plan.states[VAE] == "interrupted"
-    assert plan.seconds(plan.todo) == cost.seconds(plan.todo, {LVAE: 0.2, VAE: 0.2})
+    assert plan.seconds(plan.todo) == cost.seconds(plan.todo, behind)
 
 
 def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(local, capsys):

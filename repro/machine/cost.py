@@ -8,7 +8,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -148,19 +148,20 @@ def training_flops(run: Run) -> float:
     return 6.0 * step_multiplications(run) * steps_of(run)
 
 
-def scoring_flops(run: Run) -> float:
-    """All evaluation epochs and the final L_K; of a Ladder network the classification."""
+def scoring_flops(run: Run, left: float = 1.0) -> float:
+    """That share of the evaluation epochs, and the final L_K; of a Ladder network the
+    classification.
+    """
     e = run.evaluation
     rows, tests = images_of(run)
     up, down = multiplications(run)
     if run.labels:
         costs = (e.train_images or rows) * step_multiplications(run) / run.optim.batch
         images = run.labels + (e.test_images or tests)
-        return 2.0 * (up * images + costs) * len(e.epochs)
+        return 2.0 * (up * images + costs) * left * len(e.epochs)
     images = (e.train_images or rows) + (e.test_images or tests)
-    return (
-        2.0 * (up + down) * (images * len(e.epochs) + e.importance_samples * (e.lk_images or tests))
-    )
+    final = e.importance_samples * (e.lk_images or tests)
+    return 2.0 * (up + down) * (images * left * len(e.epochs) + final)
 
 
 def compiling_pays(runs: list[Run]) -> bool:
@@ -184,11 +185,9 @@ def seconds(runs: list[Run], begun: Mapping[str, float] | None = None) -> float:
 
     begun: the share of a Run's epochs that is behind it, by its id.
     """
-
-    def ahead(flops: Callable[[Run], float]) -> float:
-        return sum(flops(run) * (1 - (begun or {}).get(run.id, 0.0)) for run in runs)
-
+    left = {run.id: 1 - (begun or {}).get(run.id, 0.0) for run in runs}
     rate = flops_per_second()
     compiled = compiling_pays(runs) and not toolchain.compiler_fault()
     share = COMPILED_SHARE if compiled else EAGER_SHARE
-    return ahead(training_flops) / (rate * share) + ahead(scoring_flops) / (rate * SCORING_SHARE)
+    train = sum(training_flops(run) * left[run.id] for run in runs) / (rate * share)
+    return train + sum(scoring_flops(run, left[run.id]) for run in runs) / (rate * SCORING_SHARE)

@@ -19,14 +19,15 @@ from repro.plan.layers import Dense
 from repro.plan.run import Model
 
 Params = dict[str, Tensor]
-SMALL = 8192  # numbers of W in all lanes: to round such a product would cost more than it saves
+SMALL = 8192  # numbers of a lane's W: to round such a product would cost more than it saves
 
 
 def is_rounded(name: str, W: Tensor) -> bool:
     """Whether a parameter is rounded to bfloat16 where that is asked for: the W of a product, or
-    the V of a decoder, [K, in, out], unless small.
+    the V of a decoder, [K, in, out], unless small in one lane: how many share its stack decides
+    nothing.
     """
-    return name.endswith((".W", ".V")) and W.numel() > SMALL
+    return name.endswith((".W", ".V")) and W[0].numel() > SMALL
 
 
 def product(y: Tensor, W: Tensor, shift: Tensor | None = None) -> Tensor:

@@ -96,8 +96,7 @@ def pareto_shape(log_w: Tensor) -> Tensor:
     n = min(S // 5, math.ceil(3 * math.sqrt(S)))
     top = log_w.topk(n + 1, 1).values.flip(1)  # ascending
     top = (top - top[:, -1:]).exp()
-    x = top[:, 1:] - top[:, :1]
-    return _fitted_shape(x.where(x > 0, torch.nan))
+    return _fitted_shape(top[:, 1:] - top[:, :1])
 
 
 def _fitted_shape(x: Tensor) -> Tensor:
