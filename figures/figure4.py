@@ -27,7 +27,7 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
     """A heat map a model, and a colour bar. Raises RecordError."""
     names = ("epochs", "test", "layer")  # [E], KL [E, units], layer of each unit
     units = {s: {n: array(s.done[0], "kl_units", n) for n in names} for s in cells if s.done}
-    most = max((float(u["test"].max()) for u in units.values()), default=1.0)
+    most = max((float(u["test"][-1].max()) for u in units.values()), default=1.0)
     norm = LogNorm(ACTIVE_NATS, max(1.0, most))
     shown = with_records(cells)
     columns = min(2, len(shown))
@@ -49,7 +49,12 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
         ax.set_xlabel("epoch")
     label = "KL of a unit (nats per example, log scale)"
     bar = fig.colorbar(
-        ScalarMappable(norm, MAP), ax=axes, label=label, aspect=22.5 * rows, pad=0.02
+        ScalarMappable(norm, MAP),
+        ax=axes,
+        label=label,
+        aspect=22.5 * rows,
+        pad=0.02,
+        extend="max",  # the first epochs may lie above the last
     )
     bar.ax.yaxis.set_major_formatter("{x:g}")
     text = (
@@ -90,10 +95,20 @@ def edges(epochs: np.ndarray) -> np.ndarray:
 
 
 def negatives(units: dict[Evidence, Arrays]) -> str:
-    """How many cells are negative estimates; they are drawn white as well."""
-    counts = {s: int((u["test"] < 0).sum()) for s, u in units.items()}
-    found = [f"{s.label} {n} of {units[s]['test'].size}" for s, n in counts.items() if n]
-    return f" Negative estimates, also white: {', '.join(found)}." if found else ""
+    """How many cells are negative, and how far; they are drawn white as well.
+
+    Of an LVAE by chance alone: its term of a unit is a KL divergence given the layers above.
+    """
+    kl = {s.label: u["test"] for s, u in units.items()}
+    found = [
+        f"{label} {(of < 0).sum()} of {of.size}, lowest {of.min():.1g}"
+        for label, of in kl.items()
+        if (of < 0).any()
+    ]
+    if not found:
+        return ""
+    why = "of a VAE the term of z_i may be, as its prior sees a layer above drawn given z_i"
+    return f" Negative, also white ({why}): {'; '.join(found)}.".replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ from repro.show.captions import add_caption
 
 TOP = 25.0  # nats: the paper's axis
 WIDTH = 0.2
-HATCHES = {"vae": "", "vae_bn": "/////", "vae_bn_wu": "", "lvae_bn_wu": "....."}  # without colour
+HATCHES = {
+    "vae": "",
+    "vae_bn": "/////",
+    "vae_bn_wu": "xxxxx",
+    "lvae_bn_wu": ".....",
+}  # without colour
 NEEDS = Needs("figure5")
 
 

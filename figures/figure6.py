@@ -35,28 +35,26 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
     depth = max(s.cell.depth for s in cells)
     shown = with_records(cells)
     fig = Figure(figsize=(PAGE, 0.65 + 1.275 * len(shown)))
-    axes = fig.subplots(len(shown), depth, sharex="col", sharey="col", squeeze=False)
+    axes = fig.subplots(len(shown), depth, squeeze=False)
     for ax in axes.flat:
-        ax.tick_params(labelsize=7, length=2, labelleft=False)
+        ax.tick_params(labelsize=6, length=2, pad=1.5)
     for row, s in zip(axes, shown, strict=True):
         row[0].set_ylabel(f"{VARIANTS[s.cell.variant].label}\nPC 2")
         for i, ax in enumerate(row, start=1):
             panel(ax, i, s)
     for i, ax in enumerate(axes[0], start=1):
         ax.set_title(f"$z_{i}$")
-        farthest = [np.abs(projections(s.done[0], i)).max() for s in cells if s.done]
-        limit = 1.04 * float(max(farthest, default=3.0))
-        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
-        ax.locator_params(nbins=4, steps=[1, 2, 5, 10])
     for ax in axes[-1]:
         ax.set_xlabel("PC 1")
     legend(fig)
     text = (
         "Figure 6. Samples of each layer's approximate posterior, one per MNIST test image,"
-        " projected on the layer's first two principal components (PC), from their mean. Panels of"
-        " a layer share one scale, the same on both axes. Circles: one (solid) and two (dashed)"
-        " standard deviations of N(0, I), the prior of z_5; a lower layer's prior depends on the"
-        " layer above, and its circles compare scales only." + first_seed(cells) + missing(cells)
+        " projected on the layer's first two principal components (PC), from their mean. Each"
+        " panel has a scale of its own, the same on both axes. Circles: one (solid) and two"
+        " (dashed) standard deviations of N(0, I), the prior of z_5; a lower layer's prior"
+        " depends on the layer above, and its circles compare the scales."
+        + first_seed(cells)
+        + missing(cells)
     )
     add_caption(fig, text, profile, firsts(cells))
     return fig
@@ -81,6 +79,9 @@ def panel(ax: Axes, i: int, seeds: Evidence) -> None:
         linewidths=0,
         rasterized=True,
     )
+    limit = 1.04 * float(np.abs(z).max())
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    ax.locator_params(nbins=4, steps=[1, 2, 5, 10])
     for radius, dashes in ((1, "-"), (2, "--")):
         look = {"fill": False, "linewidth": 0.7, "linestyle": dashes, "gid": f"{radius} sd"}
         ax.add_patch(Circle((0, 0), radius, **look))

@@ -35,8 +35,8 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
     text = (
         "Ladder networks with 100 labels, MNIST. (a) Error on the test set after each epoch;"
         " (b) full model: denoising cost C_i of each layer before its weight, on training images;"
-        " (c) full model, lowest finished seed: learned combinators, the estimate against z for u = -2"
-        " (dashed), 0 (dotted) and 2 (solid), median and quartiles over the units of a layer."
+        " (c) full model, lowest finished seed: learned combinators for u = −2 (dashed), 0 (dotted)"
+        " and 2 (solid), median and quartiles over the units of a layer, each on its own scale."
     )
     add_caption(
         fig,

@@ -38,7 +38,11 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
         "L_k of the 5-layer models against the number k of importance samples, from one pass, on"
         " the images of L_K. Dashes: the value that the jackknife corrects for the bias of the"
         " last k; it is no bound. Weights are heavy-tailed, so even that may be too low."
-        + (f" Standard error over images, which the models share: at most {se:.2f}." if se else "")
+        + (
+            f" Standard error over images, which the models share: at most {se:.2f} nats."
+            if se
+            else ""
+        )
         + (f" Not measured: {', '.join(absent)}." if absent else "")
         + first_seed(measured)
         + missing(cells)

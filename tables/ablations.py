@@ -26,16 +26,18 @@ def build(store: Store, profile_name: str) -> Table:
     asked = [c for c in cells(["ablations"]) if choice_of(c)]
     by_metric = {name: changes(found, asked, name) for name in METRICS}
     k = p.evaluation.importance_samples
+    few = p.evaluation.lk_images
+    first = f", first {few:,} images" if few else ""
     columns = (
         "choice",
         "default",
         "instead",
         "L_1",
         "change of L_1",
-        "error (L_1)",
+        "error of that",
         f"L_{k}",
-        f"change of L_{k}",
-        f"error (L_{k})",
+        f"change of L_{k}{first}",
+        f"error of that{first}",
         "active units",
         "seeds",
         "note",

@@ -19,9 +19,9 @@ def build(store: Store, profile_name: str) -> Table:
     columns = (
         "model",
         "trainings differ in",
-        "trainings",
+        "values",
         "sd of L_1",
-        "95% interval",
+        "95% interval (L_1)",
         f"sd of L_{k}",
         f"95% interval (L_{k})",
         "Runs",

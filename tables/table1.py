@@ -10,7 +10,7 @@ from repro.judge.targets.target import TEST_IMAGES, Target
 from repro.plan.experiments import label_of
 from repro.plan.profiles import OTHER_PAPERS, Profile, profile
 from repro.show.layout import NOT_MEASURED, Table, bound, error, main
-from repro.show.words import closing, other_scale, protocol, sampling
+from repro.show.words import closing, of_first, other_scale, protocol, sampling
 from repro.store import Store
 
 # Row as printed, target.
@@ -93,10 +93,9 @@ def first_images(p: Profile) -> str:
     if not p.evaluation.lk_images:
         return ""
     return (
-        f" L_{p.evaluation.importance_samples} is measured on the first"
-        f" {p.evaluation.lk_images:,} images, which are easier than the rest: it must not be"
-        " compared with numbers of all. Whole test set: by regression of L_K on L_1, which all"
-        " images have, ± the error of that alone."
+        f" L_{p.evaluation.importance_samples} is {of_first('mnist', p.evaluation.lk_images)}."
+        " Whole test set: by regression of L_K on L_1, which all images have, ± the error of that"
+        " alone."
     )
 
 

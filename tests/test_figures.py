@@ -92,7 +92,7 @@ def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
     said = caption(draw_of("lk_curve", store))
     assert "1 seed. Diverged at epoch 3, not counted: mnist-vae-L5-s1." in said
     assert "Not run: VAE+BN, VAE+BN+WU of depth 5." in said
-    assert "Standard error over images, which the models share: at most 0.30." in said
+    assert "Standard error over images, which the models share: at most 0.30 nats." in said
 
 
 def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:

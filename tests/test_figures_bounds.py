@@ -183,7 +183,8 @@ def test_curves_of_one_depth_stand_side_by_side() -> None:
 
 def test_figure3_says_which_k_is_ours_and_which_depths_were_not_run() -> None:
     said = caption(draw("figure3"))
-    assert "(in (c) L_5000, ours L_500 of the first 1,000 images)" in said
+    assert "(in (c) L_5000, ours L_500)" in said
+    assert " (c) is of the first 1,000 test images, which are easier than the rest: not" in said
     assert (
         "Not run: VAE, VAE+BN, VAE+BN+WU of depth 1, 2, 3, 4; LVAE+BN+WU of depth 2, 3, 4." in said
     )

@@ -80,7 +80,7 @@ def wrapped(text: str, inches: float) -> list[str]:
     """Lines of caption type no wider than that; `N_t = 2` stays in one piece."""
     type_ = FontProperties(family=LOOK["font.family"], size=CAPTION_SIZE)
     lines = [""]
-    for word in re.split(r" (?!=|(?<== ))", text):
+    for word in re.split(r" (?!=|seeds?\b|(?<== ))", text):
         longer = f"{lines[-1]} {word}".lstrip()
         if text_to_path.get_text_width_height_descent(longer, type_, ismath=False)[0] > 72 * inches:
             lines.append(word)

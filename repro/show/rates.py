@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from repro.show.style import COLOURS, MUTED, PANEL, look, looks, save, say
+from repro.show.style import MUTED, PANEL, look, looks, save, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,14 +73,14 @@ def _draw(bench: dict[str, Any]) -> Figure:
     for panel in right:
         curves(panel, near, lambda e: 100 * e["roofline"]["fraction"], "", "{} roofline")
         lane_axis(panel, near)
-        panel.set(ylim=(0, None), xlabel=LANES, ylabel="share of the roofline [%]")
+        panel.set(ylim=(0, None), xlabel=LANES, ylabel="share of the roofline (%)")
         for line in panel.lines:  # markers at almost nothing stay whole
             line.set_clip_on(False)
     curves(ax, stacks, speed, "{} stack", "{}")
     limit(ax, stacks, bench["matmul"])
     for entry in measured:
-        if entry["arm"] == bench["reference"]:
-            ax.axhline(speed(entry), color=COLOURS["vae"], linestyle="--", label=entry["arm"])
+        if entry["arm"] == bench["reference"] and entry not in stacks:
+            ax.axhline(speed(entry), color="black", linestyle="--", label=entry["arm"])
     ax.set(xlabel=LANES, ylabel="model steps per second")
     if not measured:
         say(ax, "not measured")
@@ -175,6 +175,10 @@ def caption(
         f" {bench['device']},{threads} torch {bench['torch']},{precision}"
         f" {bench['date'][:10]}. {method}"
     )
+    if bench["matmul"]:
+        text += " Dotted: the matrix products alone, which no step can overtake."
+    if any(e["arm"] == bench["reference"] and e not in stacks for e in with_steps(bench)):
+        text += f" Dashed: {bench['reference']}, one model as usually written."
     text += f" Right: {bench['roofline']}." if with_roofline else ""
     text += f" Not measured: {', '.join(missing)}." if missing else ""
     fig.set_label(text)

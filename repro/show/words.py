@@ -29,6 +29,13 @@ def protocol(p: Profile) -> str:
     return "" if p.published_protocol else " (reduced protocol, not a reproduction)"
 
 
+def of_first(data: str, images: int) -> str:
+    """What is measured on these alone, and must not be held against."""
+    kind = {"mnist": "easier", "omniglot": "harder"}.get(data, "others")
+    which = f"of the first {images:,} test images, which are {kind} than the rest"
+    return f"{which}: not to be compared with numbers of all"
+
+
 def nothing(found: Iterable[Evidence]) -> str:
     """Why none of these has a number."""
     return next((e.state for e in found if e.state != NOT_RUN), NOT_RUN)

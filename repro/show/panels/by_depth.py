@@ -21,7 +21,7 @@ from repro.plan.experiments.grid import MAX_DEPTH
 from repro.plan.profiles import profile as find_profile
 from repro.show.captions import add_caption, missing
 from repro.show.panels import cut_axis
-from repro.show.words import nothing, sampling
+from repro.show.words import nothing, of_first, sampling
 
 PANELS = {"L1_train": "(a) training set", "L1_test": "(b) test set", "LK_test": "(c) test set"}
 OVER_IMAGES = {"L1_test": "L1_se", "LK_test": "LK_se"}  # of the training set none is saved
@@ -164,14 +164,14 @@ def caption(figure: ByDepth, panels: list[Panel], cells: list[Evidence], profile
         text += " The axes are cut: ↓ marks values that lie below."
     if figure.published:
         text += f" Short lines, in the legend's order from left to right: {figure.where}"
-        asked = find_profile(profile).evaluation
-        k, images = asked.importance_samples, asked.lk_images
-        first = f" of the first {images:,} images" if images else ""
-        text += f" (in (c) L_{K_TEST}, ours L_{k}{first})" if first or k != K_TEST else ""
+        k = find_profile(profile).evaluation.importance_samples
+        text += f" (in (c) L_{K_TEST}, ours L_{k})" if k != K_TEST else ""
         if any(t.cell is None for x in panels for t in (*x.inside, *x.over)):
             text += ", dashed that of the best VAE, of whatever depth"
         above = any(x.over for x in panels)
         text += "; those above the axis, on a grey strip of another scale." if above else "."
+    if (images := find_profile(profile).evaluation.lk_images) and cells:
+        text += f" (c) is {of_first(cells[0].cell.data, images)}."
     return text + errors(panels, cells)
 
 

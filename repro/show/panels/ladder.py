@@ -18,7 +18,7 @@ from repro.show.words import nothing
 COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
 ABOVE: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#666666"}
-VERTICALS = ("#0072b2", "#4d4d4d", "#d55e00")  # of u, ascending
+VERTICALS = ("#009e73", "#4d4d4d", "#cc79a7")  # of u, ascending
 DASHES = dict(zip(VERTICALS, ("--", ":", "-"), strict=True))
 GAP = 0.07  # between two labels, as a share of the axis
 MARKERS = {"full": "o", "bottom": "D", "gamma": "^", "baseline": "s"}
