@@ -1,6 +1,7 @@
 """Figure 4: KL of every latent unit while training, four variants."""
 
 import math
+from typing import Any
 
 from repro.show.style import PAGE, PANEL, Needs, main, say
 
@@ -72,8 +73,8 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     layer, kl = units["layer"], units["test"]
     order = np.lexsort((kl[-1], layer))
     shown = np.ma.masked_less_equal(kl[:, order].T, ACTIVE_NATS)
-    rows = np.arange(len(layer) + 1)
-    ax.pcolormesh(edges(units["epochs"]), rows, shown, norm=norm, cmap=MAP, rasterized=True)
+    look: dict[str, Any] = {"norm": norm, "cmap": MAP, "shading": "nearest", "rasterized": True}
+    ax.pcolormesh(units["epochs"], np.arange(len(layer)) + 0.5, shown, **look)
     ax.set_xlim(right=units["epochs"][-1] + 0.5)  # nothing was trained beyond
     sizes = np.bincount(layer)[1:]
     tops = np.cumsum(sizes)
@@ -84,14 +85,6 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     ax.xaxis.remove_overlapping_locs = False  # an evaluated epoch may have a number as well
     ax.xaxis.set_minor_locator(FixedLocator(units["epochs"].tolist()))
     ax.tick_params(axis="x", which="minor", length=5, width=0.8, color=TICK)
-
-
-def edges(epochs: np.ndarray) -> np.ndarray:
-    """Cell borders [E + 1]: half-way between evaluated epochs, mirrored at both ends."""
-    if len(epochs) == 1:
-        return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
-    middle = (epochs[1:] + epochs[:-1]) / 2
-    return np.array([2 * epochs[0] - middle[0], *middle, 2 * epochs[-1] - middle[-1]])
 
 
 def negatives(units: dict[Evidence, Arrays]) -> str:

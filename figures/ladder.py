@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from repro.show.style import PAGE, Needs, main
+from repro.show.style import LADDER, PAGE, Needs, look, main
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,16 +11,15 @@ from repro.judge.evidence import Evidence
 from repro.plan.profiles import profile as find_profile
 from repro.plan.profiles import run_of
 from repro.show.captions import add_caption
-from repro.show.panels.ladder import COLOURS, combinators, costs, errors, look
+from repro.show.panels.ladder import combinators, costs, errors
 from repro.show.panels.over_epochs import bands
 
-NEEDS = Needs("ladder_100", epochs=3, variants=tuple(COLOURS))
+NEEDS = Needs("ladder_100", epochs=3, variants=tuple(LADDER))
 
 
 @NEEDS.journal
 def draw(cells: list[Evidence], profile: str) -> Figure:
     """Error, costs and a strip of combinators. Raises RecordError."""
-    cells = [s for s in cells if s.cell.variant in COLOURS]
     epochs = run_of(cells[0].cell, find_profile(profile)).schedule.epochs
     fig = Figure(figsize=(PAGE, 4.6))
     grid = fig.add_gridspec(2, 1, height_ratios=(1.7, 1))

@@ -253,7 +253,7 @@ def _device(name: str) -> torch.device:
 
 def _refuse_incomplete(path: Path, run: Run, params: Params, seen: Statistics) -> None:
     """Raises RecordError. Of a hierarchy, only what is normalised has a gamma."""
-    needed = Stack((run,)).names(pixels=1)  # which change no name
+    needed = Stack((run,)).names
     if not isinstance(run.model, Ladder):
         needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in seen]
     if lacking := [name for name in needed if name not in params]:

@@ -3,7 +3,6 @@
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say, say_written
 from repro.errors import NothingError
-from repro.store import Snapshot
 
 
 @command("repro figures", "repro figures --store runs --profile quick --out /tmp/f")
@@ -13,9 +12,9 @@ def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDi
 
     found, p = to_read(store, profile)
     found.some_records(p.name)
-    records, place = Snapshot(found.root), out or found.folder(p.name, "figures")
-    files = gallery.render_all(records, p.name, place)
-    without = gallery.in_words(gallery.left_out(records, p.name))
+    place = out or found.folder(p.name, "figures")
+    files = gallery.render_all(found, p.name, place)
+    without = gallery.in_words(gallery.left_out(found, p.name))
     if not files:
         raise NothingError(
             f"nothing to draw: {found.folder(p.name)} holds too little for any figure: {without}:"

@@ -7,7 +7,7 @@ from rich.table import Table
 from repro import data
 from repro.cli.shared.options import AsJson, ProfileToRead, StoreTrained, command, given, to_read
 from repro.cli.shared.terminal import print_json, say, screen
-from repro.judge.measures import precision
+from repro.judge import check, measures
 from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED, experiments_of
@@ -18,14 +18,6 @@ from repro.store import Store
 from repro.store.states import FINISHED, begun, state
 
 LISTED = [e for e in EXPERIMENTS if e not in UNLISTED]
-STYLES = {
-    "done": "green",
-    "running": "cyan",
-    "failed": "red",
-    "diverged": "red",
-    "interrupted": "yellow",
-    "data missing": "yellow",
-}
 
 
 def state_here(store: Store, profile: str, run: Run) -> str:
@@ -40,7 +32,7 @@ def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, An
     planned = runs(p, LISTED if experiment is None else [experiment])
     cells = {cell_of(run) for run in planned}
     records = store.records(p.name)
-    precisions = {r.run.id: precision(r) for r in records}
+    precisions = {r.run.id: measures.precision(r) for r in records}
     ids, behind = {run.id for run in planned}, begun(store, p.name)
     more = [r.run.id for r in records if r.run.id not in ids and cell_of(r.run) in cells]
     extra = [find_run(run_id, p) for run_id in more]  # as the profile has them
@@ -89,7 +81,7 @@ def list_runs(
     for column in ("state", "predicted", "needed by"):
         table.add_column(column)
     for row in rows:
-        shown = f"[{STYLES.get(row['state'], 'dim')}]{row['state']}"
+        shown = f"[{check.STYLES.get(row['state'], 'dim')}]{row['state']}"
         if row["precision"] not in (None, "float32"):
             shown += f"[/], {row['precision']}"
         needed = ", ".join(row["experiment"])

@@ -6,11 +6,11 @@ from typing import Annotated
 from repro.cli.shared.options import BEST_FIRST, ProfileToRead, command, flag, given, held, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
-from repro.plan.profiles import Profile, find_run, runs
+from repro.plan.profiles import Profile, known_run, runs
 from repro.plan.profiles import profile as find_profile
 from repro.store import Record, Snapshot, Store
 from repro.store.files import write_file
-from repro.store.locks import lock_all
+from repro.store.locks import lock
 from repro.store.places import CHECKOUT, NAMED, ROOT
 from repro.store.states import state
 
@@ -80,24 +80,16 @@ def copy_finished(
         )
     for record in records:
         record.verify()
-        if not _of_profile(record, p):
+        if (asked := known_run(record.run.id, p)) is None or asked.hash != record.run.hash:
             raise RecordError(
                 f"{record.folder / 'run.json'}: another configuration than profile {p.name}'s:"
                 " move the record out of runs/"
             )
         _refuse_unknown(record, allow_dirty)
-    with lock_all(source.folder(p.name), [record.run.id for record in records]):
+    with lock(source.folder(p.name), *(record.run.id for record in records)):
         for record in records:
             target.sweep(p.name, record.run.id)
         return [target.copy(record) for record in records]
-
-
-def _of_profile(record: Record, p: Profile) -> bool:
-    """Whether a record is the Run that the profile asks for."""
-    try:
-        return find_run(record.run.id, p).hash == record.run.hash
-    except UsageError:  # of a cell that is no more
-        return False
 
 
 def _refuse_unknown(record: Record, allow_dirty: bool) -> None:

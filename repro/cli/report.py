@@ -1,6 +1,7 @@
 """`repro report`: the HTML page of what a store holds."""
 
 import base64
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from repro.plan.run import Run
 from repro.show import scripts, words
 from repro.show.report import deviations, ledger, measured
 from repro.show.report.content import Behind, Figure, Part
-from repro.store import Snapshot, Store, files
+from repro.store import Store, files
 
 NAME = "report.html"
 RATES = "Training throughput against the number of lanes."
@@ -38,8 +39,7 @@ def report(
     """
     from repro.show.report import page  # its template needs a library of its own
 
-    found, p = to_read(store, profile)
-    opened = Snapshot(found.root)
+    opened, p = to_read(store, profile)
     asked = [n for n in BEST_FIRST if profile in (None, n)]
     names = [n for n in asked if opened.records(n) or opened.failures(n)]
     if not names and (profile or not measured.benches(opened)):
@@ -67,12 +67,8 @@ def gather(store: Store, names: list[str]) -> dict[str, Any]:
 
 def part(store: Store, p: Profile, draw: bool = True) -> Part:
     """One profile, with its figures or the command that draws them."""
-
-    def state_of(run: Run) -> str:
-        return listing.state_here(store, p.name, run)
-
-    entries = ledger.entries(store, p, planned(store, p), state_of)
-    found = Part(store, store.name, p, entries)
+    state_of = functools.partial(listing.state_here, store, p.name)
+    found = Part(store, p, ledger.entries(store, p, planned(store, p), state_of))
     if draw:
         found.figures = figures(store, found)
     return found

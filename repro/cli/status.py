@@ -16,7 +16,7 @@ from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words, place, said
-from repro.plan.profiles import Profile, find_run, profile, runs
+from repro.plan.profiles import Profile, known_run, profile, runs
 from repro.plan.run import Run
 from repro.show.words import trains
 from repro.store import Store, open_store, places
@@ -97,11 +97,8 @@ def _more(store: Store, p: Profile, busy: Iterable[str]) -> Iterator[Run]:
     """Runs that were asked for or recorded, as the profile has them where it knows them."""
     saved = {record.run.id: record.run for record in store.records(p.name)}
     for run_id in dict.fromkeys((*busy, *store.failures(p.name), *saved)):
-        try:
-            yield find_run(run_id, p)
-        except UsageError:
-            if run_id in saved:
-                yield saved[run_id]
+        if run := known_run(run_id, p) or saved.get(run_id):
+            yield run
 
 
 def _become(store: Store, p: Profile, run: Run, alive: bool | None) -> str:
@@ -139,10 +136,7 @@ def _stack(
 
 def _continuing(run_ids: Sequence[str], p: Profile) -> str:
     """Trains these Runs, and so goes on with them; all of the profile where one is unknown."""
-    try:
-        return trains([find_run(run_id, p).id for run_id in run_ids], p)
-    except UsageError:
-        return trains((), p)
+    return trains(run_ids if all(known_run(i, p) for i in run_ids) else (), p)
 
 
 def as_text(store: Store, profiles: list[Profile]) -> Text:

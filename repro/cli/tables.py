@@ -2,7 +2,6 @@
 
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say_written
-from repro.store import Snapshot
 
 
 @command("repro tables", "repro tables --store results --profile quick --out /tmp/t")
@@ -13,4 +12,4 @@ def tables(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDir
     found, p = to_read(store, profile)
     found.some_records(p.name)
     place = out or found.folder(p.name, "tables")
-    say_written(render_all(Snapshot(found.root), p.name, place), p, found)
+    say_written(render_all(found, p.name, place), p, found)

@@ -18,14 +18,13 @@ from repro.judge.evidence import books
 from repro.judge.targets import TARGETS
 from repro.store import Store
 
-STYLES = {
-    "reproduced": "green",
-    "holds": "green",
-    "one seed": "yellow",
-    "undecided": "yellow",
-    "different": "red",
-    "fails": "red",
+COLOURS = {  # of verdicts and states on a terminal
+    "green": ("reproduced", "holds", "done"),
+    "yellow": ("one seed", "undecided", "interrupted", "data missing"),
+    "red": ("different", "fails", "failed", "diverged"),
+    "cyan": ("running",),
 }
+STYLES = {word: colour for colour, words in COLOURS.items() for word in words}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from rich.progress import Progress as Bar
 from repro.errors import ReproError
 from repro.machine import arrange, device
 from repro.machine.cuda import branches
-from repro.machine.saved import checkpoint, recording, starting
+from repro.machine.saved import checkpoint, starting, weights
 from repro.machine.saved.stopping import BudgetSpent
 from repro.machine.training import train_stack
 from repro.machine.watch.progress import named, new_bar, notice
@@ -15,7 +15,7 @@ from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
 from repro.plan.profiles import with_starts
 from repro.plan.run import Run
-from repro.store import Store, locks, states
+from repro.store import Store, files, locks, states
 
 
 def train(runs: list[Run], store: Store, profile: str, options: Options) -> Outcome:
@@ -62,9 +62,13 @@ def _guarded(
 ) -> Generator[None, None, list[Stack]]:
     """A stack, locked, its failure noted; returns what is to be trained in its place."""
     too_large = False
-    with locks.lock_all(work.folder, [r.id for r in stack.runs], work.options.patience_seconds):
+    ids, patience = (run.id for run in stack.runs), work.options.patience_seconds
+    with locks.lock(work.folder, *ids, patience=patience):
         path = checkpoint.find(work.checkpoints, stack)
-        recording.sweep(work.store, work.profile, stack.runs, path)
+        files.sweep_files(path)  # what a killed process left
+        for run in stack.runs:
+            work.store.sweep(work.profile, run.id)
+            files.sweep_files(weights.weights_path(work.folder, run))
         # Without what another process has recorded since; a stack with a checkpoint stays whole.
         left = tuple(r for r in stack.runs if not states.recorded(work.store, work.profile, r))
         if len(left) < len(stack.runs) and not (left and path.exists()):

@@ -10,8 +10,7 @@ from repro.machine.saved import recording, tensors, weights
 from repro.machine.work import Options, Work
 from repro.model.stack import Stack
 from repro.store import Record, Store, locks
-from repro.train.annealing.score import PREFIX, annealed_scores
-from repro.train.score import EpochScore, Images
+from repro.train.score import AIS, EpochScore, Images, annealed_scores
 from repro.train.tasks import task_of
 from repro.train.tasks.task import Again, Compared, Score
 
@@ -46,7 +45,7 @@ def evaluate(
                 assert isinstance(last, EpochScore), f"{run_id} has no p(x)"
                 measured |= annealed_scores(record.run, images, last.net, ais)
             else:
-                kept = {n: v for n, v in record.final.items() if n.startswith(PREFIX)}
+                kept = {n: v for n, v in record.final.items() if n.startswith(AIS)}
                 measured |= kept
                 if kept:
                     before = record.scored_env

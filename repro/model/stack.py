@@ -55,12 +55,13 @@ class Stack:
             tuple(run.hierarchy.batch_norm for run in self.runs),
         )
 
-    def names(self, pixels: int) -> list[str]:
+    @property
+    def names(self) -> list[str]:
         """All that a parameter may be called, in the order of declaration."""
         if isinstance(self.model, Ladder):
             return [p.name for p in ladder_network.parameters(self.model)]
         parts = ("W", "beta", "gamma")
-        return [f"{d.name}.{part}" for d in layers(self.model, pixels) for part in parts]
+        return [f"{d.name}.{part}" for d in layers(self.model, 1) for part in parts]
 
     @property
     def begins_with_data(self) -> bool:

@@ -241,10 +241,14 @@ def with_starts(runs: Iterable[Run], done: Callable[[Run], bool]) -> list[Run]:
     return list(wanted)
 
 
-def find_run(run_id: str, p: Profile) -> Run:
-    """The Run of that id in a profile, whatever its seed. Raises UsageError."""
+def known_run(run_id: str, p: Profile) -> Run | None:
+    """The Run of that id in a profile, whatever its seed; None where no cell has that name."""
     stem, seed = of_id(run_id) or ("", 1)
-    if stem not in _firsts(p):
-        raise _unknown("Run", run_id, p)
-    _, run = _firsts(p)[stem]
-    return run.with_seed(seed)
+    return _firsts(p)[stem][1].with_seed(seed) if stem in _firsts(p) else None
+
+
+def find_run(run_id: str, p: Profile) -> Run:
+    """As `known_run`. Raises UsageError where it gives None."""
+    if run := known_run(run_id, p):
+        return run
+    raise _unknown("Run", run_id, p)

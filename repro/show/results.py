@@ -106,13 +106,14 @@ def _beside(store: Store, p: Profile) -> str:
 
 
 def made_by(table: Table, found: Books, p: Profile) -> Table:
-    """With a last column: what trains the Runs of each row, by their ids."""
+    """With a last column: what trains each row's Runs, by their ids; or the first of a cell."""
     if not table.cells:
         return table
 
     def command(of: Sequence[Cell]) -> str:
-        records = [r for e in map(found.of, of) for r in (*e.trainings, *e.diverged)]
-        return _training([run for c in of for run in _ids(c, found, p)], p, records)
+        held = {c: (*found.of(c).trainings, *found.of(c).diverged) for c in of}
+        asked = [run for c in of for run in ([r.run for r in held[c]] or [run_of(c, p)])]
+        return _training([run.id for run in asked], p, [r for rs in held.values() for r in rs])
 
     rows = zip(table.rows, table.cells, strict=True)
     return replace(
@@ -130,12 +131,6 @@ def shown(folder: str, records: list[Record]) -> list[str]:
         for name in scripts.names(folder)
         if name in DEFAULT or name not in EXPERIMENTS or own & set(EXPERIMENTS[name])
     ]
-
-
-def _ids(of: Cell, found: Books, p: Profile) -> list[str]:
-    """Of the recorded Runs of a cell, or of the first that is missing."""
-    e = found.of(of)
-    return [*e.ids, *(r.run.id for r in e.diverged)] or [run_of(of, p).id]
 
 
 def _training(names: Sequence[str], p: Profile, records: Sequence[Record] = ()) -> str:

@@ -41,6 +41,7 @@ COLOURS = {
     "lvae_wu": "#cc79a7",
 }
 MARKERS = {"vae": "s", "vae_bn": "^", "vae_bn_wu": "D", "lvae_bn_wu": "o", "lvae_wu": "v"}
+LADDER = {"full": "lvae_bn_wu", "bottom": "vae_bn_wu", "gamma": "vae_bn", "baseline": "vae"}
 MUTED = "#666666"
 LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a literal
     "font.family": "STIXGeneral",
@@ -72,8 +73,9 @@ LOOK: dict[Any, Any] = {  # matplotlib spells out every key and value as a liter
 
 
 def look(variant: str) -> dict[str, Any]:
-    """Of a variant, in every figure of hierarchies."""
-    return {"color": COLOURS[variant], "marker": MARKERS[variant]}
+    """Of a variant, in every figure; a Ladder network looks as LADDER says."""
+    alike = LADDER.get(variant, variant)
+    return {"color": COLOURS[alike], "marker": MARKERS[alike]}
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Needs:
     def cells(self, store: Store, profile: str) -> list[Evidence]:
         """What answers them, in grid order. Raises UsageError, RecordError."""
         found = books(store, profile_named(profile).name)
-        return [found.of(cell) for cell in EXPERIMENTS[self.experiment]]
+        return [found.of(cell) for cell in self.shown]
 
     def journal(self, draw: Callable[..., Figure], *asked: Any) -> Draw:
         """Draws its cells, and what is `asked` before them, in the common look.
@@ -116,7 +118,7 @@ class Needs:
 
         Raises UsageError, RecordError.
         """
-        done = [s for s in self.cells(store, profile) if s.done and s.cell in self.shown]
+        done = [s for s in self.cells(store, profile) if s.done]
         if not done:
             return "no finished Run"
         if self.metric and not any(s.done[0].final.get(self.metric) for s in done):

@@ -82,14 +82,11 @@ class Record:
         return sealed.verified(path, self.sums)
 
 
+@dataclass(eq=False)
 class Store:
     """Records by profile and run id."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __repr__(self) -> str:
-        return f"Store({str(self.root)!r})"
+    root: Path
 
     @property
     def name(self) -> str:
@@ -229,12 +226,11 @@ class Store:
         return self._put(record.profile, record.run.id, files)
 
 
+@dataclass(eq=False)
 class Snapshot(Store):
     """A store as it was when a profile's records were first read: for who asks many times."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self._read: dict[str, list[Record]] = {}
+    _read: dict[str, list[Record]] = field(default_factory=dict, init=False, repr=False)
 
     def records(self, profile: str) -> list[Record]:
         if profile not in self._read:
@@ -245,14 +241,14 @@ class Snapshot(Store):
 def open_store(name: str | Path | None, profile: str) -> Store:
     """`runs`, `results` or a path; None: `runs` where it holds the profile, else `results`."""
     if name is None:
-        local = Store(NAMED["runs"])
-        return local if local.records(profile) else Store(NAMED["results"])
+        local = Snapshot(NAMED["runs"])
+        return local if local.records(profile) else Snapshot(NAMED["results"])
     if str(name) in NAMED:
-        return Store(NAMED[str(name)])
+        return Snapshot(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
         raise NothingError(f"store {name}: no such folder: use runs, results or an existing path")
     root = Path(name).resolve()
-    return Store(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
+    return Snapshot(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
 
 
 class _StrayError(RecordError):

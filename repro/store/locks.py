@@ -1,7 +1,7 @@
 """One process a Run: file locks beside the records."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -13,28 +13,18 @@ PATIENCE = 0.5  # seconds: who only asks whether a Run is being trained holds it
 
 
 @contextlib.contextmanager
-def lock(folder: Path, run_id: str, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold a Run. Raises MachineError when another process still has it after `patience` s."""
-    path = folder / ".locks" / f"{run_id}.lock"
-    held = filelock.FileLock(path, timeout=patience)
-    with disk_errors(path, "lock"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            held.acquire()
-        except filelock.Timeout:
-            raise MachineError(
-                f"{run_id} is being trained by another process ({path}): wait for it, or stop it"
-            ) from None
-    try:
-        yield
-    finally:
-        held.release()
-
-
-@contextlib.contextmanager
-def lock_all(folder: Path, run_ids: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
-    """Hold several Runs' locks, or raise MachineError naming the one that is taken."""
+def lock(folder: Path, *run_ids: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold Runs. Raises MachineError for one that another process still has after `patience` s."""
     with contextlib.ExitStack() as held:
         for run_id in run_ids:
-            held.enter_context(lock(folder, run_id, patience))
+            path = folder / ".locks" / f"{run_id}.lock"
+            with disk_errors(path, "lock"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(filelock.FileLock(path, timeout=patience))
+                except filelock.Timeout:
+                    raise MachineError(
+                        f"{run_id} is being trained by another process ({path}): wait for it, or"
+                        " stop it"
+                    ) from None
         yield

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from repro.errors import MachineError, RecordError
 from repro.plan.from_json import build
 from repro.store.files import write_file
+from repro.store.sealed import json_of, read_bytes
 
 FOLDER = ".status"
 SECONDS = 2.0  # between two writes
@@ -115,25 +116,18 @@ def this_process() -> Process:
     return Process(machine(), os.getpid(), _began(os.getpid()) or 0)
 
 
-def read(path: Path) -> Status:
-    """Raises RecordError where it is damaged, or is gone."""
+def read(path: Path) -> Status | None:
+    """None where it is damaged or gone, or is not what a stack says of itself."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as e:
-        raise RecordError(f"{path}: not readable ({e}): remove it") from e
-    status: Status = build(Status, content, str(path))
-    if not status.possible:
-        raise RecordError(f"{path}: not what a stack says of itself: remove it")
-    return status
+        status: Status = build(Status, json_of(path, read_bytes(path)), str(path))
+    except RecordError:
+        return None
+    return status if status.possible else None
 
 
 def read_all(folder: Path) -> list[Status]:
     """Every status of a profile's folder; a damaged one hides no other."""
-    found = []
-    for path in sorted((folder / FOLDER).glob("*.json")):
-        with contextlib.suppress(RecordError):
-            found.append(read(path))
-    return found
+    return [s for s in map(read, sorted((folder / FOLDER).glob("*.json"))) if s]
 
 
 def sweep(folder: Path, runs: Sequence[str]) -> None:
@@ -143,11 +137,7 @@ def sweep(folder: Path, runs: Sequence[str]) -> None:
     """
     with contextlib.suppress(OSError):
         for path in folder.glob("*.json"):
-            try:
-                stale = bool(set(read(path).runs) & set(runs))
-            except RecordError:
-                stale = True
-            if stale:
+            if (s := read(path)) is None or set(s.runs) & set(runs):
                 path.unlink(missing_ok=True)
         for left in folder.glob(".*"):
             left.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ class LadderScore:
     classes: np.ndarray
     cross_entropy: float
     denoising: dict[int, float]
-    sure: bool  # every logit was finite
+    finite: bool  # every logit and cost
     net: LadderNet
     seen: dict[str, Moments]
 
@@ -50,12 +50,6 @@ class LadderScore:
     @property
     def error_percent(self) -> float:
         return PERCENT * self.errors / len(self.classes)
-
-    @property
-    def finite(self) -> bool:
-        return self.sure and all(
-            math.isfinite(c) for c in (self.cross_entropy, *self.denoising.values())
-        )
 
     def write(self, lane: LaneLog, epoch: int) -> None:
         """Into the epoch's row of the curve."""
@@ -89,7 +83,7 @@ def score_epoch(net: LadderNet, run: Run, images: Images, epoch: int) -> LadderS
         classes=images.test_labels[: len(logits)],
         cross_entropy=costs[0],
         denoising=dict(zip(run.ladder.estimated, costs[1:], strict=True)),
-        sure=bool(logits.isfinite().all()),
+        finite=bool(logits.isfinite().all()) and all(map(math.isfinite, costs)),
         net=net,
         seen={str(i): moments for i, moments in enumerate(seen, start=1)},
     )

@@ -14,6 +14,7 @@ from repro.model.layers import Moments, Net, fold
 from repro.plan.run import Run
 from repro.store.sealed import ACTIVE_NATS, PCA_STEPS, Arrays
 from repro.train import evaluate
+from repro.train.annealing.chains import CHAINS, TEMPERATURES, annealed, tuned_path
 from repro.train.evaluate import Bounds, Noise, Room, bounds, importance_bound, latents, reconstruct
 from repro.train.importance import TRUSTED, Weights, counts
 from repro.train.log import LaneLog
@@ -21,6 +22,7 @@ from repro.train.minibatch import binarised
 
 SHOWN = 100  # images of Figs. 9 and 10
 PROJECTED = 10_000  # images of Fig. 6: all that MNIST has; more would only swell a record
+AIS = "AIS_"  # begins what a record says of an annealed estimate
 RIDGE = 1.0  # of least squares on them: nothing beside thousands of draws of about unit variance
 
 
@@ -143,6 +145,28 @@ def score_final(
         "samples": _samples(run, last.net, x[:, :SHOWN], noise),
     }
     return known(final), arrays
+
+
+def annealed_scores(run: Run, images: Images, net: Net, n: int) -> dict[str, Any]:
+    """Mean of log p(x) over the first n test images, with its error over images and chains.
+
+    net: folded. Nats per example; in expectation a lower bound: of test images there is no upper
+    one. None where a number is not finite.
+    """
+    noise = noise_of(run, run.schedule.epochs, images.test.device)
+    x = images.test[:n].float().unsqueeze(0)
+    found = annealed(net, x, noise, tuned_path(net, noise, TEMPERATURES, CHAINS), CHAINS)
+    log_p = found.log_p.astype(float)
+    said = {
+        "test": float(log_p.mean()),
+        "se": float(log_p.std(ddof=1)) / math.sqrt(len(log_p)) if len(log_p) > 1 else math.nan,
+        "mc_error": float(found.mc_error),
+        "accepted": float(np.mean(found.accepted)),
+        "images": len(log_p),
+        "chains": CHAINS,
+        "temperatures": TEMPERATURES,
+    }
+    return {f"{AIS}{name}": known(value) for name, value in said.items()}
 
 
 def known(value: Any) -> Any:

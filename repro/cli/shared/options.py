@@ -134,7 +134,7 @@ def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile
     if profile_name is not None:
         p = profile(profile_name)
         return open_store(store, p.name), p
-    candidates = [open_store(store, "")] if store is not None else [Store(NAMED[n]) for n in NAMED]
+    candidates = [open_store(n, "") for n in ((store,) if store is not None else NAMED)]
     for candidate in candidates:
         if names := held(candidate):
             return candidate, profile(names[0])

@@ -55,7 +55,7 @@ def train(
     if not missing:
         return outcome
     store = Store(store.root.resolve())
-    with locks.lock_all(store.folder(profile), [run.id for run in missing]):
+    with locks.lock(store.folder(profile), *(run.id for run in missing)):
         pass  # who holds one of them is named before anything starts
     with nodes.connected(address), nodes.token(store.folder(profile)) as token:
         options = replace(options, data_dir=directory(options.data_dir).resolve())

@@ -84,10 +84,7 @@ def save_checkpoint(path: Path, stack: Stack, state: State, log: Log, pinned: Pi
         "runs": [saved(run) for run in stack.runs],
         "pinned": dataclasses.asdict(pinned),
         "log": {n: getattr(log, n) for n in ("epoch", "step", "seconds", "data", "code")},
-        "lanes": [
-            {"rows": x.rows, "kl_epochs": x.kl_epochs, "diverged_at": x.diverged_at}
-            for x in log.lanes
-        ],
+        "lanes": [{n: v for n, v in vars(lane).items() if n not in KL} for lane in log.lanes],
     }
     write(path, tensors, {"checkpoint": json.dumps(header, allow_nan=False)})
 
@@ -109,17 +106,13 @@ def load_checkpoint(path: Path, device: torch.device) -> tuple[State, Log]:
 
 
 def _state(header: Header, tensors: Params, device: torch.device) -> State:
-    parts: dict[str, Params] = {"params": {}, "m": {}, "v": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition("/")
-        if part in parts:
-            parts[part][rest] = value.to(device)
-    t, sums, alive = (tensors[n].to(device) for n in ("t", "sums", "alive"))
-    stack = Stack(tuple(from_dict(raw) for raw in header["runs"]))
-    pixels = parts["params"]["x.out.W"].shape[-1] if "x.out.W" in parts["params"] else 0
+    stack = Stack(tuple(map(from_dict, header["runs"])))
     # The order of parameters is the order of declaration, which the file does not keep.
-    order = [n for n in stack.names(pixels) if n in parts["params"]]
-    params, m, v = ({n: parts[part][n] for n in order} for part in ("params", "m", "v"))
+    order = [n for n in stack.names if f"params/{n}" in tensors]
+    params, m, v = (
+        {n: tensors[f"{part}/{n}"].to(device) for n in order} for part in ("params", "m", "v")
+    )
+    t, sums, alive = (tensors[n].to(device) for n in ("t", "sums", "alive"))
     return State(params, m, v, t, sums, alive)
 
 

@@ -1,7 +1,5 @@
 """From a trained stack to its records."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,8 +8,7 @@ from repro.machine.provenance import environment
 from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
 from repro.machine.work import Work
-from repro.plan.run import Run
-from repro.store import Store, failures, files, states
+from repro.store import failures, states
 from repro.store.sealed import Arrays
 from repro.train.score import Images
 from repro.train.tasks import task_of
@@ -75,12 +72,3 @@ def record_lane(
 def finished(env: dict[str, Any], images: Images) -> dict[str, Any]:
     """With what is known after scoring only."""
     return {**env, "scoring_rows": images.room.rows, "finished": failures.now()}
-
-
-def sweep(store: Store, profile: str, runs: Iterable[Run], checkpoint: Path) -> None:
-    """Clear away what a killed process left of these Runs, which are locked."""
-    folder = store.folder(profile)
-    for run in runs:
-        store.sweep(profile, run.id)
-        files.sweep_files(weights_path(folder, run))
-    files.sweep_files(checkpoint)

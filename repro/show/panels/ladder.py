@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from repro.show.style import say
+from repro.show.style import look, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,18 +15,12 @@ from repro.judge.measures import array
 from repro.show.panels.over_epochs import band, by_epoch
 from repro.show.words import nothing
 
-COLOURS = {"full": "#d55e00", "bottom": "#0072b2", "gamma": "#56b4e9", "baseline": "#4d4d4d"}
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
 ABOVE: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#666666"}
 VERTICALS = ("#009e73", "#4d4d4d", "#cc79a7")  # of u, ascending
 DASHES = dict(zip(VERTICALS, ("--", ":", "-"), strict=True))
 GAP = 0.07  # between two labels, as a share of the axis
-MARKERS = {"full": "o", "bottom": "D", "gamma": "^", "baseline": "s"}
 STUCK = 0.9  # a denoising cost that ends above this is near 1, that of each unit's mean
-
-
-def look(variant: str) -> dict[str, Any]:
-    return {"color": COLOURS[variant], "marker": MARKERS[variant]}
 
 
 def errors(ax: Axes, cells: list[Evidence], epochs: int) -> None:

@@ -37,10 +37,10 @@ class Figure(NamedTuple):
 
 
 class Part:
-    """One profile of a store; `named`: as `--store` names that."""
+    """One profile of a store."""
 
-    def __init__(self, store: Store, named: str, p: Profile, entries: Sequence[Entry]) -> None:
-        self.profile, self.asked = p, f"--store {named} --profile {p.name}"
+    def __init__(self, store: Store, p: Profile, entries: Sequence[Entry]) -> None:
+        self.profile, self.asked = p, f"--store {store.name} --profile {p.name}"
         self.entries, self.records = entries, store.records(p.name)
         self.report, self.books = check(store, p.name), books(store, p.name)
         self.groups = list(self._groups())

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from repro.errors import UsageError
 from repro.judge.measures import divergence
-from repro.plan.profiles import Profile, find_run
+from repro.plan.profiles import Profile, known_run
 from repro.plan.run import Run
 from repro.store import Record, Store
 from repro.store.states import OTHER_CONFIGURATION
@@ -20,8 +19,6 @@ LEGEND = {
     OTHER_CONFIGURATION: "the record of this name is not the profile's Run",
 }
 
-StateOf = Callable[[Run], str]
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -34,7 +31,7 @@ class Entry:
 
 
 def entries(
-    store: Store, p: Profile, planned: Iterable[Run], state_of: StateOf
+    store: Store, p: Profile, planned: Iterable[Run], state_of: Callable[[Run], str]
 ) -> tuple[Entry, ...]:
     """Planned Runs first, then every other that the store holds a record or a failure of.
 
@@ -46,10 +43,9 @@ def entries(
 
     def state(run_id: str) -> str:
         """Of a Run that nobody planned: held against what the profile would ask for."""
-        try:
-            return state_of(asked.get(run_id) or find_run(run_id, p))
-        except UsageError:  # of no known cell
-            return OTHER_CONFIGURATION if run_id in records else "failed"
+        if run := asked.get(run_id) or known_run(run_id, p):
+            return state_of(run)
+        return OTHER_CONFIGURATION if run_id in records else "failed"
 
     def why(run_id: str, state: str) -> str:
         if state == "diverged":
