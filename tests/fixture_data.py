@@ -171,13 +171,6 @@ def as_encoding(handler: Handler) -> None:
     reply(handler, body, Content_Encoding="gzip")
 
 
-def endless(handler: Handler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    while True:
-        handler.wfile.write(bytes(1 << 16))
-
-
 def dead_url() -> str:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

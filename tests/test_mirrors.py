@@ -14,16 +14,12 @@ from fixture_data import (
     absent,
     as_encoding,
     dead_url,
-    endless,
-    fill,
-    public_folder,
     refused,
     reply,
     serving,
     toy,
     toy_contents,
     truncated,
-    unwritable,
     whole,
     wrong,
 )
@@ -39,26 +35,28 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 
 def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
     with serving(whole) as good, serving(whole) as spare:
-        images = data.load_set(toy(mirrors=(good.url, spare.url)), tmp_path)
-    assert (images.source, images.train.tobytes()) == ("127.0.0.1", toy_contents()[IMAGES][16:])
-    assert (len(good.seen), spare.seen) == (4, [])
-    assert data.load_set(toy(), tmp_path).source == "local folder"
+        mirrored = toy(mirrors=(good.url, spare.url))
+        images = data.load_set(mirrored, tmp_path)
+        assert (images.source, images.train.tobytes()) == ("127.0.0.1", toy_contents()[IMAGES][16:])
+        assert data.load_set(mirrored, tmp_path).source == "local folder"
+        (tmp_path / "toy" / f"{LABELS}.gz").unlink()
+        data.load_set(mirrored, tmp_path)
+    assert good.seen == [*(f"/{name}.gz" for name in idx.NAMES), f"/{LABELS}.gz"]
+    assert spare.seen == []
     assert capfd.readouterr() == ("", "")  # no bar off a terminal
 
 
-def test_only_missing_files_are_fetched(tmp_path):
-    (fill(tmp_path) / f"{LABELS}.gz").unlink()
-    with serving(whole) as good:
-        data.load_set(toy(mirrors=(good.url,)), tmp_path)
-    assert good.seen == [f"/{LABELS}.gz"]
-
-
-@pytest.mark.parametrize("fault", [absent, wrong, truncated, endless])
-def test_next_mirror_is_tried_when_one_fails_and_then_asked_first(fault, tmp_path):
+@pytest.mark.parametrize("fault", [absent, wrong, truncated])
+def test_a_mirror_that_fails_leaves_nothing_and_the_next_is_tried_and_then_asked_first(
+    fault, tmp_path
+):
     with serving(fault) as bad, serving(whole) as good:
+        with pytest.raises(DataError):
+            data.load_set(toy(mirrors=(bad.url,)), tmp_path)
+        assert [p.name for p in (tmp_path / "toy").iterdir()] == [".lock"]
         images = data.load_set(toy(mirrors=(bad.url, good.url)), tmp_path)
     assert images.train.tobytes() == toy_contents()[IMAGES][16:]
-    assert (len(bad.seen), len(good.seen)) == (1, 4)
+    assert (len(bad.seen), len(good.seen)) == (2, 4)
 
 
 def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path):
@@ -77,13 +75,6 @@ def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path):
             data.load_set(dead, tmp_path)
 
 
-@pytest.mark.parametrize("fault", [wrong, truncated, endless])
-def test_failed_fetch_leaves_no_file_behind(fault, tmp_path):
-    with serving(fault) as bad, pytest.raises(DataError):
-        data.load_set(toy(mirrors=(bad.url,)), tmp_path)
-    assert [p.name for p in (tmp_path / "toy").iterdir() if p.name != ".lock"] == []
-
-
 def test_download_that_outgrows_its_file_is_cut_off(tmp_path):
     sent = []
 
@@ -92,11 +83,11 @@ def test_download_that_outgrows_its_file_is_cut_off(tmp_path):
         handler.end_headers()
         for _ in range(64):
             handler.wfile.write(bytes(1 << 20))
-            sent.append(1 << 20)
+            sent.append(1)
 
-    with serving(long) as bad, pytest.raises(DataError):
+    with serving(long) as bad, refused(DataError, "wrong content"):
         data.load_set(toy(mirrors=(bad.url,)), tmp_path)
-    assert sum(sent) < 1 << 25
+    assert len(sent) < 32
 
 
 def test_leftovers_of_a_killed_fetch_are_swept(tmp_path):
@@ -131,17 +122,6 @@ def test_two_processes_fetch_each_file_once_between_them(data_dir, tmp_path):
         ]
         assert [p.communicate()[0] for p in both] == ["{'ok'}\n"] * 2
     assert sorted(mirror.seen) == sorted(f"/mnist/{name}.gz" for name in idx.NAMES)
-
-
-def test_incomplete_read_only_folder_is_a_machine_error():
-    with public_folder() as top:
-        folder = fill(top)
-        (folder / f"{LABELS}.gz").unlink()
-        with (
-            unwritable(folder),
-            refused(MachineError, str(folder), "Permission denied", "REPRO_DATA"),
-        ):
-            data.load_set(toy(), top)
 
 
 def test_folder_that_cannot_be_made_is_a_machine_error(tmp_path):
