@@ -61,8 +61,3 @@ SMALL = small()
 
 def load(folder: Path, options: Data | None = None) -> Images:
     return data.load_set(SMALL, folder, options)
-
-
-def damaged(folder: Path, name: str, content: bytes, suffix: str = ".gz") -> Path:
-    """A data folder in which one file has this content; returns the file."""
-    return fill(folder, contents() | {name: content}, suffix) / f"{name}{suffix}"
