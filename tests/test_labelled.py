@@ -37,7 +37,7 @@ def test_the_pool_is_every_image_labelled_ones_included():
 
 
 def test_kzky_s_pool_is_the_rest():
-    rest = drawn(50, balanced=False, pool="rest")
+    rest = drawn(50, pool="rest")
     assert sorted(rest.pool) == sorted(set(range(N)) - set(rest.labelled))
 
 

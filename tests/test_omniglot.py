@@ -1,5 +1,6 @@
-"""OMNIGLOT: `chardata.mat`, and two versions behind one name."""
+"""OMNIGLOT: `chardata.mat`, two versions behind one name, and a Run of the rebuilt one."""
 
+import hashlib
 import subprocess
 
 import numpy as np
@@ -8,29 +9,28 @@ from fixture_data import absent, files, refused, serving
 from fixture_omniglot import TOPS, archives, fill, mat, toy
 
 from repro import data
+from repro.cli import run
 from repro.data.omniglot import git_blob
 from repro.errors import DataError
+from repro.judge.check import check
 
 BACKGROUND = f"{TOPS[0]}.zip"
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 
-def test_images_of_the_mat_file_are_turned_to_row_major(tmp_path):
-    share = np.zeros((784, 2))
-    share[1 + 28 * 3, 1] = 1  # column-major: row 1, column 3
-    content = mat(data=share, target=np.eye(50)[:, [4, 7]])
+def test_columns_of_the_mat_file_become_rows_of_bytes_over_255(tmp_path):
+    share = np.linspace(0, 1, 784)
+    train = np.zeros((784, 2))
+    train[1 + 28 * 3, 1] = 1  # column-major: row 1, column 3
+    labels = {"target": np.eye(50)[:, [4, 7]], "testtarget": np.eye(50)[:, :1]}
+    content = mat(data=train, testdata=share[:, None], **labels)
     fill(tmp_path, {"chardata.mat": content})
     images = data.load_set(toy(content), tmp_path)
     assert np.argwhere(images.train.reshape(-1, 28, 28)).tolist() == [[1, 1, 3]]
     assert images.train_labels.tolist() == [4, 7]
-
-
-def test_shares_of_ink_become_bytes_over_255(tmp_path):
-    content = mat(testdata=np.linspace(0, 1, 784)[:, None], testtarget=np.eye(50)[:, :1])
-    fill(tmp_path, {"chardata.mat": content})
-    test = data.load_set(toy(content), tmp_path).test.reshape(28, 28).T.reshape(-1)
+    test = images.test.reshape(28, 28).T.reshape(-1)
     assert (test[0], test[-1]) == (0, 255)
-    assert np.abs(test / 255 - np.linspace(0, 1, 784)).max() <= 1 / 510 + 1e-12
+    assert np.abs(test / 255 - share).max() <= 1 / 510 + 1e-12
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_the_digest_is_what_git_calls_the_content(tmp_path):
     assert file.digest == "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
 
 
-def test_another_mat_file_than_the_published_one_is_refused(tmp_path):
+def test_another_mat_file_than_the_published_one_is_refused_and_not_passed_over(tmp_path):
     content = mat(data=np.zeros((784, 5)))
-    fill(tmp_path, {"chardata.mat": content})
+    fill(tmp_path, archives() | {"chardata.mat": content})
     with refused(DataError, git_blob(content), git_blob(mat()), "delete it"):
         data.load_set(toy(), tmp_path)
 
@@ -105,21 +105,40 @@ def test_where_no_mirror_has_either_both_are_named(tmp_path):
         data.load_set(toy(mirrors=(mirror.url,)), tmp_path)
 
 
-def test_a_damaged_mat_file_is_not_passed_over(tmp_path):
-    fill(tmp_path, {**archives(), "chardata.mat": b"damaged"})
-    with refused(DataError, "chardata.mat", "delete it"):
-        data.load_set(toy(), tmp_path)
-
-
 def test_what_one_version_lacks_is_not_needed_where_the_other_is_whole(tmp_path, monkeypatch):
     monkeypatch.setitem(data.DATA_SETS, "omniglot", toy())
-    fill(tmp_path, {"chardata.mat": mat()})
+    fill(tmp_path / "half", {BACKGROUND: archives()[BACKGROUND]})
+    with refused(DataError, "missing", "repro data fetch omniglot"):
+        data.verify(tmp_path / "half", ["omniglot"])
+    fill(tmp_path, MAT)
     states = {s.file: s.state for s in data.verify(tmp_path, ["omniglot"])}
     assert states == {"chardata.mat": "ok", **dict.fromkeys(archives(), "not needed")}
 
 
-def test_half_of_the_archives_is_missing_data(tmp_path, monkeypatch):
-    monkeypatch.setitem(data.DATA_SETS, "omniglot", toy())
-    fill(tmp_path, {BACKGROUND: archives()[BACKGROUND]})
-    with refused(DataError, "missing", "repro data fetch omniglot"):
-        data.verify(tmp_path, ["omniglot"])
+@pytest.mark.slow
+def test_a_smoke_run_is_trained_and_says_which_data_it_saw(local, data_dir, monkeypatch):
+    loaded, load = [], data.load
+
+    def noted(*asked, **named):
+        loaded.append(load(*asked, **named))
+        return loaded[-1]
+
+    monkeypatch.setitem(data.DATA_SETS, "omniglot", data.DATA_SETS["omniglot"].versions[-1])
+    monkeypatch.setattr("repro.data.load", noted)
+    arguments = ["--profile", "smoke", "--engine", "eager", "--data-dir", str(data_dir)]
+    assert run(["train", "figure10", *arguments]) == 0
+    is_whole_and_the_same_on_every_machine(loaded[0])
+    (record,) = local.records("smoke")
+    assert record.run.id == "omniglot-lvae_bn_wu-L5-s1"
+    assert (record.env["data"]["name"], record.env["data"]["version"]) == ("omniglot", "rebuilt")
+    assert record.arrays("samples")["true"].shape == (100, 784)
+    verdicts = {t.target.id: t.verdict for t in check(local, "smoke").targets}
+    assert verdicts["table2/omniglot/64-32-16-8-4/lvae_bn_wu"] == "other data"
+
+
+def is_whole_and_the_same_on_every_machine(images):
+    """15 training and 5 test drawings of each character."""
+    assert (images.train.shape, images.test.shape) == ((24_345, 784), (8_115, 784))
+    assert len(np.unique(images.train_labels)) == len(np.unique(images.test_labels)) == 50
+    found = hashlib.sha256(images.train.tobytes() + images.test.tobytes()).hexdigest()
+    assert found == "39c999d442594ed628a0971acbfb087685d0e83add8c487b73af18e887ff5586"
