@@ -11,26 +11,14 @@ from typing import Any
 import fixture_store
 import numpy as np
 import pytest
+import safetensors.torch
 import small
 import torch
 from commands import LVAE, quick_run
 from fixture_data import refused
-from small import CPU
-from small_training import (
-    EPOCHS,
-    OLD_RUNS,
-    OPTIONS,
-    PROFILE,
-    RUNS,
-    STEPS,
-    assert_same,
-    hooked,
-    interrupted,
-    unsealed,
-)
+from small_training import OLD_RUNS, PROFILE, RUNS, interrupted
 
 from repro.errors import RecordError
-from repro.machine.local import train
 from repro.machine.saved import tensors
 from repro.machine.saved.checkpoint import load_checkpoint, load_header
 from repro.machine.saved.weights import load_adam, load_statistics, load_weights, weights_path
@@ -38,9 +26,7 @@ from repro.plan.profiles import PROFILES
 from repro.store import Record, Store
 from repro.store.places import NAMED
 from repro.store.sealed import FINAL, SUMS, listing
-from repro.train.minibatch import BLOCK
 
-ONES = np.ones(3)
 BYTES = 120  # changed one at a time, in each file
 HEADS = 40  # of them among a file's first bytes and last
 
@@ -75,7 +61,7 @@ def accepted(path: Path, read: Callable[[], Any]) -> int:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def saved(tmp_path_factory) -> bytes:
     """The checkpoint of a training that was stopped."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("repro.data.load", small.raw)
@@ -90,42 +76,32 @@ def path(saved: bytes, tmp_path: Path) -> Path:
     return found
 
 
-@pytest.mark.parametrize("read", [load_header, lambda path: load_checkpoint(path, CPU)])
-def test_a_changed_byte_of_a_checkpoint_is_refused(read: Callable[[Path], Any], path: Path) -> None:
+def load(path: Path) -> Any:
+    return load_checkpoint(path, small.CPU)
+
+
+@pytest.mark.parametrize("read", [load_header, load])
+def test_damage_of_a_checkpoint_is_refused_with_its_name_and_the_remedy(read, path, saved):
     assert accepted(path, lambda: read(path)) == 0
-    with refused(RecordError, str(path), "damaged", "remove it and train again"):
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
-        read(path)
+    foreign = safetensors.torch.save({"t": torch.zeros(1)}, {"checkpoint": "{}"})
+    for content in (saved[:-1] + b"?", saved[:-9], foreign, b"", b"\xff" * 99):
+        path.write_bytes(content)
+        with refused(RecordError, str(path), "remove it and train again"):
+            read(path)
 
 
-@pytest.mark.parametrize(
-    "read", [load_weights, load_adam, lambda path: load_statistics(path, RUNS[0])]
-)
-def test_a_changed_byte_of_weights_is_refused(read: Callable[[Path], Any], whole: Store) -> None:
+def statistics(path: Path) -> Any:
+    return load_statistics(path, RUNS[0])
+
+
+@pytest.mark.parametrize("read", [load_weights, load_adam, statistics])
+def test_a_changed_byte_of_weights_is_refused(read, whole):
     path = weights_path(whole.folder(PROFILE), RUNS[0])
     assert accepted(path, lambda: read(path)) == 0
 
 
-def test_weights_of_a_version_without_checksum_are_read(whole: Store, tmp_path: Path) -> None:
-    path, old = weights_path(whole.folder(PROFILE), RUNS[0]), tmp_path / "old.safetensors"
-    old.write_bytes(unsealed(path))
-    (run, params), (expected, same) = load_weights(old), load_weights(path)
-    assert run == expected
-    assert params.keys() == same.keys()
-    assert all(params[n].equal(same[n]) for n in params)
-
-
-def test_a_checkpoint_of_a_version_without_checksum_is_continued(store, whole, monkeypatch):
-    path = interrupted(store, RUNS, monkeypatch)
-    path.write_bytes(unsealed(path))
-    left = hooked(monkeypatch, lambda *_: None)
-    train(RUNS, store, PROFILE, OPTIONS)
-    assert left == [EPOCHS * STEPS - BLOCK]
-    assert_same(store, whole, *RUNS)
-
-
 @pytest.mark.parametrize("part", ["pinned", "log", "lanes", "runs", "t", "m/x.out.W"])
-def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(part: str, path: Path) -> None:
+def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(part, path):
     strings, content = tensors.read(path)
     header = json.loads(strings["checkpoint"])
     if part in header:
@@ -135,10 +111,10 @@ def test_a_checkpoint_of_another_version_is_refused_with_the_remedy(part: str, p
     tensors.write(path, content, {"checkpoint": json.dumps(header)})
     with refused(RecordError, "remove it and train again" if part != "runs" else path.name):
         load_header(path)
-        load_checkpoint(path, CPU)
+        load(path)
 
 
-def test_no_value_of_a_header_is_taken_for_the_checksum(tmp_path: Path) -> None:
+def test_no_value_of_a_header_is_taken_for_the_checksum(tmp_path):
     path = tmp_path / "a"
     strings = {"a": json.dumps({tensors.KEY: tensors.BLANK.decode()}, separators=(",", ":"))}
     tensors.write(path, {"W": torch.ones(3)}, strings)
@@ -151,17 +127,13 @@ def record(tmp_path: Path) -> Record:
     return fixture_store.write(Store(tmp_path), "quick", quick_run())
 
 
-def everything(record: Record) -> Callable[[], Any]:
+def everything(record: Record) -> None:
     """Read all there is of a record, as if for the first time."""
-
-    def read() -> None:
-        found = Store(record.folder.parents[1]).record("quick", LVAE)
-        found.verify()
-        found.curve()
-        for name in ARRAYS:
-            found.arrays(name)
-
-    return read
+    found = Store(record.folder.parents[1]).record("quick", LVAE)
+    found.verify()
+    found.curve()
+    for name in ARRAYS:
+        found.arrays(name)
 
 
 ARRAYS = ("per_image", "kl_units", "pca", "samples")
@@ -169,31 +141,31 @@ FILES = ["run.json", "env.json", "curve.csv", FINAL, *(f"{name}.npz" for name in
 
 
 @pytest.mark.parametrize("name", [*FILES, SUMS])
-def test_a_changed_byte_of_a_record_is_refused(name: str, record: Record) -> None:
-    assert accepted(record.folder / name, everything(record)) == 0
+def test_a_changed_byte_of_a_record_is_refused(name, record):
+    assert accepted(record.folder / name, lambda: everything(record)) == 0
     assert {p.name for p in record.folder.iterdir()} == {*FILES, SUMS}
     path = record.folder / name
     path.write_bytes(b"damaged")
     said = "not a whole list" if name == SUMS else "checksum differs"
     with refused(RecordError, str(path), said, "remove the record"):
-        everything(record)()
+        everything(record)
 
 
-def test_no_file_of_a_record_is_forgotten(record: Record) -> None:
+def test_no_file_of_a_record_is_forgotten(record):
     """Neither in a list that was cut off, at any of its lines, nor without a list."""
     path = record.folder / SUMS
     lines = path.read_text().splitlines(keepends=True)
     for kept in range(len(lines)):
         path.write_text("".join(lines[:kept]))
         with refused(RecordError, str(path), "not a whole list of checksums", "remove the record"):
-            everything(record)()
+            everything(record)
     path.unlink()
     with refused(RecordError, FINAL, f"no {SUMS} is beside it", "remove the record"):
-        everything(record)()
+        everything(record)
 
 
-def test_sha256sum_checks_a_record_and_finds_what_is_damaged(record: Record) -> None:
-    record = Store(record.folder.parents[1]).add(record, {}, {"K": 1}, {"pca": {"z1": ONES}})
+def test_sha256sum_checks_a_record_and_finds_what_is_damaged(record):
+    record = Store(record.folder.parents[1]).add(record, {}, {"K": 1}, {"pca": {"z1": np.ones(3)}})
     record.verify()
     assert "rescored_pca.npz: OK\n" in checked(record)[1]
     assert checked(record) == (0, "".join(f"{name}: OK\n" for name in record.sums))
@@ -210,31 +182,22 @@ def checked(record: Record) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Record:
-    """A record of a version that put the checksums into final.json."""
-    folder = shutil.copytree(
-        Path(__file__).parent / "old" / "record", tmp_path / "a" / OLD_RUNS[0].id
-    )
-    return Store(folder.parents[1]).record("a", OLD_RUNS[0].id)
-
-
-def test_a_changed_byte_of_an_old_record_is_refused(old: Record) -> None:
-    store = Store(old.folder.parents[1])
-    assert not (old.folder / SUMS).exists()
+def test_a_changed_byte_of_an_old_record_is_refused_but_it_may_lack_its_own_checksum(tmp_path):
+    """Of a version that put the checksums into final.json."""
+    run_id, place = OLD_RUNS[0].id, tmp_path / "a" / OLD_RUNS[0].id
+    folder = shutil.copytree(Path(__file__).parent / "old" / "record", place)
+    store = Store(tmp_path)
+    old = store.record("a", run_id)
+    assert not (folder / SUMS).exists()
     for name in ("run.json", FINAL):
-        assert accepted(old.folder / name, lambda: store.record("a", OLD_RUNS[0].id).verify()) == 0
-
-
-def test_a_record_of_a_version_without_its_own_checksum_is_read(old: Record) -> None:
-    path = old.folder / FINAL
-    content = json.loads(path.read_text())
+        assert accepted(folder / name, lambda: store.record("a", run_id).verify()) == 0
+    content = json.loads((folder / FINAL).read_text())
     del content["sha256"]
-    path.write_text(json.dumps(content))
-    assert Store(old.folder.parents[1]).record("a", OLD_RUNS[0].id).final == old.final
+    (folder / FINAL).write_text(json.dumps(content))
+    assert Store(tmp_path).record("a", run_id).final == old.final
 
 
-def test_published_records_are_whole_and_small() -> None:
+def test_published_records_are_whole_and_small():
     results = Store(NAMED["results"])
     records = [r for name in PROFILES for r in results.records(name)]
     for found in records:
@@ -244,8 +207,8 @@ def test_published_records_are_whole_and_small() -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..", ".hidden", "a\\b", ""])
-def test_a_record_cannot_name_a_file_outside_its_folder(name: str, record: Record) -> None:
+def test_a_record_cannot_name_a_file_outside_its_folder(name, record):
     path = record.folder / SUMS
     path.write_bytes(listing({**record.sums, name: "0" * 64}))
     with refused(RecordError, str(path), repr(name) if name else "not a whole list"):
-        everything(record)()
+        everything(record)
