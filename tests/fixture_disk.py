@@ -1,7 +1,9 @@
 """Disks that are full, and stores that nobody can write to."""
 
 import contextlib
+import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,38 +25,28 @@ class Disk:
 
 
 @contextlib.contextmanager
-def mounted(place: Path, *options: str) -> Iterator[Path]:
-    """Mount at an empty folder; the test is skipped where only root could."""
-    place.mkdir(exist_ok=True)
+def small_disk(root: Path) -> Iterator[Disk]:
+    """A file system of its own; the test is skipped where only root could mount one."""
+    root.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}m", "none", str(root)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount")
+
+    @contextlib.contextmanager
+    def full() -> Iterator[None]:
+        filler = root / "filler"
+        with contextlib.suppress(OSError), filler.open("ab", buffering=0) as out:
+            while True:
+                out.write(bytes(4096))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
     try:
-        done = subprocess.run(["mount", *options, str(place)], capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("no mount command here")
-    if done.returncode:
-        pytest.skip(f"only root may mount: {done.stderr.decode().strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
-@contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[Disk]:
-    """A file system of its own."""
-    with mounted(place, "-t", "tmpfs", "-o", f"size={SIZE}m", "none") as root:
-
-        @contextlib.contextmanager
-        def full() -> Iterator[None]:
-            filler = root / "filler"
-            with contextlib.suppress(OSError), filler.open("ab", buffering=0) as out:
-                while True:
-                    out.write(bytes(4096))
-            try:
-                yield
-            finally:
-                filler.unlink()
-
         yield Disk(root, full, "free some space")
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
 
 
 @contextlib.contextmanager
@@ -77,28 +69,29 @@ def limited(place: Path) -> Iterator[Disk]:
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Nothing in a folder can be written: it is mounted so, or its modes say so."""
-    bound = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True)
-    if bound.returncode:
-        with _unwritable(folder):
-            yield
-        return
+    place = str(folder)
+    mounted = not subprocess.run(["mount", "--bind", place, place], capture_output=True).returncode
+    folders = [] if mounted else [folder, *(p for p in folder.rglob("*") if p.is_dir())]
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        for each in folders:
+            each.chmod(0o555)
         yield
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        for each in folders:
+            each.chmod(0o755)
+        if mounted:
+            subprocess.run(["umount", place], check=True)
 
 
 @contextlib.contextmanager
-def _unwritable(folder: Path) -> Iterator[None]:
-    places = [folder, *(p for p in folder.rglob("*") if p.is_dir())]
-    for place in places:
-        place.chmod(0o555)
-    try:
+def forbidden(folder: Path) -> Iterator[None]:
+    """As `read_only`; the test is skipped where that means nothing."""
+    with read_only(folder):
+        if os.access(folder, os.W_OK):
+            pytest.skip("nothing is read-only here: this is root, who may not mount")
         yield
-    finally:
-        for place in places:
-            place.chmod(0o755)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -5,17 +5,15 @@ reads does not notice.
 """
 
 import contextlib
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import fixture_store
 import pytest
 from commands import LVAE, printed, quick_run, refusal
 from fixture_data import refused
-from fixture_disk import Disk, files, limited, read_only, small_disk
+from fixture_disk import files, forbidden, limited, small_disk
 from fixture_report import undrawn
 from matplotlib.figure import Figure
 from small_training import EPOCHS, PROFILE, RUNS, STEPS, assert_same, hooked, strays
@@ -36,7 +34,7 @@ QUICK = [run for run in runs(profile("quick")) if run.data.name == "mnist"]
 
 
 @pytest.fixture(params=[small_disk, limited], ids=["full", "limited"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+def disk(request, tmp_path):
     with request.param(tmp_path / "disk") as made:
         yield made
 
@@ -49,8 +47,8 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     ids=["full amid", "limited at the end"],
 )
 def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
-    step: int, saved: int, disk: Disk, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    step, saved, disk, store, whole, monkeypatch
+):
     store = Store(disk.root)
     with monkeypatch.context() as patch, contextlib.ExitStack() as filled:
         hooked(patch, lambda _, n: filled.enter_context(disk.full()) if n == step else None)
@@ -63,29 +61,22 @@ def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
     assert_same(store, whole, *RUNS)
 
 
-@pytest.fixture
-def both(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
-    """`runs/` with new records, `results/` on the disk with an old one; no figures, no README."""
-    source, target = Store(disk.root.parent / "runs"), Store(disk.root / "results")
-    for name, store in (("runs", source), ("results", target)):
-        monkeypatch.setitem(NAMED, name, store.root)
-    for run in QUICK:
-        fixture_store.write(source, "quick", run)
-    fixture_store.write(target, "quick", quick_run(), L1_test=-99.0)
+def test_publishing_leaves_what_was_published(disk, local, monkeypatch, capsys):
+    """`results/` on the disk, with an old record; no figures, no README."""
+    published = Store(disk.root / "results")
+    monkeypatch.setitem(NAMED, "results", published.root)
     monkeypatch.setattr("repro.cli.publish.draw", lambda *_: None)
-    return source, target
-
-
-def test_publishing_leaves_what_was_published(both, disk, capsys):
-    source, target = both
-    before = files(target.root)
+    for run in QUICK:
+        fixture_store.write(local, "quick", run)
+    fixture_store.write(published, "quick", quick_run(), L1_test=-99.0)
+    before = files(published.root)
     with disk.full():
         said = refusal(capsys, "publish", "--profile", "quick")
-    assert str(target.folder("quick")) in said
+    assert str(published.folder("quick")) in said
     assert disk.remedy in said
-    assert files(target.root) == before
+    assert files(published.root) == before
     assert cli.run(["publish", "--profile", "quick"]) == 0
-    assert files(target.root) == files(source.root)
+    assert files(published.root) == files(local.root)
 
 
 @pytest.mark.parametrize("command", ["tables", "report"])
@@ -108,53 +99,40 @@ def test_what_is_drawn_stays_whole_and_is_drawn_later(command, disk, capsys, mon
     assert files(disk.root) != first
 
 
-def test_a_figure_stays_whole(disk: Disk) -> None:
+def test_a_figure_stays_whole(disk):
     figure = Figure()
-    old = {p: p.read_bytes() for p in style.save(figure, disk.root / "figure")}
+    style.save(figure, disk.root / "figure")
+    old = files(disk.root)
     figure.suptitle("Another")
     with disk.full(), refused(MachineError, str(disk.root / "figure.png"), disk.remedy):
         style.save(figure, disk.root / "figure")
-    assert {p: p.read_bytes() for p in disk.root.iterdir()} == old
+    assert files(disk.root) == old
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
-def test_output_to_a_full_disk_is_one_line() -> None:
-    command = [sys.executable, "-m", "repro.cli", "list", "--profile", "quick"]
+def test_output_to_a_full_disk_is_one_line_and_an_error_that_cannot_be_said_keeps_its_code():
+    command = [sys.executable, "-m", "repro.cli"]
+    listing, unknown = [*command, "list", "--profile", "quick"], [*command, "show", "nonsense"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(listing, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert subprocess.run(unknown, cwd=ROOT, stdout=full, stderr=full).returncode == 2
     assert done.returncode == 3
     assert done.stderr == "repro: output: cannot write (No space left on device): free some space\n"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
-def test_an_error_that_cannot_be_said_keeps_its_code() -> None:
-    command = [sys.executable, "-m", "repro.cli", "show", "nonsense"]
-    with Path("/dev/full").open("w") as full:
-        assert subprocess.run(command, cwd=ROOT, stdout=full, stderr=full).returncode == 2
-
-
 # Stores that nobody can write to
 
-RUN = quick_run()
 OUT = "out"  # stands for a place that can be written
 
 
 @pytest.fixture
-def results(local: Store) -> Iterator[Store]:
+def results(local):
     """`results/` with a record of every Run of profile quick; nothing in it can be written."""
     store = fixture_store.build(NAMED["results"], "quick")
     with lock(store.folder("quick"), LVAE):  # as if it had been trained there
         pass
     with forbidden(store.root):
         yield store
-
-
-@contextlib.contextmanager
-def forbidden(folder: Path) -> Iterator[None]:
-    with read_only(folder):
-        if os.access(folder, os.W_OK):
-            pytest.skip("nothing is read-only here: this is root, who may not mount")
-        yield
 
 
 @pytest.mark.parametrize(
@@ -175,27 +153,25 @@ def test_a_run_is_done_although_its_lock_cannot_be_tried(results, capsys):
     assert {row["run"]: row["state"] for row in rows}[LVAE] == "done"
 
 
-@pytest.mark.parametrize("command", ["tables", "report"])
-def test_what_writes_there_is_one_line_with_place_and_remedy(command, results, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "command",
+    [["tables", "--store", "results"], ["report", "--store", "results"], ["publish"]],
+    ids=lambda command: command[0],
+)
+def test_what_writes_there_is_one_line_with_place_and_remedy(
+    command, results, local, capsys, monkeypatch
+):
     undrawn(monkeypatch)
-    said = refusal(capsys, command, "--store", "results", "--profile", "quick")
-    assert str(results.root) in said
-    assert "make the folder writable, or move it" in said
-
-
-def test_publishing_there_is_one_line_with_place_and_remedy(results, local, capsys):
-    fixture_store.write(local, "quick", RUN, L1_test=-99.0)
+    fixture_store.write(local, "quick", quick_run(), L1_test=-99.0)
     before = files(results.root)
-    said = refusal(capsys, "publish", "--profile", "quick")
-    assert str(results.folder("quick", LVAE)) in said
+    said = refusal(capsys, *command, "--profile", "quick")
+    assert str(results.root) in said
     assert "make the folder writable, or move it" in said
     assert files(results.root) == before
 
 
 def test_training_there_is_one_line_with_place_and_remedy(store):
     store.root.mkdir()
-    with (
-        forbidden(store.root),
-        refused(MachineError, str(store.folder(PROFILE)), "make the folder writable"),
-    ):
+    said = (str(store.folder(PROFILE)), "make the folder writable")
+    with forbidden(store.root), refused(MachineError, *said):
         train(RUNS, store, PROFILE, OPTIONS)
