@@ -1,32 +1,32 @@
-"""The commit of a record is this project's own, or unknown: never that of another repository."""
+"""The commit of a record is this project's own, or unknown: never that of another repository.
+
+And a clone has the bytes that were committed, whatever a machine's git does to line ends.
+"""
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixture_checkout import committed, git
+from commands import LVAE
+from fixture_checkout import committed, copy_checkout, git
 
 from repro.machine.commit import STAMP, WATCHED, commit, main, stamp
+from repro.store import Store
+from repro.store.places import ROOT
 
 UNKNOWN = (None, None)
-OURS = {"repro/__init__.py": "ours", "tables/t.py": "", "figures/f.py": "", "README.md": ""}
-OURS[".gitignore"] = f"/repro/{STAMP}\n"
+OURS = ("repro/__init__.py", "tables/t.py", "figures/f.py", "README.md", *WATCHED[3:])
+IGNORED = f"/repro/{STAMP}\n"
 
 
 def unpacked(root: Path) -> Path:
     """The project's files, as from an archive."""
-    for name in (*OURS, *WATCHED[3:]):
+    for name in OURS:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(OURS.get(name, ""))
+        (root / name).touch()
+    (root / ".gitignore").write_text(IGNORED)
     return root
-
-
-def begun(root: Path) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "other.txt").write_text("tracked\n")
-    return committed(root)
 
 
 def head(root: Path) -> str:
@@ -36,97 +36,67 @@ def head(root: Path) -> str:
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A clean clone of the project."""
-    return begun(unpacked(tmp_path / "own"))
+    return committed(unpacked(tmp_path / "own"))
 
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A repository of something else."""
-    return begun(tmp_path / "foreign")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "other.txt").write_text("tracked\n")
+    return committed(tmp_path / "foreign")
 
 
-def shallow(own: Path) -> Path:
+def test_a_clone_of_any_kind_knows_its_commit(own, foreign):
+    beside = own.parent
     git(own, "commit", "--allow-empty", "-m", "later")
-    git(own.parent, "clone", "--depth", "1", own.as_uri(), "shallow")
-    return own.parent / "shallow"
-
-
-def worktree(own: Path) -> Path:
     git(own, "worktree", "add", "../tree")
-    return own.parent / "tree"
-
-
-def submodule(own: Path) -> Path:
-    top = begun(own.parent / "top")
-    git(top, "submodule", "add", str(own), "part")
-    return top / "part"
-
-
-def through_a_link(own: Path) -> Path:
-    (own.parent / "link").symlink_to(own)
-    return own.parent / "link"
-
-
-@pytest.mark.parametrize("made", [lambda own: own, shallow, worktree, submodule, through_a_link])
-def test_a_clone_of_any_kind_knows_its_commit(own, made: Callable[[Path], Path]):
-    root = made(own)
-    assert commit(root) == (head(root), False)
-    (root / "README.md").write_text("results redrawn")
-    assert commit(root) == (head(root), False)
-    (root / "repro" / "new.py").write_text("")
-    git(root, "config", "status.showUntrackedFiles", "no")
-    assert commit(root) == (head(root), True)
-
-
-def ignored(root: Path) -> None:
-    (root / ".gitignore").write_text("*\n")
-
-
-def staged(root: Path) -> None:
-    git(root, "add", ".")
-
-
-def vendored(root: Path) -> None:
-    git(root, "add", ".")
-    git(root, "commit", "--allow-empty", "-m", "with a copy of the project")
+    git(beside, "clone", "--depth", "1", own.as_uri(), "shallow")
+    git(foreign, "submodule", "add", str(own), "part")
+    (beside / "link").symlink_to(own)
+    assert commit(beside / "link") == (head(own), False)
+    for root in (own, beside / "tree", beside / "shallow", foreign / "part"):
+        assert commit(root) == (head(root), False)
+        (root / "README.md").write_text("results redrawn")
+        assert commit(root) == (head(root), False)
+        (root / "repro" / "new.py").write_text("")
+        git(root, "config", "status.showUntrackedFiles", "no")
+        assert commit(root) == (head(root), True)
 
 
 @pytest.mark.parametrize("place", ["", "below", "below/it", ".git/below"])
-@pytest.mark.parametrize("then", [lambda _: None, ignored, staged, vendored])
-def test_an_archive_unpacked_in_another_repository_is_of_no_known_commit(foreign, place, then):
+def test_an_archive_unpacked_in_another_repository_is_of_no_known_commit(foreign, place):
+    """Ignored there, untracked, staged or committed, but where HEAD holds these very files."""
     root = unpacked(foreign / place)
-    then(foreign)
-    its_own = then is vendored and not place  # HEAD holds the files, and nothing but them is meant
-    assert commit(root) == ((head(foreign), False) if its_own else UNKNOWN)
+    for ignored in ("*\n", IGNORED):
+        (foreign / ".gitignore").write_text(ignored)
+        assert commit(root) == UNKNOWN
+    git(foreign, "add", ".")
+    assert commit(root) == UNKNOWN
+    git(foreign, "commit", "--allow-empty", "-m", "with a copy of the project")
+    assert commit(root) == (UNKNOWN if place else (head(foreign), False))
 
 
-@pytest.mark.parametrize("kind", ["bare", "own"])
+@pytest.mark.parametrize("kind", [[], ["init"], ["init", "--bare"]])
 def test_an_archive_alone_is_of_no_known_commit(tmp_path, kind):
     root = unpacked(tmp_path / "alone")
-    git(root, "init", *(["--bare"] if kind == "bare" else []))
+    if kind:
+        git(root, *kind)
     assert commit(root) == UNKNOWN
 
 
-def elsewhere(foreign: Path) -> list[dict[str, str]]:
-    directory = {"GIT_DIR": str(foreign / ".git")}
-    option = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.worktree"}
-    return [
-        directory,
-        {**directory, "GIT_WORK_TREE": str(foreign)},
-        {"GIT_WORK_TREE": str(foreign)},
-        {"GIT_INDEX_FILE": str(foreign / ".git" / "index")},
-        {"GIT_OBJECT_DIRECTORY": str(foreign / ".git" / "objects")},
-        {"GIT_COMMON_DIR": str(foreign / ".git")},
+def test_no_variable_of_git_makes_it_another_commit(own, foreign, monkeypatch):
+    expected = {own: (head(own), False), unpacked(foreign.parent / "alone"): UNKNOWN}
+    git_dir, tree = {"GIT_DIR": f"{foreign}/.git"}, {"GIT_WORK_TREE": str(foreign)}
+    setting = {"GIT_CONFIG_KEY_0": "core.worktree", "GIT_CONFIG_VALUE_0": str(foreign)}
+    for variables in (
+        *(git_dir, tree, git_dir | tree, setting | {"GIT_CONFIG_COUNT": "1"}),
+        {"GIT_INDEX_FILE": f"{foreign}/.git/index"},
+        {"GIT_OBJECT_DIRECTORY": f"{foreign}/.git/objects"},
+        {"GIT_COMMON_DIR": f"{foreign}/.git"},
         {"GIT_CEILING_DIRECTORIES": str(foreign.parent)},
         {"GIT_NAMESPACE": "other"},
-        {**option, "GIT_CONFIG_VALUE_0": str(foreign)},
-    ]
-
-
-def test_no_variable_of_git_makes_it_another_commit(own, foreign, monkeypatch):
-    alone = unpacked(foreign.parent / "alone")
-    expected = {own: (head(own), False), alone: UNKNOWN}
-    for variables in elsewhere(foreign):
+    ):
         with monkeypatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(name, value)
@@ -160,20 +130,13 @@ def image(own: Path) -> Path:
     return Path(shutil.copytree(own, own.parent / "image", ignore=ignore))
 
 
-def test_a_build_carries_the_commit_that_it_was_stamped_with(own):
+def test_a_build_carries_the_commit_that_it_was_stamped_with(own, foreign):
+    """Another repository around it does not count; in a clone git counts before the stamp."""
     root = image(own)
-    assert commit(root) == (head(own), False)
-    (root / "repro" / "__init__.py").write_text("edited")
-    assert commit(root) == (head(own), True)
-
-
-def test_another_repository_around_an_image_does_not_count(own, foreign):
-    inside = shutil.copytree(image(own), foreign / "image")
-    assert commit(inside) == (head(own), False)
-
-
-def test_git_counts_before_a_stamp(own):
-    image(own)
+    for place in (root, shutil.copytree(root, foreign / "image")):
+        assert commit(place) == (head(own), False)
+        (place / "repro" / "__init__.py").write_text("edited")
+        assert commit(place) == (head(own), True)
     git(own, "commit", "--allow-empty", "-m", "later")
     assert commit(own) == (head(own), False)
 
@@ -194,7 +157,22 @@ def test_what_is_of_no_commit_gets_no_stamp_and_loses_an_older_one(own, found):
 
 def test_stamping_says_why_it_cannot(own, tmp_path, capsys):
     (own / "repro" / "__init__.py").write_text("edited")
-    assert main(own) == 3
-    assert "uncommitted changes" in capsys.readouterr().err
-    assert main(unpacked(tmp_path / "alone")) == 3
-    assert "run it in a clone" in capsys.readouterr().err
+    for root, said in (
+        (own, "uncommitted changes"),
+        (unpacked(tmp_path / "a"), "run it in a clone"),
+    ):
+        assert main(root) == 3
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.autocrlf=input", "core.eol=crlf"])
+def test_a_clone_has_the_committed_bytes(tmp_path, setting):
+    record = f"results/reduced/{LVAE}"
+    copied = (".gitattributes", "run_all.sh", "tables", record)
+    origin = copy_checkout(tmp_path / "origin", copied)
+    ours = [p.relative_to(origin) for p in origin.rglob("*") if p.is_file()]
+    committed(origin)
+    git(tmp_path, "clone", "--config", setting, "origin", "clone")
+    changed = [p for p in ours if (tmp_path / "clone" / p).read_bytes() != (ROOT / p).read_bytes()]
+    assert (changed, len(ours) > 10) == ([], True)
+    Store(tmp_path / "clone" / "results").record("reduced", LVAE).verify()
