@@ -64,18 +64,13 @@ def attempt(job: Job, runs: Runs) -> Outcome:
         return own_attempt(job, runs)
 
 
-def numbers(stack: Path, what: str) -> list[int]:
-    path = stack.with_suffix(f".{what}")
-    return json.loads(path.read_text()) if path.exists() else []
+def of_stack(store: Store, runs: Runs) -> Path:
+    """What the name of each file about a stack begins with."""
+    return store.root / runs[0].id
 
 
 def logs(stack: Path) -> list[Path]:
     return sorted(stack.parent.glob(f"{stack.name}.attempt*"))
-
-
-def of_stack(store: Store, runs: Runs) -> Path:
-    """What the name of each file about a stack begins with."""
-    return store.root / runs[0].id
 
 
 def steps(store: Store, runs: Runs) -> list[int]:
@@ -87,3 +82,8 @@ def arrange(store: Store, runs: Runs, what: str, *numbers: int) -> None:
     """What becomes of the stack of these Runs."""
     store.root.mkdir(exist_ok=True)
     of_stack(store, runs).with_suffix(f".{what}").write_text(json.dumps(numbers))
+
+
+def numbers(stack: Path, what: str) -> list[int]:
+    path = stack.with_suffix(f".{what}")
+    return json.loads(path.read_text()) if path.exists() else []

@@ -4,24 +4,12 @@ import contextlib
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import small
 from fixture_data import refused
-from ray_tasks import (
-    EPOCH,
-    IDS,
-    OPTIONS,
-    PROFILE,
-    RUNS,
-    STEPS,
-    WIDE,
-    cluster,
-    in_place,
-    steps,
-)
+from ray_tasks import EPOCH, IDS, OPTIONS, PROFILE, RUNS, STEPS, WIDE, cluster, in_place, steps
 from trainee import differences
 
 from repro.errors import MachineError
@@ -36,94 +24,81 @@ def tiny_images(monkeypatch: pytest.MonkeyPatch) -> None:
     in_place(monkeypatch)
 
 
-@pytest.fixture
-def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of Ray: this process does one task after the other."""
+def test_what_a_run_starts_from_is_trained_first_and_a_spent_budget_names_what_is_left(
+    store, monkeypatch
+):
+    """In place of Ray, this process does one task after the other."""
     monkeypatch.setattr(nodes, "connected", contextlib.nullcontext)
     monkeypatch.setattr(nodes, "share", lambda *_: nodes.Share(1, 0, 1))
     monkeypatch.setattr(nodes, "send", lambda f, *a, **_: lambda: f(*a))
     monkeypatch.setattr(nodes, "results", lambda tasks, _: ((w, t()) for t, w in tasks.items()))
-
-
-@pytest.mark.usefixtures("in_turn")
-def test_a_spent_budget_names_what_is_unfinished(store: Store) -> None:
     spent = replace(OPTIONS, budget_seconds=0.0)
     assert cluster.train(RUNS, store, PROFILE, spent) == Outcome(unfinished=IDS)
-
-
-@pytest.mark.usefixtures("in_turn")
-def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
-    """Without it nothing is noted against the Run; no file of the driver stays in the store."""
     tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
-    spent = replace(OPTIONS, budget_seconds=0.0)
     assert cluster.train([tuned], store, PROFILE, spent).failed == {}
     assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
-    locks = store.folder(PROFILE) / ".locks"
-    assert {p.name for p in locks.iterdir()} == {f"{r.id}.lock" for r in (RUNS[1], tuned)}
+    locks = (store.folder(PROFILE) / ".locks").iterdir()  # no file of the driver stays there
+    assert {p.name for p in locks} == {f"{run_id}.lock" for run_id in (*IDS, tuned.id)}
 
 
 def job(store: Store, **changes: Any) -> Any:
-    (store.folder(PROFILE) / ".locks").mkdir(parents=True, exist_ok=True)
     token = store.folder(PROFILE) / ".locks" / "driver"
+    token.parent.mkdir(parents=True, exist_ok=True)
     token.touch()
-    job = cluster.Job(store, PROFILE, OPTIONS, token, nodes.software(), None)
-    return replace(job, **changes)
+    return replace(cluster.Job(store, PROFILE, OPTIONS, token, nodes.software(), None), **changes)
 
 
-def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store: Store, whole: Store) -> None:
-    soon = job(store, deadline=time.time() + 0.05)
-    left = cluster.attempt(soon, WIDE).unfinished
-    assert left == IDS[:2]
-    assert sorted(cluster.attempt(replace(soon, deadline=None), WIDE).done) == sorted(IDS[:2])
+def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store, whole):
+    assert cluster.attempt(job(store, deadline=time.time() + 0.05), WIDE).unfinished == IDS[:2]
+    assert sorted(cluster.attempt(job(store), WIDE).done) == sorted(IDS[:2])
     assert steps(store, WIDE)[0] % EPOCH in (0, small.BLOCK)
     assert sum(steps(store, WIDE)) == STEPS
     assert differences(store, whole, WIDE) == []
 
 
-def test_fewer_lanes_make_more_stacks(store: Store) -> None:
+def test_fewer_lanes_make_more_stacks(store):
     stacks, _ = cluster.plan(job(store, options=replace(OPTIONS, lanes=1)), RUNS)
     assert [len(runs) for runs in stacks] == [1, 1, 1]
     assert [len(runs) for runs in cluster.plan(job(store), RUNS)[0]] == [2, 1]
 
 
 def test_what_a_killed_attempt_recorded_is_said_by_the_next_which_waits_for_its_locks(store, whole):
-    asked, held = job(store), lock(store.folder(PROFILE), IDS[1])
+    held = lock(store.folder(PROFILE), IDS[1])
     store.copy(whole.record(PROFILE, IDS[0]))
     held.__enter__()
     threading.Timer(0.5, held.__exit__, (None, None, None)).start()
-    assert sorted(cluster.attempt(asked, WIDE).done) == sorted(IDS[:2])
+    assert sorted(cluster.attempt(job(store), WIDE).done) == sorted(IDS[:2])
 
 
-def test_a_worker_that_does_not_see_the_store_is_refused(store: Store, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere" / ".locks" / "driver"
+def test_a_worker_that_does_not_see_the_store_or_computes_otherwise_is_refused(store, tmp_path):
+    token = tmp_path / "elsewhere" / ".locks" / "driver"
     with refused(MachineError, str(tmp_path / "elsewhere"), "does not see", "all nodes share"):
-        cluster.attempt(job(store, token=elsewhere), WIDE)
+        cluster.attempt(job(store, token=token), WIDE)
+    for other in ({"commit": "0123abc"}, {"dirty": None}, {"versions": {"torch": "1.0"}}):
+        said = f"instead of {[*other.values()][0]}: use the same commit"
+        with refused(MachineError, said):
+            cluster.attempt(job(store, software=nodes.software() | other), WIDE)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("commit", "0123abc"), ("dirty", None), ("versions", {"torch": "1.0"})]
-)
-def test_a_worker_that_computes_otherwise_is_refused(name, value, store):
-    expected = {**nodes.software(), name: value}
-    with refused(MachineError, f"instead of {value}", "same commit"):
-        cluster.attempt(job(store, software=expected), WIDE)
-
-
-def test_a_run_held_by_another_is_refused_before_ray_starts(store, monkeypatch):
+def test_before_ray_starts_a_held_run_is_refused_and_what_is_recorded_left_out(
+    store, whole, monkeypatch
+):
     monkeypatch.setattr(nodes.ray, "init", None)
+    assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
     with lock(store.folder(PROFILE), IDS[1]), refused(MachineError, IDS[1], "another process"):
         cluster.train(RUNS, store, PROFILE, OPTIONS)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_a_cluster_that_does_not_answer_is_named(address: str, store: Store) -> None:
+def test_a_cluster_that_does_not_answer_is_named(address, store):
     with refused(MachineError, f"Ray at {address}", "ray start --head"):
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)
 
 
-def test_when_all_is_recorded_ray_is_not_started(whole, monkeypatch):
-    monkeypatch.setattr(nodes.ray, "init", None)
-    assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
+def among(monkeypatch: pytest.MonkeyPatch, *machines: dict[str, float]) -> None:
+    """The cluster has these nodes, and one that is dead."""
+    found = [{"Alive": True, "Resources": resources} for resources in machines]
+    monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
 
 
 @pytest.mark.parametrize(
@@ -138,13 +113,11 @@ def test_when_all_is_recorded_ray_is_not_started(whole, monkeypatch):
     ids=["all", "shared", "in turns", "asked", "gpus"],
 )
 def test_stacks_share_the_cluster(machines, stacks, threads, expected, monkeypatch):
-    found = [{"Alive": True, "Resources": r} for r in machines]
-    monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
+    among(monkeypatch, *machines)
     assert nodes.share(stacks, threads) == expected
 
 
-def test_more_threads_than_a_node_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [{"Alive": True, "Resources": {"CPU": 4.0}}] * 2
-    monkeypatch.setattr(nodes.ray, "nodes", lambda: found)
+def test_more_threads_than_a_node_has_are_refused(monkeypatch):
+    among(monkeypatch, {"CPU": 4.0}, {"CPU": 4.0})
     with refused(MachineError, "--threads 5", "4 CPUs"):
         nodes.share(2, 5)

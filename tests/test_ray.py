@@ -5,7 +5,6 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fixture_data import refused
@@ -66,8 +65,8 @@ def address() -> Iterator[str]:
 
 
 def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
-    store: Store, alone: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, alone, monkeypatch
+):
     before = signal.getsignal(signal.SIGTERM)
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)
@@ -80,39 +79,25 @@ def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.fixture(scope="module")
-def disturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> SimpleNamespace:
-    """One stack's worker was killed once, in its second epoch; the other's every time."""
-    store = Store(tmp_path_factory.mktemp("disturbed"))
+def test_a_killed_worker_s_stack_goes_on_to_the_same_records_or_fails_alone(
+    store, alone, address, monkeypatch
+):
+    """One stack's worker is killed once, in its second epoch; the other's every time."""
     arrange(store, WIDE, "deaths", EPOCH + 8)
     arrange(store, SINGLE, "deaths", 30, 1, 1, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        in_place(patch)
-        patch.setattr(nodes, "RETRIES", 1)
-        return SimpleNamespace(
-            store=store, outcome=cluster.train(RUNS, store, PROFILE, OPTIONS, address)
-        )
-
-
-def test_a_killed_worker_s_stack_is_retried_to_the_same_records(disturbed, alone):
-    assert sorted(disturbed.outcome.done) == sorted(IDS[:2])
-    assert differences(disturbed.store, alone, WIDE) == []
-
-
-def test_the_retry_goes_on_from_the_checkpoint(disturbed: SimpleNamespace) -> None:
-    assert steps(disturbed.store, WIDE) == [EPOCH + 7, STEPS - EPOCH]
-
-
-def test_a_worker_that_always_dies_fails_its_stack_alone(disturbed: SimpleNamespace) -> None:
-    reason = disturbed.outcome.failed[SINGLE[0].id]
+    monkeypatch.setattr(nodes, "RETRIES", 1)
+    outcome = cluster.train(RUNS, store, PROFILE, OPTIONS, address)
+    assert (sorted(outcome.done), outcome.unfinished) == (sorted(IDS[:2]), [])
+    assert differences(store, alone, WIDE) == []
+    assert steps(store, WIDE) == [EPOCH + 7, STEPS - EPOCH]
+    reason = outcome.failed[SINGLE[0].id]
     assert "worker died in each of 2 attempts (WorkerCrashedError)" in reason
-    assert disturbed.store.failures(PROFILE) == {SINGLE[0].id: reason}
-    assert disturbed.outcome.unfinished == []
+    assert store.failures(PROFILE) == {SINGLE[0].id: reason}
 
 
 def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_records(
-    store: Store, alone: Store, address: str
-) -> None:
+    store, alone, address
+):
     arrange(store, WIDE, "ctrl-c", os.getpid())
     with pytest.raises(KeyboardInterrupt):
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)
