@@ -74,10 +74,9 @@ def test_a_worker_that_does_not_see_the_store_or_computes_otherwise_is_refused(s
     token = tmp_path / "elsewhere" / ".locks" / "driver"
     with refused(MachineError, str(tmp_path / "elsewhere"), "does not see", "all nodes share"):
         cluster.attempt(job(store, token=token), WIDE)
-    for other in ({"commit": "0123abc"}, {"dirty": None}, {"versions": {"torch": "1.0"}}):
-        said = f"instead of {[*other.values()][0]}: use the same commit"
-        with refused(MachineError, said):
-            cluster.attempt(job(store, software=nodes.software() | other), WIDE)
+    for name, other in (("commit", "0123abc"), ("dirty", None), ("versions", {"torch": "1.0"})):
+        with refused(MachineError, f"instead of {other}: use the same commit"):
+            cluster.attempt(job(store, software=nodes.software() | {name: other}), WIDE)
 
 
 def test_before_ray_starts_a_held_run_is_refused_and_what_is_recorded_left_out(

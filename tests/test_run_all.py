@@ -8,9 +8,9 @@ from pathlib import Path
 
 import fixture_store
 import pytest
-from commands import LVAE
+from commands import quick_run
 from fixture_checkout import copy_checkout
-from fixture_disk import files, read_only
+from fixture_disk import files, forbidden, read_only
 from fixture_offline import AT_EXIT, GUARD
 
 from repro.plan.profiles import profile, runs
@@ -22,6 +22,9 @@ pytestmark = pytest.mark.slow
 REQUIREMENTS = ("requirements.txt", "requirements-extras.txt")
 COPIED = ("repro", "tables", "figures", "run_all.sh", "pyproject.toml", *REQUIREMENTS)
 SECONDS = 1200  # until something must hang
+SMOKE = runs(profile("smoke"))
+
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
@@ -30,22 +33,19 @@ def checkout(tmp_path: Path) -> Path:
     return copy_checkout(tmp_path / "checkout", COPIED)
 
 
-def run_all(
-    checkout: Path, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the script with this interpreter's environment in place of a fresh one."""
+def call(folder: Path, *command: str | Path, **environment: str) -> Done:
+    """Run a program in a folder, with this interpreter's environment in place of a fresh one."""
+    env = {**os.environ, "REPRO_VENV": sys.prefix, **environment}
     return subprocess.run(
-        ["./run_all.sh", *arguments],
-        cwd=checkout,
-        env={**os.environ, "REPRO_VENV": sys.prefix, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS
     )
 
 
-def refusal(done: subprocess.CompletedProcess[str], code: int = 3) -> str:
+def run_all(checkout: Path, *arguments: str, **environment: str) -> Done:
+    return call(checkout, "./run_all.sh", *arguments, **environment)
+
+
+def refusal(done: Done, code: int = 3) -> str:
     """The one line with which it ended."""
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
     return done.stderr
@@ -53,68 +53,58 @@ def refusal(done: subprocess.CompletedProcess[str], code: int = 3) -> str:
 
 def fake(folder: Path, name: str, script: str) -> None:
     """A program to put first on PATH."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
-
-
-def test_smoke_goes_from_data_to_verdict(checkout, data_dir):
-    done = run_all(checkout, "--profile", "smoke", "--data-dir", str(data_dir))
-    assert done.returncode == 0, done.stderr
-    store = checkout / "runs" / "smoke"
-    assert all((store / run.id / "final.json").is_file() for run in runs(profile("smoke")))
-    assert {"table1.md", "table1.csv", "table1.tex"} <= names(store / "tables")
-    assert {"figure6.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
-    assert "reduced protocol" in done.stdout
-    assert "Profile smoke" in (checkout / "runs" / "report.html").read_text(encoding="utf-8")
 
 
 def names(folder: Path) -> set[str]:
     return {p.name for p in folder.iterdir()}
 
 
+def test_smoke_goes_from_data_to_verdict(checkout, data_dir):
+    done = run_all(checkout, "--profile", "smoke", "--data-dir", str(data_dir))
+    assert done.returncode == 0, done.stderr
+    store = checkout / "runs" / "smoke"
+    assert all((store / run.id / "final.json").is_file() for run in SMOKE)
+    assert {"table1.md", "table1.csv", "table1.tex"} <= names(store / "tables")
+    assert {"figure6.png", "figure5.pdf", "figure9.png"} <= names(store / "figures")
+    assert "reduced protocol" in done.stdout
+    assert "Profile smoke" in (checkout / "runs" / "report.html").read_text(encoding="utf-8")
+
+
 def test_cached_draws_from_results_without_writing_there_and_without_network(checkout, tmp_path):
     """Nor does it load torch, or what fetches."""
-    drawn = [run for run in runs(profile("quick")) if run.id == LVAE]
-    fixture_store.build(checkout / "results", "quick", runs=drawn)
+    fixture_store.build(checkout / "results", "quick", runs=[quick_run()])
     (tmp_path / "sitecustomize.py").write_text(GUARD + AT_EXIT)
     before = files(checkout / "results")
     with read_only(checkout / "results"):
         done = run_all(checkout, "--cached", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
+    assert files(checkout / "results") == before
     out = checkout / "runs" / "cached"
     assert "table1.md" in names(out / "quick" / "tables")
     assert {"figure2.png", "figure5.png", "figure6.pdf"} <= names(out / "quick" / "figures")
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Profile quick" in page
     assert "<figure" in page
-    assert files(checkout / "results") == before
 
 
-def test_cached_where_nothing_can_be_drawn_is_one_line_with_the_remedy(checkout):
-    fixture_store.build(checkout / "results", "quick", runs=runs(profile("quick"))[:1])
+def test_cached_without_results_or_a_place_to_draw_is_one_line_with_the_remedy(checkout):
+    assert "run without --cached" in refusal(run_all(checkout, "--cached", "--profile", "quick"))
+    fixture_store.build(checkout / "results", "quick", runs=[quick_run()])
     (checkout / "runs").mkdir()
-    with read_only(checkout / "runs"):
-        if os.access(checkout / "runs", os.W_OK):
-            pytest.skip("nothing is read-only here: this is root, who may not mount")
+    with forbidden(checkout / "runs"):
         said = refusal(run_all(checkout, "--cached"))
     assert "runs/cached/quick/tables" in said
     assert "make the folder writable" in said
 
 
-def test_cached_without_results_is_one_line_with_the_remedy(checkout):
-    said = refusal(run_all(checkout, "--cached", "--profile", "quick"))
-    assert "run without --cached" in said
-
-
-def ended(checkout: Path, repro: str) -> subprocess.CompletedProcess[str]:
+def ended(checkout: Path, repro: str) -> Done:
     """What follows training, with shell code in place of `repro`."""
     script = f"source <(sed '/^profile=/,$d' run_all.sh); python={sys.executable} profile=quick;"
     script += f"repro() {{ {repro}; }}; draw_and_check runs runs/quick runs/report.html"
-    return subprocess.run(
-        ["bash", "-c", f"{script}; exit $checked"],
-        cwd=checkout, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return call(checkout, "bash", "-c", f"{script}; exit $checked")
 
 
 def test_where_every_run_diverged_check_and_report_follow_without_figures(checkout):
@@ -129,9 +119,9 @@ def test_where_every_run_diverged_check_and_report_follow_without_figures(checko
 )
 def test_the_end_shows_this_run_beside_the_reference(checkout, seed, L1_test, code):
     """Where they have a Run in common; a regression is said, and all is drawn all the same."""
-    (lvae,) = (run for run in runs(profile("quick")) if run.id == LVAE)
-    for store, run, bound in (("results", lvae, -90.0), ("runs", lvae.with_seed(seed), L1_test)):
-        fixture_store.write(Store(checkout / store), "quick", run, L1_test=bound)
+    ours = quick_run().with_seed(seed)
+    fixture_store.write(Store(checkout / "results"), "quick", quick_run(), L1_test=-90.0)
+    fixture_store.write(Store(checkout / "runs"), "quick", ours, L1_test=L1_test)
     done = ended(checkout, 'case $1 in check) "$python" -m repro.cli "$@" ;; esac')
     assert done.returncode == code, done.stderr
     assert ("verdict there" in done.stdout) == (seed == 1)
@@ -140,12 +130,10 @@ def test_the_end_shows_this_run_beside_the_reference(checkout, seed, L1_test, co
 
 
 def test_no_network_and_no_data_is_one_line_after_what_was_to_be_done(checkout, tmp_path):
-    done = run_all(
-        checkout, "--profile", "smoke", "--data-dir", str(tmp_path / "none"),
-        REPRO_MIRRORS="http://127.0.0.1:9/",
-    )  # fmt: skip
+    asked = ("--profile", "smoke", "--data-dir", str(tmp_path / "none"))
+    done = run_all(checkout, *asked, REPRO_MIRRORS="http://127.0.0.1:9/")
     assert "predicted time here" in done.stdout
-    assert all(run.id in done.stdout for run in runs(profile("smoke")))
+    assert all(run.id in done.stdout for run in SMOKE)
     said = refusal(done)
     assert said.startswith("repro: ")
     assert "--data-dir" in said
@@ -168,11 +156,11 @@ FAULTS = [
 ]
 
 
-def test_set_up_leaves_an_environment_that_is_linked_alone(checkout: Path, tmp_path: Path) -> None:
+def test_set_up_leaves_an_environment_that_is_linked_alone(checkout, tmp_path):
     (tmp_path / "other").mkdir()
     (checkout / ".venv").symlink_to(tmp_path / "other")
     assert ".venv is a link" in refusal(run_all(checkout, "test", REPRO_VENV="", PYTHON=""))
-    assert list((tmp_path / "other").iterdir()) == []
+    assert names(tmp_path / "other") == set()
 
 
 @pytest.mark.parametrize(("programs", "said"), FAULTS, ids=lambda value: str(value)[:20])
@@ -183,20 +171,18 @@ def test_what_set_up_lacks_is_one_line_with_the_remedy(checkout, tmp_path, progr
     assert said in refusal(run_all(checkout, "test", PATH=path, REPRO_VENV="", PYTHON=""))
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--frobnicate"], ["--profile"], ["--cached", "--seed", "3"], ["smoke"], ["--seeds="]],
-)
-def test_wrong_usage_is_one_line_and_exits_2(checkout, arguments):
-    assert refusal(run_all(checkout, *arguments), 2).startswith("run_all.sh: ")
+def test_help_has_examples_and_wrong_usage_is_one_line_and_exits_2(checkout):
+    done = run_all(checkout, "--help")
+    assert done.returncode == 0
+    assert "examples:" in done.stdout
+    for wrong in ("--frobnicate", "--profile", "--cached --seed 3", "smoke", "--seeds="):
+        assert refusal(run_all(checkout, *wrong.split()), 2).startswith("run_all.sh: ")
 
 
 @pytest.fixture
 def called_from(checkout: Path) -> Path:
     """A folder beside the checkout, with an environment whose Python only notes what it is told."""
     folder = checkout.parent / "called from"
-    folder.mkdir()
-    (folder / "venv").mkdir()
     noting = f'echo "$REPRO_DATA $*" >>"{folder}/noted"; pwd -P >>"{folder}/in"'
     fake(folder / "venv" / "bin", "python", noting)
     fake(folder / "not python", "python3", "exit 1")
@@ -210,12 +196,9 @@ def test_paths_are_meant_where_it_was_called(checkout, called_from, script):
     (called_from / "checkout").symlink_to(checkout)
     (called_from / "link").symlink_to(checkout / "run_all.sh")
     (called_from / "cdpath" / "checkout").mkdir(parents=True)
-    done = subprocess.run(
-        ["bash", script.format(checkout), "--profile=smoke", "--seed", "7", "--data-dir=./my data"],
-        cwd=called_from,
-        env={**os.environ, "CDPATH": "cdpath", "REPRO_VENV": "venv", "REPRO_DATA": "../data"},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    command = ["bash", script.format(checkout), "--profile=smoke", "--seed", "7"]
+    settings = {"CDPATH": "cdpath", "REPRO_VENV": "venv", "REPRO_DATA": "../data"}
+    done = call(called_from, *command, "--data-dir=./my data", **settings)
     assert done.returncode == 0, done.stderr
     noted = (called_from / "noted").read_text().splitlines()
     fetched = next(s for s in noted if "fetch" in s)
@@ -228,10 +211,7 @@ def test_paths_are_meant_where_it_was_called(checkout, called_from, script):
 @pytest.mark.parametrize("name", ["PYTHON", "REPRO_VENV"])
 def test_a_relative_python_is_meant_where_it_was_called(checkout, called_from, name):
     named = {"PYTHON": "", "REPRO_VENV": "", name: "not python/python3"}
-    done = subprocess.run(
-        [checkout / "run_all.sh", "--cached"],
-        cwd=called_from, env={**os.environ, **named}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = call(called_from, checkout / "run_all.sh", "--cached", **named)
     assert done.returncode == 3
     assert f"{name}={called_from}/not python/python3 " in done.stderr.splitlines()[-1]
 
@@ -240,14 +220,7 @@ def test_a_relative_python_is_meant_where_it_was_called(checkout, called_from, n
 def test_another_shell_is_told_that_it_needs_bash(checkout, shell):
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
-    done = subprocess.run([shell, "run_all.sh"], cwd=checkout, capture_output=True, text=True)
-    assert "needs bash: run ./run_all.sh" in refusal(done, 2)
-
-
-def test_help_has_examples(checkout):
-    done = run_all(checkout, "--help")
-    assert done.returncode == 0
-    assert "examples:" in done.stdout
+    assert "needs bash: run ./run_all.sh" in refusal(call(checkout, shell, "run_all.sh"), 2)
 
 
 def test_a_failing_check_fails_the_test_command_which_ends_with_a_summary(tmp_path):
