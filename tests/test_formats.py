@@ -2,33 +2,29 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from repro.store.places import ROOT
 
-UNPICKLE = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-EXTRACT = {"tarfile", "patoolib", "py7zr", "rarfile"}
-MODULES = UNPICKLE | EXTRACT
+MODULES = {
+    *("pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"),
+    *("tarfile", "patoolib", "py7zr", "rarfile"),
+}
 CALLS = {
     *("read_pickle", "to_pickle", "unpickle", "load_module", "eval", "exec"),
     *("extract", "extractall", "unpack_archive", "Unzip", "Untar", "Decompress"),
 }
 HARMLESS = {"eval"}  # as a method: of a torch module
-FOLDERS = ("repro", "tables", "figures", "benchmarks")
 
 
 def offences(source: str) -> Iterator[str]:
     """What a file says that could load a pickle, run a string or extract an archive."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
-            yield from (n for n in names if n.partition(".")[0] in MODULES)
-        elif isinstance(node, ast.ImportFrom):
-            if (node.module or "").partition(".")[0] in MODULES:
-                yield str(node.module)
-            yield from (alias.name for alias in node.names if alias.name in CALLS)
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            yield from (n for n in names if n in CALLS or n.partition(".")[0] in MODULES)
         elif isinstance(node, ast.Call):
             yield from _of_call(node)
 
@@ -46,12 +42,10 @@ def _of_call(call: ast.Call) -> Iterator[str]:
         yield "np.load"
 
 
-def sources() -> list[Path]:
-    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-
-
-def test_no_code_loads_a_pickle_or_extracts_an_archive() -> None:
-    found = {str(p.relative_to(ROOT)): [*offences(p.read_text("utf-8"))] for p in sources()}
+def test_no_code_loads_a_pickle_or_extracts_an_archive():
+    folders = [ROOT / folder for folder in ("repro", "tables", "figures", "benchmarks")]
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    found = {str(path): [*offences(path.read_text("utf-8"))] for path in paths}
     assert len(found) > 100
     assert {path: what for path, what in found.items() if what} == {}
 
@@ -62,34 +56,24 @@ def test_no_code_loads_a_pickle_or_extracts_an_archive() -> None:
         ("import pickle", "pickle"),
         ("from joblib import load", "joblib"),
         ("from pooch import Unzip", "Unzip"),
-        ("import tarfile", "tarfile"),
         ("torch.load(path)", "torch.load"),
         ("torch.load(path, weights_only=False)", "torch.load"),
         ("np.load(path)", "np.load"),
         ("np.load(path, allow_pickle=True)", "np.load"),
         ("numpy.load(path, 'r', True)", "np.load"),
         ("f(allow_pickle=True)", "allow_pickle=True"),
-        ("pd.read_pickle(path)", "read_pickle"),
         ("archive.extractall(folder)", "extractall"),
-        ("shutil.unpack_archive(path)", "unpack_archive"),
         ("pooch.retrieve(url, None, processor=pooch.Untar())", "Untar"),
         ("eval(text)", "eval"),
     ],
 )
-def test_the_rule_catches_an_offender(source: str, offence: str) -> None:
+def test_the_rule_catches_an_offender(source, offence):
     assert offence in offences(source)
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "np.load(content, allow_pickle=False)",
-        "torch.load(path, weights_only=True)",
-        "safetensors.torch.load(content)",
-        "model.eval()",
-        "archive.open(info)",
-        "json.load(f)",
-    ],
-)
-def test_the_rule_allows_what_loads_no_pickle(source: str) -> None:
-    assert [*offences(source)] == []
+def test_the_rule_allows_what_loads_no_pickle():
+    harmless = (
+        *("np.load(content, allow_pickle=False)", "torch.load(path, weights_only=True)"),
+        *("safetensors.torch.load(content)", "json.load(f)", "model.eval()", "archive.open(info)"),
+    )
+    assert [*offences("\n".join(harmless))] == []

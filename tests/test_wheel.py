@@ -1,7 +1,6 @@
 """Installed from a wheel: it works from any folder, and writes nothing beside the package."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,9 @@ from fixture_checkout import committed, copy_checkout, git
 
 from repro.store.places import ROOT
 
-pytestmark = pytest.mark.slow
-
 COPIED = ("repro", "tables", "figures", "pyproject.toml", "setup.py", "requirements.txt", "LICENSE")
 BUILT = ("README.md", ".gitignore")
+BUILD = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 ALONE = ("--no-deps", "--no-index")
 # Runs commands one after another, then says how each ended and where things live.
@@ -42,18 +40,10 @@ def call(*command: str | Path, **options: Any) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean clone of what the package is built from."""
-    return committed(copy_checkout(tmp_path_factory.mktemp("clone") / "it", (*COPIED, *BUILT)))
-
-
-@pytest.fixture(scope="module")
-def site(clone: Path) -> Path:
+def installed(clone: Path) -> Path:
     """An empty environment's folder with the package, by way of a source distribution."""
-    build = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
     out, folder = clone.parent / "out", clone.parent / "site"
-    call(sys.executable, "-c", build, out, cwd=clone)
+    call(sys.executable, "-c", BUILD, out, cwd=clone)
     shutil.unpack_archive(next(out.glob("*.tar.gz")), clone.parent / "source")
     source = next((clone.parent / "source").iterdir())
     call(*PIP, "wheel", *ALONE, "--no-build-isolation", source, "--wheel-dir", out)
@@ -61,25 +51,21 @@ def site(clone: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder elsewhere that holds a copy of `results/`, and images."""
-    folder = tmp_path_factory.mktemp("away")
-    for name in (f"quick/{LVAE}", f"reduced/{LVAE}", "weights"):
-        shutil.copytree(ROOT / "results" / name, folder / "published" / name)
-    np.save(folder / "images.npy", np.eye(784, dtype=np.uint8)[:3])
-    return folder
-
-
-def files(folder: Path) -> dict[str, int]:
+def times(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*")}
 
 
-def test_the_wheel_works_from_any_folder_and_writes_only_there(clone, site, away):
+@pytest.mark.slow
+def test_the_wheel_works_from_any_folder_and_writes_only_there(tmp_path, monkeypatch):
+    clone, away = committed(copy_checkout(tmp_path / "clone", (*COPIED, *BUILT))), tmp_path / "away"
+    site = installed(clone)
     assert {p.name for p in site.iterdir()} - {"bin"} == {
         "repro",
         "lvae_repro-0.1.0.dist-info",  # a top-level `tables` would shadow PyTables
     }
+    for name in (f"quick/{LVAE}", f"reduced/{LVAE}", "weights"):
+        shutil.copytree(ROOT / "results" / name, away / "published" / name)
+    np.save(away / "images.npy", np.eye(784, dtype=np.uint8)[:3])
     store = ["--store", "published"]
     quick = [*store, "--profile", "quick"]
     codes = {
@@ -91,16 +77,16 @@ def test_the_wheel_works_from_any_folder_and_writes_only_there(clone, site, away
         ("report", *quick): 0,  # draws as `repro figures` does
         ("publish", "--profile", "quick"): 3,
     }
-    before = files(site)
-    environment = {k: v for k, v in os.environ.items() if k != "REPRO_DATA"}
-    environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
-    asked = json.dumps([*codes])
-    out = call(sys.executable, "-c", DRIVER, asked, LVAE, cwd=away, env=environment)
+    before = times(site)
+    monkeypatch.delenv("REPRO_DATA", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    out = call(sys.executable, "-c", DRIVER, json.dumps([*codes]), LVAE, cwd=away)
     told = json.loads(out.splitlines()[-1])
     assert told["codes"] == [*codes.values()]
     assert told["samples"] == 2
     assert told["places"] == [str(away.resolve() / name) for name in ("runs", "results", "data")]
     assert (told["commit"], told["dirty"]) == (git(clone, "rev-parse", "HEAD"), False)
-    assert files(site) == before
+    assert times(site) == before
     assert (away / "tables" / "table1.md").is_file()
     assert (away / "published" / "report.html").is_file()
