@@ -1,13 +1,10 @@
 """Several processes on one store: all of them end well or are told so, and nothing is torn."""
 
-import contextlib
 import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import fixture_store
 import pytest
@@ -58,18 +55,15 @@ def test_a_process_that_wants_the_same_runs_is_refused_and_disturbs_nothing(
 
 
 @pytest.mark.slow
-def test_processes_that_begin_together_record_what_one_records(alone, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "codes"),
+    [([(0, 1, 2), (0, 1, 2)], ([0, 0], [0, 3])), ([(0, 1), (2,)], ([0, 0],))],
+    ids=["the same Runs", "others"],
+)
+def test_processes_that_begin_together_record_what_one_records(asked, codes, alone, tmp_path):
     store = Store(tmp_path)
-    codes = [p.ended()[0] for p in [training(store, 0, 1, 2) for _ in range(2)]]
-    assert sorted(codes) in ([0, 0], [0, 3])
-    assert trainee.differences(store, alone) == []
-
-
-@pytest.mark.slow
-def test_processes_with_different_runs_both_finish(alone, tmp_path):
-    store = Store(tmp_path)
-    both = [training(store, 0, 1), training(store, 2)]
-    assert [p.ended()[0] for p in both] == [0, 0]
+    both = [training(store, *numbers) for numbers in asked]
+    assert sorted(p.ended()[0] for p in both) in codes
     assert trainee.differences(store, alone) == []
     assert strays(store) == []
 
@@ -141,32 +135,25 @@ def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path):
         asking.join()
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch, finish: Callable[[], None]) -> None:
-    """Another process finishes something between this one's plan and its locks."""
-    real = engine.locks.lock_all
-
-    @contextlib.contextmanager
-    def late(*asked: Any) -> Iterator[None]:
-        finish()
-        with real(*asked):
-            yield
-
-    monkeypatch.setattr(engine.locks, "lock_all", late)
-
-
 @pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])
 def test_what_another_process_has_recorded_is_not_trained_again(
     finished, store, whole, monkeypatch
 ):
-    records = [whole.record(PROFILE, run.id) for run in finished]
-    elsewhere(monkeypatch, lambda: [store.copy(r) for r in records])
+    """It finishes between this one's plan and its locks."""
+    lock_all = engine.locks.lock_all
+
+    def late(*asked):
+        for run in finished:
+            store.copy(whole.record(PROFILE, run.id))
+        return lock_all(*asked)
+
+    monkeypatch.setattr(engine.locks, "lock_all", late)
     stacks: list[int] = []
-    steps = hooked(monkeypatch, lambda stack, _: stacks.append(len(stack.runs)))
+    hooked(monkeypatch, lambda stack, _: stacks.append(len(stack.runs)))
     outcome = train(RUNS, store, PROFILE, OPTIONS)
     rest = [run.id for run in RUNS if run not in finished]
     assert (outcome.done, outcome.unfinished) == (rest, [])
     assert set(stacks) == ({1} if rest else set())
-    assert (steps[0] > 0) == bool(rest)
     assert_same(store, whole, *finished)
 
 
