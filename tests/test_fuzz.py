@@ -5,7 +5,6 @@ Damage is drawn from a fixed sequence, so a failure can be repeated.
 
 import contextlib
 import functools
-import gzip
 import io
 import json
 import tempfile
@@ -21,20 +20,46 @@ import fixture_omniglot
 import fixture_store
 import numpy as np
 import pytest
-from fixture_fuzz import JSON, bounded, damaged, fuzzed
+import safetensors.torch
+import small
+import torch
+from fixture_fuzz import EXAMPLES, JSON, bounded, damaged, fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
+from small_training import unsealed
 
 from repro import data
 from repro.data import idx, originals
 from repro.data.sources import DamageError
+from repro.machine.saved import checkpoint, tensors, weights
+from repro.model.layers import Moments
+from repro.model.stack import Stack
 from repro.plan.profiles import profile, runs
 from repro.plan.run import to_dict
 from repro.store import Record, Store
 from repro.store.sealed import FINAL, SUMS, digest, listing
+from repro.train.log import LaneLog, Log
+from repro.train.state import fresh
 
 EVALUATION = fixture_omniglot.TOPS[1]
 RUN = runs(profile("smoke"))[-1]
+
+
+def endure(path: Path, read: Callable[[], Any], head: int = 64, examples: int = EXAMPLES) -> None:
+    """Read a file as it is, then damaged in many ways, half of them among its first bytes."""
+
+    @fuzzed(max_examples=examples)
+    @given(damaged(path.read_bytes(), head))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with bounded():
+            read()
+
+    read()
+    check()
+
+
+# Records
 
 
 @functools.cache
@@ -119,6 +144,9 @@ def test_an_array_of_objects_is_refused() -> None:
     assert with_file("per_image.npz", content, lambda r: r.arrays("per_image")) == []
 
 
+# Data sets
+
+
 @fuzzed()
 @given(damaged(fixture_data.toy_contents()[fixture_data.IMAGES]))
 def test_idx(content: bytes) -> None:
@@ -127,18 +155,17 @@ def test_idx(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_published_file_of_mnist_format(suffix: str, tmp_path: Path) -> None:
+def test_a_published_file_of_mnist_format(suffix, tmp_path):
     folder = fixture_data.fill(tmp_path, suffix=suffix)
     path = folder / f"{fixture_data.IMAGES}{suffix}"
+    endure(path, lambda: data.load_set(fixture_data.toy(), tmp_path))
 
-    @fuzzed()
-    @given(damaged(path.read_bytes()))
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        with bounded():
-            data.load_set(fixture_data.toy(), tmp_path)
 
-    check()
+@pytest.mark.parametrize("name", [fixture_norb.TRAIN_DAT, fixture_norb.TRAIN_CAT])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_small_norb(name, suffix, tmp_path):
+    folder = fixture_norb.fill(tmp_path, suffix=suffix)
+    endure(folder / f"{name}{suffix}", lambda: fixture_norb.load(tmp_path))
 
 
 @fuzzed()
@@ -157,17 +184,75 @@ def test_a_drawing_of_omniglot(content: bytes) -> None:
         originals.pixels(z, z.getinfo(name))
 
 
-@pytest.mark.parametrize("name", [fixture_norb.TRAIN_DAT, fixture_norb.TRAIN_CAT])
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_small_norb(name: str, suffix: str, tmp_path: Path) -> None:
-    valid = fixture_norb.contents()[name]
+# Weights and checkpoints
 
-    @fuzzed()
-    @given(damaged(gzip.compress(valid, 1) if suffix else valid))
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        with bounded():
-            fixture_norb.load(tmp_path)
 
-    path = fixture_norb.fill(tmp_path, suffix=suffix) / f"{name}{suffix}"
-    check()
+def saved_weights(path: Path) -> None:
+    params = {n: value.float() for n, value in small.params(Stack((SMALL,))).items()}
+    seen = {"d1.a": Moments(torch.zeros(1, 1, 13), torch.ones(1, 1, 13))}
+    weights.save_weights(path, SMALL, params, {"t": torch.zeros(())}, seen)
+
+
+def saved_checkpoint(path: Path) -> None:
+    stack = Stack((SMALL,))
+    state = fresh(stack, small.PIXELS, small.CPU, torch.float32)
+    log = Log([LaneLog([{"epoch": 1.0, "beta": 1.0, "lr": 1e-3, "L1_train_running": -9.0}])], 1)
+    pinned = checkpoint.Pinned("eager", 1, "cpu")
+    checkpoint.save_checkpoint(path, stack, state, log, pinned)
+
+
+def load_statistics(path: Path) -> Any:
+    return weights.load_statistics(path, SMALL)
+
+
+def load_checkpoint(path: Path) -> Any:
+    return checkpoint.load_checkpoint(path, small.CPU)
+
+
+SMALL = small.run("lvae", 2)
+HEADERS = (checkpoint.load_header, load_checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("save", "read"),
+    [
+        *((saved_weights, r) for r in (weights.load_weights, weights.load_adam, load_statistics)),
+        *((saved_checkpoint, read) for read in HEADERS),
+    ],
+)
+def test_safetensors(save, read, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save(path)
+    path.write_bytes(unsealed(path))
+    head = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    endure(path, lambda: read(path), head, 4 * EXAMPLES)
+
+
+@functools.cache
+def saved() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Header and tensors of a checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.safetensors"
+        saved_checkpoint(path)
+        strings, content = tensors.read(path)
+        return json.loads(strings["checkpoint"]), content
+
+
+@fuzzed(max_examples=EXAMPLES // 3)
+@given(st.sampled_from(["runs", "pinned", "log", "lanes"]), st.text(max_size=8), JSON)
+def test_a_checkpoint_with_any_value_anywhere(part: str, field: str, value: Any) -> None:
+    header, content = saved()
+    listed = isinstance(header[part], list)
+    inside = header[part][0] if listed else header[part]
+    changes = [value, [value]]
+    for name in (field, *inside):
+        changed = {**inside, name: value}
+        changes.append([changed] if listed else changed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.safetensors"
+        for change in changes:
+            strings = {"checkpoint": json.dumps({**header, part: change})}
+            path.write_bytes(safetensors.torch.save(content, strings))
+            for read in HEADERS:
+                with bounded():
+                    read(path)
