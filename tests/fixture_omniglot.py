@@ -2,8 +2,10 @@
 
 import functools
 import io
+import itertools
 import warnings
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +19,6 @@ from repro.data.sources import DataSet, File
 
 TOPS = ("images_background", "images_evaluation")
 ALPHABETS = {TOPS[0]: ("Greek", "Armenian"), TOPS[1]: ("Bengali",)}
-CHARACTERS = 2
-MAT_TRAIN, MAT_TEST = 5, 3
-
-Members = dict[str, bytes]
 
 
 def paper(seed: int) -> Bytes:
@@ -39,42 +37,25 @@ def name_of(top: str, alphabet: str, character: int, drawer: int) -> str:
 
 
 @functools.cache
-def drawn(top: str) -> Members:
+def drawn(top: str) -> dict[str, bytes]:
     """The members of a right archive, in no particular order."""
-    every = [
-        (alphabet, character, drawer)
-        for drawer in reversed(range(1, 21))
-        for alphabet in ALPHABETS[top]
-        for character in range(1, CHARACTERS + 1)
-    ]
+    every = itertools.product(range(20, 0, -1), ALPHABETS[top], (1, 2))
     first = 1000 * TOPS.index(top)
-    return {name_of(top, *key): png(paper(first + i)) for i, key in enumerate(every)}
+    return {name_of(top, a, c, d): png(paper(first + i)) for i, (d, a, c) in enumerate(every)}
 
 
-@functools.cache
-def recognised() -> dict[bytes, tuple[str, int, int]]:
-    """Alphabet, character and drawer of each small image."""
-    found = {}
-    for top in TOPS:
-        d = originals.read(packed(drawn(top)), top)
-        for image, name in zip(originals.scaled(d.pixels), d.names(), strict=True):
-            alphabet, character, drawer = name.split("/")
-            found[image.tobytes()] = alphabet, int(character), int(drawer)
-    return found
-
-
-def packed(members: Members | list[tuple[str, bytes]]) -> bytes:
+def packed(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive; a name may be there twice."""
     out = io.BytesIO()
-    pairs = members.items() if isinstance(members, dict) else members
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that are there twice
-        for name, content in pairs:
+    with zipfile.ZipFile(out, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in members:
             archive.writestr(name, content)
     return out.getvalue()
 
 
 def archives() -> dict[str, bytes]:
-    return {f"{top}.zip": packed(drawn(top)) for top in TOPS}
+    return {f"{top}.zip": packed(drawn(top).items()) for top in TOPS}
 
 
 def mat(**changes: np.ndarray | None) -> bytes:
@@ -83,7 +64,7 @@ def mat(**changes: np.ndarray | None) -> bytes:
 
     rng = np.random.default_rng(3)
     content: dict[str, np.ndarray | None] = {}
-    for prefix, count in (("", MAT_TRAIN), ("test", MAT_TEST)):
+    for prefix, count in (("", 5), ("test", 3)):
         content[f"{prefix}data"] = rng.random((784, count))
         content[f"{prefix}target"] = np.eye(50)[:, rng.integers(50, size=count)]
     out = io.BytesIO()
@@ -95,7 +76,7 @@ def toy(mat_content: bytes | None = None, mirrors: tuple[str, ...] = ()) -> Data
     """Both versions as small ones: the published files are those made here."""
     files = []
     for file, top in zip(REBUILT.files, TOPS, strict=True):
-        drawings = originals.read(packed(drawn(top)), top)
+        drawings = originals.read(packed(drawn(top).items()), top)
         files.append(replace(file, digest=originals.digest(drawings)))
     rebuilt = replace(REBUILT, files=tuple(files), mirrors=mirrors)
     (file,) = OMNIGLOT.files

@@ -169,7 +169,7 @@ def test_small_norb(name, suffix, tmp_path):
 
 
 @fuzzed()
-@given(damaged(fixture_omniglot.packed(dict([*fixture_omniglot.drawn(EVALUATION).items()][:2]))))
+@given(damaged(fixture_omniglot.packed([*fixture_omniglot.drawn(EVALUATION).items()][:2])))
 def test_an_archive_of_omniglot(content: bytes) -> None:
     with bounded(), contextlib.suppress(DamageError):
         originals.read.__wrapped__(content, EVALUATION)
@@ -179,7 +179,7 @@ def test_an_archive_of_omniglot(content: bytes) -> None:
 @given(damaged(fixture_omniglot.png(fixture_omniglot.paper(0))))
 def test_a_drawing_of_omniglot(content: bytes) -> None:
     name = fixture_omniglot.name_of(EVALUATION, "Bengali", 1, 1)
-    archive = fixture_omniglot.packed({name: content})
+    archive = fixture_omniglot.packed([(name, content)])
     with bounded(), contextlib.suppress(DamageError), zipfile.ZipFile(io.BytesIO(archive)) as z:
         originals.pixels(z, z.getinfo(name))
 

@@ -34,10 +34,15 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
+    """What a killed fetch left is swept."""
+    leftover = tmp_path / "toy" / ".fetch-killed"
+    leftover.mkdir(parents=True)
+    (leftover / "part").write_bytes(b"half a file")
     with serving(whole) as good, serving(whole) as spare:
         mirrored = toy(mirrors=(good.url, spare.url))
         images = data.load_set(mirrored, tmp_path)
         assert (images.source, images.train.tobytes()) == ("127.0.0.1", toy_contents()[IMAGES][16:])
+        assert not leftover.exists()
         assert data.load_set(mirrored, tmp_path).source == "local folder"
         (tmp_path / "toy" / f"{LABELS}.gz").unlink()
         data.load_set(mirrored, tmp_path)
@@ -90,15 +95,6 @@ def test_download_that_outgrows_its_file_is_cut_off(tmp_path):
     assert len(sent) < 32
 
 
-def test_leftovers_of_a_killed_fetch_are_swept(tmp_path):
-    leftover = tmp_path / "toy" / ".fetch-killed"
-    leftover.mkdir(parents=True)
-    (leftover / "part").write_bytes(b"half a file")
-    with serving(whole) as good:
-        data.load_set(toy(mirrors=(good.url,)), tmp_path)
-    assert not leftover.exists()
-
-
 def test_mirrors_of_the_environment_replace_the_public_ones(tmp_path, monkeypatch):
     with serving(whole) as public, serving(whole) as own:
         monkeypatch.setenv("REPRO_MIRRORS", f"{dead_url()} {own.url}/copy/")
@@ -124,23 +120,16 @@ def test_two_processes_fetch_each_file_once_between_them(data_dir, tmp_path):
     assert sorted(mirror.seen) == sorted(f"/mnist/{name}.gz" for name in idx.NAMES)
 
 
-def test_folder_that_cannot_be_made_is_a_machine_error(tmp_path):
+def test_a_folder_that_cannot_be_made_or_written_to_is_a_machine_error(tmp_path):
     (tmp_path / "file").touch()
     with refused(MachineError, str(tmp_path / "file"), "--data-dir"):
         data.load_set(toy(), tmp_path / "file")
-
-
-def test_too_little_disk_is_a_machine_error_before_any_request(tmp_path):
-    with serving(whole) as good:
-        huge = toy(mirrors=(good.url,))
-        huge = replace(huge, files=tuple(replace(f, size=10**18) for f in huge.files))
-        with refused(MachineError, str(tmp_path), "free some space"):
-            data.load_set(huge, tmp_path)
-    assert good.seen == []
-
-
-def test_disk_that_fills_during_a_download_is_a_machine_error(tmp_path):
     with serving(whole) as good, limited(tmp_path / "disk") as disk:
+        small = toy(mirrors=(good.url,))
+        huge = replace(small, files=tuple(replace(f, size=10**18) for f in small.files))
+        with refused(MachineError, str(disk.root), "free some space"):
+            data.load_set(huge, disk.root)
+        assert good.seen == []
         with disk.full(), refused(MachineError, str(disk.root), "File too large"):
-            data.load_set(toy(mirrors=(good.url,)), disk.root)
+            data.load_set(small, disk.root)
         assert [p.name for p in (disk.root / "toy").iterdir()] == [".lock"]

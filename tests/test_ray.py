@@ -1,57 +1,155 @@
-"""A Ray cluster records what a local training does, whatever happens to the workers."""
+"""`--engine ray`: what is sent, what a worker does, and that all is recorded as by one machine."""
 
+import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import ray_tasks
+import small
 from fixture_data import refused
-from ray_tasks import (
-    EPOCH,
-    IDS,
-    OPTIONS,
-    PROFILE,
-    RUNS,
-    SINGLE,
-    STEPS,
-    WIDE,
-    arrange,
-    cluster,
-    in_place,
-    steps,
-)
+from ray_tasks import EPOCH, IDS, OPTIONS, PROFILE, RUNS, SINGLE, STEPS, WIDE, cluster, steps
 from trainee import differences
 
 from repro.errors import MachineError
 from repro.machine import local
 from repro.machine.ray import nodes
 from repro.machine.saved import checkpoint
+from repro.machine.work import Outcome
 from repro.model.stack import Stack
 from repro.store import Store
+from repro.store.locks import lock
 
-pytestmark = pytest.mark.slow
 ALONE = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 
 
 @pytest.fixture(autouse=True)
-def tiny_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_place(monkeypatch)
+def tiny_images(monkeypatch):
+    ray_tasks.in_place(monkeypatch)
+
+
+# In one process, without Ray
+
+
+def test_what_a_run_starts_from_is_trained_first_and_a_spent_budget_names_what_is_left(
+    store, monkeypatch
+):
+    """In place of Ray, this process does one task after the other."""
+    monkeypatch.setattr(nodes, "connected", contextlib.nullcontext)
+    monkeypatch.setattr(nodes, "share", lambda *_: nodes.Share(1, 0, 1))
+    monkeypatch.setattr(nodes, "send", lambda f, *a, **_: lambda: f(*a))
+    monkeypatch.setattr(nodes, "results", lambda tasks, _: ((w, t()) for t, w in tasks.items()))
+    spent = replace(OPTIONS, budget_seconds=0.0)
+    assert cluster.train(RUNS, store, PROFILE, spent) == Outcome(unfinished=IDS)
+    tuned = replace(RUNS[1], variant="tiny_tuned", start=RUNS[1])
+    assert cluster.train([tuned], store, PROFILE, spent).failed == {}
+    assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
+    locks = (store.folder(PROFILE) / ".locks").iterdir()  # no file of the driver stays there
+    assert {p.name for p in locks} == {f"{run_id}.lock" for run_id in (*IDS, tuned.id)}
+
+
+def job(store: Store, **changes: Any) -> Any:
+    token = store.folder(PROFILE) / ".locks" / "driver"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    token.touch()
+    return replace(cluster.Job(store, PROFILE, OPTIONS, token, nodes.software(), None), **changes)
+
+
+def test_an_attempt_stops_at_the_deadline_and_the_next_goes_on(store, whole):
+    assert cluster.attempt(job(store, deadline=time.time() + 0.05), WIDE).unfinished == IDS[:2]
+    assert sorted(cluster.attempt(job(store), WIDE).done) == sorted(IDS[:2])
+    assert steps(store, WIDE)[0] % EPOCH in (0, small.BLOCK)
+    assert sum(steps(store, WIDE)) == STEPS
+    assert differences(store, whole, WIDE) == []
+
+
+def test_fewer_lanes_make_more_stacks(store):
+    stacks, _ = cluster.plan(job(store, options=replace(OPTIONS, lanes=1)), RUNS)
+    assert [len(runs) for runs in stacks] == [1, 1, 1]
+    assert [len(runs) for runs in cluster.plan(job(store), RUNS)[0]] == [2, 1]
+
+
+def test_what_a_killed_attempt_recorded_is_said_by_the_next_which_waits_for_its_locks(store, whole):
+    held = lock(store.folder(PROFILE), IDS[1])
+    store.copy(whole.record(PROFILE, IDS[0]))
+    held.__enter__()
+    threading.Timer(0.5, held.__exit__, (None, None, None)).start()
+    assert sorted(cluster.attempt(job(store), WIDE).done) == sorted(IDS[:2])
+
+
+def test_a_worker_that_does_not_see_the_store_or_computes_otherwise_is_refused(store, tmp_path):
+    token = tmp_path / "elsewhere" / ".locks" / "driver"
+    with refused(MachineError, str(tmp_path / "elsewhere"), "does not see", "all nodes share"):
+        cluster.attempt(job(store, token=token), WIDE)
+    for name, other in (("commit", "0123abc"), ("dirty", None), ("versions", {"torch": "1.0"})):
+        with refused(MachineError, f"instead of {other}: use the same commit"):
+            cluster.attempt(job(store, software=nodes.software() | {name: other}), WIDE)
+
+
+def test_before_ray_starts_a_held_run_is_refused_and_what_is_recorded_left_out(
+    store, whole, monkeypatch
+):
+    monkeypatch.setattr(nodes.ray, "init", None)
+    assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
+    with lock(store.folder(PROFILE), IDS[1]), refused(MachineError, IDS[1], "another process"):
+        cluster.train(RUNS, store, PROFILE, OPTIONS)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_is_named(address, store):
+    with refused(MachineError, f"Ray at {address}", "ray start --head"):
+        cluster.train(RUNS, store, PROFILE, OPTIONS, address)
+
+
+def among(monkeypatch: pytest.MonkeyPatch, *machines: dict[str, float]) -> None:
+    """The cluster has these nodes, and one that is dead."""
+    found = [{"Alive": True, "Resources": resources} for resources in machines]
+    monkeypatch.setattr(nodes.ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
+
+
+@pytest.mark.parametrize(
+    ("machines", "stacks", "threads", "expected"),
+    [
+        ([{"CPU": 8.0}], 1, None, nodes.Share(1, 0, 8)),
+        ([{"CPU": 8.0}, {"CPU": 8.0}], 3, None, nodes.Share(2, 0, 4)),
+        ([{"CPU": 2.0}], 3, None, nodes.Share(1, 0, 1)),
+        ([{"CPU": 8.0}], 3, 3, nodes.Share(1, 0, 3)),
+        ([{"CPU": 8.0}, {"CPU": 4.0, "GPU": 2.0}], 3, None, nodes.Share(2, 1, 1)),
+    ],
+    ids=["all", "shared", "in turns", "asked", "gpus"],
+)
+def test_stacks_share_the_cluster(machines, stacks, threads, expected, monkeypatch):
+    among(monkeypatch, *machines)
+    assert nodes.share(stacks, threads) == expected
+
+
+def test_more_threads_than_a_node_has_are_refused(monkeypatch):
+    among(monkeypatch, {"CPU": 4.0}, {"CPU": 4.0})
+    with refused(MachineError, "--threads 5", "4 CPUs"):
+        nodes.share(2, 5)
+
+
+# On a cluster, whatever happens to the workers
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def alone(tmp_path_factory):
     """What the local engine records."""
     store = Store(tmp_path_factory.mktemp("alone"))
     with pytest.MonkeyPatch.context() as patch:
-        in_place(patch)
+        ray_tasks.in_place(patch)
         local.train(RUNS, store, PROFILE, OPTIONS)
     return store
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address():
     """A cluster of two nodes with one CPU each."""
     from ray.cluster_utils import Cluster
 
@@ -64,6 +162,7 @@ def address() -> Iterator[str]:
         two.shutdown()
 
 
+@pytest.mark.slow
 def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
     store, alone, monkeypatch
 ):
@@ -79,12 +178,13 @@ def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_a_killed_worker_s_stack_goes_on_to_the_same_records_or_fails_alone(
     store, alone, address, monkeypatch
 ):
     """One stack's worker is killed once, in its second epoch; the other's every time."""
-    arrange(store, WIDE, "deaths", EPOCH + 8)
-    arrange(store, SINGLE, "deaths", 30, 1, 1, 1)
+    ray_tasks.arrange(store, WIDE, "deaths", EPOCH + 8)
+    ray_tasks.arrange(store, SINGLE, "deaths", 30, 1, 1, 1)
     monkeypatch.setattr(nodes, "RETRIES", 1)
     outcome = cluster.train(RUNS, store, PROFILE, OPTIONS, address)
     assert (sorted(outcome.done), outcome.unfinished) == (sorted(IDS[:2]), [])
@@ -95,10 +195,11 @@ def test_a_killed_worker_s_stack_goes_on_to_the_same_records_or_fails_alone(
     assert store.failures(PROFILE) == {SINGLE[0].id: reason}
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_records(
     store, alone, address
 ):
-    arrange(store, WIDE, "ctrl-c", os.getpid())
+    ray_tasks.arrange(store, WIDE, "ctrl-c", os.getpid())
     with pytest.raises(KeyboardInterrupt):
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)
     assert checkpoint.path_of(store.folder(PROFILE) / ".checkpoints", Stack(tuple(WIDE))).exists()
@@ -106,6 +207,7 @@ def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_rec
     assert differences(store, alone, RUNS) == []
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_commit_stops_the_training(store, address, monkeypatch):
     monkeypatch.setattr(cluster, "software", lambda: {"commit": "0123abc"})
     with refused(MachineError, "instead of 0123abc", "same commit"):
