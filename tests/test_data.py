@@ -6,20 +6,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import fixture_data
 import numpy as np
 import pytest
-from fixture_data import (
-    IMAGES,
-    LABELS,
-    TRAIN,
-    at_most,
-    fill,
-    public_folder,
-    refused,
-    toy,
-    toy_contents,
-    unwritable,
-)
+from fixture_data import IMAGES, LABELS, TRAIN, fill, refused, toy, toy_contents
 
 from repro import data
 from repro.cli import run
@@ -73,18 +63,18 @@ def test_unknown_data_set_is_a_usage_error():
 
 
 def test_a_read_only_folder_is_enough_where_it_is_complete_and_readable():
-    with public_folder() as top:
+    with fixture_data.public_folder() as top:
         path = fill(top) / f"{LABELS}.gz"
-        with unwritable(path.parent):
+        with fixture_data.unwritable(path.parent):
             assert data.load_set(toy(), top).source == "local folder"
         path.chmod(0o000)
-        with unwritable(path.parent):
+        with fixture_data.unwritable(path.parent):
             found = sources.status(toy(), path.parent)[1]
         said = "cannot read (Permission denied): make it readable"
         assert (found.state, found.detail) == ("damaged", said)
         path.unlink()
         said = (str(path.parent), "Permission denied", "REPRO_DATA")
-        with unwritable(path.parent), refused(MachineError, *said):
+        with fixture_data.unwritable(path.parent), refused(MachineError, *said):
             data.load_set(toy(), top)
 
 
@@ -114,7 +104,7 @@ def test_a_damaged_file_is_reported_with_what_was_found(tmp_path, packed, said):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_oversized_file_is_never_read_whole(tmp_path, suffix):
     fill(tmp_path, RIGHT | {IMAGES: bytes(1 << 26)}, suffix)
-    with at_most(1 << 21), refused(DataError, "too large"):
+    with fixture_data.at_most(1 << 21), refused(DataError, "too large"):
         data.load_set(toy(), tmp_path)
 
 

@@ -12,23 +12,11 @@ from typing import Any
 
 import pytest
 import small
+import small_training as tiny
 import torch
 from filelock import FileLock
 from fixture_data import refused
-from small_training import (
-    APART,
-    BLOCKS,
-    EPOCHS,
-    OPTIONS,
-    PROFILE,
-    RUNS,
-    STEPS,
-    assert_same,
-    checkpoints,
-    hooked,
-    interrupted,
-    strays,
-)
+from small_training import OPTIONS, PROFILE, RUNS, hooked, interrupted, strays
 
 from repro.errors import MachineError, RecordError, UsageError
 from repro.machine import training
@@ -58,7 +46,7 @@ def test_an_error_of_the_locked_block_is_not_one_of_the_lock(tmp_path):
 
 
 def test_another_configuration_in_the_store_is_not_overwritten(done):
-    other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
+    other = small.run("lvae", 1, steps=tiny.STEPS, scored=(1, 2), optim={"lr": 0.5})
     with refused(RecordError, other.id, "another configuration"):
         train([other], done, PROFILE, OPTIONS)
 
@@ -99,7 +87,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
     steps = hooked(monkeypatch, lambda *_: None)
     train(RUNS, store, PROFILE, OPTIONS)
     assert steps == [0]
-    assert_same(store, whole, *RUNS)
+    tiny.assert_same(store, whole, *RUNS)
 
 
 @pytest.mark.parametrize("fault", [FULL, SystemExit(1)], ids=["full", "closed pipe"])
@@ -120,7 +108,7 @@ def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(
     assert store.failures(PROFILE) == {}
     steps = hooked(monkeypatch, lambda *_: None)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
-    assert steps == [(EPOCHS - 1) * STEPS]
+    assert steps == [(tiny.EPOCHS - 1) * tiny.STEPS]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
@@ -131,19 +119,19 @@ def failing(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     hooked(monkeypatch, hook)
 
 
-@pytest.mark.parametrize("broken", APART, ids=lambda run: run.model.family)
+@pytest.mark.parametrize("broken", tiny.APART, ids=lambda run: run.model.family)
 def test_a_stack_that_fails_is_noted_until_it_succeeds_and_the_others_train(
     broken, store, monkeypatch
 ):
     with monkeypatch.context() as patch:
         failing(patch, broken.model.family)
-        outcome = train(APART, store, PROFILE, OPTIONS)
+        outcome = train(tiny.APART, store, PROFILE, OPTIONS)
     reason = "RuntimeError: something broke"
-    others = [run.id for run in APART if run != broken]
+    others = [run.id for run in tiny.APART if run != broken]
     assert outcome == Outcome(done=others, failed={broken.id: reason})
     note = json.loads((store.folder(PROFILE) / ".failed" / f"{broken.id}.json").read_text())
     assert (note["run"], note["reason"]) == (broken.id, reason)
-    assert train(APART, store, PROFILE, OPTIONS).done == [broken.id]
+    assert train(tiny.APART, store, PROFILE, OPTIONS).done == [broken.id]
     assert list((store.folder(PROFILE) / ".failed").iterdir()) == []
 
 
@@ -177,7 +165,7 @@ def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(store, monkey
         step = make(stack, engine)
 
         def poisoned_step(state: Any, batch: Any) -> None:
-            if float(state.t) == 2 * BLOCKS * training.loop.BLOCK:
+            if float(state.t) == 2 * tiny.BLOCKS * training.loop.BLOCK:
                 state.params["x.a.W"].fill_(torch.nan)
             step(state, batch)
 
@@ -237,7 +225,7 @@ def test_half_written_files_of_a_killed_process_are_cleared_away(store, monkeypa
     assert list(store.records(PROFILE)) == []
     train(RUNS, store, PROFILE, OPTIONS)
     assert strays(store) == []
-    assert checkpoints(store) == []
+    assert tiny.checkpoints(store) == []
 
 
 def test_sweeping_one_run_leaves_the_files_of_a_run_with_a_longer_name(store):
@@ -257,7 +245,7 @@ def test_a_checkpoint_of_finished_runs_is_removed(store, whole, monkeypatch):
     for record in whole.records(PROFILE):
         store.copy(record)
     train([*RUNS, small.run("vae", 1, steps=2)], store, PROFILE, OPTIONS)
-    assert checkpoints(store) == []
+    assert tiny.checkpoints(store) == []
 
 
 def test_a_checkpoint_that_vanishes_is_another_process_finishing(store, monkeypatch):

@@ -6,23 +6,9 @@ import sys
 import time
 from dataclasses import replace
 
+import fixture_data
 import pytest
-from fixture_data import (
-    IMAGES,
-    LABELS,
-    Handler,
-    absent,
-    as_encoding,
-    dead_url,
-    refused,
-    reply,
-    serving,
-    toy,
-    toy_contents,
-    truncated,
-    whole,
-    wrong,
-)
+from fixture_data import IMAGES, LABELS, dead_url, refused, serving, toy, toy_contents, whole
 from fixture_disk import limited
 
 from repro import data
@@ -51,7 +37,7 @@ def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")  # no bar off a terminal
 
 
-@pytest.mark.parametrize("fault", [absent, wrong, truncated])
+@pytest.mark.parametrize("fault", [fixture_data.absent, fixture_data.wrong, fixture_data.truncated])
 def test_a_mirror_that_fails_leaves_nothing_and_the_next_is_tried_and_then_asked_first(
     fault, tmp_path
 ):
@@ -65,13 +51,13 @@ def test_a_mirror_that_fails_leaves_nothing_and_the_next_is_tried_and_then_asked
 
 
 def test_file_that_the_server_sends_as_an_encoding_is_kept_unpacked(tmp_path):
-    with serving(as_encoding) as good:
+    with serving(fixture_data.as_encoding) as good:
         data.load_set(toy(mirrors=(good.url,)), tmp_path)
     assert (tmp_path / "toy" / IMAGES).read_bytes() == toy_contents()[IMAGES]
 
 
 def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path):
-    with serving(absent) as gone, serving(wrong) as other:
+    with serving(fixture_data.absent) as gone, serving(fixture_data.wrong) as other:
         localhost = other.url.replace("127.0.0.1", "localhost")
         dead = toy(mirrors=(gone.url, localhost, dead_url(), "http://[bad"))
         faults = ("127.0.0.1: HTTP 404", "localhost: wrong content", "127.0.0.1: no connection")
@@ -83,7 +69,7 @@ def test_dead_mirrors_are_named_with_folder_and_remedy(tmp_path):
 def test_download_that_outgrows_its_file_is_cut_off(tmp_path):
     sent = []
 
-    def long(handler: Handler) -> None:
+    def long(handler: fixture_data.Handler) -> None:
         handler.send_response(200)
         handler.end_headers()
         for _ in range(64):
@@ -104,9 +90,9 @@ def test_mirrors_of_the_environment_replace_the_public_ones(tmp_path, monkeypatc
 
 
 def test_two_processes_fetch_each_file_once_between_them(data_dir, tmp_path):
-    def slow(handler: Handler) -> None:
+    def slow(handler: fixture_data.Handler) -> None:
         time.sleep(0.3)
-        reply(handler, (data_dir / handler.path.lstrip("/")).read_bytes())
+        fixture_data.reply(handler, (data_dir / handler.path.lstrip("/")).read_bytes())
 
     with serving(slow) as mirror:
         env = os.environ | {"REPRO_DATA": str(tmp_path), "REPRO_MIRRORS": mirror.url}

@@ -114,26 +114,15 @@ def test_damage_is_reported_with_the_remedy(tmp_path, name, content, said, suffi
         load(tmp_path)
 
 
-PACKED = gzip.compress(MADE[TEST_DAT], 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "packed", "said"),
-    [
-        (TEST_DAT, PACKED[:-30], "truncated or damaged gzip"),
-        (
-            TEST_DAT,
-            PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:],
-            "truncated or damaged gzip",
-        ),
-        (TRAIN_CAT, gzip.compress(b"") * 100_000, "too large"),
-    ],
-    ids=["cut", "its checksum", "beyond the content's size"],
-)
-def test_a_damaged_gzip_is_reported(tmp_path, name, packed, said):
-    path = fill(tmp_path) / f"{name}.gz"
-    path.write_bytes(packed)
-    with refused(DataError, str(path), said):
+def test_a_damaged_gzip_is_reported(tmp_path):
+    path = fill(tmp_path) / f"{TEST_DAT}.gz"
+    body = path.read_bytes()
+    for damaged in (body[:-30], body[:-8] + bytes([body[-8] ^ 1]) + body[-7:]):
+        path.write_bytes(damaged)
+        with refused(DataError, str(path), "truncated or damaged gzip"):
+            load(tmp_path)
+    path.write_bytes(gzip.compress(b"") * 100_000)  # beyond the content's size
+    with refused(DataError, str(path), "too large"):
         load(tmp_path)
 
 
