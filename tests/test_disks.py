@@ -46,9 +46,7 @@ def disk(request, tmp_path):
     indirect=["disk"],
     ids=["full amid", "limited at the end"],
 )
-def test_training_stops_at_a_checkpoint_and_continues_to_the_same_record(
-    step, saved, disk, store, whole, monkeypatch
-):
+def test_training_continues_after_a_full_disk(step, saved, disk, store, whole, monkeypatch):
     store = Store(disk.root)
     with monkeypatch.context() as patch, contextlib.ExitStack() as filled:
         hooked(patch, lambda _, n: filled.enter_context(disk.full()) if n == step else None)
@@ -151,9 +149,7 @@ def test_what_reads_a_store_needs_not_write_there(command, results, monkeypatch,
     [["tables", "--store", "results"], ["report", "--store", "results"], ["publish"]],
     ids=lambda command: command[0],
 )
-def test_what_writes_there_is_one_line_with_place_and_remedy(
-    command, results, local, capsys, monkeypatch
-):
+def test_what_writes_there_says_place_and_remedy(command, results, local, capsys, monkeypatch):
     undrawn(monkeypatch)
     fixture_store.write(local, "quick", quick_run(), L1_test=-99.0)
     before = files(results.root)

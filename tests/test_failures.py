@@ -74,9 +74,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [f"{RUNS[0].id}.safetensors", "final.json"])
-def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
-    name, store, whole, monkeypatch
-):
+def test_a_full_disk_leaves_nothing_half_written(name, store, whole, monkeypatch):
     """The weights do not fit, or the last file of a record."""
     with monkeypatch.context() as patch:
         fill_disk(patch, name)
@@ -91,10 +89,8 @@ def test_a_full_disk_leaves_nothing_half_written_and_training_goes_on(
 
 
 @pytest.mark.parametrize("fault", [FULL, SystemExit(1)], ids=["full", "closed pipe"])
-def test_progress_that_nobody_reads_stops_at_a_checkpoint_and_blames_no_run(
-    fault, store, monkeypatch
-):
-    """In the second block of an epoch; rich ends the process where a pipe is closed."""
+def test_progress_that_nobody_reads_blames_no_run(fault, store, monkeypatch):
+    """It stops training at a checkpoint; rich ends the process where a pipe is closed."""
     shown = iter([None, fault])
 
     def show(*_: object) -> None:
@@ -120,9 +116,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
 
 
 @pytest.mark.parametrize("broken", tiny.APART, ids=lambda run: run.model.family)
-def test_a_stack_that_fails_is_noted_until_it_succeeds_and_the_others_train(
-    broken, store, monkeypatch
-):
+def test_a_stack_that_fails_is_noted_and_the_others_train(broken, store, monkeypatch):
     with monkeypatch.context() as patch:
         failing(patch, broken.model.family)
         outcome = train(tiny.APART, store, PROFILE, OPTIONS)

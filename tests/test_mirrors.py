@@ -38,9 +38,7 @@ def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("fault", [fixture_data.absent, fixture_data.wrong, fixture_data.truncated])
-def test_a_mirror_that_fails_leaves_nothing_and_the_next_is_tried_and_then_asked_first(
-    fault, tmp_path
-):
+def test_after_a_mirror_that_fails_the_next_is_asked_first_and_nothing_is_left(fault, tmp_path):
     with serving(fault) as bad, serving(whole) as good:
         with pytest.raises(DataError):
             data.load_set(toy(mirrors=(bad.url,)), tmp_path)

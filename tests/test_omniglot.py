@@ -75,9 +75,7 @@ MAT = {"chardata.mat": mat()}
     ],
     ids=["both", "no mirror is asked", "the better one", "what can be had"],
 )
-def test_what_is_there_is_read_and_else_the_better_version_fetched(
-    tmp_path, there, offered, version, source
-):
+def test_what_is_there_is_read_or_the_better_fetched(tmp_path, there, offered, version, source):
     fill(tmp_path, there)
     with serving(files(offered)) as mirror:
         images = data.load_set(toy(mirrors=(mirror.url,)), tmp_path)

@@ -6,7 +6,7 @@ import fixture_store
 import numpy as np
 import pytest
 import torch
-from commands import LVAE, QUICK, VAE, one_line, quick_run
+from commands import LVAE, QUICK, VAE, quick_run, refusal
 
 from repro import store as stores
 from repro.api import TrainedHierarchy, load_model
@@ -48,18 +48,20 @@ def published(run_id: str = LVAE) -> Path:
     return weights.published_path(Store(stores.NAMED["results"]), "quick", run_id)
 
 
+def asked(*run_ids: str) -> list[str]:
+    return ["publish", "--profile", "quick", *(w for i in run_ids for w in ("--weights", i))]
+
+
 def publish(*run_ids: str) -> int:
-    asked = [part for run_id in run_ids for part in ("--weights", run_id)]
-    return run(["publish", "--profile", "quick", *asked])
+    return run(asked(*run_ids))
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *run_ids: str) -> str:
     """What is said; nothing is published."""
     before = sorted(stores.NAMED["results"].rglob("*"))
-    capsys.readouterr()
-    assert publish(*run_ids) == code
+    said = refusal(capsys, *asked(*run_ids), code=code)
     assert sorted(stores.NAMED["results"].rglob("*")) == before
-    return one_line(capsys)
+    return said
 
 
 def test_parameters_and_statistics_are_published_where_asked_without_adam_s_moments(full):

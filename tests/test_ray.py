@@ -37,9 +37,7 @@ def tiny_images(monkeypatch):
 # In one process, without Ray
 
 
-def test_what_a_run_starts_from_is_trained_first_and_a_spent_budget_names_what_is_left(
-    store, monkeypatch
-):
+def test_a_start_is_trained_first_and_a_spent_budget_names_what_is_left(store, monkeypatch):
     """In place of Ray, this process does one task after the other."""
     monkeypatch.setattr(nodes, "connected", contextlib.nullcontext)
     monkeypatch.setattr(nodes, "share", lambda *_: nodes.Share(1, 0, 1))
@@ -92,9 +90,7 @@ def test_a_worker_that_does_not_see_the_store_or_computes_otherwise_is_refused(s
             cluster.attempt(job(store, software=nodes.software() | {name: other}), WIDE)
 
 
-def test_before_ray_starts_a_held_run_is_refused_and_what_is_recorded_left_out(
-    store, whole, monkeypatch
-):
+def test_a_held_run_and_a_recorded_one_need_no_ray(store, whole, monkeypatch):
     monkeypatch.setattr(nodes.ray, "init", None)
     assert cluster.train(WIDE, whole, PROFILE, OPTIONS) == Outcome()
     with lock(store.folder(PROFILE), IDS[1]), refused(MachineError, IDS[1], "another process"):
@@ -163,9 +159,7 @@ def address():
 
 
 @pytest.mark.slow
-def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
-    store, alone, monkeypatch
-):
+def test_a_cluster_records_what_the_local_engine_does(store, alone, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)
@@ -179,9 +173,7 @@ def test_a_cluster_started_for_the_call_records_what_the_local_engine_does(
 
 
 @pytest.mark.slow
-def test_a_killed_worker_s_stack_goes_on_to_the_same_records_or_fails_alone(
-    store, alone, address, monkeypatch
-):
+def test_a_killed_worker_s_stack_goes_on_or_fails_alone(store, alone, address, monkeypatch):
     """One stack's worker is killed once, in its second epoch; the other's every time."""
     ray_tasks.arrange(store, WIDE, "deaths", EPOCH + 8)
     ray_tasks.arrange(store, SINGLE, "deaths", 30, 1, 1, 1)
@@ -196,9 +188,7 @@ def test_a_killed_worker_s_stack_goes_on_to_the_same_records_or_fails_alone(
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_continues_with_the_local_engine_to_the_same_records(
-    store, alone, address
-):
+def test_what_was_interrupted_is_continued_by_the_local_engine(store, alone, address):
     ray_tasks.arrange(store, WIDE, "ctrl-c", os.getpid())
     with pytest.raises(KeyboardInterrupt):
         cluster.train(RUNS, store, PROFILE, OPTIONS, address)

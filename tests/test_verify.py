@@ -133,9 +133,7 @@ def test_draws_of_another_device_are_allowed_for(verified, monkeypatch):
 
 
 @pytest.mark.parametrize(("same", "rows"), [(True, 5), (False, ROWS)])
-def test_chunks_are_the_record_s_on_a_device_of_the_same_kind(
-    trained, alter, monkeypatch, same, rows
-):
+def test_chunks_are_the_record_s_on_a_like_device(trained, alter, monkeypatch, same, rows):
     """Those of a large GPU would not fit elsewhere, and name no draw there."""
     alter({}, env={"scoring_rows": 5})
     seen, score = [], rescoring._score
@@ -172,9 +170,7 @@ def test_a_mean_is_held_against_its_images_elsewhere(record, alter, differing, m
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "another device"])
 @pytest.mark.parametrize("bound", ["L1", "LK"])
-def test_noise_on_bounds_of_images_hides_nothing(
-    record, alter, differing, monkeypatch, bound, elsewhere
-):
+def test_noise_on_bounds_hides_nothing(record, alter, differing, monkeypatch, bound, elsewhere):
     """Differences that spread widely would allow means to lie far apart."""
     if elsewhere:
         move_elsewhere(monkeypatch)

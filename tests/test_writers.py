@@ -36,9 +36,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("paused_at", [".checkpoints", "curve.csv"])
-def test_a_process_that_wants_the_same_runs_is_refused_and_disturbs_nothing(
-    paused_at, alone, tmp_path
-):
+def test_who_wants_the_same_runs_is_refused_and_disturbs_nothing(paused_at, alone, tmp_path):
     store = Store(tmp_path)
     first = training(store, 0, 1, pause=paused_at)
     assert first.pid
@@ -136,9 +134,7 @@ def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path):
 
 
 @pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])
-def test_what_another_process_has_recorded_is_not_trained_again(
-    finished, store, whole, monkeypatch
-):
+def test_what_another_has_recorded_is_not_trained_again(finished, store, whole, monkeypatch):
     """It finishes between this one's plan and its locks."""
     lock_all = engine.locks.lock_all
 
