@@ -115,17 +115,20 @@ def test_weights_of_another_training_are_found_out_although_its_means_agree(spoi
     assert "L1_test" not in found
 
 
-def move_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on draws are others, as on a CUDA device."""
+def move_elsewhere(monkeypatch: pytest.MonkeyPatch, told: bool = True) -> None:
+    """From now on draws are others, as on a CUDA device, and the record says so."""
 
     def other(_, epoch, __):
         return lambda purpose, i, shape: streams.normal(99, purpose, epoch, i, shape=shape)
 
     monkeypatch.setattr(scoring, "noise_of", other)
-    monkeypatch.setattr(rescoring, "on_cpu", lambda _: False)
+    if told:
+        monkeypatch.setattr(rescoring, "on_cpu", lambda _: False)
 
 
-def test_draws_of_another_device_are_allowed_for(verified, monkeypatch):
+def test_draws_of_another_device_are_allowed_for_there_alone(verified, differing, monkeypatch):
+    move_elsewhere(monkeypatch, told=False)
+    assert "L1 apart, rms" in differing()
     move_elsewhere(monkeypatch)
     rows = verified()
     assert all(row["agrees"] for row in rows)
