@@ -265,10 +265,7 @@ ROWS = (
         3.0,
     ),
     Row(
-        "omniglot/lvae_above_iwae",
-        {OMNIGLOT_LVAE: lk(-102.1)},
-        ({OMNIGLOT_LVAE: lk(-105.0)},),
-        2.0,
+        "omniglot/lvae_above_iwae", {OMNIGLOT_LVAE: lk(-102.1)}, ({OMNIGLOT_LVAE: lk(-105.0)},), 2.0
     ),
     Row(
         "norb/no_gain_beyond_three_layers",

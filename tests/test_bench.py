@@ -56,9 +56,7 @@ GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
 CAPTURED = Arm("captured", "captured", (1,))
 COMPILED = Arm("compiled", "compiled", (1,))
 LIMITS = Limits(1e6, 1e5)
-RATES = {
-    *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
-}
+RATES = {*("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul")}
 named = pytest.mark.parametrize
 each = {"ids": lambda value: getattr(value, "name", value)}
 

@@ -82,11 +82,7 @@ WRONG = [
     (["train", "combinators", "figure5", "--profile", "quick"], 2, "use --profile paper"),
     (["bench", "--arms", "steam"], 2, "no arm matches 'steam': choose from eager single"),
     (["status", "--watch"], 2, "--watch"),  # without a terminal
-    (
-        ["show", "mnist-vae-L9-s2"],
-        2,
-        "'mnist-vae-L9-s2': the nearest are mnist-vae-L5-s2",
-    ),
+    (["show", "mnist-vae-L9-s2"], 2, "'mnist-vae-L9-s2': the nearest are mnist-vae-L5-s2"),
     (["show", LVAE, "--profile", "quick"], 3, f"`repro train {LVAE} --profile quick`"),
     (["check", "--store", "/nonexistent/store", "--profile", "quick"], 3, "/nonexistent/store"),
 ]

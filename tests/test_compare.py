@@ -98,10 +98,7 @@ FASTER = replace(RUN, optim=replace(RUN.optim, lr=0.1))
 
 @pytest.mark.parametrize(
     ("ours", "reference", "why"),
-    [
-        ({"run": FASTER}, {}, "another configuration"),
-        ({}, DIVERGED, "the reference diverged"),
-    ],
+    [({"run": FASTER}, {}, "another configuration"), ({}, DIVERGED, "the reference diverged")],
 )
 def test_a_run_that_cannot_be_compared_is_skipped(tmp_path, ours, reference, why):
     comparison = both(tmp_path, ours, reference)

@@ -160,8 +160,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("failing", "last"),
-    [(["graph"], "captured"), (["graph", "captured", "compiled"], "eager")],
+    ("failing", "last"), [(["graph"], "captured"), (["graph", "captured", "compiled"], "eager")]
 )
 def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
     failing: list[str], last: str, store: Store, eager: Store,

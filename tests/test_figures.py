@@ -82,7 +82,9 @@ def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path:
     ends = [store.record("quick", run.id).final["L1_test"] for run in runs]
     assert ends[0] != ends[1]
     assert drawn.get_ydata()[-1] == pytest.approx(sum(ends) / 2)
-    assert "Shown: the first training of the lowest finished seed." in caption(draw_of("figure4", store))
+    assert "Shown: the first training of the lowest finished seed." in caption(
+        draw_of("figure4", store)
+    )
 
 
 def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:

@@ -83,10 +83,7 @@ def two_scorings(store: Store) -> None:
 # What stands in a store, and what every presentation says: a state, or the mean of L_K.
 STORES: dict[str, tuple[Callable[[Store], None], str]] = {
     "empty": (lambda _: None, "not run"),
-    "learning rate": (
-        lambda s: done(s, otherwise(own()), -82.12),
-        "other configuration",
-    ),
+    "learning rate": (lambda s: done(s, otherwise(own()), -82.12), "other configuration"),
     "grey scale": (lambda s: done(s, over_255(own()), -82.12), "other data"),
     "diverged": (lambda s: lost(s, own()), "diverged at epoch 7"),
     "finished": (lambda s: done(s, own(), -82.0), "-82.00"),

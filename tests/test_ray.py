@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,27 @@ def test_a_start_is_trained_first_and_a_spent_budget_names_what_is_left(store, m
     assert cluster.train([tuned], store, PROFILE, OPTIONS).done == [RUNS[1].id, tuned.id]
     locks = (store.folder(PROFILE) / ".locks").iterdir()  # no file of the driver stays there
     assert {p.name for p in locks} == {f"{run_id}.lock" for run_id in (*IDS, tuned.id)}
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["who asks", "the notice"])
+def test_what_runs_is_told_to_save_where_the_output_breaks(stopped, monkeypatch):
+    """Closed with its tasks about, or unable to say that they stop, it waits for them."""
+    told, awaited = [], []
+
+    def wait(tasks: list[str], timeout: float = 0.0, num_returns: int = 1) -> Any:
+        awaited.append(num_returns)
+        return tasks[:num_returns], tasks[num_returns:]
+
+    def unheard(*_: Any) -> None:
+        raise BrokenPipeError
+
+    ended = SimpleNamespace(wait=wait, get=str, cancel=lambda task, force: told.append(task))
+    monkeypatch.setattr(nodes, "ray", ended)
+    monkeypatch.setattr(nodes, "notice", unheard)
+    found = nodes.results(dict.fromkeys("abc"), lambda: stopped)
+    with pytest.raises(BrokenPipeError) if stopped else contextlib.closing(found):
+        next(found)
+    assert (set(told), awaited[-1]) == ({"b", "c"}, 2)
 
 
 def job(store: Store, **changes: Any) -> Any:

@@ -235,10 +235,12 @@ def test_annealing_is_kept_beside_a_record(trained, local, capsys, monkeypatch):
         code = {"commit": commit, "dirty": dirty}
         monkeypatch.setattr("repro.machine.work.software", lambda: code)
 
-    monkeypatch.setattr("repro.train.annealing.score.TEMPERATURES", 3)
-    monkeypatch.setattr("repro.train.annealing.score.CHAINS", 2)
+    monkeypatch.setattr("repro.train.score.TEMPERATURES", 3)
+    monkeypatch.setattr("repro.train.score.CHAINS", 2)
     asked = ["evaluate", trained.id, *HERE]
-    assert "ask for fewer" in refusal(capsys, *asked, "--ais", "99999", code=2)
+    with monkeypatch.context() as patch:  # before anything is scored
+        patch.setattr("repro.machine.rescoring._score", None)
+        assert "ask for fewer" in refusal(capsys, *asked, "--ais", "99999", code=2)
     of("a", dirty=True)
     with monkeypatch.context() as patch:
         patch.setattr("repro.machine.provenance.device_name", lambda _: "an accelerator")

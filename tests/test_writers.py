@@ -136,14 +136,14 @@ def test_who_asks_whether_a_run_is_training_refuses_no_training(tmp_path):
 @pytest.mark.parametrize("finished", [RUNS, RUNS[:1]], ids=["all", "one"])
 def test_what_another_has_recorded_is_not_trained_again(finished, store, whole, monkeypatch):
     """It finishes between this one's plan and its locks."""
-    lock_all = engine.locks.lock_all
+    usual = engine.locks.lock
 
-    def late(*asked):
+    def late(*asked, **more):
         for run in finished:
             store.copy(whole.record(PROFILE, run.id))
-        return lock_all(*asked)
+        return usual(*asked, **more)
 
-    monkeypatch.setattr(engine.locks, "lock_all", late)
+    monkeypatch.setattr(engine.locks, "lock", late)
     stacks: list[int] = []
     hooked(monkeypatch, lambda stack, _: stacks.append(len(stack.runs)))
     outcome = train(RUNS, store, PROFILE, OPTIONS)
