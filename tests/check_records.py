@@ -1,7 +1,6 @@
-"""Small records for the tests of claims, check and compare: only what those read."""
+"""Small records for the tests of what judges: only what those read."""
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,11 @@ from repro.store.sealed import Arrays
 IMAGES = 8
 HEADLINE = "table1/lvae5"  # published: -82.12
 USES_ALL = "mnist/lvae_uses_all_layers"
+LOST = {"state": "diverged", "diverged_at": 7, "L1_test": None, "LK_test": None}
+BOUNDS = {"L1_train": -90.0, "L1_test": -90.5, "LK_test": -87.0}
+ERRORS = {"L1_se": 0.2, "LK_se": 0.2, "LK_mc_error": 0.02}
+OF_LAYERS = {"kl_layers": 5.0, "active_units": 4, "probe": 0.5, "class_share": 0.1}
+CURVE = {"epoch": [1, 2], "beta": [1.0, 1.0], "L1_train": [-95.0, -90.0], "L1_test": [-95.5, -90.5]}
 
 
 @dataclass(frozen=True)
@@ -51,29 +55,13 @@ def made(
     Records with other values have other curves, as other trainings do.
     """
     run = run or run_of(cell, PROFILES[profile], seed)
-    depth, evaluation = run.model.depth, run.evaluation
-    content: dict[str, Any] = {
-        "state": "done",
-        "diverged_at": None,
-        "L1_train": -90.0,
-        "L1_test": -90.5,
-        "L1_se": 0.2,
-        "LK_test": -87.0,
-        "K": evaluation.importance_samples,
-        "LK_images": evaluation.lk_images or TEST_IMAGES.get(run.data.name, 10_000),
-        "LK_se": 0.2,
-        "LK_mc_error": 0.02,
-        "kl_layers": [5.0] * depth,
-        "active_units": [4] * depth,
-        "negative_units": [0] * depth,
-        "probe": [0.5] * depth,
-        "class_share": [0.1] * depth,
-    }
+    content = {"state": "done", "diverged_at": None, **BOUNDS, **ERRORS}
+    content["K"] = run.evaluation.importance_samples
+    content["LK_images"] = run.evaluation.lk_images or TEST_IMAGES.get(run.data.name, 10_000)
+    content |= {name: [value] * run.model.depth for name, value in OF_LAYERS.items()}
     mark = zlib.crc32(repr(content | final).encode())
-    table = pd.DataFrame(
-        {"epoch": [1, 2], "beta": [1.0, 1.0], "L1_train": [-95.0, -90.0], "L1_test": [-95.5, -90.5]}
-    ).assign(L1_train_running=float(mark))
-    table = table if curve is None else curve
+    usual = pd.DataFrame(CURVE).assign(L1_train_running=float(mark))
+    table = usual if curve is None else curve
     files = {**arrays_of(run), **(arrays or {})}
     env = {"commit": "0" * 40, "data": {"hash": "0" * 64}}
     names = dict.fromkeys(("curve.csv", *(f"{name}.npz" for name in files)), str(mark))
@@ -96,20 +84,18 @@ def otherwise(run: Run) -> Run:
     return replace(run, optim=replace(run.optim, lr=2e-3))
 
 
+def of_images(**arrays: Any) -> dict[str, Any]:
+    """Of `made`: arrays of each image beside, or instead of, the unremarkable ones."""
+    plain = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}
+    return {"arrays": {"per_image": {**plain, **arrays}}}
+
+
 def arrays_of(run: Run) -> dict[str, Arrays]:
     """The arrays of an unremarkable record; none of a Ladder network."""
     if run.labels:
         return {}
-    units = sum(run.hierarchy.latents)
-    per_image = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}
-    kl_units = {"epochs": np.array([1, 2]), "test": np.ones((2, units))}
-    return {"per_image": per_image, "kl_units": kl_units}
-
-
-def curve(train: Sequence[float], test: Sequence[float], beta: Sequence[float]) -> dict[str, Any]:
-    """Of `write`: an evaluation of every epoch."""
-    table = pd.DataFrame({"epoch": range(1, len(test) + 1), "beta": beta})
-    return {"curve": table.assign(L1_train=train, L1_test=test)}
+    units = np.ones((2, sum(run.hierarchy.latents)))
+    return {**of_images()["arrays"], "kl_units": {"epochs": np.array([1, 2]), "test": units}}
 
 
 def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:

@@ -1,4 +1,4 @@
-"""The verdicts of `repro check`, one test a rule."""
+"""The verdicts of `repro check` on published numbers, one test a rule."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,32 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
-from check_records import HEADLINE, Unwritten, made, otherwise, said, saved, target, write
+from check_records import HEADLINE, LOST, made, of_images, otherwise, said, saved, target, write
 from scipy import stats
 
-from repro.errors import RecordError
 from repro.judge.check import check
 from repro.judge.claims import CLAIMS
-from repro.judge.claims.claim import LVAE, Claim, Contrast
-from repro.judge.estimate import Estimate
-from repro.judge.evidence import books
-from repro.judge.targets.bounds import VAES
-from repro.judge.verdicts import claim_result
+from repro.judge.claims.claim import LVAE
+from repro.judge.targets.bounds import TUNED, VAES
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.profiles import PROFILES, run_of
 from repro.plan.run import Run
-from repro.store import Store
+from repro.store import Record, Store
 
 PAPER = PROFILES["paper"]
 OMNIGLOT_LVAE = Cell("omniglot", "lvae_bn_wu", MAX_DEPTH)
 OMNIGLOT = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
-LOST = {"state": "diverged", "diverged_at": 7, "LK_test": None, "L1_test": None}
+GAIN = "table1/gain/ft"  # published: 0.28
 
 
-def seeds(root: Path, *values: float, **kwargs: Any) -> None:
+def seeds(root: Path, *values: float, cell: Cell = LVAE, **kwargs: Any) -> None:
     for seed, value in enumerate(values, start=1):
-        write(root, LVAE, seed=seed, LK_test=value, **kwargs)
+        write(root, cell, seed=seed, LK_test=value, **kwargs)
 
 
 Change = Callable[[Run], Run]
@@ -83,10 +80,12 @@ def test_one_training_has_no_spread_and_l_1_no_monte_carlo_error(tmp_path: Path)
     assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
 
 
-def test_targets_of_an_empty_store_are_quoted_or_not_run(tmp_path: Path) -> None:
-    results = check(Store(tmp_path), "paper").targets
+def test_of_an_empty_store_numbers_are_quoted_or_not_run_and_no_claim_is(tmp_path: Path) -> None:
+    report = check(Store(tmp_path), "paper")
     assert target(tmp_path, "table1/vae_vgp").verdict == "quoted"
-    assert Counter(r.verdict for r in results) == {"quoted": 6, "not run": len(results) - 6}
+    left = len(report.targets) - 6
+    assert Counter(r.verdict for r in report.targets) == {"quoted": 6, "not run": left}
+    assert [(r.claim.id, r.verdict) for r in report.claims] == [(c, "not run") for c in CLAIMS]
 
 
 @pytest.mark.parametrize("profile", ["quick", "somebody's own"])
@@ -102,17 +101,17 @@ def test_nothing_of_a_reduced_or_unknown_profile_is_more_than_reduced(tmp_path, 
 
 def lvae(
     seed: int = 1, change: Change = lambda run: run, profile: str = "paper", **final: Any
-) -> Unwritten:
+) -> Record:
     """A record of the 5-layer LVAE, of another Run than the profile's if changed."""
     run = change(run_of(LVAE, PROFILES.get(profile, PAPER), seed))
     return made(LVAE, profile, run=run, **{"LK_test": -82.12, **final})
 
 
-def omniglot(seed: int = 1, profile: str = "paper", **final: Any) -> Unwritten:
+def omniglot(seed: int = 1, profile: str = "paper", **final: Any) -> Record:
     return made(OMNIGLOT_LVAE, profile, seed, **{"LK_test": -102.11, "LK_images": 8_115, **final})
 
 
-def rebuilt(*given: Any, **final: Any) -> Unwritten:
+def rebuilt(*given: Any, **final: Any) -> Record:
     """The same on the set rebuilt from the originals."""
     env = {"data": {"hash": "1" * 64, "version": "rebuilt"}}
     return replace(omniglot(*given, **final), env=env)
@@ -121,13 +120,16 @@ def rebuilt(*given: Any, **final: Any) -> Unwritten:
 SHARES = replace(omniglot(), run=over(256)(run_of(OMNIGLOT_LVAE, PAPER)))
 SEEDS = (1, 2, 3)
 AGREE = [lvae(seed, LK_test=v) for seed, v in zip(SEEDS, (-82.0, -82.4, -82.3), strict=True)]
+QUICKLY = [rebuilt(seed, "quick") for seed in SEEDS]
 DATA, CONFIGURATION, EPOCH = "other data", "other configuration", "diverged at epoch 7"
+NULL, REDUCED = "no finite bound", "reduced protocol"
 S1, S2, S4 = (f"not counted: mnist-lvae_bn_wu-L5-s{seed}" for seed in (1, 2, 4))
 O1, O2 = (f"not counted: omniglot-lvae_bn_wu-L5-s{seed}" for seed in (1, 2))
+REBUILT = f"{DATA}, {O2}"
+BOTH = f"{REBUILT}; {EPOCH}, {O1}"
 VERSION = f"rebuilt data: {', '.join(f'omniglot-lvae_bn_wu-L5-s{seed}' for seed in SEEDS)}"
-REDUCED = "reduced protocol"
 # Records, how many of them count, the first; the verdict, our number and what is noted.
-COUNTED: list[tuple[list[Unwritten], int, str, float | None, str]] = [
+COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
     ([lvae(1, over(255))], 0, DATA, None, f"{DATA}, {S1}"),
     ([lvae(1, over(255), "quick")], 0, DATA, None, f"{DATA}, {S1}"),
     ([lvae(1, over(255), "somebody's own")], 0, DATA, None, f"{DATA}, {S1}"),
@@ -137,22 +139,18 @@ COUNTED: list[tuple[list[Unwritten], int, str, float | None, str]] = [
     ([lvae(), lvae(2, otherwise)], 1, "one seed", -82.12, f"{CONFIGURATION}, {S2}"),
     ([lvae(), lvae(2, **LOST)], 1, "one seed", -82.12, f"{EPOCH}, {S2}"),
     ([*AGREE, lvae(4, **LOST)], 3, "undecided", -246.7 / 3, f"{EPOCH}, {S4}"),
-    ([*AGREE, lvae(4, LK_test=None)], 3, "undecided", -246.7 / 3, f"no finite bound, {S4}"),
+    ([*AGREE, lvae(4, LK_test=None)], 3, "undecided", -246.7 / 3, f"{NULL}, {S4}"),
     ([lvae(**LOST)], 0, "different, worse", None, f"{EPOCH}, {S1}"),
     ([lvae(profile="quick", **LOST)], 0, REDUCED, None, f"{EPOCH}, {S1}"),
-    ([lvae(**LOST), lvae(2, LK_test=None)], 0, "undecided", None,
-     f"no finite bound, {S2}; {EPOCH}, {S1}"),
+    ([lvae(**LOST), lvae(2, LK_test=None)], 0, "undecided", None, f"{NULL}, {S2}; {EPOCH}, {S1}"),
     ([lvae(K=500)], 1, REDUCED, -82.12, "L_500 on 10000 images"),
     ([lvae(LK_images=1000)], 1, REDUCED, -82.12, "L_5000 on 1000 images"),
     ([rebuilt(**LOST)], 0, DATA, None, f"{EPOCH}, {O1}"),
-    ([omniglot(profile="quick", **LOST), rebuilt(2, "quick")], 0, REDUCED, None,
-     f"{DATA}, {O2}; {EPOCH}, {O1}"),
+    ([omniglot(1, "quick", **LOST), rebuilt(2, "quick")], 0, REDUCED, None, BOTH),
     ([*map(rebuilt, SEEDS)], 3, DATA, -102.11, f"L_5000 on 8115 images; {VERSION}"),
-    ([rebuilt(seed, "quick") for seed in SEEDS], 3, DATA, -102.11,
-     f"L_500 on 8115 images; {VERSION}"),
-    ([omniglot(LK_test=-102.3, LK_images=8_070), rebuilt(2)], 1, "one seed", -102.3,
-     f"{DATA}, {O2}"),
-]  # fmt: skip
+    (QUICKLY, 3, DATA, -102.11, f"L_500 on 8115 images; {VERSION}"),
+    ([omniglot(LK_test=-102.3, LK_images=8_070), rebuilt(2)], 1, "one seed", -102.3, REBUILT),
+]
 
 
 @pytest.mark.parametrize(("records", "counted", "verdict", "ours", "note"), COUNTED)
@@ -167,25 +165,6 @@ def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, 
     assert (result.seeds, result.interval is None) == (counted, counted < 3)
 
 
-def test_a_claim_on_a_rebuilt_data_set_does_not_count_as_the_published_protocol(tmp_path):
-    for seed in (1, 2, 3):
-        saved(tmp_path, rebuilt(seed))
-    positive = Contrast("any", Estimate(1.0, 0.01))
-    claim = Claim("c", "", "", "", (OMNIGLOT_LVAE,), lambda _: ([positive], "holds"))
-    result = claim_result(claim, books(Store(tmp_path), "paper"))
-    assert (result.verdict, result.seeds) == ("reduced protocol", 3)
-    assert result.evidence.startswith("met on these data")
-    assert "on rebuilt data, not the published set" in result.evidence
-
-
-@pytest.mark.parametrize("scoring", [{"K": 500}, {"LK_images": 1000}])
-def test_a_claim_on_another_scoring_of_l_k_does_not_count_either(tmp_path, scoring):
-    seeds(tmp_path, -80.0, -80.0, -80.0, **scoring)
-    claim = CLAIMS["mnist/lvae_above_flows_and_iwae"]
-    result = claim_result(claim, books(Store(tmp_path), "paper"))
-    assert (result.verdict, result.seeds) == ("reduced protocol", 3)
-
-
 def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:
     best, name = Cell("mnist", "vae_bn", 4), "text/L5000_test/vae_best"
     for cell in VAES[:-1]:
@@ -198,7 +177,60 @@ def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None
     assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
 
 
-def test_a_record_without_its_metric_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, LK_test="-82")
-    with pytest.raises(RecordError, match="LK_test is '-82'"):
-        check(Store(tmp_path), "paper")
+STARTS = (-82.0, -83.0, -84.0)  # of fine-tuning, a nat apart
+
+
+def gained(root: Path, *gains: float, **kwargs: Any) -> Any:
+    """What is said of three Runs of the LVAE, and some that were fine-tuned from them."""
+    seeds(root, *STARTS)
+    after = (s + gain for s, gain in zip(STARTS, gains, strict=False))
+    seeds(root, *after, cell=TUNED, **kwargs)
+    return target(root, GAIN)
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ((0.27, 0.28, 0.30), "reproduced"),
+        ((0.27,), "one seed"),
+        ((0.0, 0.3, 0.6), "undecided"),
+        ((0.0, 0.01, -0.01), "different, worse"),
+        ((1.0, 1.01, 0.99), "different, better"),
+    ],
+)
+def test_a_gain_is_judged_seed_by_seed_over_the_run_it_starts_from(tmp_path, gains, verdict):
+    result = gained(tmp_path, *gains)
+    assert said(result) == verdict
+    assert (result.ours, result.seeds) == (pytest.approx(np.mean(gains)), len(gains))
+    assert result.sd == (pytest.approx(np.std(gains, ddof=1)) if len(gains) > 1 else None)
+
+
+def test_a_gain_has_its_error_over_images_too(tmp_path: Path) -> None:
+    gains, images = (0.27, 0.28, 0.30), np.resize([0.0, 1.0], 8).astype(np.float32)
+    low, high = gained(tmp_path, *gains).interval
+    wide_low, wide_high = gained(tmp_path, *gains, **of_images(LK=images)).interval
+    assert wide_high - wide_low > 5 * (high - low)
+
+
+def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Path) -> None:
+    write(tmp_path, TUNED, seed=4, LK_test=-70.0)
+    assert (target(tmp_path, GAIN).verdict, target(tmp_path, GAIN).ours) == ("not run", None)
+    assert target(tmp_path, "table1/lvae5_finetuned").verdict == "one seed"
+    result = gained(tmp_path, 0.28, 0.28, 0.28)
+    assert (result.seeds, result.ours) == (3, pytest.approx(0.28))
+    assert not any(name.endswith("s4") for name in result.runs)
+
+
+@pytest.mark.parametrize("whose", [LVAE, TUNED], ids=["start", "fine-tuned"])
+def test_a_gain_whose_seed_diverged_is_undecided(tmp_path: Path, whose: Cell) -> None:
+    write(tmp_path, whose, seed=4, **LOST)
+    result = gained(tmp_path, 0.27, 0.28, 0.30)
+    assert result.verdict == "undecided"
+    assert "diverged at epoch 7, not counted" in result.note
+
+
+def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_path: Path) -> None:
+    gained(tmp_path, 0.28, 0.28, 0.28)
+    seeds(tmp_path, -83.0, -83.0, -83.0, K=500)
+    result = target(tmp_path, GAIN)
+    assert (result.verdict, result.note) == ("reduced protocol", "L_500 on 10000 images")
