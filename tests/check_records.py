@@ -81,7 +81,7 @@ def saved(root: Path, record: Unwritten, **changes: Any) -> Record:
 
 def otherwise(run: Run) -> Run:
     """Another configuration than the profile's Run of that id."""
-    return replace(run, optim=replace(run.optim, lr=2e-3))
+    return replace(run, optim=replace(run.optim, lr=2 * run.optim.lr))
 
 
 def of_images(**arrays: Any) -> dict[str, Any]:

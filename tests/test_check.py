@@ -15,6 +15,8 @@ from repro.judge.check import check
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import LVAE
 from repro.judge.targets.bounds import TUNED, VAES
+from repro.judge.verdicts import TargetResult
+from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.profiles import PROFILES, run_of
 from repro.plan.run import Run
@@ -180,7 +182,7 @@ def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None
 STARTS = (-82.0, -83.0, -84.0)  # of fine-tuning, a nat apart
 
 
-def gained(root: Path, *gains: float, **kwargs: Any) -> Any:
+def gained(root: Path, *gains: float, **kwargs: Any) -> TargetResult:
     """What is said of three Runs of the LVAE, and some that were fine-tuned from them."""
     seeds(root, *STARTS)
     after = (s + gain for s, gain in zip(STARTS, gains, strict=False))
@@ -234,3 +236,40 @@ def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_pat
     seeds(tmp_path, -83.0, -83.0, -83.0, K=500)
     result = target(tmp_path, GAIN)
     assert (result.verdict, result.note) == ("reduced protocol", "L_500 on 10000 images")
+
+
+def erred(root: Path, *errors: float, variant: str = "full", labels: int = 100) -> TargetResult:
+    """What is said of a Ladder network's target and seeds with these errors."""
+    for seed, error in enumerate(errors, start=1):
+        write(root, ladder.cell(variant, labels), seed=seed, error_percent=error, error_se=0.1)
+    return target(root, f"ladder/{variant}/{labels}")
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((1.0, 1.1, 1.3), "reproduced"),
+        ((9.9, 9.9), "one seed"),
+        ((1.3, 1.4, 1.5), "undecided"),
+        ((1.9, 2.0, 2.1), "different, worse"),
+        ((0.1, 0.15, 0.2), "different, better"),
+    ],
+)
+def test_errors_are_judged_against_the_published_mean(tmp_path, errors, verdict):
+    assert said(erred(tmp_path, *errors)) == verdict
+
+
+def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
+    """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two; unknown, it adds nothing.
+
+    Of the Gamma model with 1,000 labels 1.53 is printed, without a spread.
+    """
+    ours = [1.0, 1.1, 1.3]
+    theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    found = erred(tmp_path, *ours).interval
+    assert found == pytest.approx(tuple(welch.confidence_interval(0.90)))
+    alone = erred(tmp_path, 1.5, 1.6, 1.7, variant="gamma", labels=1000)
+    half = stats.t.ppf(0.95, 2) * 0.1 / 3**0.5
+    assert alone.interval == pytest.approx((1.6 - 1.53 - half, 1.6 - 1.53 + half))
+    assert alone.verdict == "reproduced"

@@ -1,122 +1,107 @@
 """One store against another: what counts as a regression and what is chance."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from check_records import made, saved, write
+from check_records import LOST, made, of_images, otherwise, saved
 
 from repro.judge.claims.claim import LVAE, VAE
-from repro.judge.compare import SEED_SD_NATS, Comparison, Difference, compare, seed_sd
+from repro.judge.compare import SEED_SD_NATS, SEED_SD_POINTS, Comparison, compare, seed_sd
+from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
-from repro.plan.profiles import PROFILES, run_of
-from repro.store import Store
-from repro.store.sealed import Arrays
+from repro.store import Record, Store
 
 CHANCE = 2**0.5 * SEED_SD_NATS["paper"]  # of two trainings, where seeds are few
+POINTS = (2 * 0.1**2 + 2 * SEED_SD_POINTS["paper"] ** 2) ** 0.5  # of two errors
 ID = "mnist-lvae_bn_wu-L5-s1"
+PLAIN, FULL = made(LVAE), ladder.cell("full")
 
 
-def compared(root: Path, profile: str = "paper") -> Comparison:
-    return compare(Store(root / "ours"), Store(root / "reference"), profile)
+def compared(root: Path, ours: Sequence[Record], *reference: Record) -> Comparison:
+    for part, records in (("ours", ours), ("reference", reference or [PLAIN])):
+        for record in records:
+            saved(root / part, record)
+    return compare(Store(root / "ours"), Store(root / "reference"), "paper")
 
 
-def difference(root: Path, metric: str = "LK_test") -> Difference:
-    return next(d for d in compared(root).differences if d.metric == metric)
+def error(comparison: Comparison, metric: str = "L1_test") -> float:
+    return next(d.error for d in comparison.differences if d.metric == metric)
 
 
-def images(lk: np.ndarray, l1: np.ndarray) -> dict[str, Arrays]:
-    return {"per_image": {"L1": l1, "LK": lk}}
-
-
-def both(root: Path, ours: dict[str, Any], reference: dict[str, Any] | None = None) -> Comparison:
-    write(root / "ours", LVAE, **ours)
-    write(root / "reference", LVAE, **(reference or {}))
-    return compared(root)
-
-
-DIVERGED = {"state": "diverged", "diverged_at": 4, "L1_test": None, "LK_test": None}
+def erring(percent: float | None = 1.0, **final: object) -> Record:
+    """A Ladder network's record."""
+    return made(FULL, error_percent=percent, error_se=0.1, **final)
 
 
 @pytest.mark.parametrize(
-    ("ours", "regressions"),
+    ("ours", "reference", "regressions"),
     [
-        ({}, set()),
-        ({"LK_test": -87.0 - 3.1 * CHANCE}, {"LK_test"}),  # more than three errors
-        ({"LK_test": -87.0 - 2.9 * CHANCE}, set()),
-        ({"L1_test": -80.0}, set()),  # a rise
-        (DIVERGED, {"L1_test", "LK_test"}),
+        (PLAIN, PLAIN, set()),
+        (made(LVAE, LK_test=-87.0 - 3.1 * CHANCE), PLAIN, {"LK_test"}),
+        (made(LVAE, LK_test=-87.0 - 2.9 * CHANCE), PLAIN, set()),
+        (made(LVAE, L1_test=-80.0), PLAIN, set()),  # a rise
+        (made(LVAE, **LOST), PLAIN, {"L1_test", "LK_test"}),
+        (erring(1.0 + 3.1 * POINTS), erring(), {"error_percent"}),
+        (erring(1.0 + 2.9 * POINTS), erring(), set()),
+        (erring(0.1), erring(), set()),
+        (erring(None, **LOST), erring(), {"error_percent"}),
     ],
 )
-def test_a_fall_of_more_than_three_errors_is_a_regression(tmp_path, ours, regressions):
-    found = both(tmp_path, ours).regressions
-    assert {(d.run, d.metric) for d in found} == {(ID, name) for name in regressions}
+def test_more_than_three_errors_on_the_worse_side_are_a_regression(
+    tmp_path, ours, reference, regressions
+):
+    found = compared(tmp_path, [ours], reference)
+    assert {(d.run, d.metric) for d in found.regressions} == {(ours.run.id, n) for n in regressions}
+    assert found.skipped == ()
 
 
 def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
     spread = np.array([-60.0, -80.0, -100.0, -120.0])
     steps = np.array([1.0, -1.0, 1.0, -1.0])
-    both(tmp_path, {"arrays": images(spread + steps, spread)}, {"arrays": images(spread, spread)})
+    ours, reference = (made(LVAE, **of_images(LK=lk)) for lk in (spread + steps, spread))
     paired = float(np.std(steps, ddof=1)) / 2
-    assert difference(tmp_path).error == pytest.approx(np.hypot(paired, CHANCE))
+    found = compared(tmp_path, [ours], reference)
+    assert error(found, "LK_test") == pytest.approx(np.hypot(paired, CHANCE))
 
 
 @pytest.mark.parametrize(
     "changes", [{"held": {}}, {"env": {"data": {"hash": "1" * 64}}}], ids=["none", "other source"]
 )
 def test_the_error_of_images_that_are_not_the_same_combines_both(tmp_path, changes):
-    write(tmp_path / "reference", LVAE, L1_se=0.4)
-    saved(tmp_path / "ours", made(LVAE, L1_se=0.3), **changes)
-    assert difference(tmp_path, "L1_test").error == pytest.approx(np.hypot(0.5, CHANCE))
+    ours = replace(made(LVAE, L1_se=0.3), **changes)
+    found = compared(tmp_path, [ours], made(LVAE, L1_se=0.4))
+    assert error(found) == pytest.approx(np.hypot(0.5, CHANCE))
+
+
+OTHER_RUN = made(LVAE, run=otherwise(PLAIN.run))
+REBUILT = replace(PLAIN, env={"data": {"version": "rebuilt"}})
+NO_LK = made(LVAE, LK_test=None)
 
 
 @pytest.mark.parametrize(
-    ("ours", "why"),
+    ("ours", "reference", "metrics", "skipped"),
     [
-        ({"K": 500}, "other K or images"),
-        ({"LK_images": 1000}, "other K or images"),
-        ({"LK_test": None}, "no finite bound"),
+        (made(LVAE, K=500), PLAIN, ["L1_test"], " LK_test: other K or images"),
+        (made(LVAE, LK_images=1000), PLAIN, ["L1_test"], " LK_test: other K or images"),
+        (NO_LK, PLAIN, ["L1_test"], " LK_test: no finite bound"),
+        (made(LVAE, **LOST), NO_LK, ["L1_test"], " LK_test: no finite bound"),
+        (OTHER_RUN, PLAIN, [], ": another configuration"),
+        (PLAIN, made(LVAE, **LOST), [], ": the reference diverged"),
+        (REBUILT, PLAIN, [], ": other data"),
     ],
 )
-def test_l_k_of_another_scoring_or_without_a_number_is_skipped(tmp_path, ours, why):
-    comparison = both(tmp_path, ours)
-    assert [d.metric for d in comparison.differences] == ["L1_test"]
-    assert comparison.skipped == (f"{ID} LK_test: {why}",)
-
-
-def test_a_run_that_diverged_is_held_against_the_bounds_that_the_reference_has(tmp_path):
-    comparison = both(tmp_path, DIVERGED, {"LK_test": None})
-    assert [(d.metric, d.ours) for d in comparison.differences] == [("L1_test", None)]
-    assert comparison.skipped == (f"{ID} LK_test: no finite bound",)
-
-
-RUN = run_of(LVAE, PROFILES["paper"])
-FASTER = replace(RUN, optim=replace(RUN.optim, lr=0.1))
-
-
-@pytest.mark.parametrize(
-    ("ours", "reference", "why"),
-    [({"run": FASTER}, {}, "another configuration"), ({}, DIVERGED, "the reference diverged")],
-)
-def test_a_run_that_cannot_be_compared_is_skipped(tmp_path, ours, reference, why):
-    comparison = both(tmp_path, ours, reference)
-    assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: {why}",))
-
-
-def test_runs_on_another_version_of_the_data_are_not_compared(tmp_path: Path) -> None:
-    write(tmp_path / "reference", LVAE)
-    saved(tmp_path / "ours", made(LVAE), env={"data": {"version": "rebuilt"}})
-    comparison = compared(tmp_path)
-    assert (comparison.differences, comparison.skipped) == ((), (f"{ID}: other data",))
+def test_what_cannot_be_compared_is_skipped(tmp_path, ours, reference, metrics, skipped):
+    found = compared(tmp_path, [ours], reference)
+    assert [d.metric for d in found.differences] == metrics
+    assert found.skipped == (ID + skipped,)
+    assert all(d.ours == ours.final[d.metric] for d in found.differences)
 
 
 def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> None:
-    write(tmp_path / "reference", LVAE)
-    write(tmp_path / "reference", VAE)
-    write(tmp_path / "ours", VAE)
-    assert compared(tmp_path).missing == (ID,)
+    assert compared(tmp_path, [made(VAE)], made(VAE), PLAIN).missing == (ID,)
 
 
 AGAIN = Cell("mnist", "lvae_bn_wu@again2", 5)  # the LVAE's Run under another name
@@ -134,22 +119,19 @@ AGAIN = Cell("mnist", "lvae_bn_wu@again2", 5)  # the LVAE's Run under another na
 def test_the_spread_over_trainings_of_the_reference_enters_the_error_and_is_never_zero(
     tmp_path: Path, trainings: list[tuple[Cell, int, float]], var: float
 ) -> None:
-    for cell, seed, value in trainings:
-        write(tmp_path / "reference", cell, seed=seed, L1_test=value)
-    write(tmp_path / "ours", LVAE)
+    reference = [made(cell, seed=seed, L1_test=value) for cell, seed, value in trainings]
     df = len(trainings) - 1
     spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + df * var) / (df + 1))
     assert seed_sd(var, df, "L1_test", "paper") == pytest.approx(spread)
-    assert difference(tmp_path, "L1_test").error == pytest.approx(2**0.5 * spread)
+    assert error(compared(tmp_path, [PLAIN], *reference)) == pytest.approx(2**0.5 * spread)
 
 
 def test_shorter_training_is_given_a_wider_spread() -> None:
     spreads = [seed_sd(0.0, 0, "L1_test", p) for p in ("paper", "reduced", "quick", "smoke")]
-    assert spreads == sorted(spreads)
-    assert len(set(spreads)) == 4
+    assert spreads == sorted(set(spreads))
 
 
 def test_a_difference_reads_as_one_line(tmp_path: Path) -> None:
-    both(tmp_path, {"L1_test": -91.0}, {"L1_test": -90.5})
+    said = compared(tmp_path, [made(LVAE, L1_test=-91.0)]).differences
     line = f"{ID} L1_test: -91.00, reference -90.50, difference -0.50 ± 0.28"
-    assert str(difference(tmp_path, "L1_test")) == line
+    assert str(said[0]) == line

@@ -1,46 +1,67 @@
 """Numbers read off a record: what is missing or is none names its file and the remedy."""
 
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
+import check_records
 import numpy as np
+import pandas as pd
 import pytest
-from check_records import curve, made
+from check_records import IMAGES, made
 
 from repro.errors import RecordError
 from repro.judge import measures
-from repro.judge.claims.claim import VAE
+from repro.judge.claims.claim import LVAE, VAE
 from repro.store import Record
 
+NO_EPOCH = pd.DataFrame({"epoch": [1], "beta": [1.0], "L1_test": [np.nan]})
+REMEDY = "; of a Run in runs/, `repro evaluate mnist-vae-L5-s1` makes it anew"
 
-@pytest.mark.parametrize("value", [None, "high", True])
-def test_a_metric_that_is_no_number_names_file_and_remedy(value: object) -> None:
-    record = made(VAE, L1_test=value)
-    with pytest.raises(RecordError, match=r"final\.json: L1_test .* `repro evaluate mnist-vae-L5"):
-        measures.metric(record, "L1_test")
+
+def half_way(record: Record) -> float:
+    return measures.rise_since(0.5, record)
 
 
 @pytest.mark.parametrize(
     ("changes", "read", "said"),
     [
+        ({"L1_test": None}, measures.train_test_gap, "final.json: L1_test is None"),
+        ({"L1_test": "high"}, measures.train_test_gap, "final.json: L1_test is 'high'"),
+        ({"L1_test": True}, measures.train_test_gap, "final.json: L1_test is True"),
         (
-            {"arrays": {"per_image": {"L1": np.zeros(2)}}},
+            {"arrays": {"per_image": {"L1": 0}}},
             measures.gap_of_bounds,
-            r"per_image\.npz: holds no LK",
+            "per_image.npz: holds no LK",
         ),
-        ({"kl_layers": [1.0, 2.0]}, measures.kl_layers, "not one number a layer"),
         (
-            curve([np.nan], [np.nan], [1.0]),
-            partial(measures.rise_since, 0.5),
-            r"curve\.csv: holds no evaluated epoch",
+            {"kl_layers": [1.0, 2.0]},
+            measures.kl_layers,
+            "final.json: kl_layers is [1.0, 2.0], not o",
         ),
+        ({"curve": NO_EPOCH}, half_way, "curve.csv: holds no evaluated epoch"),
     ],
 )
-def test_what_is_missing_from_a_record_is_named(changes, read, said):
-    with pytest.raises(RecordError, match=said):
+def test_what_is_missing_from_a_record_or_is_no_number_is_named_with_its_remedy(
+    changes, read, said
+):
+    with pytest.raises(RecordError) as caught:
         read(made(VAE, **changes))
+    assert str(caught.value).startswith(f"mnist-vae-L5-s1/{said}")
+    assert str(caught.value).endswith(REMEDY)
+
+
+def test_measures_of_one_record() -> None:
+    test = np.zeros((2, 124))
+    test[0, :50], test[1, :20] = 1.0, 1.0
+    arrays = {"kl_units": {"epochs": np.array([100, 2000]), "test": test}}
+    bounds = [-80.0, -92.5, -90.5]  # the first is of warm-up, and does not count
+    table = pd.DataFrame({"epoch": [999, 900, 2000], "beta": [0.5, 1, 1], "L1_test": bounds})
+    record = made(LVAE, arrays=arrays, kl_layers=[3.0, 1.0, -0.5, 0.0, 0.0], curve=table)
+    active = measures.active_at(record, 90).sum(), measures.active_at(record).sum()
+    assert (active, half_way(record)) == ((50, 20), 2.0)
+    assert measures.train_test_gap(record) == pytest.approx(0.5)
+    assert measures.shares_of_kl(record) == pytest.approx([0.75, 0.25, 0.0, 0.0, 0.0])
 
 
 def of_images(L1: object, LK: object) -> Record:
@@ -88,9 +109,11 @@ def test_the_whole_set_where_it_is_known_and_where_it_is_not(L1, LK, expected):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
-def test_l_1_beside_l_k_is_of_the_same_images() -> None:
+def test_l_1_beside_l_k_is_of_the_same_images_and_draws() -> None:
     assert measures.l1_beside_lk(of_images(RAMP, RAMP[:4] + 3)) == pytest.approx(-98.5)
     assert measures.l1_beside_lk(of_images(RAMP, [-np.inf] * 4)) is None
+    record = made(LVAE, **check_records.of_images(L1_of_LK=np.full(IMAGES, -89.0)))
+    assert measures.gap_of_bounds(record) == pytest.approx(np.full(IMAGES, 2.0))
 
 
 def test_a_record_without_single_images_has_neither() -> None:
