@@ -1,4 +1,4 @@
-"""Ablations: Runs that differ from the default in one choice, and the table of what each does."""
+"""Ablations: Runs that differ from the default in one choice, and what these choices compute."""
 
 import dataclasses
 from dataclasses import replace
@@ -17,7 +17,8 @@ from repro.model.stack import Stack, pack
 from repro.plan import profiles
 from repro.plan.experiments import EXPERIMENTS, label_of, replicates
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, OF_VAES, base_of, cell
-from repro.plan.profiles import PROFILES, find_run, profile, runs
+from repro.plan.experiments.grid import Cell
+from repro.plan.profiles import PROFILES, profile, runs
 from repro.plan.run import Data, Run
 from repro.store import Store
 from repro.train import score
@@ -25,141 +26,91 @@ from repro.train.evaluate import bounds, minibatch_statistics, statistics_pass
 from repro.train.score import noise_of, score_epoch
 
 PARTS = ("data", "model", "optim", "schedule", "evaluation")
+FIELDS = {
+    *("data.grey_scale", "evaluation.statistics"),
+    *("model.head_batch_norm", "model.batch_norm", "model.upward", "model.shared"),
+    *("model.leaky_slope", "model.head_init"),
+    *("optim.lr", "optim.eps_form", "optim.clip_norm", "optim.clip_value", "optim.kl"),
+}
+QUICK, REDUCED = profile("quick"), profile("reduced")
 
 
-def run_of(name: str = "", profile_name: str = "quick", seed: int = 1) -> Run:
-    return profiles.run_of(cell(name) if name else DEFAULT, profile(profile_name), seed)
-
-
-def changes(run: Run, default: Run) -> dict[str, Any]:
-    """Fields in which two Runs differ, by name."""
+def flat(run: Run) -> dict[str, Any]:
+    parts = {part: getattr(run, part) for part in PARTS}
     return {
-        f"{part}.{f.name}": getattr(getattr(run, part), f.name)
-        for part in PARTS
-        for f in dataclasses.fields(getattr(run, part))
-        if getattr(getattr(run, part), f.name) != getattr(getattr(default, part), f.name)
+        f"{p}.{f.name}": getattr(x, f.name) for p, x in parts.items() for f in dataclasses.fields(x)
     }
+
+
+def changes(cell: Cell, profile: profiles.Profile = QUICK) -> dict[str, Any]:
+    """Fields in which a cell's Run differs from the one it is held against, by name."""
+    ours, default = (flat(profiles.run_of(c, profile)) for c in (cell, base_of(cell)))
+    return {name: value for name, value in ours.items() if value != default[name]}
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_an_ablation_changes_its_own_fields_alone(name: str) -> None:
-    choice = CHOICES[name]
-    own = {f"{part}.{k}": v for part in PARTS if part != "schedule" for k, v in
-           getattr(choice, part).items()}  # fmt: skip
-    assert own
-    for profile_name in PROFILES:
-        assert changes(run_of(name, profile_name), run_of("", profile_name)) == own
+    """One choice at a time; clipping is one choice in two fields."""
+    own = {f"{p}.{k}": v for p in PARTS for k, v in getattr(CHOICES[name], p, {}).items()}
+    assert len(own) == (2 if name == "no_clip" else 1)
+    for p in PROFILES.values():
+        assert changes(cell(name), p) == own
 
 
-def test_an_ablation_of_a_vae_is_held_against_that_vae() -> None:
+def test_every_disagreement_is_there_and_has_a_run_of_its_own() -> None:
+    assert len({c.about for c in CHOICES.values()}) == 11
+    assert {field for name in CHOICES for field in changes(cell(name))} == FIELDS
+    assert label_of(cell("grey255")) == "LVAE+BN+WU, grey scale: byte/255"
     for other in OF_VAES:
-        ours, default = (profiles.run_of(c, profile("paper")) for c in (other, base_of(other)))
-        assert changes(ours, default) == {"model.head_batch_norm": False}
-        assert default.variant in ("vae_bn", "vae_bn_wu")
-
-
-def test_one_choice_is_made_otherwise_at_a_time() -> None:
-    """Clipping is one choice in two fields."""
-    counts = {n: len(changes(run_of(n), run_of())) for n in CHOICES}
-    assert {n for n, count in counts.items() if count != 1} == {"no_clip"}
-
-
-def test_every_disagreement_is_there() -> None:
-    about = {c.about for c in CHOICES.values()}
-    assert len(about) == 11
-    assert {f for n in CHOICES for f in changes(run_of(n), run_of())} == {
-        "data.grey_scale",
-        "model.head_batch_norm",
-        "model.batch_norm",
-        "model.upward",
-        "model.shared",
-        "model.leaky_slope",
-        "model.head_init",
-        "optim.lr",
-        "optim.eps_form",
-        "optim.clip_norm",
-        "optim.clip_value",
-        "optim.kl",
-        "evaluation.statistics",
-    }
+        assert changes(other) == {"model.head_batch_norm": False}
+        assert base_of(other).variant in ("vae_bn", "vae_bn_wu")
+    assert len({r.hash for r in runs(QUICK, ["ablations"])}) == len(CHOICES) + 3
 
 
 def test_an_ablation_is_paired_with_the_default_by_its_seed() -> None:
-    wanted = runs(profile("reduced"), ["ablations"], seeds=2)
-    assert {(r.variant, r.seed) for r in wanted} == {
-        (c.variant, s)
-        for c in (*map(cell, CHOICES), *OF_VAES, DEFAULT, *map(base_of, OF_VAES))
-        for s in (1, 2)
-    }
-
-
-def test_an_ablation_is_found_by_its_name() -> None:
-    run = find_run("mnist-lvae_bn_wu@grey255-L5-s3", profile("reduced"))
-    assert run == run_of("grey255", "reduced", 3)
-
-
-def test_names_and_hashes_of_all_ablations_differ() -> None:
-    wanted = runs(profile("quick"), ["ablations"])
-    assert len({r.id for r in wanted}) == len({r.hash for r in wanted}) == len(CHOICES) + 5
-
-
-def test_the_statistics_that_score_count_in_the_hash_where_they_are_others() -> None:
-    run = run_of()
-    named = replace(run, evaluation=replace(run.evaluation, statistics="full"))
-    assert named.hash == run.hash
-    assert run_of("batch_stats").hash != replace(run, variant=run_of("batch_stats").variant).hash
-
-
-def test_an_ablation_is_labelled_by_its_choice() -> None:
-    assert label_of(cell("grey255")) == "LVAE+BN+WU, grey scale: byte/255"
+    wanted = runs(REDUCED, ["ablations"], seeds=2)
+    cells = (DEFAULT, *map(cell, CHOICES), *OF_VAES)
+    assert {(r.variant, r.seed) for r in wanted} == {(c.variant, s) for c in cells for s in (1, 2)}
 
 
 def test_ablations_that_share_steps_share_a_stack() -> None:
-    stacks = pack(runs(profile("reduced"), ["ablations"]), most_lanes=12)
-    defaults, lvaes, vaes = [{r.variant for r in s.runs} for s in stacks if len(s.runs) > 1]
-    assert defaults == {"vae_bn", "vae_bn_wu"}
-    assert vaes == {c.variant for c in OF_VAES}
-    assert {name.partition("@")[2] for name in lvaes} == {
-        "",
-        "grey255",
-        "uniform_heads",
-        "lr0002",
-        "lr002",
-        "batch_stats",
-    }
+    stacks = pack(runs(REDUCED, ["ablations"]), most_lanes=12)
+    first, vaes = [s for s in stacks if len(s.runs) > 1]
+    assert {r.variant for r in vaes.runs} == {c.variant for c in OF_VAES}
+    names = {r.variant.partition("@")[2] for r in first.runs}
+    assert names == {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
 
 
-def test_a_closed_form_with_importance_samples_is_refused() -> None:
+def test_a_replicate_is_the_same_run_under_another_name() -> None:
+    for again in EXPERIMENTS["replicates"]:
+        first, second = (profiles.run_of(c, REDUCED) for c in (replicates.base_of(again), again))
+        assert second.hash == first.hash
+        assert second.id != first.id
+
+
+def test_a_closed_form_takes_monte_carlo_samples_and_no_importance_samples() -> None:
+    assert small.run(optim={"kl": "closed", "mc_samples": 5}).optim.kl == "closed"
     with pytest.raises(UsageError, match="'closed' with 5 importance samples is no bound"):
         small.run(optim={"kl": "closed", "importance_samples": 5})
 
 
-def test_a_closed_form_with_monte_carlo_samples_is_a_bound() -> None:
-    assert small.run(optim={"kl": "closed", "mc_samples": 5}).optim.kl == "closed"
-
-
 def test_minibatch_statistics_are_the_mean_over_full_minibatches() -> None:
+    """Of every normalised layer; of fewer images they are those of all."""
     net, x = small.net(small.run()), small.bits(B=5 * small.BATCH + 3)
-    seen = minibatch_statistics(net, x, small.noise(), small.BATCH)["d1.a"]
+    seen = minibatch_statistics(net, x, small.noise(), small.BATCH)
     batches = (x[:, : 5 * small.BATCH] @ net.params["d1.a.W"]).view(1, 5, small.BATCH, -1)
-    torch.testing.assert_close(seen.mean, batches.mean(2).mean(1, keepdim=True))
-    torch.testing.assert_close(seen.var, batches.var(2, correction=0).mean(1, keepdim=True))
-
-
-def test_minibatch_statistics_of_few_images_are_those_of_all() -> None:
-    net, x = small.net(small.run()), small.bits(B=small.BATCH - 2)
-    ours = minibatch_statistics(net, x, small.noise(), small.BATCH)["d1.a"]
-    full, _ = statistics_pass(net, x, small.noise())
-    torch.testing.assert_close(ours, full["d1.a"])
-
-
-def test_minibatch_statistics_hold_every_normalised_layer() -> None:
-    net, x = small.net(small.run()), small.bits(B=3 * small.BATCH)
-    full, _ = statistics_pass(net, x, small.noise())
-    assert minibatch_statistics(net, x, small.noise(), small.BATCH).keys() == full.keys()
+    torch.testing.assert_close(seen["d1.a"].mean, batches.mean(2).mean(1, keepdim=True))
+    variance = batches.var(2, correction=0).mean(1, keepdim=True)
+    torch.testing.assert_close(seen["d1.a"].var, variance)
+    few = x[:, : small.BATCH - 2]
+    full, _ = statistics_pass(net, few, small.noise())
+    assert seen.keys() == full.keys()
+    ours = minibatch_statistics(net, few, small.noise(), small.BATCH)
+    torch.testing.assert_close(ours["d1.a"], full["d1.a"])
 
 
 def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
+    """They count in the hash where they are others than the default."""
     run, images = small.run(evaluation={"statistics": "minibatches"}), small.images()
     net = Stack((run,)).net(Stack((run,)).initial(small.PIXELS))
     noise, x = noise_of(run, 2, small.CPU), score._training_set(run, images.train, 2)
@@ -168,6 +119,7 @@ def test_a_run_is_scored_by_the_statistics_that_it_names() -> None:
     scored = score_epoch(net, run, images, 2)
     assert torch.equal(scored.L1_test, expected.L1[0])
     assert not torch.equal(scored.L1_test, score_epoch(net, small.run(), images, 2).L1_test)
+    assert small.run(evaluation={"statistics": "full"}).hash == small.run().hash != run.hash
 
 
 def test_lanes_of_one_stack_are_scored_on_their_own_test_images(store: Store) -> None:
@@ -179,12 +131,3 @@ def test_lanes_of_one_stack_are_scored_on_their_own_test_images(store: Store) ->
     assert store.record("tiny", grey.id).env["stack_width"] == 2
     assert_array_equal(shown[2], alone.record("tiny", grey.id).arrays("samples")["true"])
     assert (shown[1] != shown[2]).any()
-
-
-def test_a_replicate_is_the_same_run_under_another_name() -> None:
-    for again in EXPERIMENTS["replicates"]:
-        second, first = (
-            profiles.run_of(c, profile("reduced")) for c in (again, replicates.base_of(again))
-        )
-        assert second.hash == first.hash
-        assert second.id != first.id
