@@ -10,13 +10,7 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from repro.model.distributions import (
-    Normal,
-    log_bernoulli,
-    log_mean_exp,
-    log_normal,
-    log_standard_normal,
-)
+from repro.model.distributions import Normal, log_bernoulli, log_normal, log_standard_normal
 from repro.model.hierarchy import observation, prior
 from repro.model.layers import Net
 from repro.train.evaluate import importance_bound
@@ -53,26 +47,13 @@ def gaussian_weights(S: int, D: int = 1, N: int = 1, seed: int = 0) -> tuple[Ten
 
 @pytest.mark.parametrize("D", [1, 2])
 def test_bound_of_5000_samples_is_within_its_error_of_the_evidence(D: int) -> None:
-    log_w, evidence = gaussian_weights(5000, D, N=31)
+    """Of each image, and in the mean over all."""
+    log_w, evidence = gaussian_weights(5000, D, N=97)
     sums = weigh(log_w)
     off = (sums.LK - evidence) / sums.var.sqrt()
     assert off.abs().max() < 4
-
-
-def test_bound_of_5000_samples_is_unbiased_enough_over_images() -> None:
-    log_w, evidence = gaussian_weights(5000, D=2, N=97)
-    sums = weigh(log_w)
     error = float(sums.var.sum().sqrt()) / 97
     assert float(sums.LK.mean()) == pytest.approx(evidence, abs=4 * error)
-
-
-def test_bound_does_not_decrease_with_the_number_of_samples() -> None:
-    log_w, evidence = gaussian_weights(4096, D=2)
-    by_k = [
-        float(log_mean_exp(log_w.view(1, -1, K), 2).mean()) for K in (1, 2, 4, 16, 64, 512, 4096)
-    ]
-    assert by_k == sorted(by_k)
-    assert by_k[0] < evidence - 0.05
 
 
 def test_weights_beyond_the_range_of_floats_are_weighed_alike() -> None:
@@ -86,12 +67,8 @@ def test_the_jackknife_leaves_each_sample_out_in_turn() -> None:
     log_w, _ = gaussian_weights(37, D=2, N=3)
     log_w[0, 11, 1] += 80.0  # one weight that is all there is
     w, S = weigh(log_w), 37
-    without = np.stack(
-        [
-            logsumexp(np.delete(log_w[0].numpy(), s, axis=0), axis=0) - math.log(S - 1)
-            for s in range(S)
-        ]
-    )
+    others = (np.delete(log_w[0].numpy(), s, axis=0) for s in range(S))
+    without = np.stack([logsumexp(of, axis=0) - math.log(S - 1) for of in others])
     spread = (S - 1) / S * ((without - without.mean(0)) ** 2).sum(0)
     np.testing.assert_allclose(w.var[0], spread, rtol=1e-9)
     corrected = S * w.LK[0].numpy() - (S - 1) * without.mean(0)
@@ -117,33 +94,30 @@ def test_the_error_of_heavy_tailed_weights_is_not_that_of_the_delta_method() -> 
 
 
 def test_the_curve_rises_to_the_bound_of_all_samples() -> None:
-    w = weigh(gaussian_weights(1000, D=2, N=50)[0])
+    log_w, evidence = gaussian_weights(1000, D=2, N=50)
+    w = weigh(log_w)
     assert counts(1000) == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
     means = w.curve[0].mean(1)
     assert (means.diff() > 0).all()
+    assert float(means[0]) < evidence - 0.05
     torch.testing.assert_close(w.curve[:, -1], w.LK)
     torch.testing.assert_close(w.curve[:, 0], w.L1)
 
 
 @pytest.mark.parametrize("S", [1, 3, 40])
-def test_weights_of_zero_and_single_samples_are_no_error(S: int) -> None:
+def test_weights_of_zero_single_samples_and_equal_weights_are_no_error(S: int) -> None:
     w = weigh(torch.full((1, S, 2), -torch.inf).index_fill(2, torch.tensor([1]), -90.0))
     assert w.LK[0, 0] == -torch.inf
     assert float(w.LK[0, 1]) == pytest.approx(-90.0)
-    assert math.isnan(float(w.var[0, 1])) == (S == 1)
+    error = math.nan if S == 1 else 0.0
+    assert float(w.var[0, 1]) == pytest.approx(error, abs=1e-5, nan_ok=True)
     assert float(w.effective[0, 1]) == pytest.approx(S)
 
 
 def test_monte_carlo_variance_is_that_of_replications() -> None:
-    N = 3001
-    log_w, _ = gaussian_weights(400, D=2, N=N)
-    sums = weigh(log_w)
-    stated, empirical = float(sums.var.mean()), float(sums.LK.var())
-    assert stated == pytest.approx(empirical, rel=6 * math.sqrt(2 / N))
-
-
-def test_monte_carlo_variance_of_equal_weights_is_zero() -> None:
-    assert weigh(torch.full((1, 50, 3), -90.0)).var.abs().max() < 1e-5
+    sums = weigh(gaussian_weights(400, D=2, N=3001)[0])
+    empirical = float(sums.LK.var())
+    assert float(sums.var.mean()) == pytest.approx(empirical, rel=6 * math.sqrt(2 / 3001))
 
 
 def quadrature(net: Net, x: Tensor) -> np.ndarray:
@@ -160,17 +134,15 @@ def quadrature(net: Net, x: Tensor) -> np.ndarray:
     return total
 
 
-SMALLEST: list[Any] = [
-    pytest.param({"family": "vae", "depth": 1, "latents": (1,)}, id="vae1"),
-    pytest.param({"family": "vae", "depth": 2, "latents": (1, 1)}, id="vae2"),
-    pytest.param({"family": "lvae", "depth": 2, "latents": (1, 1)}, id="lvae2"),
-    pytest.param(
-        {"family": "lvae", "depth": 2, "latents": (1, 1), "shared": False}, id="lvae2-separate"
-    ),
-]
+SMALLEST: dict[str, dict[str, Any]] = {
+    "vae1": {"family": "vae", "depth": 1, "latents": (1,)},
+    "vae2": {"family": "vae", "depth": 2, "latents": (1, 1)},
+    "lvae2": {"family": "lvae", "depth": 2, "latents": (1, 1)},
+    "lvae2-separate": {"family": "lvae", "depth": 2, "latents": (1, 1), "shared": False},
+}
 
 
-@pytest.mark.parametrize("fields", SMALLEST)
+@pytest.mark.parametrize("fields", SMALLEST.values(), ids=SMALLEST)
 def test_importance_bound_finds_the_evidence_of_a_whole_model(fields: dict[str, Any]) -> None:
     net = wide(small.net(small.run(batch_norm=False, var_floor=0.0, **fields)))
     x = small.bits(B=11)

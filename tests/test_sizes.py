@@ -35,54 +35,38 @@ UPWARD = column("d", (784, 512, 64), (512, 256, 32), (256, 128, 16), (128, 64, 8
 UPWARD_MU = [(n.replace("q", "d"), i, o) for n, i, o in BOTTOM_UP]
 DOWNWARD = [(n.replace("p", "r"), i, o) for n, i, o in GENERATIVE if n.startswith("p")]
 
-SIZES = [
-    pytest.param({"family": "vae"}, [*BOTTOM_UP, *GENERATIVE], id="vae"),
-    pytest.param({"family": "lvae"}, [*UPWARD, *GENERATIVE], id="lvae"),
-    pytest.param({"family": "lvae", "upward": "mu"}, [*UPWARD_MU, *GENERATIVE], id="lvae-mu"),
-    pytest.param(
+SIZES = {
+    "vae": ({"family": "vae", "batch_norm": False}, [*BOTTOM_UP, *GENERATIVE], 1_702_648),
+    "vae_bn": ({"family": "vae"}, [*BOTTOM_UP, *GENERATIVE], 1_707_104),
+    "lvae": ({"family": "lvae"}, [*UPWARD, *GENERATIVE], 1_859_424),
+    "lvae-mu": ({"family": "lvae", "upward": "mu"}, [*UPWARD_MU, *GENERATIVE], 1_707_104),
+    "lvae-separate": (
         {"family": "lvae", "shared": False},
         [*UPWARD, *DOWNWARD, *WIDER_GENERATIVE],
-        id="lvae-separate",
+        2_320_704,
     ),
-]
+}
 
 
-@pytest.mark.parametrize(("fields", "expected"), SIZES)
-def test_every_layer_has_the_paper_s_size(fields, expected):
-    model = Model(**fields)
+@pytest.mark.parametrize(("fields", "expected", "parameters"), SIZES.values(), ids=SIZES)
+def test_every_layer_has_the_paper_s_size(fields, expected, parameters):
+    """As a training begins with them, and as claims count them."""
+    model = small.run(latents=LATENTS, widths=WIDTHS, **fields).hierarchy
     declared = [(d.name, d.fan_in, d.fan_out) for d in layers(model, 784)]
     assert sorted(declared) == sorted(expected)
+    assert sum(p.numel() for p in initial(**fields).values()) == counted(model, 784) == parameters
 
 
-def test_a_shallower_model_is_the_bottom_of_the_deepest() -> None:
-    for family in ("vae", "lvae"):
-        models = [
-            Model(family=family, latents=LATENTS[:d], widths=WIDTHS[:d])  # type: ignore[arg-type]
-            for d in range(1, 6)
-        ]
-        declared = [set(layers(m, 784)) for m in models]
-        assert all(shallow < deep for shallow, deep in pairwise(declared))
+@pytest.mark.parametrize("family", ["vae", "lvae"])
+def test_a_shallower_model_is_the_bottom_of_the_deepest(family: Any) -> None:
+    models = [Model(family=family, latents=LATENTS[:d], widths=WIDTHS[:d]) for d in range(1, 6)]
+    declared = [set(layers(m, 784)) for m in models]
+    assert all(shallow < deep for shallow, deep in pairwise(declared))
 
 
 def initial(**fields: Any) -> dict[str, Tensor]:
     run = small.run(latents=LATENTS, widths=WIDTHS, **fields)
     return Stack((run,)).initial(784)
-
-
-@pytest.mark.parametrize(
-    ("fields", "parameters"),
-    [
-        pytest.param({"family": "vae", "batch_norm": False}, 1_702_648, id="vae"),
-        pytest.param({"family": "vae"}, 1_707_104, id="vae_bn"),
-        pytest.param({"family": "lvae"}, 1_859_424, id="lvae_bn"),
-        pytest.param({"family": "lvae", "upward": "mu"}, 1_707_104, id="lvae_bn-mu"),
-        pytest.param({"family": "lvae", "shared": False}, 2_320_704, id="lvae_bn-separate"),
-    ],
-)
-def test_five_layers_have_this_many_parameters(fields: dict[str, Any], parameters: int) -> None:
-    """As a training begins with them, and as claims count them."""
-    assert sum(p.numel() for p in initial(**fields).values()) == parameters
-    assert counted(small.run(latents=LATENTS, widths=WIDTHS, **fields).hierarchy, 784) == parameters
 
 
 @pytest.mark.parametrize(
@@ -111,15 +95,12 @@ def test_initial_weights_are_normal_by_default() -> None:
     assert kurtosis == pytest.approx(3, abs=5 * math.sqrt(24 / W.numel()))
 
 
-def test_uniform_heads_fill_their_bounds_and_have_the_same_deviation() -> None:
-    W, bound = initial(head_init="uniform")["d1.head.W"], math.sqrt(6 / (512 + 64))
+def test_uniform_heads_alone_fill_their_bounds_and_have_the_same_deviation() -> None:
+    params, bound = initial(head_init="uniform"), math.sqrt(6 / (512 + 64))
+    W, hidden = (params[f"d1.{name}.W"].double() for name in ("head", "a"))
     assert 0.999 * bound < W.abs().max() <= bound
-    assert float(W.double().std()) == pytest.approx(math.sqrt(2 / (512 + 64)), rel=0.01)
-
-
-def test_uniform_is_for_heads_only() -> None:
-    W = initial(head_init="uniform")["d1.a.W"].double()
-    assert float(W.abs().max()) > 4 * float(W.std())
+    assert float(W.std()) == pytest.approx(math.sqrt(2 / (512 + 64)), rel=0.01)
+    assert float(hidden.abs().max()) > 4 * float(hidden.std())
 
 
 @pytest.mark.parametrize("family", ["vae", "lvae"])
