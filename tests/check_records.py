@@ -10,7 +10,7 @@ import pandas as pd
 
 from repro.judge.check import check
 from repro.judge.targets.target import TEST_IMAGES
-from repro.judge.verdicts import ClaimResult, TargetResult
+from repro.judge.verdicts import TargetResult
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, run_of
 from repro.plan.run import Run
@@ -96,11 +96,6 @@ def arrays_of(run: Run) -> dict[str, Arrays]:
         return {}
     units = np.ones((2, sum(run.hierarchy.latents)))
     return {**of_images()["arrays"], "kl_units": {"epochs": np.array([1, 2]), "test": units}}
-
-
-def claim(root: Path, name: str = USES_ALL, profile: str = "paper") -> ClaimResult:
-    """What `repro check` says of a claim."""
-    return next(r for r in check(Store(root), profile).claims if r.claim.id == name)
 
 
 def target(root: Path, name: str = HEADLINE, profile: str = "paper") -> TargetResult:
