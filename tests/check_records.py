@@ -84,6 +84,12 @@ def otherwise(run: Run) -> Run:
     return replace(run, optim=replace(run.optim, lr=2 * run.optim.lr))
 
 
+def other_grey(run: Run) -> Run:
+    """Its data at the other grey scale."""
+    scale = {255: 256, 256: 255}[run.data.grey_scale]
+    return replace(run, data=replace(run.data, grey_scale=scale))
+
+
 def of_images(**arrays: Any) -> dict[str, Any]:
     """Of `made`: arrays of each image beside, or instead of, the unremarkable ones."""
     plain = {"L1": np.full(IMAGES, -90.5), "LK": np.full(IMAGES, -87.0)}

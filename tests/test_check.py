@@ -1,14 +1,13 @@
 """The verdicts of `repro check` on published numbers, one test a rule."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
-from check_records import HEADLINE, LOST, made, of_images, otherwise, said, saved, target, write
+from check_records import LOST, made, of_images, other_grey, otherwise, said, saved, target, write
 from scipy import stats
 
 from repro.judge.check import check
@@ -19,25 +18,17 @@ from repro.judge.verdicts import TargetResult
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
 from repro.plan.profiles import PROFILES, run_of
-from repro.plan.run import Run
 from repro.store import Record, Store
 
 PAPER = PROFILES["paper"]
 OMNIGLOT_LVAE = Cell("omniglot", "lvae_bn_wu", MAX_DEPTH)
-OMNIGLOT = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
+NAMES = {"mnist": "table1/lvae5", "omniglot": "table2/omniglot/64-32-16-8-4/lvae_bn_wu"}
 GAIN = "table1/gain/ft"  # published: 0.28
 
 
 def seeds(root: Path, *values: float, cell: Cell = LVAE, **kwargs: Any) -> None:
     for seed, value in enumerate(values, start=1):
         write(root, cell, seed=seed, LK_test=value, **kwargs)
-
-
-Change = Callable[[Run], Run]
-
-
-def over(scale: Literal[255, 256]) -> Change:
-    return lambda run: replace(run, data=replace(run.data, grey_scale=scale))
 
 
 HALF = 1.6449 * (2 * 0.085**2 + 0.02**2 / 3) ** 0.5  # of the interval where all seeds agree
@@ -64,7 +55,13 @@ def test_a_number_is_judged_by_the_interval_of_its_difference(tmp_path, values, 
 
 
 def test_the_interval_holds_seeds_monte_carlo_error_and_binarisation(tmp_path: Path) -> None:
-    """By hand: variances 0.04 / 3 of two degrees of freedom, 0.03^2 / 3 and 2 x 0.085^2 known."""
+    """By hand: variances 0.04 / 3 of two degrees of freedom, 0.03^2 / 3 and 2 x 0.085^2 known.
+
+    One training has no spread, and L_1 no Monte-Carlo error.
+    """
+    seeds(tmp_path, -82.0)
+    assert (target(tmp_path).interval, target(tmp_path).sd) == (None, None)
+    assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
     seeds(tmp_path, -82.0, -82.2, -82.4, LK_mc_error=0.03)
     own, known = 0.04 / 3, 0.03**2 / 3 + 2 * 0.085**2
     df = (own + known) ** 2 / (own**2 / 2)
@@ -73,13 +70,6 @@ def test_the_interval_holds_seeds_monte_carlo_error_and_binarisation(tmp_path: P
     assert result.interval == pytest.approx((-0.08 - half, -0.08 + half))
     assert (result.ours, result.sd, result.seeds) == (pytest.approx(-82.2), pytest.approx(0.2), 3)
     assert result.mc_error == pytest.approx(0.03 / 3**0.5)
-
-
-def test_one_training_has_no_spread_and_l_1_no_monte_carlo_error(tmp_path: Path) -> None:
-    seeds(tmp_path, -82.0)
-    result = target(tmp_path)
-    assert (result.interval, result.sd) == (None, None)
-    assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
 
 
 def test_of_an_empty_store_numbers_are_quoted_or_not_run_and_no_claim_is(tmp_path: Path) -> None:
@@ -101,11 +91,10 @@ def test_nothing_of_a_reduced_or_unknown_profile_is_more_than_reduced(tmp_path, 
     assert ran == {"reduced protocol"}
 
 
-def lvae(
-    seed: int = 1, change: Change = lambda run: run, profile: str = "paper", **final: Any
-) -> Record:
+def lvae(seed: int = 1, change: Any = None, profile: str = "paper", **final: Any) -> Record:
     """A record of the 5-layer LVAE, of another Run than the profile's if changed."""
-    run = change(run_of(LVAE, PROFILES.get(profile, PAPER), seed))
+    run = run_of(LVAE, PROFILES.get(profile, PAPER), seed)
+    run = change(run) if change else run
     return made(LVAE, profile, run=run, **{"LK_test": -82.12, **final})
 
 
@@ -119,7 +108,7 @@ def rebuilt(*given: Any, **final: Any) -> Record:
     return replace(omniglot(*given, **final), env=env)
 
 
-SHARES = replace(omniglot(), run=over(256)(run_of(OMNIGLOT_LVAE, PAPER)))
+SHARES = replace(omniglot(), run=other_grey(run_of(OMNIGLOT_LVAE, PAPER)))
 SEEDS = (1, 2, 3)
 AGREE = [lvae(seed, LK_test=v) for seed, v in zip(SEEDS, (-82.0, -82.4, -82.3), strict=True)]
 QUICKLY = [rebuilt(seed, "quick") for seed in SEEDS]
@@ -132,12 +121,12 @@ BOTH = f"{REBUILT}; {EPOCH}, {O1}"
 VERSION = f"rebuilt data: {', '.join(f'omniglot-lvae_bn_wu-L5-s{seed}' for seed in SEEDS)}"
 # Records, how many of them count, the first; the verdict, our number and what is noted.
 COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
-    ([lvae(1, over(255))], 0, DATA, None, f"{DATA}, {S1}"),
-    ([lvae(1, over(255), "quick")], 0, DATA, None, f"{DATA}, {S1}"),
-    ([lvae(1, over(255), "somebody's own")], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, other_grey)], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, other_grey, "quick")], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, other_grey, "somebody's own")], 0, DATA, None, f"{DATA}, {S1}"),
     ([SHARES], 0, DATA, None, f"{DATA}, {O1}"),
     ([lvae(1, otherwise)], 0, CONFIGURATION, None, f"{CONFIGURATION}, {S1}"),
-    ([lvae(), lvae(2, over(255))], 1, "one seed", -82.12, f"{DATA}, {S2}"),
+    ([lvae(), lvae(2, other_grey)], 1, "one seed", -82.12, f"{DATA}, {S2}"),
     ([lvae(), lvae(2, otherwise)], 1, "one seed", -82.12, f"{CONFIGURATION}, {S2}"),
     ([lvae(), lvae(2, **LOST)], 1, "one seed", -82.12, f"{EPOCH}, {S2}"),
     ([*AGREE, lvae(4, **LOST)], 3, "undecided", -246.7 / 3, f"{EPOCH}, {S4}"),
@@ -159,8 +148,8 @@ COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
 def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, ours, note):
     for record in records:
         saved(tmp_path, record)
-    name = HEADLINE if records[0].run.data.name == "mnist" else OMNIGLOT
-    result = target(tmp_path, name, records[0].profile)
+    first = records[0]
+    result = target(tmp_path, NAMES[first.run.data.name], first.profile)
     assert (said(result), result.note) == (verdict, note)
     assert result.ours == (ours and pytest.approx(ours))
     assert result.runs == tuple(r.run.id for r in records[:counted])
@@ -169,12 +158,13 @@ def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, 
 
 def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:
     best, name = Cell("mnist", "vae_bn", 4), "text/L5000_test/vae_best"
-    for cell in VAES[:-1]:
+    *cells, last = VAES
+    for cell in cells:
         write(tmp_path, cell, LK_test=-82.8 if cell == best else -84.0)
     result = target(tmp_path, name)
     assert (result.verdict, result.ours) == ("not run", None)
     assert result.note == "14 of 15 cells have run"
-    write(tmp_path, VAES[-1], LK_test=-84.0)
+    write(tmp_path, last, LK_test=-84.0)
     result = target(tmp_path, name)
     assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
 

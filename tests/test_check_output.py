@@ -5,19 +5,17 @@ import json
 from pathlib import Path
 
 import pytest
-from check_records import HEADLINE, LOST, USES_ALL, otherwise, write
+from check_records import HEADLINE, LOST, USES_ALL, Unwritten, made, otherwise, saved
 from rich.console import Console
 
 from repro.judge.check import Report, as_json, as_table, check, strict_failures, summary
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import LVAE, VAE
 from repro.judge.targets import TARGETS
-from repro.plan.profiles import PROFILES, run_of
 from repro.store import Store
 
 KEYS = ["id", "source", "paper", "ours", "sd"]
 KEYS += ["seeds", "mc_error", "tolerance", "verdict", "runs"]
-TOP_EMPTY = [9.0, 5.0, 2.0, 1.0, 0]
 
 
 def rendered(report: Report) -> str:
@@ -31,8 +29,8 @@ def everything(tmp_path: Path) -> Report:
     """A number that is worse, a failing claim, a reproduced target and a diverged Run."""
     for seed in (1, 2, 3):
         bounds = {"LK_test": -82.12, "L1_test": -88.0}
-        write(tmp_path, LVAE, seed=seed, **bounds, kl_layers=TOP_EMPTY)
-    write(tmp_path, VAE, **LOST)
+        saved(tmp_path, made(LVAE, seed=seed, **bounds, kl_layers=[9.0, 5.0, 2.0, 1.0, 0]))
+    saved(tmp_path, made(VAE, **LOST))
     return check(Store(tmp_path), "paper")
 
 
@@ -74,39 +72,33 @@ def test_failures_are_lines_and_what_was_run_is_a_table(everything: Report) -> N
     assert "ladder/full/100" not in text
 
 
+def three(profile: str = "paper", *values: float) -> list[Unwritten]:
+    return [made(LVAE, profile, s, LK_test=v, L1_test=-85.23) for s, v in enumerate(values, 1)]
+
+
 @pytest.mark.parametrize(
-    ("values", "verdict"),
+    ("records", "lines"),
     [
-        ((-82.1, -82.1, -82.1), "reproduced"),
-        ((-81.0, -82.0, -83.0), "undecided"),
-        ((-70.0, -70.0, -70.0), "different"),  # better
-        ((-99.0, -99.0), "one seed"),
+        (three("paper", -82.1, -82.1, -82.1), []),
+        (three("paper", -81.0, -82.0, -83.0), []),  # undecided
+        (three("paper", -70.0, -70.0, -70.0), []),  # different, but better
+        (three("paper", -99.0, -99.0), []),
+        (three("quick", -99.0, -99.0, -99.0), []),
+        ([made(LVAE, **LOST)], [f"{HEADLINE}: diverged is worse than the published -82.12"]),
     ],
 )
-def test_nothing_but_a_worse_number_fails_strictly(tmp_path, values, verdict):
-    for seed, value in enumerate(values, start=1):
-        write(tmp_path, LVAE, seed=seed, LK_test=value, L1_test=-85.23)
-    report = check(Store(tmp_path), "paper")
-    found = {r.target.id: r.verdict for r in report.targets}
-    assert found[HEADLINE] == verdict
-    assert not {line.partition(":")[0] for line in strict_failures(report)} & TARGETS.keys()
-
-
-def test_a_cell_that_diverged_for_every_seed_fails_strictly(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, **LOST)
-    lines = strict_failures(check(Store(tmp_path), "paper"))
-    assert "table1/lvae5: diverged is worse than the published -82.12" in lines
-
-
-def test_a_reduced_profile_is_no_reproduction_and_fails_nothing_strictly(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, "quick", LK_test=-99.0, kl_layers=TOP_EMPTY)
-    report = check(Store(tmp_path), "quick")
-    assert "not a reproduction" in rendered(report)
-    assert strict_failures(report) == []
+def test_nothing_but_a_worse_number_of_the_published_protocol_fails_strictly(
+    tmp_path, records, lines
+):
+    for record in records:
+        saved(tmp_path, record)
+    report = check(Store(tmp_path), records[0].profile)
+    assert [line for line in strict_failures(report) if HEADLINE in line] == lines
+    assert ("not a reproduction" in rendered(report)) == (report.profile == "quick")
 
 
 def test_the_table_shows_no_number_where_none_counts(tmp_path: Path) -> None:
-    write(tmp_path, LVAE, run=otherwise(run_of(LVAE, PROFILES["paper"])), LK_test=-82.12)
+    saved(tmp_path, made(LVAE, run=otherwise(made(LVAE).run), LK_test=-82.12))
     lines = rendered(check(Store(tmp_path), "paper")).split("\n")
     (line,) = [n for n in lines if f"{HEADLINE} " in n]
     assert "other configuration" in line
