@@ -68,15 +68,23 @@ def made(
     return Unwritten(Path(run.id), profile, run, env, content | final, names, table, files)
 
 
-def write(root: Path, cell: Cell, profile: str = "paper", **changes: Any) -> Record:
-    """The same in a store; `changes` are those of `made`."""
-    return saved(root, made(cell, profile, **changes))
+def several(
+    cell: Cell, *values: float, name: str = "LK_test", profile: str = "paper", **final: Any
+) -> list[Unwritten]:
+    """Seeds 1, 2, ... of a cell, with these values of one metric."""
+    return [made(cell, profile, s, **{name: v, **final}) for s, v in enumerate(values, 1)]
 
 
-def saved(root: Path, record: Unwritten, **changes: Any) -> Record:
-    """A record written, with other parts where they are given: env, final, table or held."""
-    r = replace(record, **changes)
-    return Store(root).write(r.profile, r.run, r.env, r.final, r.table, r.held)
+def stored(root: Path, *records: Unwritten) -> Store:
+    store = Store(root)
+    for r in records:
+        store.write(r.profile, r.run, r.env, r.final, r.table, r.held)
+    return store
+
+
+def write(root: Path, cell: Cell, profile: str = "paper", **changes: Any) -> None:
+    """One record in a store; `changes` are those of `made`."""
+    stored(root, made(cell, profile, **changes))
 
 
 def otherwise(run: Run) -> Run:
@@ -84,7 +92,7 @@ def otherwise(run: Run) -> Run:
     return replace(run, optim=replace(run.optim, lr=2 * run.optim.lr))
 
 
-def other_grey(run: Run) -> Run:
+def rescaled(run: Run) -> Run:
     """Its data at the other grey scale."""
     scale = {255: 256, 256: 255}[run.data.grey_scale]
     return replace(run, data=replace(run.data, grey_scale=scale))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_records import LOST, made, of_images, other_grey, otherwise, said, saved, target, write
+from check_records import LOST, made, of_images, otherwise, rescaled, said, several, stored, target
 from scipy import stats
 
 from repro.judge.check import check
@@ -26,9 +26,8 @@ NAMES = {"mnist": "table1/lvae5", "omniglot": "table2/omniglot/64-32-16-8-4/lvae
 GAIN = "table1/gain/ft"  # published: 0.28
 
 
-def seeds(root: Path, *values: float, cell: Cell = LVAE, **kwargs: Any) -> None:
-    for seed, value in enumerate(values, start=1):
-        write(root, cell, seed=seed, LK_test=value, **kwargs)
+def seeds(root: Path, *values: float, cell: Cell = LVAE, **final: Any) -> None:
+    stored(root, *several(cell, *values, **final))
 
 
 HALF = 1.6449 * (2 * 0.085**2 + 0.02**2 / 3) ** 0.5  # of the interval where all seeds agree
@@ -84,10 +83,10 @@ def test_of_an_empty_store_numbers_are_quoted_or_not_run_and_no_claim_is(tmp_pat
 @pytest.mark.parametrize("value", [-82.12, -99.0])
 def test_nothing_of_a_reduced_or_unknown_profile_is_more_than_reduced(tmp_path, profile, value):
     budget = PROFILES.get(profile, PAPER)
-    for seed in (1, 2, 3):
-        run = run_of(LVAE, budget, seed)
-        write(tmp_path, LVAE, profile, run=run, LK_test=value, L1_test=value)
-    ran = {r.verdict for r in check(Store(tmp_path), profile).targets if r.runs}
+    runs = [run_of(LVAE, budget, seed) for seed in (1, 2, 3)]
+    bounds = {"LK_test": value, "L1_test": value}
+    store = stored(tmp_path, *(made(LVAE, profile, run=run, **bounds) for run in runs))
+    ran = {r.verdict for r in check(store, profile).targets if r.runs}
     assert ran == {"reduced protocol"}
 
 
@@ -108,9 +107,9 @@ def rebuilt(*given: Any, **final: Any) -> Record:
     return replace(omniglot(*given, **final), env=env)
 
 
-SHARES = replace(omniglot(), run=other_grey(run_of(OMNIGLOT_LVAE, PAPER)))
+SHARES = replace(omniglot(), run=rescaled(run_of(OMNIGLOT_LVAE, PAPER)))
 SEEDS = (1, 2, 3)
-AGREE = [lvae(seed, LK_test=v) for seed, v in zip(SEEDS, (-82.0, -82.4, -82.3), strict=True)]
+AGREE = several(LVAE, -82.0, -82.4, -82.3)
 QUICKLY = [rebuilt(seed, "quick") for seed in SEEDS]
 DATA, CONFIGURATION, EPOCH = "other data", "other configuration", "diverged at epoch 7"
 NULL, REDUCED = "no finite bound", "reduced protocol"
@@ -121,12 +120,12 @@ BOTH = f"{REBUILT}; {EPOCH}, {O1}"
 VERSION = f"rebuilt data: {', '.join(f'omniglot-lvae_bn_wu-L5-s{seed}' for seed in SEEDS)}"
 # Records, how many of them count, the first; the verdict, our number and what is noted.
 COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
-    ([lvae(1, other_grey)], 0, DATA, None, f"{DATA}, {S1}"),
-    ([lvae(1, other_grey, "quick")], 0, DATA, None, f"{DATA}, {S1}"),
-    ([lvae(1, other_grey, "somebody's own")], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, rescaled)], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, rescaled, "quick")], 0, DATA, None, f"{DATA}, {S1}"),
+    ([lvae(1, rescaled, "somebody's own")], 0, DATA, None, f"{DATA}, {S1}"),
     ([SHARES], 0, DATA, None, f"{DATA}, {O1}"),
     ([lvae(1, otherwise)], 0, CONFIGURATION, None, f"{CONFIGURATION}, {S1}"),
-    ([lvae(), lvae(2, other_grey)], 1, "one seed", -82.12, f"{DATA}, {S2}"),
+    ([lvae(), lvae(2, rescaled)], 1, "one seed", -82.12, f"{DATA}, {S2}"),
     ([lvae(), lvae(2, otherwise)], 1, "one seed", -82.12, f"{CONFIGURATION}, {S2}"),
     ([lvae(), lvae(2, **LOST)], 1, "one seed", -82.12, f"{EPOCH}, {S2}"),
     ([*AGREE, lvae(4, **LOST)], 3, "undecided", -246.7 / 3, f"{EPOCH}, {S4}"),
@@ -146,8 +145,7 @@ COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
 
 @pytest.mark.parametrize(("records", "counted", "verdict", "ours", "note"), COUNTED)
 def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, ours, note):
-    for record in records:
-        saved(tmp_path, record)
+    stored(tmp_path, *records)
     first = records[0]
     result = target(tmp_path, NAMES[first.run.data.name], first.profile)
     assert (said(result), result.note) == (verdict, note)
@@ -159,12 +157,11 @@ def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, 
 def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None:
     best, name = Cell("mnist", "vae_bn", 4), "text/L5000_test/vae_best"
     *cells, last = VAES
-    for cell in cells:
-        write(tmp_path, cell, LK_test=-82.8 if cell == best else -84.0)
+    stored(tmp_path, *(made(c, LK_test=-82.8 if c == best else -84.0) for c in cells))
     result = target(tmp_path, name)
     assert (result.verdict, result.ours) == ("not run", None)
     assert result.note == "14 of 15 cells have run"
-    write(tmp_path, last, LK_test=-84.0)
+    stored(tmp_path, made(last, LK_test=-84.0))
     result = target(tmp_path, name)
     assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
 
@@ -205,7 +202,7 @@ def test_a_gain_has_its_error_over_images_too(tmp_path: Path) -> None:
 
 
 def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Path) -> None:
-    write(tmp_path, TUNED, seed=4, LK_test=-70.0)
+    stored(tmp_path, made(TUNED, seed=4, LK_test=-70.0))
     assert (target(tmp_path, GAIN).verdict, target(tmp_path, GAIN).ours) == ("not run", None)
     assert target(tmp_path, "table1/lvae5_finetuned").verdict == "one seed"
     result = gained(tmp_path, 0.28, 0.28, 0.28)
@@ -215,7 +212,7 @@ def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Pat
 
 @pytest.mark.parametrize("whose", [LVAE, TUNED], ids=["start", "fine-tuned"])
 def test_a_gain_whose_seed_diverged_is_undecided(tmp_path: Path, whose: Cell) -> None:
-    write(tmp_path, whose, seed=4, **LOST)
+    stored(tmp_path, made(whose, seed=4, **LOST))
     result = gained(tmp_path, 0.27, 0.28, 0.30)
     assert result.verdict == "undecided"
     assert "diverged at epoch 7, not counted" in result.note
@@ -230,8 +227,7 @@ def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_pat
 
 def erred(root: Path, *errors: float, variant: str = "full", labels: int = 100) -> TargetResult:
     """What is said of a Ladder network's target and seeds with these errors."""
-    for seed, error in enumerate(errors, start=1):
-        write(root, ladder.cell(variant, labels), seed=seed, error_percent=error, error_se=0.1)
+    seeds(root, *errors, cell=ladder.cell(variant, labels), name="error_percent", error_se=0.1)
     return target(root, f"ladder/{variant}/{labels}")
 
 

@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
-from check_records import HEADLINE, LOST, USES_ALL, Unwritten, made, otherwise, saved
+from check_records import HEADLINE, LOST, USES_ALL, made, otherwise, several, stored
 from rich.console import Console
 
 from repro.judge.check import Report, as_json, as_table, check, strict_failures, summary
 from repro.judge.claims import CLAIMS
 from repro.judge.claims.claim import LVAE, VAE
 from repro.judge.targets import TARGETS
-from repro.store import Store
 
 KEYS = ["id", "source", "paper", "ours", "sd"]
 KEYS += ["seeds", "mc_error", "tolerance", "verdict", "runs"]
@@ -27,11 +26,8 @@ def rendered(report: Report) -> str:
 @pytest.fixture
 def everything(tmp_path: Path) -> Report:
     """A number that is worse, a failing claim, a reproduced target and a diverged Run."""
-    for seed in (1, 2, 3):
-        bounds = {"LK_test": -82.12, "L1_test": -88.0}
-        saved(tmp_path, made(LVAE, seed=seed, **bounds, kl_layers=[9.0, 5.0, 2.0, 1.0, 0]))
-    saved(tmp_path, made(VAE, **LOST))
-    return check(Store(tmp_path), "paper")
+    ours = several(LVAE, *[-82.12] * 3, L1_test=-88.0, kl_layers=[9.0, 5.0, 2.0, 1.0, 0])
+    return check(stored(tmp_path, *ours, made(VAE, **LOST)), "paper")
 
 
 def test_the_json_has_the_keys_of_the_contract_first_and_says_why(everything: Report) -> None:
@@ -72,34 +68,29 @@ def test_failures_are_lines_and_what_was_run_is_a_table(everything: Report) -> N
     assert "ladder/full/100" not in text
 
 
-def three(profile: str = "paper", *values: float) -> list[Unwritten]:
-    return [made(LVAE, profile, s, LK_test=v, L1_test=-85.23) for s, v in enumerate(values, 1)]
-
-
 @pytest.mark.parametrize(
-    ("records", "lines"),
+    ("values", "profile", "lines"),
     [
-        (three("paper", -82.1, -82.1, -82.1), []),
-        (three("paper", -81.0, -82.0, -83.0), []),  # undecided
-        (three("paper", -70.0, -70.0, -70.0), []),  # different, but better
-        (three("paper", -99.0, -99.0), []),
-        (three("quick", -99.0, -99.0, -99.0), []),
-        ([made(LVAE, **LOST)], [f"{HEADLINE}: diverged is worse than the published -82.12"]),
+        ((-82.1, -82.1, -82.1), "paper", []),
+        ((-81.0, -82.0, -83.0), "paper", []),  # undecided
+        ((-70.0, -70.0, -70.0), "paper", []),  # different, but better
+        ((-99.0, -99.0), "paper", []),
+        ((-99.0, -99.0, -99.0), "quick", []),
+        ((None,), "paper", [f"{HEADLINE}: diverged is worse than the published -82.12"]),
     ],
 )
 def test_nothing_but_a_worse_number_of_the_published_protocol_fails_strictly(
-    tmp_path, records, lines
+    tmp_path, values, profile, lines
 ):
-    for record in records:
-        saved(tmp_path, record)
-    report = check(Store(tmp_path), records[0].profile)
+    final = LOST if None in values else {"L1_test": -85.23}
+    report = check(stored(tmp_path, *several(LVAE, *values, profile=profile, **final)), profile)
     assert [line for line in strict_failures(report) if HEADLINE in line] == lines
-    assert ("not a reproduction" in rendered(report)) == (report.profile == "quick")
+    assert ("not a reproduction" in rendered(report)) == (profile == "quick")
 
 
 def test_the_table_shows_no_number_where_none_counts(tmp_path: Path) -> None:
-    saved(tmp_path, made(LVAE, run=otherwise(made(LVAE).run), LK_test=-82.12))
-    lines = rendered(check(Store(tmp_path), "paper")).split("\n")
+    store = stored(tmp_path, made(LVAE, run=otherwise(made(LVAE).run), LK_test=-82.12))
+    lines = rendered(check(store, "paper")).split("\n")
     (line,) = [n for n in lines if f"{HEADLINE} " in n]
     assert "other configuration" in line
     assert line.count("-82.12") == 1  # the published one

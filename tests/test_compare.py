@@ -1,18 +1,17 @@
 """One store against another: what counts as a regression and what is chance."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from check_records import LOST, made, of_images, otherwise, saved
+from check_records import LOST, made, of_images, otherwise, several, stored
 
 from repro.judge.claims.claim import LVAE, VAE
 from repro.judge.compare import SEED_SD_NATS, SEED_SD_POINTS, Comparison, compare, seed_sd
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
-from repro.store import Record, Store
+from repro.store import Record
 
 CHANCE = 2**0.5 * SEED_SD_NATS["paper"]  # of two trainings, where seeds are few
 POINTS = (2 * 0.1**2 + 2 * SEED_SD_POINTS["paper"] ** 2) ** 0.5  # of two errors
@@ -20,11 +19,9 @@ ID = "mnist-lvae_bn_wu-L5-s1"
 PLAIN, FULL = made(LVAE), ladder.cell("full")
 
 
-def compared(root: Path, ours: Sequence[Record], *reference: Record) -> Comparison:
-    for part, records in (("ours", ours), ("reference", reference or [PLAIN])):
-        for record in records:
-            saved(root / part, record)
-    return compare(Store(root / "ours"), Store(root / "reference"), "paper")
+def compared(root: Path, ours: Record, *reference: Record) -> Comparison:
+    reference = reference or (PLAIN,)
+    return compare(stored(root / "ours", ours), stored(root / "reference", *reference), "paper")
 
 
 def error(comparison: Comparison, metric: str = "L1_test") -> float:
@@ -53,7 +50,7 @@ def erring(percent: float | None = 1.0, **final: object) -> Record:
 def test_more_than_three_errors_on_the_worse_side_are_a_regression(
     tmp_path, ours, reference, regressions
 ):
-    found = compared(tmp_path, [ours], reference)
+    found = compared(tmp_path, ours, reference)
     assert {(d.run, d.metric) for d in found.regressions} == {(ours.run.id, n) for n in regressions}
     assert found.skipped == ()
 
@@ -63,7 +60,7 @@ def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
     steps = np.array([1.0, -1.0, 1.0, -1.0])
     ours, reference = (made(LVAE, **of_images(LK=lk)) for lk in (spread + steps, spread))
     paired = float(np.std(steps, ddof=1)) / 2
-    found = compared(tmp_path, [ours], reference)
+    found = compared(tmp_path, ours, reference)
     assert error(found, "LK_test") == pytest.approx(np.hypot(paired, CHANCE))
 
 
@@ -72,7 +69,7 @@ def test_the_error_over_equal_images_is_paired(tmp_path: Path) -> None:
 )
 def test_the_error_of_images_that_are_not_the_same_combines_both(tmp_path, changes):
     ours = replace(made(LVAE, L1_se=0.3), **changes)
-    found = compared(tmp_path, [ours], made(LVAE, L1_se=0.4))
+    found = compared(tmp_path, ours, made(LVAE, L1_se=0.4))
     assert error(found) == pytest.approx(np.hypot(0.5, CHANCE))
 
 
@@ -94,36 +91,33 @@ NO_LK = made(LVAE, LK_test=None)
     ],
 )
 def test_what_cannot_be_compared_is_skipped(tmp_path, ours, reference, metrics, skipped):
-    found = compared(tmp_path, [ours], reference)
+    found = compared(tmp_path, ours, reference)
     assert [d.metric for d in found.differences] == metrics
     assert found.skipped == (ID + skipped,)
     assert all(d.ours == ours.final[d.metric] for d in found.differences)
 
 
 def test_runs_of_the_reference_that_are_missing_are_listed(tmp_path: Path) -> None:
-    assert compared(tmp_path, [made(VAE)], made(VAE), PLAIN).missing == (ID,)
+    assert compared(tmp_path, made(VAE), made(VAE), PLAIN).missing == (ID,)
 
 
 AGAIN = Cell("mnist", "lvae_bn_wu@again2", 5)  # the LVAE's Run under another name
 
 
 @pytest.mark.parametrize(
-    ("trainings", "var"),
+    ("reference", "var"),
     [
-        ([(LVAE, 1, -85.0), (LVAE, 2, -86.0), (LVAE, 3, -87.0)], 1.0),
-        ([(LVAE, 1, -85.0), (AGAIN, 1, -86.0)], 0.5),
-        ([(LVAE, 1, -85.0), (LVAE, 2, -85.0)], 0.0),
+        (several(LVAE, -85.0, -86.0, -87.0, name="L1_test"), 1.0),
+        ([made(LVAE, L1_test=-85.0), made(AGAIN, L1_test=-86.0)], 0.5),
+        (several(LVAE, -85.0, -85.0, name="L1_test"), 0.0),
     ],
     ids=["seeds", "replicates", "seeds that agree"],
 )
-def test_the_spread_over_trainings_of_the_reference_enters_the_error_and_is_never_zero(
-    tmp_path: Path, trainings: list[tuple[Cell, int, float]], var: float
-) -> None:
-    reference = [made(cell, seed=seed, L1_test=value) for cell, seed, value in trainings]
-    df = len(trainings) - 1
+def test_the_spread_of_the_reference_enters_the_error_and_is_never_zero(tmp_path, reference, var):
+    df = len(reference) - 1
     spread = np.sqrt((SEED_SD_NATS["paper"] ** 2 + df * var) / (df + 1))
     assert seed_sd(var, df, "L1_test", "paper") == pytest.approx(spread)
-    assert error(compared(tmp_path, [PLAIN], *reference)) == pytest.approx(2**0.5 * spread)
+    assert error(compared(tmp_path, PLAIN, *reference)) == pytest.approx(2**0.5 * spread)
 
 
 def test_shorter_training_is_given_a_wider_spread() -> None:
@@ -132,6 +126,5 @@ def test_shorter_training_is_given_a_wider_spread() -> None:
 
 
 def test_a_difference_reads_as_one_line(tmp_path: Path) -> None:
-    said = compared(tmp_path, [made(LVAE, L1_test=-91.0)]).differences
     line = f"{ID} L1_test: -91.00, reference -90.50, difference -0.50 ± 0.28"
-    assert str(said[0]) == line
+    assert str(compared(tmp_path, made(LVAE, L1_test=-91.0)).differences[0]) == line

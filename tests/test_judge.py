@@ -8,7 +8,7 @@ from typing import Any
 import check_records
 import numpy as np
 import pytest
-from check_records import LOST, other_grey, otherwise
+from check_records import LOST, otherwise, rescaled
 
 from repro.judge.check import as_json, check
 from repro.judge.evidence import Evidence, books
@@ -43,14 +43,14 @@ def own(seed: int = 1, cell: Cell = DEFAULT) -> Run:
     return run_of(cell, PAPER, seed)
 
 
-UNLIKE = [(otherwise(own(2)), -70.0), (other_grey(own(3)), -70.0), (own(4), LOST)]
+UNLIKE = [(otherwise(own(2)), -70.0), (rescaled(own(3)), -70.0), (own(4), LOST)]
 SCORED_OTHERWISE = (own(2), {"LK_test": -70.0, "L1_test": -73.0, "K": 500})
 BOTH = [(own(), -82.0), (own(cell=AGAIN), -82.5)]
 # What stands in a store, and what every presentation says: a state, or the mean of L_K.
 STORES: dict[str, tuple[Content, str]] = {
     "empty": ([], "not run"),
     "learning rate": ([(otherwise(own()), -82.12)], "other configuration"),
-    "grey scale": ([(other_grey(own()), -82.12)], "other data"),
+    "grey scale": ([(rescaled(own()), -82.12)], "other data"),
     "diverged": ([(own(), LOST)], "diverged at epoch 7"),
     "finished": ([(own(), -82.0)], "-82.00"),
     "replicates": (BOTH, "-82.25"),
