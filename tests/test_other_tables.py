@@ -1,8 +1,7 @@
-"""The tables and the list of Ladder networks: every published row, what was run, what was not."""
+"""Table 2, the tables and the list of Ladder networks: every published number, what was run."""
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import fixture_store
@@ -11,23 +10,63 @@ from commands import printed as printed_by
 
 from repro.judge.targets import TARGETS
 from repro.plan import profiles
-from repro.plan.experiments import EXPERIMENTS
-from repro.plan.experiments.ladder import EVERY, cell
-from repro.plan.run import Run
+from repro.plan.experiments import EXPERIMENTS, ladder
+from repro.plan.experiments.grid import VARIANTS, Cell
 from repro.show.ladder_rows import NO_SOURCE
 from repro.show.scripts import load as script
 from repro.store import Store
 from repro.store.places import ROOT
 
+FULL, LVAE = ladder.cell("full"), Cell("omniglot", "lvae_bn_wu", 5)
+LVAE_ID = "table2/omniglot/64-32-16-8-4/lvae_bn_wu"
 LABELS, MODEL, PUBLISHED, PUBLISHED_SD, SOURCE, OURS, SD, SE, SEEDS = range(9)
 
 
-def build(store: Store, profile: str = "paper", name: str = "ladder") -> Any:
+def build(store: Store, name: str = "ladder", profile: str = "paper") -> Any:
     return script("tables", name).build(store, profile)
 
 
-def run_of(variant: str = "full", labels: int = 100, seed: int = 1, profile: str = "paper") -> Run:
-    return profiles.run_of(cell(variant, labels), profiles.profile(profile), seed)
+def write(store: Store, cell: Cell, seed: int = 1, profile: str = "paper", **final: Any) -> None:
+    run = profiles.run_of(cell, profiles.profile(profile), seed)
+    fixture_store.write(store, profile, run, **final)
+
+
+def values(store: Store, whose: str = "ours") -> dict[str, str]:
+    """The cells of Table 2 by target id."""
+    table = build(store, "table2")
+    columns = {v: table.columns.index(f"{of.label}, {whose}") for v, of in VARIANTS.items()}
+    rows = {
+        (f"table2/{r[0].lower()}/{r[1]}/{v}"): r[i] for r in table.rows for v, i in columns.items()
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def test_every_published_number_stands_in_its_cell_of_table_2(store: Store) -> None:
+    targets = {n: t.paper for n, t in TARGETS.items() if n.startswith("table2/")}
+    published = values(store, "published")
+    assert {name: float(value) for name, value in published.items()} == targets
+    assert [*values(store).values()] == ["not run"] * 38
+
+
+def test_a_record_stands_in_its_cell_alone_and_seeds_are_averaged(store: Store) -> None:
+    """A density of NORB has no decimals."""
+    write(store, LVAE, LK_test=-102.0, LK_se=0.312, LK_mc_error=0.021)
+    assert {n: v for n, v in values(store).items() if v != "not run"} == {LVAE_ID: "-102.00"}
+    caption = build(store, "table2").caption
+    for words in ("over images at most 0.31", "samples at most 0.02", "1 of 38 cells were run."):
+        assert words in caption
+    write(store, LVAE, 2, LK_test=-102.2)
+    write(store, Cell("norb", "lvae_bn_wu", 5), LK_test=3455.4)
+    ran = {n: v for n, v in values(store).items() if v != "not run"}
+    assert ran == {LVAE_ID: "-102.10 ± 0.14", LVAE_ID.replace("omniglot", "norb"): "3455"}
+
+
+@pytest.mark.parametrize(("version", "said"), [("rebuilt", True), ("published", False)])
+def test_a_rebuilt_data_set_is_called_other_data(version: str, said: bool, store: Store) -> None:
+    write(store, LVAE, LK_test=-102.34, env={"data": {"version": version}})
+    assert values(store)[LVAE_ID] == "-102.34"
+    told = "Ours is on rebuilt OMNIGLOT: other data than the paper's."
+    assert (told in build(store, "table2").caption) is said
 
 
 def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[str, ...]:
@@ -35,7 +74,7 @@ def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[s
     return tuple(found)
 
 
-def test_every_published_number_has_a_row_and_so_has_every_cell_without_one(store: Store) -> None:
+def test_every_published_error_has_a_row_and_so_has_every_cell_without_one(store: Store) -> None:
     rows = build(store).rows
     found = {(r[LABELS], float(r[PUBLISHED])) for r in rows if r[PUBLISHED]}
     others = set(EXPERIMENTS["combinators"])
@@ -69,28 +108,28 @@ def test_a_published_number_stands_with_its_spread_and_source(store, labels, mod
 
 @pytest.mark.parametrize(("variant", "labels"), [("parmesan", 100), ("lasagne", 60_000)])
 def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(store, variant, labels):
-    departure = EVERY[variant].departure
+    departure = ladder.EVERY[variant].departure
     assert departure not in build(store).caption
-    fixture_store.write(store, "paper", run_of(variant, labels))
+    write(store, ladder.cell(variant, labels))
     assert departure in build(store).caption
 
 
 def test_errors_are_averaged_over_the_seeds_that_count_with_their_spread(store: Store) -> None:
     for seed, error in ((1, 1.0), (2, 1.2), (3, 1.7)):
-        errors = {"error_percent": error, "error_se": 0.1 * error}
-        fixture_store.write(store, "paper", run_of(seed=seed), **errors)
+        write(store, FULL, seed, error_percent=error, error_se=0.1 * error)
         assert (row(build(store))[SD] == "") == (seed == 1)
-    fixture_store.diverge(store, "paper", run_of(seed=4), epoch=9)
+    run = profiles.run_of(FULL, profiles.profile("paper"), 4)
+    fixture_store.diverge(store, "paper", run, epoch=9)
     table = build(store)
     # The error over images is of one seed.
     assert row(table)[OURS:] == ("1.30", "0.36", "0.13", "3")
     assert "1 of 17 rows were run." in table.caption
-    assert "Profile quick (2 epochs)." in build(store, "quick").caption
+    assert "Profile quick (2 epochs)." in build(store, profile="quick").caption
 
 
 @pytest.mark.parametrize("folder", ["tables", "figures"])
 def test_both_scripts_called_ladder_run_on_their_own(store: Store, folder: str) -> None:
-    fixture_store.write(store, "quick", run_of(profile="quick"))
+    write(store, FULL, profile="quick")
     command = [sys.executable, str(ROOT / folder / "ladder.py"), "--store", str(store.root)]
     done = subprocess.run(
         [*command, "--profile", "quick"],
@@ -102,8 +141,8 @@ def test_both_scripts_called_ladder_run_on_their_own(store: Store, folder: str) 
     assert list((store.root / "quick" / folder).glob("ladder.*"))
 
 
-def test_combinators_are_held_against_their_published_errors(tmp_path: Path) -> None:
-    table = build(Store(tmp_path), name="combinators")
+def test_combinators_are_held_against_their_published_errors(store: Store) -> None:
+    table = build(store, "combinators")
     rows = {row[MODEL]: row[PUBLISHED:OURS] for row in table.rows}
     assert rows["AMLP [2, 2, 2]"] == ("1.00", "0.12", "read")  # 0.038 x sqrt(10)
     assert rows["FirstRecons"] == ("1.69", "0.57", "read")
