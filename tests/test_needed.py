@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixture_checkout import copy_checkout
@@ -23,19 +24,19 @@ sys.meta_path.insert(0, Absent())
 """
 
 
+Environment = dict[str, str]
+
+
 @pytest.fixture
-def without(tmp_path: Path) -> dict[str, str]:
+def without(tmp_path: Path) -> Environment:
     """The environment of an interpreter in which the modules of $ABSENT are not installed."""
     (tmp_path / "sitecustomize.py").write_text(ABSENT)
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
 
 
-def python(
-    environment: dict[str, str], *arguments: str, absent: tuple[str, ...]
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
+def ended(environment: Environment, *command: str, absent: tuple[str, ...], **where: Any) -> Any:
     environment = {**environment, "ABSENT": ",".join(absent)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, **where)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +48,15 @@ def python(
     ],
 )
 def test_what_is_missing_is_said_in_one_line(arguments, absent, names, without):
-    done = python(without, *arguments, absent=absent)
+    done = ended(without, sys.executable, *arguments, absent=absent)
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"repro: {sys.executable}: not installed: {names}: `pip install ")
 
 
-def test_what_a_command_does_not_need_may_be_missing(without: dict[str, str]) -> None:
-    command = ("-m", "repro.cli", "train", "--profile", "smoke", "--dry-run")
-    done = python(without, *command, absent=OPTIONAL)
+def test_what_a_command_does_not_need_may_be_missing(without: Environment) -> None:
+    command = (sys.executable, "-m", "repro.cli", "train", "--profile", "smoke", "--dry-run")
+    done = ended(without, *command, absent=OPTIONAL)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -73,17 +74,16 @@ def test_an_old_python_is_refused_by_its_version(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_run_all_names_what_its_environment_lacks(tmp_path: Path, without: dict[str, str]) -> None:
+def test_run_all_names_what_its_environment_lacks(tmp_path: Path, without: Environment) -> None:
     """The environment has a python3 alone, as many machines do."""
     checkout = copy_checkout(tmp_path / "checkout", ("repro", "run_all.sh"))
     python3 = tmp_path / "env" / "bin" / "python3"
     python3.parent.mkdir(parents=True)
     python3.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python3.chmod(0o755)
-    environment = {**without, "ABSENT": "typer,rich", "REPRO_VENV": str(tmp_path / "env")}
-    done = subprocess.run(
-        ["./run_all.sh", "--cached"], cwd=checkout, env=environment, capture_output=True, text=True
-    )
+    environment = {**without, "REPRO_VENV": str(tmp_path / "env")}
+    command = ("./run_all.sh", "--cached")
+    done = ended(environment, *command, absent=("typer", "rich"), cwd=checkout)
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert "not installed: typer, rich: " in done.stderr

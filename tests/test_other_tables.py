@@ -35,9 +35,8 @@ def values(store: Store, whose: str = "ours") -> dict[str, str]:
     """The cells of Table 2 by target id."""
     table = build(store, "table2")
     columns = {v: table.columns.index(f"{of.label}, {whose}") for v, of in VARIANTS.items()}
-    rows = {
-        (f"table2/{r[0].lower()}/{r[1]}/{v}"): r[i] for r in table.rows for v, i in columns.items()
-    }
+    of = [(r, f"table2/{r[0].lower()}/{r[1]}") for r in table.rows]
+    rows = {f"{stem}/{v}": row[i] for row, stem in of for v, i in columns.items()}
     return {name: value for name, value in rows.items() if value}
 
 

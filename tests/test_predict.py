@@ -23,16 +23,12 @@ def test_multiplications_are_those_of_the_declared_layers_the_generative_ones_ap
     assert down == sum(n for name, n in declared.items() if name[0] in "xp")
 
 
-def test_a_training_step_costs_three_forward_passes() -> None:
+def test_a_training_step_costs_three_forward_passes_of_every_full_minibatch() -> None:
     run = small.run(epochs=3, steps=5)
     forward = 2 * sum(predict.multiplications(run)) * small.BATCH
     assert predict.training_flops(run) == 3 * forward * 5 * 3
-
-
-def test_all_full_minibatches_are_counted_where_steps_are_not_limited() -> None:
-    run = replace(small.run(), optim=replace(small.run().optim, batch=256))
-    limited = replace(run, schedule=replace(run.schedule, steps_per_epoch=234))
-    assert predict.training_flops(run) == predict.training_flops(limited)
+    unlimited, limited = (small.run(steps=n) for n in (None, 60_000 // small.BATCH))
+    assert predict.training_flops(unlimited) == predict.training_flops(limited)
 
 
 @pytest.mark.parametrize(
@@ -43,10 +39,9 @@ def test_all_full_minibatches_are_counted_where_steps_are_not_limited() -> None:
     ],
 )
 def test_more_scoring_takes_longer(field: str, few: Any, many: Any) -> None:
-    run = small.run()
-    less, more = (replace(run.evaluation, **{field: n}) for n in (few, many))
-    costs = [predict.scoring_flops(replace(run, evaluation=e)) for e in (less, more)]
-    assert costs[0] < costs[1]
+    runs = (replace(small.run().evaluation, **{field: n}) for n in (few, many))
+    less, more = (predict.scoring_flops(replace(small.run(), evaluation=e)) for e in runs)
+    assert less < more
 
 
 @pytest.mark.parametrize(("rate", "epochs", "pays"), [(1e11, 2, False), (1e9, 2000, True)])
