@@ -111,23 +111,9 @@ def test_no_folder_holds_more_than_fourteen_modules() -> None:
         ("figures/figure2.py", "from torch import nn", "torch"),
         ("figures/figure2.py", "from repro.data import load", "data"),
         ("repro/cli/draw.py", "import tables.table1", "tables"),
-        ("repro/model/families.py", "from repro.model import lvae, vae", None),
-        ("repro/model/lvae.py", "from repro.model.layers import Net\nimport torch", None),
-        ("repro/judge/check.py", "from repro.store import Store\nimport numpy", None),
-        (
-            "repro/machine/local.py",
-            "from repro.train.loop import loop\nfrom repro import errors",
-            None,
-        ),
-        (
-            "repro/cli/train.py",
-            "from repro.machine import local\nfrom repro.judge import check",
-            None,
-        ),
-        ("figures/figure2.py", "from repro.show.style import save", None),
     ],
 )
-def test_the_rules_catch_offenders_and_allow_the_rest(path, source, offender):
+def test_the_rules_catch_an_offender(path, source, offender):
+    """What they allow is what the files import."""
     short = path.removeprefix("repro/")
-    expected = [f"{short} may not import {offender}"] if offender else []
-    assert violations(Path(path), source) == expected
+    assert violations(Path(path), source) == [f"{short} may not import {offender}"]
