@@ -74,6 +74,10 @@ def kl(*values: float) -> Content:
     return layers("kl_layers", *values, at=(3,))
 
 
+def probe(top: float) -> Content:
+    return layers("probe", 0.9, 0.8, 0.7, 0.5, top, at=(4,))
+
+
 def in_use(count: float) -> Content:
     """So many layers that are not collapsed, and d more."""
     return lambda d: {"kl_layers": [float(i < round(count + d)) for i in range(5)]}
@@ -106,29 +110,12 @@ def error(value: float) -> Content:
     return lambda d: {"error_percent": value + d, "error_se": 0.02}
 
 
-def train_test(train: float, test: float) -> Content:
-    return lambda d: {"L1_train": train, "L1_test": test + d}
-
-
 VAE_KL, LVAE_KL = (20.0, 3.0, 0.03, 0.02, 0.01), (11.7, 6.2, 2.9, 1.7, 3.0)
 MNIST = grid("mnist")
 WELL = trained(-85.0, -87.0, -86.5, -86.0, -86.0)
 WARM, SETTLED = units(1, 0.95, 0.7, 0.6), units(1, 0.4, 0.4, 0.4)
 FLAT = {Cell("norb", v, d): lk(3500.0 - 50 * (d > 3)) for v in VARIANTS for d in (3, 4, 5)}
 ACTIVE = all_of(VAES, layers("active_units", 24, 4, 1, 0, 0))
-
-
-def _probed(*top: float) -> World:
-    """So much of the classes can be told from the top layer of the VAE and of the LVAE."""
-    return each((VAE, LVAE), lambda x: layers("probe", 0.9, 0.8, 0.7, 0.5, x, at=(4,)), *top)
-
-
-def _shares(*values: float) -> World:
-    return {LVAE: layers("class_share", *values, at=(3, 4))}
-
-
-def _costs(labels: int, *errors: float) -> World:
-    return each(cells_of(labels), error, *errors)
 
 
 ROWS = {
@@ -212,9 +199,13 @@ ROWS = {
         {VAE_BN: layers("active_units", 24, 26, 1, 0, 0)},
         wide=40.0,
     ),
-    "mnist/classes_cluster_in_top_lvae_layer": Row(_probed(0.1, 0.7), _probed(0.75, 0.7), wide=0.5),
+    "mnist/classes_cluster_in_top_lvae_layer": Row(
+        each((VAE, LVAE), probe, 0.1, 0.7), each((VAE, LVAE), probe, 0.75, 0.7), wide=0.5
+    ),
     "mnist/clustering_grows_with_the_layer": Row(
-        _shares(0.1, 0.2, 0.3, 0.4, 0.5), _shares(0.1, 0.2, 0.3, 0.5, 0.3), wide=0.2
+        {LVAE: layers("class_share", 0.1, 0.2, 0.3, 0.4, 0.5, at=(3, 4))},
+        {LVAE: layers("class_share", 0.1, 0.2, 0.3, 0.5, 0.3, at=(3, 4))},
+        wide=0.2,
     ),
     "mnist/warmup_starts_active_then_prunes": Row(
         {VAE_BN: SETTLED, VAE_BN_WU: WARM, LVAE: WARM},
@@ -239,8 +230,8 @@ ROWS = {
         each(sets.OMNIGLOT, lk, -115.0, -110.0, -107.5, -108.0),
     ),
     "omniglot/train_test_gap": Row(
-        {sets.OMNIGLOT_LVAE: train_test(-99.0, -103.5)},
-        {sets.OMNIGLOT_LVAE: train_test(-99.0, -101.0)},
+        {sets.OMNIGLOT_LVAE: lambda d: {"L1_train": -99.0, "L1_test": -103.5 + d}},
+        {sets.OMNIGLOT_LVAE: lambda d: {"L1_train": -99.0, "L1_test": -101.0 + d}},
     ),
     "omniglot/five_layer_lvae_is_best": Row(
         {**all_of(grid("omniglot"), lk(-103.5)), sets.OMNIGLOT_LVAE: lk(-102.1)},
@@ -264,9 +255,9 @@ ROWS = {
     ),
     **{
         f"ladder/order_of_costs_{labels}": Row(
-            _costs(labels, 1.0, 1.2, 3.0, 21.0),
-            _costs(labels, 1.5, 1.2, 3.0, 21.0),
-            _costs(labels, 1.0, 1.2, 3.0, 2.0),
+            each(cells_of(labels), error, 1.0, 1.2, 3.0, 21.0),
+            each(cells_of(labels), error, 1.5, 1.2, 3.0, 21.0),
+            each(cells_of(labels), error, 1.0, 1.2, 3.0, 2.0),
         )
         for labels in (100, 1000)
     },

@@ -9,9 +9,8 @@ import small
 import torch
 from torch import Tensor
 
-from repro.model.layers import Lanes, initial_value
 from repro.model.stack import Stack
-from repro.plan.layers import layers, normal
+from repro.plan.layers import layers
 from repro.plan.layers import parameters as counted
 from repro.plan.run import LATENTS, WIDTHS, Model
 
@@ -111,29 +110,14 @@ def test_normalised_layers_start_with_scale_one_and_shift_zero(family: str) -> N
             assert (p == (1 if name.endswith(".gamma") else 0)).all(), name
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"batch_norm": False}, {"batch_norm": True, "head_batch_norm": False}],
-    ids=["no_batch_norm", "plain_heads"],
-)
+@pytest.mark.parametrize("fields", [{"batch_norm": False}, {"head_batch_norm": False}], ids=str)
 def test_variance_head_starts_at_bias_one_where_nothing_normalises_it(fields):
     params = Stack((small.run("lvae", **fields),)).initial(small.PIXELS)
     shift = params["d1.head.beta"][0]
     assert shift.tolist() == [0] * 5 + [1] * 5
 
 
-def test_mean_and_variance_heads_are_initialised_as_separate_layers() -> None:
-    dense = normal(Model(), "q", (784, 512, 64), 1, "image")[-1]
-    W = initial_value(dense, normalised=True, draw=torch.ones(512, 128))["q.head.W"]
-    torch.testing.assert_close(W, torch.full((512, 128), math.sqrt(2 / (512 + 64))))
-
-
 def test_equal_shaped_layers_start_differently() -> None:
     params = Stack((small.run("lvae", latents=(5, 5), widths=(13, 13)),)).initial(13)
     hidden = [p for name, p in params.items() if name.endswith(".b.W")]
     assert not any(torch.equal(a, b) for a, b in pairwise(hidden))
-
-
-def test_lanes_counts_those_that_have_a_layer() -> None:
-    lanes = Lanes((3, 2, 2, 1), (True,) * 4)
-    assert [lanes.at(i) for i in (1, 2, 3)] == [4, 3, 1]
