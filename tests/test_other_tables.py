@@ -60,12 +60,12 @@ def test_a_record_stands_in_its_cell_alone_and_seeds_are_averaged(store: Store) 
     assert ran == {LVAE_ID: "-102.10 ± 0.14", LVAE_ID.replace("omniglot", "norb"): "3455"}
 
 
-@pytest.mark.parametrize(("version", "said"), [("rebuilt", True), ("published", False)])
-def test_a_rebuilt_data_set_is_called_other_data(version: str, said: bool, store: Store) -> None:
-    write(store, LVAE, LK_test=-102.34, env={"data": {"version": version}})
-    assert values(store)[LVAE_ID] == "-102.34"
+def test_a_rebuilt_data_set_is_called_other_data(store: Store) -> None:
     told = "Ours is on rebuilt OMNIGLOT: other data than the paper's."
-    assert (told in build(store, "table2").caption) is said
+    for version in ("published", "rebuilt"):
+        write(store, LVAE, LK_test=-102.34, env={"data": {"version": version}})
+        assert values(store)[LVAE_ID] == "-102.34"
+        assert (told in build(store, "table2").caption) == (version == "rebuilt")
 
 
 def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[str, ...]:
@@ -73,55 +73,47 @@ def row(table: Any, labels: str = "100", model: str = "Ladder, full") -> tuple[s
     return tuple(found)
 
 
+BOTTOM, GAMMA = "Ladder, bottom-level cost only", "Gamma model (top-level cost only)"
+PRINTED = {
+    ("100", "Ladder, full"): ("1.06", "0.37", "read"),
+    ("1,000", GAMMA): ("1.53", "", "read"),  # no spread is known
+    ("60,000", "Lasagne port, 784-500-10"): ("2.75", "", "quoted: validation"),
+    ("100", "kzky's port, as its code ran"): ("2", "", "read"),  # with the digits of its source
+    ("100", "parmesan's port"): ("1.25", "", "read"),
+}
+UNKNOWN = [("60,000", BOTTOM), ("100", GAMMA), ("60,000", GAMMA)]
+UNKNOWN += [(labels, "supervised baseline") for labels in ("100", "1,000")]
+
+
 def test_every_published_error_has_a_row_and_so_has_every_cell_without_one(store: Store) -> None:
-    rows = build(store).rows
-    found = {(r[LABELS], float(r[PUBLISHED])) for r in rows if r[PUBLISHED]}
+    table = build(store)
+    found = {(r[LABELS], float(r[PUBLISHED])) for r in table.rows if r[PUBLISHED]}
     others = set(EXPERIMENTS["combinators"])
     of_ladder = [t for n, t in TARGETS.items() if n.startswith("ladder/")]
     targets = [t for t in of_ladder if not others & set(t.cells)]
     assert found == {(f"{int(t.id.split('/')[2]):,}", t.paper) for t in targets}
-    assert (len(targets), len(rows), len(EXPERIMENTS["ladder"])) == (12, 17, 17)
-    assert {r[OURS] for r in rows} == {"not run"}
-    bottom, gamma = "Ladder, bottom-level cost only", "Gamma model (top-level cost only)"
-    unknown = [("60,000", bottom), ("100", gamma), ("60,000", gamma)]
-    unknown += [(labels, "supervised baseline") for labels in ("100", "1,000")]
-    empty = {r[:OURS] for r in rows if not r[PUBLISHED] or r[SOURCE] == NO_SOURCE}
-    assert empty == {(*of, "", "", NO_SOURCE) for of in unknown}
-
-
-PRINTED = [
-    ("100", "Ladder, full", ("1.06", "0.37", "read")),
-    ("1,000", "Gamma model (top-level cost only)", ("1.53", "", "read")),  # no spread is known
-    ("60,000", "Lasagne port, 784-500-10", ("2.75", "", "quoted: validation")),
-    ("100", "kzky's port, as its code ran", ("2", "", "read")),  # with the digits of its source
-    ("100", "parmesan's port", ("1.25", "", "read")),
-]
-
-
-@pytest.mark.parametrize(("labels", "model", "printed"), PRINTED)
-def test_a_published_number_stands_with_its_spread_and_source(store, labels, model, printed):
-    table = build(store)
-    assert row(table, labels, model)[PUBLISHED : SOURCE + 1] == printed
+    assert (len(targets), len(table.rows), len(EXPERIMENTS["ladder"])) == (12, 17, 17)
+    assert {r[OURS] for r in table.rows} == {"not run"}
+    assert {of: row(table, *of)[PUBLISHED:OURS] for of in PRINTED} == PRINTED
+    empty = [r[:OURS] for r in table.rows if not r[PUBLISHED] or r[SOURCE] == NO_SOURCE]
+    assert set(empty) == {(*of, "", "", NO_SOURCE) for of in UNKNOWN}
     assert "of another split, quoted and judged against no Run" in table.caption
 
 
-@pytest.mark.parametrize(("variant", "labels"), [("parmesan", 100), ("lasagne", 60_000)])
-def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(store, variant, labels):
-    departure = ladder.EVERY[variant].departure
+@pytest.mark.parametrize("port", [ladder.cell("parmesan"), ladder.cell("lasagne", 60_000)], ids=str)
+def test_what_a_run_cannot_hold_of_a_port_is_said_beside_its_number(store, port):
+    departure = ladder.EVERY[port.variant].departure
     assert departure not in build(store).caption
-    write(store, ladder.cell(variant, labels))
+    write(store, port)
     assert departure in build(store).caption
 
 
-def test_errors_are_averaged_over_the_seeds_that_count_with_their_spread(store: Store) -> None:
+def test_errors_are_averaged_over_seeds_with_their_spread(store: Store) -> None:
     for seed, error in ((1, 1.0), (2, 1.2), (3, 1.7)):
         write(store, FULL, seed, error_percent=error, error_se=0.1 * error)
         assert (row(build(store))[SD] == "") == (seed == 1)
-    run = profiles.run_of(FULL, profiles.profile("paper"), 4)
-    fixture_store.diverge(store, "paper", run, epoch=9)
     table = build(store)
-    # The error over images is of one seed.
-    assert row(table)[OURS:] == ("1.30", "0.36", "0.13", "3")
+    assert row(table)[OURS:] == ("1.30", "0.36", "0.13", "3")  # over images, of one seed
     assert "1 of 17 rows were run." in table.caption
     assert "Profile quick (2 epochs)." in build(store, profile="quick").caption
 
