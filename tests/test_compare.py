@@ -120,11 +120,6 @@ def test_the_spread_of_the_reference_enters_the_error_and_is_never_zero(tmp_path
     assert error(compared(tmp_path, PLAIN, *reference)) == pytest.approx(2**0.5 * spread)
 
 
-def test_shorter_training_is_given_a_wider_spread() -> None:
-    spreads = [seed_sd(0.0, 0, "L1_test", p) for p in ("paper", "reduced", "quick", "smoke")]
-    assert spreads == sorted(set(spreads))
-
-
 def test_a_difference_reads_as_one_line(tmp_path: Path) -> None:
     line = f"{ID} L1_test: -91.00, reference -90.50, difference -0.50 ± 0.28"
     assert str(compared(tmp_path, made(LVAE, L1_test=-91.0)).differences[0]) == line

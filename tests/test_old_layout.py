@@ -21,7 +21,7 @@ from repro.machine.rescoring import evaluate, verify
 from repro.machine.saved import checkpoint
 from repro.machine.saved.weights import find_weights, load_weights, weights_path
 from repro.model.stack import Stack
-from repro.plan.run import RealData, from_dict, saved, to_dict
+from repro.plan.run import from_dict, saved, to_dict
 from repro.store import Store
 from repro.train.minibatch import BLOCK
 
@@ -77,13 +77,6 @@ def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(which, field,
 def test_a_run_that_could_not_be_is_a_damaged_record():
     with pytest.raises(RecordError, match=r"here/run\.json: .*train at least one"):
         from_dict({"variant": "vae", "schedule": {"epochs": 0}}, "here/run.json")
-
-
-def test_real_valued_data_are_told_by_the_model():
-    raw = {"variant": "any", "data": {"name": "norb"}, "model": {"observation": "gaussian"}}
-    run = from_dict(raw)
-    assert run.data == RealData("norb")
-    assert saved(run) == raw
 
 
 def test_an_old_record_is_not_trained_again(collected, monkeypatch):
