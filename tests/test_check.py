@@ -16,41 +16,73 @@ from repro.judge.claims.claim import LVAE
 from repro.judge.targets.bounds import TUNED, VAES
 from repro.judge.verdicts import TargetResult
 from repro.plan.experiments import ladder
-from repro.plan.experiments.grid import MAX_DEPTH, Cell
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, cell_of
 from repro.plan.profiles import PROFILES, run_of
 from repro.store import Record, Store
 
 PAPER = PROFILES["paper"]
 OMNIGLOT_LVAE = Cell("omniglot", "lvae_bn_wu", MAX_DEPTH)
-NAMES = {"mnist": "table1/lvae5", "omniglot": "table2/omniglot/64-32-16-8-4/lvae_bn_wu"}
-GAIN = "table1/gain/ft"  # published: 0.28
+FULL, GAMMA = ladder.cell("full"), ladder.cell("gamma", 1000)
+NAMES = {  # of what is judged where a cell's records come first
+    LVAE: "table1/lvae5",  # published: -82.12
+    TUNED: "table1/gain/ft",  # 0.28
+    OMNIGLOT_LVAE: "table2/omniglot/64-32-16-8-4/lvae_bn_wu",
+    FULL: "ladder/full/100",
+    GAMMA: "ladder/gamma/1000",
+}
+STARTS = (-82.0, -83.0, -84.0)  # of fine-tuning, a nat apart
 
 
-def seeds(root: Path, *values: float, cell: Cell = LVAE, **final: Any) -> None:
-    stored(root, *several(cell, *values, **final))
+def judged(root: Path, records: list[Record]) -> TargetResult:
+    stored(root, *records)
+    first = records[0]
+    return target(root, NAMES[cell_of(first.run)], first.profile)
+
+
+def bounds(*values: float, **final: Any) -> list[Record]:
+    return several(LVAE, *values, **final)
+
+
+def gained(*gains: float, **final: Any) -> list[Record]:
+    """Runs fine-tuned from three Runs of the LVAE, then these."""
+    after = (start + gain for start, gain in zip(STARTS, gains, strict=False))
+    return [*several(TUNED, *after, **final), *bounds(*STARTS)]
+
+
+def erred(*errors: float, cell: Cell = FULL) -> list[Record]:
+    return several(cell, *errors, name="error_percent", error_se=0.1)
 
 
 HALF = 1.6449 * (2 * 0.085**2 + 0.02**2 / 3) ** 0.5  # of the interval where all seeds agree
 
 
 @pytest.mark.parametrize(
-    ("values", "verdict"),
+    ("records", "verdict"),
     [
-        ((-82.0, -82.4, -82.3), "reproduced"),
-        ((-82.3,), "one seed"),
-        ((-70.0, -70.0), "one seed"),  # whatever the value
-        ((-82.0, -82.9, -81.4), "undecided"),  # seeds too far apart to say
-        ((-82.12 + 0.5 - HALF - 0.001,) * 3, "reproduced"),
-        ((-82.12 + 0.5 - HALF + 0.001,) * 3, "undecided"),
-        ((-82.12 - 0.5 + HALF + 0.001,) * 3, "reproduced"),
-        ((-82.12 - 0.5 + HALF - 0.001,) * 3, "undecided"),
-        ((-82.12 + 0.5 + HALF + 0.001,) * 3, "different, better"),
-        ((-82.12 - 0.5 - HALF - 0.001,) * 3, "different, worse"),
+        (bounds(-82.0, -82.4, -82.3), "reproduced"),
+        (bounds(-82.3), "one seed"),
+        (bounds(-70.0, -70.0), "one seed"),  # whatever the value
+        (bounds(-82.0, -82.9, -81.4), "undecided"),  # seeds too far apart to say
+        (bounds(*[-82.12 + 0.5 - HALF - 0.001] * 3), "reproduced"),
+        (bounds(*[-82.12 + 0.5 - HALF + 0.001] * 3), "undecided"),
+        (bounds(*[-82.12 - 0.5 + HALF + 0.001] * 3), "reproduced"),
+        (bounds(*[-82.12 - 0.5 + HALF - 0.001] * 3), "undecided"),
+        (bounds(*[-82.12 + 0.5 + HALF + 0.001] * 3), "different, better"),
+        (bounds(*[-82.12 - 0.5 - HALF - 0.001] * 3), "different, worse"),
+        (gained(0.27, 0.28, 0.30), "reproduced"),
+        (gained(0.27), "one seed"),
+        (gained(0.0, 0.3, 0.6), "undecided"),
+        (gained(0.0, 0.01, -0.01), "different, worse"),
+        (gained(1.0, 1.01, 0.99), "different, better"),
+        (erred(1.0, 1.1, 1.3), "reproduced"),
+        (erred(9.9, 9.9), "one seed"),
+        (erred(1.3, 1.4, 1.5), "undecided"),
+        (erred(1.9, 2.0, 2.1), "different, worse"),
+        (erred(0.1, 0.15, 0.2), "different, better"),
     ],
 )
-def test_a_number_is_judged_by_the_interval_of_its_difference(tmp_path, values, verdict):
-    seeds(tmp_path, *values)
-    assert said(target(tmp_path)) == verdict
+def test_a_number_is_judged_by_the_interval_of_its_difference(tmp_path, records, verdict):
+    assert said(judged(tmp_path, records)) == verdict
 
 
 def test_the_interval_holds_seeds_monte_carlo_error_and_binarisation(tmp_path: Path) -> None:
@@ -58,17 +90,41 @@ def test_the_interval_holds_seeds_monte_carlo_error_and_binarisation(tmp_path: P
 
     One training has no spread, and L_1 no Monte-Carlo error.
     """
-    seeds(tmp_path, -82.0)
-    assert (target(tmp_path).interval, target(tmp_path).sd) == (None, None)
+    alone = judged(tmp_path, bounds(-82.0))
+    assert (alone.interval, alone.sd) == (None, None)
     assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
-    seeds(tmp_path, -82.0, -82.2, -82.4, LK_mc_error=0.03)
+    result = judged(tmp_path, bounds(-82.0, -82.2, -82.4, LK_mc_error=0.03))
     own, known = 0.04 / 3, 0.03**2 / 3 + 2 * 0.085**2
     df = (own + known) ** 2 / (own**2 / 2)
     half = stats.t.ppf(0.95, df) * (own + known) ** 0.5
-    result = target(tmp_path)
     assert result.interval == pytest.approx((-0.08 - half, -0.08 + half))
     assert (result.ours, result.sd, result.seeds) == (pytest.approx(-82.2), pytest.approx(0.2), 3)
     assert result.mc_error == pytest.approx(0.03 / 3**0.5)
+
+
+def test_a_gain_is_of_each_seed_and_has_its_error_over_images_too(tmp_path: Path) -> None:
+    gains, images = (0.27, 0.28, 0.30), np.resize([0.0, 1.0], 8).astype(np.float32)
+    result = judged(tmp_path, gained(*gains))
+    assert result.ours == pytest.approx(np.mean(gains))
+    assert result.sd == pytest.approx(np.std(gains, ddof=1))
+    low, high = result.interval
+    wide_low, wide_high = judged(tmp_path, gained(*gains, **of_images(LK=images))).interval
+    assert wide_high - wide_low > 5 * (high - low)
+
+
+def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
+    """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two; unknown, it adds nothing.
+
+    Of the Gamma model with 1,000 labels 1.53 is printed, without a spread.
+    """
+    ours = (1.0, 1.1, 1.3)
+    theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    found = judged(tmp_path, erred(*ours)).interval
+    assert found == pytest.approx(tuple(welch.confidence_interval(0.90)))
+    alone = judged(tmp_path, erred(1.5, 1.6, 1.7, cell=GAMMA))
+    half = stats.t.ppf(0.95, 2) * 0.1 / 3**0.5
+    assert alone.interval == pytest.approx((1.6 - 1.53 - half, 1.6 - 1.53 + half))
 
 
 def test_of_an_empty_store_numbers_are_quoted_or_not_run_and_no_claim_is(tmp_path: Path) -> None:
@@ -109,12 +165,15 @@ def rebuilt(*given: Any, **final: Any) -> Record:
 
 SHARES = replace(omniglot(), run=rescaled(run_of(OMNIGLOT_LVAE, PAPER)))
 SEEDS = (1, 2, 3)
-AGREE = several(LVAE, -82.0, -82.4, -82.3)
+AGREE = bounds(-82.0, -82.4, -82.3)
+GAINED = gained(0.28, 0.28, 0.28)
+GAINED_MORE = made(TUNED, seed=4, LK_test=-70.0)
 QUICKLY = [rebuilt(seed, "quick") for seed in SEEDS]
 DATA, CONFIGURATION, EPOCH = "other data", "other configuration", "diverged at epoch 7"
 NULL, REDUCED = "no finite bound", "reduced protocol"
 S1, S2, S4 = (f"not counted: mnist-lvae_bn_wu-L5-s{seed}" for seed in (1, 2, 4))
 O1, O2 = (f"not counted: omniglot-lvae_bn_wu-L5-s{seed}" for seed in (1, 2))
+T4 = "not counted: mnist-lvae_bn_wu_ft-L5-s4"
 REBUILT = f"{DATA}, {O2}"
 BOTH = f"{REBUILT}; {EPOCH}, {O1}"
 VERSION = f"rebuilt data: {', '.join(f'omniglot-lvae_bn_wu-L5-s{seed}' for seed in SEEDS)}"
@@ -140,14 +199,23 @@ COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
     ([*map(rebuilt, SEEDS)], 3, DATA, -102.11, f"L_5000 on 8115 images; {VERSION}"),
     (QUICKLY, 3, DATA, -102.11, f"L_500 on 8115 images; {VERSION}"),
     ([omniglot(LK_test=-102.3, LK_images=8_070), rebuilt(2)], 1, "one seed", -102.3, REBUILT),
+    (
+        [*GAINED, GAINED_MORE],
+        3,
+        "reproduced",
+        0.28,
+        "",
+    ),  # of seeds that have the Run they start from
+    ([*GAINED, made(TUNED, seed=4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {T4}"),
+    ([*GAINED, lvae(4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {S4}"),
+    ([*GAINED[:3], *bounds(*STARTS, K=500)], 3, REDUCED, 0.28, "L_500 on 10000 images"),
+    ([GAINED_MORE], 0, "not run", None, ""),  # and no others
 ]
 
 
 @pytest.mark.parametrize(("records", "counted", "verdict", "ours", "note"), COUNTED)
 def test_what_does_not_count_is_only_named(tmp_path, records, counted, verdict, ours, note):
-    stored(tmp_path, *records)
-    first = records[0]
-    result = target(tmp_path, NAMES[first.run.data.name], first.profile)
+    result = judged(tmp_path, records)
     assert (said(result), result.note) == (verdict, note)
     assert result.ours == (ours and pytest.approx(ours))
     assert result.runs == tuple(r.run.id for r in records[:counted])
@@ -164,98 +232,3 @@ def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None
     stored(tmp_path, made(last, LK_test=-84.0))
     result = target(tmp_path, name)
     assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
-
-
-STARTS = (-82.0, -83.0, -84.0)  # of fine-tuning, a nat apart
-
-
-def gained(root: Path, *gains: float, **kwargs: Any) -> TargetResult:
-    """What is said of three Runs of the LVAE, and some that were fine-tuned from them."""
-    seeds(root, *STARTS)
-    after = (s + gain for s, gain in zip(STARTS, gains, strict=False))
-    seeds(root, *after, cell=TUNED, **kwargs)
-    return target(root, GAIN)
-
-
-@pytest.mark.parametrize(
-    ("gains", "verdict"),
-    [
-        ((0.27, 0.28, 0.30), "reproduced"),
-        ((0.27,), "one seed"),
-        ((0.0, 0.3, 0.6), "undecided"),
-        ((0.0, 0.01, -0.01), "different, worse"),
-        ((1.0, 1.01, 0.99), "different, better"),
-    ],
-)
-def test_a_gain_is_judged_seed_by_seed_over_the_run_it_starts_from(tmp_path, gains, verdict):
-    result = gained(tmp_path, *gains)
-    assert said(result) == verdict
-    assert (result.ours, result.seeds) == (pytest.approx(np.mean(gains)), len(gains))
-    assert result.sd == (pytest.approx(np.std(gains, ddof=1)) if len(gains) > 1 else None)
-
-
-def test_a_gain_has_its_error_over_images_too(tmp_path: Path) -> None:
-    gains, images = (0.27, 0.28, 0.30), np.resize([0.0, 1.0], 8).astype(np.float32)
-    low, high = gained(tmp_path, *gains).interval
-    wide_low, wide_high = gained(tmp_path, *gains, **of_images(LK=images)).interval
-    assert wide_high - wide_low > 5 * (high - low)
-
-
-def test_a_gain_counts_the_seeds_that_have_the_run_they_start_from(tmp_path: Path) -> None:
-    stored(tmp_path, made(TUNED, seed=4, LK_test=-70.0))
-    assert (target(tmp_path, GAIN).verdict, target(tmp_path, GAIN).ours) == ("not run", None)
-    assert target(tmp_path, "table1/lvae5_finetuned").verdict == "one seed"
-    result = gained(tmp_path, 0.28, 0.28, 0.28)
-    assert (result.seeds, result.ours) == (3, pytest.approx(0.28))
-    assert not any(name.endswith("s4") for name in result.runs)
-
-
-@pytest.mark.parametrize("whose", [LVAE, TUNED], ids=["start", "fine-tuned"])
-def test_a_gain_whose_seed_diverged_is_undecided(tmp_path: Path, whose: Cell) -> None:
-    stored(tmp_path, made(whose, seed=4, **LOST))
-    result = gained(tmp_path, 0.27, 0.28, 0.30)
-    assert result.verdict == "undecided"
-    assert "diverged at epoch 7, not counted" in result.note
-
-
-def test_a_gain_over_a_run_that_was_scored_otherwise_is_reduced_protocol(tmp_path: Path) -> None:
-    gained(tmp_path, 0.28, 0.28, 0.28)
-    seeds(tmp_path, -83.0, -83.0, -83.0, K=500)
-    result = target(tmp_path, GAIN)
-    assert (result.verdict, result.note) == ("reduced protocol", "L_500 on 10000 images")
-
-
-def erred(root: Path, *errors: float, variant: str = "full", labels: int = 100) -> TargetResult:
-    """What is said of a Ladder network's target and seeds with these errors."""
-    seeds(root, *errors, cell=ladder.cell(variant, labels), name="error_percent", error_se=0.1)
-    return target(root, f"ladder/{variant}/{labels}")
-
-
-@pytest.mark.parametrize(
-    ("errors", "verdict"),
-    [
-        ((1.0, 1.1, 1.3), "reproduced"),
-        ((9.9, 9.9), "one seed"),
-        ((1.3, 1.4, 1.5), "undecided"),
-        ((1.9, 2.0, 2.1), "different, worse"),
-        ((0.1, 0.15, 0.2), "different, better"),
-    ],
-)
-def test_errors_are_judged_against_the_published_mean(tmp_path, errors, verdict):
-    assert said(erred(tmp_path, *errors)) == verdict
-
-
-def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
-    """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two; unknown, it adds nothing.
-
-    Of the Gamma model with 1,000 labels 1.53 is printed, without a spread.
-    """
-    ours = [1.0, 1.1, 1.3]
-    theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
-    welch = stats.ttest_ind(ours, theirs, equal_var=False)
-    found = erred(tmp_path, *ours).interval
-    assert found == pytest.approx(tuple(welch.confidence_interval(0.90)))
-    alone = erred(tmp_path, 1.5, 1.6, 1.7, variant="gamma", labels=1000)
-    half = stats.t.ppf(0.95, 2) * 0.1 / 3**0.5
-    assert alone.interval == pytest.approx((1.6 - 1.53 - half, 1.6 - 1.53 + half))
-    assert alone.verdict == "reproduced"
