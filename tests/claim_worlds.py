@@ -122,23 +122,19 @@ ROWS = {
     "mnist/vae_no_gain_beyond_one_layer": Row(
         by_depth("vae", -89.0, -88.9, -89.2, -89.1, -89.0),
         by_depth("vae", -89.0, -88.9, -88.5, -89.1, -89.0),
-        wide=0.5,
     ),
     "mnist/vae_bn_wu_gains_up_to_three_layers": Row(
         by_depth("vae_bn_wu", -89.0, -88.0, -87.5, -87.6, -87.4),
         by_depth("vae_bn_wu", -89.0, -88.0, -88.2, -88.1, -88.2),
         by_depth("vae_bn_wu", -89.0, -88.0, -87.5, -87.0, -86.5),
-        wide=0.5,
     ),
     "mnist/lvae_gains_with_every_layer": Row(
         by_depth("lvae_bn_wu", -87.0, -86.0, -85.5, -85.2),
         by_depth("lvae_bn_wu", -87.0, -86.0, -85.5, -85.6),
-        wide=0.5,
     ),
     "mnist/lvae_gains_shrink_with_depth": Row(
         by_depth("lvae_bn_wu", -87.0, -86.0, -85.5, -85.2),
         by_depth("lvae_bn_wu", -87.0, -86.8, -86.0, -85.7),
-        wide=0.5,
     ),
     "mnist/best_vae_has_three_layers": Row(
         {**all_of(EVERY_VAE, l1(-89.0)), BEST_VAE: l1(-87.5)},

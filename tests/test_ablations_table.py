@@ -150,13 +150,3 @@ def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) 
     write(store, run_of("no_clip", seed=2), CHANGED)
     (change,) = changes(books(store, "quick"), [cell("no_clip")], "L1_test").values()
     assert (change.over_images > 0, change.outcome) == (True, UNKNOWN)
-
-
-def test_replicates_of_the_default_are_noise_too(store: Store) -> None:
-    again(store, {"": (0.0,), "no_clip": (1.0,)})
-    for n in (2, 3):
-        write(store, of_cell(Cell("mnist", f"lvae_bn_wu@again{n}", 5)), IMAGES + np.float32(n))
-    table = build(store)
-    assert row(table)[NOTE] == "inside the noise"
-    assert table.rows[0][SEEDS] == "1"
-    assert "Replicates of one Run, whose mean counts:" in table.caption

@@ -1,20 +1,18 @@
 """Numbers read off a record: what is missing or is none names its file and the remedy."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
-import check_records
 import numpy as np
 import pandas as pd
 import pytest
-from check_records import IMAGES, made
+from check_records import made
 
 from repro.errors import RecordError
 from repro.judge import measures
 from repro.judge.claims.claim import LVAE, VAE
 from repro.store import Record
 
+PLAIN = made(VAE)
 NO_EPOCH = pd.DataFrame({"epoch": [1], "beta": [1.0], "L1_test": [np.nan]})
 REMEDY = "; of a Run in runs/, `repro evaluate mnist-vae-L5-s1` makes it anew"
 
@@ -65,10 +63,8 @@ def test_measures_of_one_record() -> None:
 
 
 def of_images(L1: object, LK: object) -> Record:
-    """What is read of a record here: the bounds of its images."""
     arrays = {"L1": np.asarray(L1, np.float32), "LK": np.asarray(LK, np.float32)}
-    record = SimpleNamespace(files={"per_image.npz"}, arrays=lambda _: arrays)
-    return cast(Record, record)
+    return replace(PLAIN, held={"per_image": arrays})
 
 
 @pytest.mark.parametrize("easier", [0.0, 15.0])
@@ -112,13 +108,13 @@ def test_the_whole_set_where_it_is_known_and_where_it_is_not(L1, LK, expected):
 def test_l_1_beside_l_k_is_of_the_same_images_and_draws() -> None:
     assert measures.l1_beside_lk(of_images(RAMP, RAMP[:4] + 3)) == pytest.approx(-98.5)
     assert measures.l1_beside_lk(of_images(RAMP, [-np.inf] * 4)) is None
-    record = made(LVAE, **check_records.of_images(L1_of_LK=np.full(IMAGES, -89.0)))
-    assert measures.gap_of_bounds(record) == pytest.approx(np.full(IMAGES, 2.0))
+    images = {"L1": RAMP, "L1_of_LK": RAMP[:4] + 1, "LK": RAMP[:4] + 3}
+    record = replace(PLAIN, held={"per_image": images})
+    assert measures.gap_of_bounds(record) == pytest.approx(np.full(4, 2.0))
 
 
 def test_a_record_without_single_images_has_neither() -> None:
-    full = made(VAE)
-    assert measures.numbers(full)["LK_whole"] == pytest.approx(-87.0)
-    bare = replace(full, sums={}, held={})
+    assert measures.numbers(PLAIN)["LK_whole"] == pytest.approx(-87.0)
+    bare = replace(PLAIN, sums={}, held={})
     assert (measures.whole_set(bare), measures.l1_beside_lk(bare)) == (None, None)
     assert "LK_whole" not in measures.numbers(bare)
