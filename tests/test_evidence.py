@@ -114,12 +114,6 @@ def test_weights_of_zero_single_samples_and_equal_weights_are_no_error(S: int) -
     assert float(w.effective[0, 1]) == pytest.approx(S)
 
 
-def test_monte_carlo_variance_is_that_of_replications() -> None:
-    sums = weigh(gaussian_weights(400, D=2, N=3001)[0])
-    empirical = float(sums.LK.var())
-    assert float(sums.var.mean()) == pytest.approx(empirical, rel=6 * math.sqrt(2 / 3001))
-
-
 def quadrature(net: Net, x: Tensor) -> np.ndarray:
     """log p(x) of a model with one unit a layer, by the trapezium rule on a grid of z."""
     grid = torch.linspace(-9, 9, 1201, dtype=torch.float64)

@@ -57,9 +57,8 @@ def test_what_names_no_seeds_or_too_many_is_refused(local, capsys, options, said
 NO_SEED = ("\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}", "0", "-1", "01", "1 ", "")
 
 
-@pytest.mark.parametrize(
-    ("command", "end"), [*(("show", end) for end in NO_SEED), ("evaluate", NO_SEED[0])]
-)
+@pytest.mark.parametrize("command", ["show", "evaluate"])
+@pytest.mark.parametrize("end", NO_SEED)
 def test_an_id_without_a_seed_is_no_run(local, capsys, command, end):
     assert "unknown Run" in refusal(capsys, command, VAE[:-1] + end, "--profile", "quick", code=2)
 
