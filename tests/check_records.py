@@ -82,11 +82,6 @@ def stored(root: Path, *records: Unwritten) -> Store:
     return store
 
 
-def write(root: Path, cell: Cell, profile: str = "paper", **changes: Any) -> None:
-    """One record in a store; `changes` are those of `made`."""
-    stored(root, made(cell, profile, **changes))
-
-
 def otherwise(run: Run) -> Run:
     """Another configuration than the profile's Run of that id."""
     return replace(run, optim=replace(run.optim, lr=2 * run.optim.lr))

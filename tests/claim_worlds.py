@@ -31,10 +31,6 @@ class Row:
         self.fails = [{**holds, **changed} for changed in changes]
 
 
-def all_of(cells: Sequence[Cell], content: Content) -> World:
-    return dict.fromkeys(cells, content)
-
-
 def each(cells: Sequence[Cell], make: Callable[[float], Content], *values: float) -> World:
     return {c: make(v) for c, v in zip(cells, values, strict=True)}
 
@@ -115,7 +111,7 @@ MNIST = grid("mnist")
 WELL = trained(-85.0, -87.0, -86.5, -86.0, -86.0)
 WARM, SETTLED = units(1, 0.95, 0.7, 0.6), units(1, 0.4, 0.4, 0.4)
 FLAT = {Cell("norb", v, d): lk(3500.0 - 50 * (d > 3)) for v in VARIANTS for d in (3, 4, 5)}
-ACTIVE = all_of(VAES, layers("active_units", 24, 4, 1, 0, 0))
+ACTIVE = dict.fromkeys(VAES, layers("active_units", 24, 4, 1, 0, 0))
 
 
 ROWS = {
@@ -137,16 +133,16 @@ ROWS = {
         by_depth("lvae_bn_wu", -87.0, -86.8, -86.0, -85.7),
     ),
     "mnist/best_vae_has_three_layers": Row(
-        {**all_of(EVERY_VAE, l1(-89.0)), BEST_VAE: l1(-87.5)},
+        {**dict.fromkeys(EVERY_VAE, l1(-89.0)), BEST_VAE: l1(-87.5)},
         {BEST_VAE: l1(-89.0), VAE_BN: l1(-87.5)},
     ),
     "mnist/lvae_beats_best_vae_on_l1": Row(
-        {**all_of(EVERY_VAE, l1(-87.5)), LVAE: l1(-85.2)},
+        {**dict.fromkeys(EVERY_VAE, l1(-87.5)), LVAE: l1(-85.2)},
         {VAE_BN: l1(-85.9)},
         {BEST_VAE: l1(-84.0)},
     ),
     "mnist/lvae_beats_best_vae_on_lk": Row(
-        {**all_of(EVERY_VAE, lk(-82.7)), LVAE: lk(-82.1)}, {VAE_BN: lk(-82.0)}
+        {**dict.fromkeys(EVERY_VAE, lk(-82.7)), LVAE: lk(-82.1)}, {VAE_BN: lk(-82.0)}
     ),
     "mnist/batch_norm_and_warm_up_each_help": Row(
         each(VAES, l1, -90.0, -89.0, -88.0),
@@ -157,12 +153,12 @@ ROWS = {
         {VAE_BN_WU: gap(4.7), LVAE: gap(3.1)}, {VAE_BN_WU: gap(3.2)}
     ),
     "mnist/no_over_fitting": Row(
-        all_of(MNIST, WELL),
+        dict.fromkeys(MNIST, WELL),
         {MNIST[0]: trained(-80.0, -87.0, -86.5, -86.0, -86.0)},
         {MNIST[9]: trained(-85.0, -87.0, -84.0, -85.0, -86.0)},
     ),
     "mnist/lvae_without_batch_norm_is_very_poor": Row(
-        {**all_of(LVAE_BY_DEPTH, l1(-86.0)), **all_of(LVAE_WU_BY_DEPTH, l1(-100.0))},
+        {**dict.fromkeys(LVAE_BY_DEPTH, l1(-86.0)), **dict.fromkeys(LVAE_WU_BY_DEPTH, l1(-100.0))},
         {LVAE_WU_BY_DEPTH[1]: l1(-88.8)},
         wide=20.0,
     ),
@@ -185,7 +181,7 @@ ROWS = {
     ),
     "mnist/lvae_uses_all_layers": Row({LVAE: kl(*LVAE_KL)}, {LVAE: kl(12.1, 7.7, 3.0, 2.8, 0.02)}),
     "mnist/kl_low_in_vae_spread_in_lvae": Row(
-        {**all_of(VAES, kl(*VAE_KL)), LVAE: kl(*LVAE_KL)},
+        {**dict.fromkeys(VAES, kl(*VAE_KL)), LVAE: kl(*LVAE_KL)},
         {LVAE: kl(*VAE_KL)},
         {VAE_BN_WU: kl(10.0, 5.0, 3.0, 2.0, 0.0), LVAE: kl(5.0, 5.0, 5.0, 5.0, 5.0)},
         wide=8.0,
@@ -230,7 +226,7 @@ ROWS = {
         {sets.OMNIGLOT_LVAE: lambda d: {"L1_train": -99.0, "L1_test": -101.0 + d}},
     ),
     "omniglot/five_layer_lvae_is_best": Row(
-        {**all_of(grid("omniglot"), lk(-103.5)), sets.OMNIGLOT_LVAE: lk(-102.1)},
+        {**dict.fromkeys(grid("omniglot"), lk(-103.5)), sets.OMNIGLOT_LVAE: lk(-102.1)},
         {sets.OMNIGLOT[0]: lk(-101.9)},
     ),
     "omniglot/lvae_above_iwae": Row(
@@ -241,12 +237,12 @@ ROWS = {
     ),
     "norb/lvae_slightly_higher": Row(
         {
-            **all_of(sets.NORB_VAES, lk(3400.0)),
+            **dict.fromkeys(sets.NORB_VAES, lk(3400.0)),
             sets.NORB_BEST_VAE: lk(3492.0),
             sets.NORB_BEST: lk(3519.0),
         },
-        {**all_of(sets.NORB_VAES, lk(3600.0)), sets.NORB_BEST_VAE: lk(3492.0)},
-        all_of(sets.NORB_VAES, lk(3200.0)),
+        {**dict.fromkeys(sets.NORB_VAES, lk(3600.0)), sets.NORB_BEST_VAE: lk(3492.0)},
+        dict.fromkeys(sets.NORB_VAES, lk(3200.0)),
         wide=100.0,
     ),
     **{

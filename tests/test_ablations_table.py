@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import check_records
 import numpy as np
 import pandas as pd
 import pytest
+from check_records import made, of_images, stored
 
 from repro.judge.ablations import UNKNOWN, changes
 from repro.judge.evidence import books
@@ -35,8 +35,8 @@ def of_cell(cell: Cell, seed: int = 1) -> Run:
 def write(store: Store, run: Run, l1: np.ndarray, curve: pd.DataFrame | None = None) -> None:
     """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
     final = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
-    final |= {"active_units": [9, 8, 7, 6, 5], **check_records.of_images(L1=l1, LK=l1 + 3)}
-    check_records.write(store.root, DEFAULT, "quick", run=run, curve=curve, **final)
+    final |= {"active_units": [9, 8, 7, 6, 5], **of_images(L1=l1, LK=l1 + 3)}
+    stored(store.root, made(DEFAULT, "quick", run=run, curve=curve, **final))
 
 
 def again(store: Store, shifts: dict[str, tuple[float, ...]]) -> None:

@@ -48,15 +48,10 @@ def imported(path: Path, source: str) -> Iterator[str]:
             yield from (".".join([*base, alias.name]) for alias in node.names)
 
 
-def place(path: Path) -> tuple[str, str]:
-    """The folder whose name is the rule, or the module of the package itself; and the file."""
-    parts = path.parts[1:] if path.parts[0] == "repro" else path.parts
-    return parts[0].removesuffix(".py"), "/".join(parts)
-
-
 def violations(path: Path, source: str) -> list[str]:
-    """What a file imports against the rules."""
-    unit, short = place(path)
+    """What a file imports against the rules of its folder, or of a module of the package itself."""
+    short = path.as_posix().removeprefix("repro/")
+    unit = short.partition("/")[0].removesuffix(".py")
     if unit not in SEES:
         return [f"{short}: give {unit} a place in ORDER and in ARCHITECTURE.md"]
     found = (_broken(unit, short, name) for name in imported(path, source))
@@ -115,5 +110,5 @@ def test_no_folder_holds_more_than_fourteen_modules() -> None:
 )
 def test_the_rules_catch_an_offender(path, source, offender):
     """What they allow is what the files import."""
-    short = path.removeprefix("repro/")
-    assert violations(Path(path), source) == [f"{short} may not import {offender}"]
+    said = f"{path.removeprefix('repro/')} may not import {offender}"
+    assert violations(Path(path), source) == [said]

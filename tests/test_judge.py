@@ -12,7 +12,6 @@ from check_records import LOST, otherwise, rescaled
 
 from repro.judge.check import as_json, check
 from repro.judge.evidence import Evidence, books
-from repro.judge.measures import numbers
 from repro.plan.experiments.ablations import CHOICES, DEFAULT
 from repro.plan.experiments.ablations import cell as ablation
 from repro.plan.experiments.grid import MAX_DEPTH, Cell
@@ -36,7 +35,7 @@ def fill(store: Store, content: Content) -> None:
         if not isinstance(said, dict):
             images = check_records.of_images(L1=said - 3 + APART, LK=said + APART)
             said = {"LK_test": said, "L1_test": said - 3, **images}
-        check_records.write(store.root, DEFAULT, run=run, **said)
+        check_records.stored(store.root, check_records.made(DEFAULT, run=run, **said))
 
 
 def own(seed: int = 1, cell: Cell = DEFAULT) -> Run:
@@ -190,11 +189,3 @@ def test_the_floor_of_noise_is_the_spread_of_replicates_and_of_seeds(store: Stor
     assert rounding[:6] == ("LVAE+BN+WU", "rounding", "3", "0.30", "0.16 to 1.89", "0.30")
     assert seed_row[:6] == ("LVAE+BN+WU", "seed", "3", "0.50", "0.26 to 3.14", "0.50")
     assert [r[2:6] for r in others] == [("0", "not measured", "", "not measured")] * 2
-
-
-def test_a_single_sample_has_no_monte_carlo_error(store: Store) -> None:
-    fill(store, [(own(), {"K": 1, "LK_mc_error": 0.0})])
-    assert row(table(store, "table1"), ROW)[5] == "not measured"
-    assert check_records.target(store.root).mc_error is None
-    record = store.records("paper")[0]
-    assert (record.final["LK_mc_error"], numbers(record)["LK_mc_error"]) == (0.0, None)

@@ -118,3 +118,9 @@ def test_a_record_without_single_images_has_neither() -> None:
     bare = replace(PLAIN, sums={}, held={})
     assert (measures.whole_set(bare), measures.l1_beside_lk(bare)) == (None, None)
     assert "LK_whole" not in measures.numbers(bare)
+
+
+def test_a_single_sample_has_no_monte_carlo_error() -> None:
+    single = made(VAE, K=1, LK_mc_error=0.0)
+    assert np.isnan(measures.mc_error(single))
+    assert (measures.numbers(single)["LK_mc_error"], single.final["LK_mc_error"]) == (None, 0.0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_records import write
+from check_records import made, stored
 
 from repro.judge.estimate import LEVEL, equivalence, of_seeds, quantile
 from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
@@ -68,7 +68,7 @@ def test_the_table_says_where_its_spreads_come_from(tmp_path: Path) -> None:
     assert table.rows[0][4:] == ("–", "–", "–")  # one seed has no spread to borrow
     assert not {"nan", "inf"} & set(" ".join(map(" ".join, table.rows)).split())
     for seed in (1, 2):
-        write(tmp_path, WHOSE["bound"], seed=seed, L1_test=-85.0 - seed)
+        stored(tmp_path, made(WHOSE["bound"], seed=seed, L1_test=-85.0 - seed))
     spread = known(Store(tmp_path), "paper", "bound")
     assert (spread.sd, spread.df) == (0.2, 1)
     table = script("tables", "power").build(Store(tmp_path), "paper")
@@ -78,7 +78,7 @@ def test_the_table_says_where_its_spreads_come_from(tmp_path: Path) -> None:
 def test_two_trainings_do_not_say_how_far_trainings_lie_apart(tmp_path: Path) -> None:
     spreads = []
     for seed in (1, 2, 3):
-        write(tmp_path, WHOSE["test error"], seed=seed, error_percent=1 + seed / 10)
+        stored(tmp_path, made(WHOSE["test error"], seed=seed, error_percent=1 + seed / 10))
         spreads.append(known(Store(tmp_path), "paper", "test error"))
     assert [(s.sd, s.df) for s in spreads[1:]] == [(0.37, 0), (pytest.approx(0.1), 2)]
     assert [s.source.startswith("assumed") for s in spreads] == [True, True, False]

@@ -170,7 +170,8 @@ def test_render_all_writes_each_format_of_each_table(tmp_path: Path) -> None:
     assert page.read_bytes() == (GOLDEN / "table1_one_seed.md").read_bytes()
 
 
-def test_zero_has_no_minus() -> None:
+def test_zero_has_no_minus_and_an_error_that_is_not_known_no_number() -> None:
+    assert layout.error(float("nan")) == NOT_MEASURED
     shown = layout.bound(-0.001), page.number(-0.001), page.number(-0.001, sign=True)
     assert shown == ("0.00", "0.00", "+0.00")
 
