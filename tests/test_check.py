@@ -114,17 +114,14 @@ def test_a_gain_is_of_each_seed_and_has_its_error_over_images_too(tmp_path: Path
 
 
 def test_the_published_spread_over_ten_seeds_widens_the_interval(tmp_path: Path) -> None:
-    """Welch: 0.37^2 / 10 of nine degrees of freedom beside ours of two; unknown, it adds nothing.
-
-    Of the Gamma model with 1,000 labels 1.53 is printed, without a spread.
-    """
+    """By Welch, as of two samples; of the Gamma model with 1,000 labels none is printed."""
     ours = (1.0, 1.1, 1.3)
     theirs = 1.06 + 0.37 * stats.zscore(np.arange(10.0), ddof=1)  # ten values of that spread
     welch = stats.ttest_ind(ours, theirs, equal_var=False)
     found = judged(tmp_path, erred(*ours)).interval
     assert found == pytest.approx(tuple(welch.confidence_interval(0.90)))
     alone = judged(tmp_path, erred(1.5, 1.6, 1.7, cell=GAMMA))
-    half = stats.t.ppf(0.95, 2) * 0.1 / 3**0.5
+    half = stats.t.ppf(0.95, 2) * 0.1 / 3**0.5  # around 1.53, the published mean
     assert alone.interval == pytest.approx((1.6 - 1.53 - half, 1.6 - 1.53 + half))
 
 

@@ -1,6 +1,7 @@
 """Numbers read off a record: what is missing or is none names its file and the remedy."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,7 @@ from repro.store import Record
 PLAIN = made(VAE)
 NO_EPOCH = pd.DataFrame({"epoch": [1], "beta": [1.0], "L1_test": [np.nan]})
 REMEDY = "; of a Run in runs/, `repro evaluate mnist-vae-L5-s1` makes it anew"
-
-
-def half_way(record: Record) -> float:
-    return measures.rise_since(0.5, record)
+HALF_WAY = partial(measures.rise_since, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +35,7 @@ def half_way(record: Record) -> float:
             measures.kl_layers,
             "final.json: kl_layers is [1.0, 2.0], not o",
         ),
-        ({"curve": NO_EPOCH}, half_way, "curve.csv: holds no evaluated epoch"),
+        ({"curve": NO_EPOCH}, HALF_WAY, "curve.csv: holds no evaluated epoch"),
     ],
 )
 def test_what_is_missing_from_a_record_or_is_no_number_is_named_with_its_remedy(
@@ -57,7 +55,7 @@ def test_measures_of_one_record() -> None:
     table = pd.DataFrame({"epoch": [999, 900, 2000], "beta": [0.5, 1, 1], "L1_test": bounds})
     record = made(LVAE, arrays=arrays, kl_layers=[3.0, 1.0, -0.5, 0.0, 0.0], curve=table)
     active = measures.active_at(record, 90).sum(), measures.active_at(record).sum()
-    assert (active, half_way(record)) == ((50, 20), 2.0)
+    assert (active, HALF_WAY(record)) == ((50, 20), 2.0)
     assert measures.train_test_gap(record) == pytest.approx(0.5)
     assert measures.shares_of_kl(record) == pytest.approx([0.75, 0.25, 0.0, 0.0, 0.0])
 

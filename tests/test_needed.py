@@ -24,17 +24,14 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-Environment = dict[str, str]
-
-
 @pytest.fixture
-def without(tmp_path: Path) -> Environment:
+def without(tmp_path: Path) -> dict[str, str]:
     """The environment of an interpreter in which the modules of $ABSENT are not installed."""
     (tmp_path / "sitecustomize.py").write_text(ABSENT)
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
 
 
-def ended(environment: Environment, *command: str, absent: tuple[str, ...], **where: Any) -> Any:
+def ended(environment: dict[str, str], *command: str, absent: tuple[str, ...], **where: Any) -> Any:
     environment = {**environment, "ABSENT": ",".join(absent)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, **where)
 
@@ -54,7 +51,7 @@ def test_what_is_missing_is_said_in_one_line(arguments, absent, names, without):
     assert line.startswith(f"repro: {sys.executable}: not installed: {names}: `pip install ")
 
 
-def test_what_a_command_does_not_need_may_be_missing(without: Environment) -> None:
+def test_what_a_command_does_not_need_may_be_missing(without: dict[str, str]) -> None:
     command = (sys.executable, "-m", "repro.cli", "train", "--profile", "smoke", "--dry-run")
     done = ended(without, *command, absent=OPTIONAL)
     assert (done.returncode, done.stderr) == (0, "")
@@ -74,7 +71,7 @@ def test_an_old_python_is_refused_by_its_version(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_run_all_names_what_its_environment_lacks(tmp_path: Path, without: Environment) -> None:
+def test_run_all_names_what_its_environment_lacks(tmp_path: Path, without: dict[str, str]) -> None:
     """The environment has a python3 alone, as many machines do."""
     checkout = copy_checkout(tmp_path / "checkout", ("repro", "run_all.sh"))
     python3 = tmp_path / "env" / "bin" / "python3"

@@ -55,10 +55,7 @@ def test_no_default_has_changed_since(full, sparse):
 
 
 def own_fields(full: Any, written: Any) -> Any:
-    """Of what was written once, what is written today: each kind of data has its own fields.
-
-    A field that came later is at its default: else it would be saved.
-    """
+    """Those of its kind of data; one that came later is at its default: else it would be saved."""
     if not isinstance(written, dict):
         return full
     return {n: own_fields(full.get(n, part), part) for n, part in written.items()}

@@ -8,17 +8,12 @@ import pytest
 from check_records import made, stored
 
 from repro.judge.estimate import LEVEL, equivalence, of_seeds, quantile
-from repro.judge.power import SEEDS, USUAL, Power, Setting, bounds, ladder, power
+from repro.judge.power import SEEDS, USUAL, Setting, bounds, ladder, power
 from repro.judge.spread import WHOSE, known
 from repro.show.scripts import load as script
 from repro.store import Store
 
 FEW = 2.0  # degrees of freedom of a borrowed spread
-
-
-@pytest.fixture(scope="module", params=[bounds(0.2), ladder(0.37)], ids=lambda s: s.name)
-def found(request: pytest.FixtureRequest) -> tuple[Setting, list[Power]]:
-    return request.param, [power(request.param, n, FEW) for n in SEEDS]
 
 
 @pytest.mark.parametrize(
@@ -40,12 +35,13 @@ def test_the_simulation_is_of_the_test_that_judges(s: Setting, published: float,
     assert s.name == "test error" or 0.65 < passes < 0.78
 
 
-def test_more_seeds_never_tell_apart_less(found: tuple[Setting, list[Power]]) -> None:
+@pytest.mark.parametrize("s", [bounds(0.2), ladder(0.37)], ids=lambda s: s.name)
+def test_more_seeds_never_tell_apart_less(s: Setting) -> None:
     """But for the error over images, which they do not lower. Fewer than three are not judged.
 
     Of two models of ours bounds are, with a borrowed spread.
     """
-    s, rows = found
+    rows = [power(s, n, FEW) for n in SEEDS]
     apart = [p.apart for p in rows if p.apart is not None]
     assert apart == sorted(apart, reverse=True)
     (one,), judged = ([p for p in rows if (p.seeds >= 3) == enough] for enough in (False, True))

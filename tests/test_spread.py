@@ -84,10 +84,7 @@ def test_ladder_networks_lend_one_another_no_spread_and_err_on_the_same_images()
 
 
 def test_a_borrowed_spread_is_pooled_by_degrees_of_freedom() -> None:
-    """Three trainings of one Run of variance 1, five of another of variance 4.
-
-    Of a bound that is null in one of three trainings, two count.
-    """
+    """Variance 1 of three trainings, 4 of five; of three with a null bound among them two count."""
     large = seeds(VAE_BN_WU, -90.0, -90.0, -90.0, -90.0 - 20**0.5, -90.0)
     found = books(made(LVAE), *seeds(VAE_BN), *large)
     parts = found.spread(run_of(LVAE, PAPER), lambda r: float(r.final["L1_test"]))
