@@ -16,7 +16,6 @@ from repro.model.stack import Stack, pack
 from repro.plan import profiles
 from repro.plan.experiments import EXPERIMENTS, label_of, replicates
 from repro.plan.experiments.ablations import CHOICES, OF_VAES, base_of, cell
-from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, profile, runs
 from repro.plan.run import Data, to_dict
 from repro.store import Store
@@ -32,9 +31,9 @@ def flat(parts: dict[str, Any]) -> dict[str, Any]:
     return {f"{part}.{name}": value for part, of in nested for name, value in of.items()}
 
 
-def changes(cell: Cell, profile: profiles.Profile = QUICK) -> dict[str, Any]:
+def changes(other: Any, profile: profiles.Profile = QUICK) -> dict[str, Any]:
     """Fields in which a cell's Run differs from the one it is held against, by name."""
-    ours, default = (flat(to_dict(profiles.run_of(c, profile))) for c in (cell, base_of(cell)))
+    ours, default = (flat(to_dict(profiles.run_of(c, profile))) for c in (other, base_of(other)))
     return {name: value for name, value in ours.items() if value != default[name]}
 
 
