@@ -1,7 +1,4 @@
-"""Worlds of each claim: for each cell what `check_records.made` takes.
-
-It is a function of a shift d that seeds differ in; their spread is as wide as a test likes.
-"""
+"""Worlds of each claim: by cell what `check_records.made` takes, given a shift d of each seed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

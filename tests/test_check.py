@@ -86,11 +86,8 @@ def test_a_number_is_judged_by_the_interval_of_its_difference(tmp_path, records,
 
 
 def test_the_interval_holds_seeds_monte_carlo_error_and_binarisation(tmp_path: Path) -> None:
-    """By hand: variances 0.04 / 3 of two degrees of freedom, 0.03^2 / 3 and 2 x 0.085^2 known.
-
-    One training has no spread, and neither L_1 nor a single sample a Monte-Carlo error.
-    """
-    alone = judged(tmp_path, bounds(-82.0))
+    """By hand: variances 0.04 / 3 of two degrees of freedom, 0.03^2 / 3 and 2 x 0.085^2 known."""
+    alone = judged(tmp_path, bounds(-82.0))  # a single sample and L_1 show no Monte-Carlo error
     assert (alone.interval, alone.sd) == (None, None)
     assert target(tmp_path, "text/L1_test/lvae5").mc_error is None
     assert judged(tmp_path, bounds(-82.0, K=1, LK_mc_error=0.0)).mc_error is None

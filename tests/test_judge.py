@@ -145,6 +145,16 @@ def test_what_does_not_count_has_no_number_anywhere_and_is_named_everywhere(stor
     assert not any(re.search(r"\d\.\d", line.partition(" | `repro")[0]) for line in without)
 
 
+def test_of_two_scorings_the_one_counts_that_the_run_asks_for(store: Store) -> None:
+    more = check_records.made(DEFAULT, "reduced", 2, K=5_000, LK_images=10_000)
+    check_records.stored(store.root, check_records.made(DEFAULT, "reduced"), more)
+    e = books(store, "reduced").of(DEFAULT)
+    assert (e.ids, e.notes) == (
+        (ID,),
+        (f"scored with other K or images, not counted: {more.run.id}",),
+    )
+
+
 def test_replicates_are_one_run_whose_mean_counts(store: Store) -> None:
     """So does the Monte-Carlo error, of the mean over replicates and seeds."""
     fill(store, STORES["a replicate and a seed"][0])

@@ -37,10 +37,7 @@ def test_the_simulation_is_of_the_test_that_judges(s: Setting, published: float,
 
 @pytest.mark.parametrize("s", [bounds(0.2), ladder(0.37)], ids=lambda s: s.name)
 def test_more_seeds_never_tell_apart_less(s: Setting) -> None:
-    """But for the error over images, which they do not lower. Fewer than three are not judged.
-
-    Of two models of ours bounds are, with a borrowed spread.
-    """
+    """But for the error over images; of fewer than three seeds two bounds of ours alone are."""
     rows = [power(s, n, FEW) for n in SEEDS]
     apart = [p.apart for p in rows if p.apart is not None]
     assert apart == sorted(apart, reverse=True)

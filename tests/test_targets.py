@@ -145,7 +145,6 @@ def test_targets_are_answered_by_the_cells_that_they_are_named_after() -> None:
     assert {c for t in PUBLISHED.values() for c in t.cells} <= every
 
 
-CLAIM = ("Source", "Command", "Run time here", "Expected result")
 MODULES = sorted(p.stem for p in Path(experiments.__file__).parent.glob("[a-z]*.py"))
 
 
@@ -153,7 +152,7 @@ MODULES = sorted(p.stem for p in Path(experiments.__file__).parent.glob("[a-z]*.
 def test_an_experiment_begins_with_its_claim(name: str) -> None:
     doc = importlib.import_module(f"{experiments.__name__}.{name}").__doc__ or ""
     lines = dict(line.split(": ", 1) for line in doc.splitlines()[:4])
-    assert tuple(lines) == CLAIM
+    assert [*lines] == ["Source", "Command", "Run time here", "Expected result"]
     command = re.search("`repro train (.+?) --profile paper", lines["Command"])
     assert command, "no command that makes it at the published protocol"
     assert chosen(profile("paper"), command[1].split())
