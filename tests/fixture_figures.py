@@ -1,4 +1,4 @@
-"""What the tests of figures share: stores, drawn figures, and what can be read off them."""
+"""What the tests of figures share: stores, and figures drawn of them."""
 
 import functools
 import importlib
@@ -9,11 +9,7 @@ from typing import Any
 import fixture_store
 import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from repro.plan import profiles
 from repro.plan.experiments.grid import VARIANTS, Cell
@@ -79,43 +75,3 @@ def run_of(
     variant: str, depth: int = 5, profile: str = "quick", seed: int = 1, data: str = "mnist"
 ) -> Run:
     return profiles.run_of(Cell(data, variant, depth), profiles.profile(profile), seed)
-
-
-def caption(figure: Figure) -> str:
-    (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
-    plain = text.get_text().replace("$", "").replace("\\mathit", "").replace("\n", " ")
-    return plain.replace("{", "").replace("}", "")
-
-
-def legend_labels(figure: Figure) -> list[str]:
-    legends = [*figure.legends, *(a.get_legend() for a in figure.axes)]
-    return [t.get_text() for legend in legends if legend for t in legend.get_texts()]
-
-
-def texts(figure: Figure) -> list[str]:
-    return [t.get_text() for ax in figure.axes for t in ax.texts]
-
-
-def line(ax: Axes, gid: str, colour: str | None = None) -> Line2D:
-    found = [n for n in ax.lines if n.get_gid() == gid]
-    (one,) = [n for n in found if colour is None or to_hex(n.get_color()) == colour]
-    return one
-
-
-def bands(ax: Axes) -> list[PolyCollection]:
-    return [c for c in ax.collections if isinstance(c, PolyCollection)]
-
-
-def assert_nothing_is_cut_off(figure: Figure) -> None:
-    """Every axis, legend and caption lies on the page, and all else above the caption."""
-    with matplotlib.rc_context(style.LOOK):
-        figure.draw_without_rendering()
-        (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
-        below = text.get_window_extent()
-        boxes = [a.get_tightbbox() for a in figure.axes]
-        boxes += [n.get_window_extent() for n in figure.legends]
-    page = figure.bbox
-    for box in (*boxes, below):
-        assert page.x0 - 0.5 <= box.x0 < box.x1 <= page.x1 + 0.5
-        assert page.y0 - 0.5 <= box.y0 < box.y1 <= page.y1 + 0.5
-    assert all(box.y0 >= below.y1 for box in boxes)

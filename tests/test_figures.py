@@ -1,28 +1,13 @@
 """All figures, from synthetic records: gaps are named, nothing is cut off, files are right."""
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import fixture_store
 import numpy as np
 import pytest
 from check_records import otherwise
-from fixture_figures import (
-    DATA,
-    LABELS,
-    NAMES,
-    assert_nothing_is_cut_off,
-    caption,
-    captions,
-    draw,
-    draw_of,
-    legend_labels,
-    line,
-    run_of,
-    style,
-    texts,
-)
+from figure_reader import assert_nothing_is_cut_off, caption, heights, legend_labels, style, texts
+from fixture_figures import DATA, LABELS, NAMES, captions, draw, draw_of, run_of
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
@@ -36,7 +21,7 @@ SINGLE = ("figure4", "figure6", "figure9", "figure10")  # which draw one trainin
 
 
 @pytest.fixture(scope="module")
-def troubled(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def troubled(tmp_path_factory):
     """The 5-layer LVAE of both data sets: seed 1 diverged, seed 2 with another learning rate."""
     store = Store(tmp_path_factory.mktemp("troubled"))
     for data in ("mnist", "omniglot"):
@@ -47,15 +32,20 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_empty_store_draws_and_says_not_run(name: str) -> None:
+def test_what_was_not_run_and_a_run_that_does_not_count_are_named_and_not_drawn(name, troubled):
     figure = draw(name, "paper")
     assert any("not run" in text for text in legend_labels(figure) + texts(figure))
     assert "No finished Run." in caption(figure)
     assert "reduced" not in caption(figure), "the published protocol carries no such label"
+    figure, run = draw_of(name, troubled), f"{DATA.get(name, 'mnist')}-lvae_bn_wu-L5"
+    assert any("diverged at epoch 3" in t for t in legend_labels(figure) + texts(figure))
+    assert f"Diverged at epoch 3, not counted: {run}-s1." in caption(figure)
+    assert f"Other configuration, not counted: {run}-s2." in caption(figure)
+    assert "No finished Run." in caption(figure)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_caption_names_protocol_profile_and_seeds(name: str) -> None:
+def test_the_caption_names_protocol_profile_and_seeds(name):
     said = caption(draw(name))
     number = name.removeprefix("figure")
     assert said.startswith(f"Figure {number} (reduced protocol, not a reproduction). ")
@@ -66,28 +56,18 @@ def test_the_caption_names_protocol_profile_and_seeds(name: str) -> None:
     assert caption(draw(name, "reduced")).endswith(seeds)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_does_not_count_is_named_and_not_drawn(name: str, troubled: Store) -> None:
-    figure, run = draw_of(name, troubled), f"{DATA.get(name, 'mnist')}-lvae_bn_wu-L5"
-    assert any("diverged at epoch 3" in t for t in legend_labels(figure) + texts(figure))
-    assert f"Diverged at epoch 3, not counted: {run}-s1." in caption(figure)
-    assert f"Other configuration, not counted: {run}-s2." in caption(figure)
-    assert "No finished Run." in caption(figure)
-
-
-def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path: Path) -> None:
+def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path):
     runs = [run_of(name) for name in ("lvae_bn_wu", "lvae_bn_wu@again2")]
     store = fixture_store.build(tmp_path, runs=runs)
-    drawn = line(draw_of("figure2", store).axes[0], "L1_test", style.COLOURS["lvae_bn_wu"])
+    ax = draw_of("figure2", store).axes[0]
     ends = [store.record("quick", run.id).final["L1_test"] for run in runs]
     assert ends[0] != ends[1]
-    assert drawn.get_ydata()[-1] == pytest.approx(sum(ends) / 2)
-    assert "Shown: the first training of the lowest finished seed." in caption(
-        draw_of("figure4", store)
-    )
+    drawn = heights(ax, "L1_test", style.COLOURS["lvae_bn_wu"])
+    assert drawn[-1] == pytest.approx(sum(ends) / 2)
+    assert "Shown: the first training of the lowest seed." in caption(draw_of("figure4", store))
 
 
-def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
+def test_the_curve_of_k_names_what_it_does_not_show(tmp_path):
     store, curve = Store(tmp_path), {"k": [1, 5], "bound": [-90.0, -88.0], "se": [0.3, 0.2]}
     fixture_store.write(store, "quick", run_of("lvae_bn_wu"), LK_curve=curve)
     fixture_store.diverge(store, "quick", run_of("vae"), epoch=3)
@@ -97,7 +77,7 @@ def test_the_curve_of_k_names_what_it_does_not_show(tmp_path: Path) -> None:
     assert "Standard error over images, which the models share: at most 0.30 nats." in said
 
 
-def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:
+def test_a_rebuilt_data_set_is_called_other_data(tmp_path):
     env, run = {"data": {"version": "rebuilt"}}, run_of("lvae_bn_wu", data="omniglot")
     fixture_store.write(Store(tmp_path), "quick", run, env=env)
     for name in ("figure8", "figure10"):
@@ -108,12 +88,12 @@ def test_a_rebuilt_data_set_is_called_other_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["quick", "reduced", "paper"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "figure10"])  # as figure9
-def test_nothing_is_cut_off_or_covers_the_caption(name: str, profile: str) -> None:
+def test_nothing_is_cut_off_or_covers_the_caption(name, profile):
     assert_nothing_is_cut_off(draw(name, profile))
 
 
 @pytest.mark.parametrize("name", ["figure2", "figure3", "figure5"])
-def test_a_variant_has_one_colour_in_all_figures(name: str) -> None:
+def test_a_variant_has_one_colour_in_all_figures(name):
     figure = draw(name)
     legend = (figure.legends or [figure.axes[0].get_legend()])[0]
     shown = {}
@@ -124,10 +104,7 @@ def test_a_variant_has_one_colour_in_all_figures(name: str) -> None:
     assert {label: shown[label] for label in LABELS} == expected
 
 
-# Files and command line
-
-
-def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path: Path) -> None:
+def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path):
     figure = draw("figure5")
     png, pdf = style.save(figure, tmp_path / "figure5")
     height, width = imread(png).shape[:2]
@@ -146,9 +123,8 @@ def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("shared", [style, layout], ids=["figures", "tables"])
 def test_a_script_ends_with_one_line_and_the_exit_code(
-    shared: Any, arguments: tuple[str, ...], code: int, said: str,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    shared, arguments, code, said, monkeypatch, capsys
+):
     script = str(ROOT / "figures" / "figure5.py")
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -158,12 +134,9 @@ def test_a_script_ends_with_one_line_and_the_exit_code(
     assert (err.count("\n"), said in err) == (1, True)
 
 
-def test_caption_lines_keep_an_equation_together() -> None:
+def test_a_caption_keeps_an_equation_on_one_line_and_sets_its_subscript():
     lines = captions.wrapped("a word and N_t = 200, then more words follow here", 1.0)
     assert len(lines) > 1
     assert any("N_t = 200," in line for line in lines)
-
-
-def test_a_caption_is_mathematics_only_where_it_has_subscripts() -> None:
     (text,) = draw("figure5").texts
     assert r"$\mathit{N}_{t}$ = 2" in text.get_text()

@@ -3,28 +3,13 @@
 import fixture_store
 import numpy as np
 import pytest
-from fixture_figures import (
-    LABELS,
-    bands,
-    caption,
-    draw,
-    draw_of,
-    legend_labels,
-    line,
-    over_seeds,
-    record,
-    reduced,
-    run_of,
-    style,
-)
+from figure_reader import bands, caption, half_lengths, heights, legend_labels, line, style
+from fixture_figures import LABELS, draw, draw_of, over_seeds, record, reduced, run_of
 from matplotlib.container import ErrorbarContainer
-from matplotlib.figure import Figure
 
-from repro.errors import RecordError
 from repro.judge.targets import TARGETS
 from repro.plan import profiles
 from repro.plan.experiments.grid import VARIANTS
-from repro.store import Store
 
 PANELS = list(enumerate(("L1_train", "L1_test", "LK_test")))
 
@@ -32,41 +17,36 @@ PANELS = list(enumerate(("L1_train", "L1_test", "LK_test")))
 # Figure 2
 
 
-@pytest.mark.parametrize(("column", "dashes"), [("L1_train", "-"), ("L1_test", "--")])
-def test_figure2_draws_the_saved_curves_and_dashes_the_test_set(column: str, dashes: str) -> None:
-    (ax,) = draw("figure2").axes
-    for variant in VARIANTS:
-        curve, drawn = record(variant).curve(), line(ax, column, style.COLOURS[variant])
-        np.testing.assert_allclose(drawn.get_xdata(), curve["epoch"])
-        np.testing.assert_allclose(drawn.get_ydata(), curve[column])
-        assert drawn.get_linestyle() == dashes
-    assert len({(n.get_marker(), n.get_linestyle()) for n in ax.lines}) == 8, "without colour"
-
-
-def test_figure2_names_its_axes_with_units_variants_and_both_sets() -> None:
+def test_figure2_draws_the_saved_curves_and_dashes_the_test_set():
     figure = draw("figure2")
     (ax,) = figure.axes
+    for variant in VARIANTS:
+        curve, colour = record(variant).curve(), style.COLOURS[variant]
+        for column, dashes in (("L1_train", "-"), ("L1_test", "--")):
+            drawn = line(ax, column, colour)
+            np.testing.assert_allclose(drawn.get_xdata(), curve["epoch"])
+            np.testing.assert_allclose(drawn.get_ydata(), curve[column])
+            assert drawn.get_linestyle() == dashes
+    assert len({(n.get_marker(), n.get_linestyle()) for n in ax.lines}) == 8, "without colour"
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == r"$\mathcal{L}_1$ (nats per example)"
     assert legend_labels(figure) == [*LABELS, "train", "test"]
 
 
-def test_figure2_shows_every_evaluation_after_the_warm_up_and_no_other_epoch() -> None:
-    (ax,) = draw("figure2", "reduced").axes
+def test_figure2_shows_every_evaluation_after_the_warm_up_and_says_that_it_is_cut():
+    figure = draw("figure2", "reduced")
+    (ax,) = figure.axes
     low, high = ax.get_ylim()
     warmup = profiles.profile("reduced").schedule.warmup_epochs
     for drawn in ax.lines:
         assert list(drawn.get_xdata()) == [1, 2, 5, 10, 20, 30, 40]
         late = np.asarray(drawn.get_ydata())[np.asarray(drawn.get_xdata()) > warmup]
         assert np.all((late > low) & (late < high))
-
-
-def test_figure2_says_that_the_warm_up_is_cut() -> None:
-    assert "from the first epochs, lie below the axis" in caption(draw("figure2"))
+    assert "from the first epochs, lie below the axis" in caption(figure)
 
 
 @pytest.mark.parametrize("profile", ["quick", "reduced"])
-def test_figure2_has_no_empty_part(profile: str) -> None:
+def test_figure2_has_no_empty_part(profile):
     """A curve is visible within the first tenth of the axis, and every one ends in the last."""
     (ax,) = draw("figure2", profile).axes
     (left, right), low = ax.get_xlim(), ax.get_ylim()[0]
@@ -75,39 +55,53 @@ def test_figure2_has_no_empty_part(profile: str) -> None:
     assert all(n.get_xdata()[-1] > right - 0.1 * (right - left) for n in ax.lines)
 
 
-def test_figure2_band_is_one_standard_deviation_where_there_are_seeds() -> None:
-    (ax,) = draw("figure2", "reduced").axes
-    drawn = line(ax, "L1_train", style.COLOURS["vae"])
+def test_figure2_band_is_one_standard_deviation_where_there_are_seeds():
+    seeds, one = draw("figure2", "reduced"), draw("figure2")
+    (ax,) = seeds.axes
     last = [r.curve()["L1_train"].iloc[-1] for r in reduced("vae")]
     top = max(y for x, y in bands(ax)[0].get_paths()[0].vertices if x == 40)
     assert len(bands(ax)) == 8
-    np.testing.assert_allclose(drawn.get_ydata()[-1], np.mean(last))
-    np.testing.assert_allclose(top, np.mean(last) + np.std(last, ddof=1))
+    assert heights(ax, "L1_train", style.COLOURS["vae"])[-1] == pytest.approx(np.mean(last))
+    assert top == pytest.approx(np.mean(last) + np.std(last, ddof=1))
     said = "Bands: mean ± one standard deviation over seeds."
-    assert said in caption(draw("figure2", "reduced"))
-    assert bands(draw("figure2").axes[0]) == []
-    assert said not in caption(draw("figure2"))
+    assert (said in caption(seeds), said in caption(one)) == (True, False)
+    assert bands(one.axes[0]) == []
 
 
-# Figure 3
+# Figures 3, 7 and 8
 
 
-@pytest.mark.parametrize(("panel", "metric"), PANELS)
-def test_figure3_draws_the_mean_of_the_saved_bounds_and_their_spread(panel, metric):
-    figure = draw("figure3", "reduced")
-    bars = whiskers(figure, panel)
-    assert {f"error {v}" for v in VARIANTS} == set(bars) - {"error over images"}
-    for variant in VARIANTS:
-        found = over_seeds(metric, variant)
-        drawn = np.asarray(line(figure.axes[panel], variant).get_ydata())
-        np.testing.assert_allclose(drawn[-len(found) :], found["mean"])
-        assert np.isnan(drawn[: -len(found)]).all()
-        np.testing.assert_allclose(bars[f"error {variant}"], found["std"], atol=1e-9)
+def whiskers(figure, panel) -> dict[str, np.ndarray]:
+    """Half the length of each error bar of a panel, by what it is of."""
+    bars = [c for c in figure.axes[panel].containers if isinstance(c, ErrorbarContainer)]
+    return {str(c.get_label()): half_lengths(c) for c in bars}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "variants"),
+    [
+        ("figure3", "mnist", [*VARIANTS]),
+        ("figure7", "mnist", [*VARIANTS, "lvae_wu"]),
+        ("figure8", "omniglot", [*VARIANTS]),
+    ],
+)
+def test_curves_are_the_means_of_the_saved_bounds_and_whiskers_their_spread(name, data, variants):
+    figure = draw(name, "reduced")
+    for panel, metric in PANELS:
+        bars = whiskers(figure, panel)
+        assert {f"error {v}" for v in variants} == set(bars) - {"error over images"}
+        for variant in variants:
+            found = over_seeds(metric, variant, data)
+            drawn = heights(figure.axes[panel], variant)
+            np.testing.assert_allclose(drawn[-len(found) :], found["mean"])
+            assert np.isnan(drawn[: -len(found)]).all()
+            np.testing.assert_allclose(bars[f"error {variant}"], found["std"], atol=1e-9)
     assert "Whiskers: one standard deviation over seeds." in caption(figure)
+    assert ("LVAE+WU" in legend_labels(figure)) == (name == "figure7")
 
 
-def test_figure3_has_three_titles_that_differ() -> None:
-    figure = draw("figure3", "reduced")
+def test_figure3_names_its_panels_which_k_is_ours_and_which_depths_were_not_run():
+    figure, said = draw("figure3", "reduced"), caption(draw("figure3"))
     assert {a.get_title() for a in figure.axes} - {""} == {
         r"(a) training set, $\mathcal{L}_1$",
         r"(b) test set, $\mathcal{L}_1$",
@@ -115,6 +109,9 @@ def test_figure3_has_three_titles_that_differ() -> None:
     }
     assert {a.get_xlabel() for a in figure.axes[:3]} == {"number of layers"}
     assert figure.get_supylabel() == "bound (nats per example)"
+    assert "(in (c) L_5000, ours L_500 of the first 1,000 images)" in said
+    missing = "VAE, VAE+BN, VAE+BN+WU of depth 1, 2, 3, 4; LVAE+BN+WU of depth 2, 3, 4."
+    assert f"Not run: {missing}" in said
 
 
 @pytest.mark.parametrize(
@@ -125,6 +122,7 @@ def test_figure3_has_three_titles_that_differ() -> None:
         (1, "text/L1_test/lvae5", 5, -20.0),
         (2, "text/L5000_test/lvae5", 5, -0.4),
         (2, "text/L5000_test/lvae5", 5, -20.0),
+        (2, "text/L5000_test/vae_best", 0.5, -0.4),  # across, in shares of the axis
     ],
 )
 def test_published_values_are_lines_before_the_curves(store, panel, target, depth, far):
@@ -141,12 +139,6 @@ def test_published_values_are_lines_before_the_curves(store, panel, target, dept
     assert np.mean(shown.get_xdata()) == pytest.approx(depth, abs=0.4)
     assert ax.get_ylim()[0] < value < ax.get_ylim()[1]
     assert all(shown.zorder > n.zorder for n in ax.lines if n.get_gid() in VARIANTS)
-
-
-def test_the_published_best_vae_is_a_line_across_with_its_name() -> None:
-    figure = draw("figure3", "reduced")
-    (ax,) = [a for a in figure.axes if any("best VAE" in t.get_text() for t in a.texts)]
-    assert list(line(ax, "text/L5000_test/vae_best").get_ydata()) == [-82.74, -82.74]
 
 
 @pytest.mark.parametrize(
@@ -168,12 +160,12 @@ def test_a_cut_axis_shows_what_it_cuts_by_its_value(store, values, cut):
     assert said == {f"↓ −{-v:.2f}" for v in cut}
     zone = [p.get_extents().y1 for p in ax.patches if p.get_gid() == "zone"]
     visible = zone[0] if zone else ax.get_window_extent().y0
-    heights = {v: ax.transData.transform((1, v))[1] for v in values}
-    assert all((h > visible) == (v not in cut) for v, h in heights.items())
+    places = {v: ax.transData.transform((1, v))[1] for v in values}
+    assert all((h > visible) == (v not in cut) for v, h in places.items())
     assert ("The axes are cut" in caption(figure)) == bool(cut)
 
 
-def test_curves_of_one_depth_stand_side_by_side() -> None:
+def test_curves_of_one_depth_stand_side_by_side():
     ax = draw("figure7", "reduced").axes[0]
     places = [float(np.asarray(n.get_xdata())[1]) for n in ax.lines if n.get_gid() in style.COLOURS]
     assert len(places) == 5
@@ -181,43 +173,24 @@ def test_curves_of_one_depth_stand_side_by_side() -> None:
     assert np.abs(np.array(places) - 2).max() < 0.4
 
 
-def test_figure3_says_which_k_is_ours_and_which_depths_were_not_run() -> None:
-    said = caption(draw("figure3"))
-    assert "(in (c) L_5000, ours L_500)" in said
-    assert " (c) is of the first 1,000 test images, which are easier than the rest: not" in said
-    assert (
-        "Not run: VAE, VAE+BN, VAE+BN+WU of depth 1, 2, 3, 4; LVAE+BN+WU of depth 2, 3, 4." in said
-    )
-
-
-def test_figure3_leaves_a_gap_at_a_missing_depth(store: Store) -> None:
+def test_figure3_leaves_a_gap_at_a_missing_depth(store):
     fixture_store.build(store.root, "reduced", runs=[run_of("vae", d, "reduced") for d in (1, 3)])
-    drawn = np.asarray(line(draw_of("figure3", store, "reduced").axes[0], "vae").get_ydata())
+    drawn = heights(draw_of("figure3", store, "reduced").axes[0], "vae")
     assert np.isnan(drawn).tolist() == [False, True, False, True, True]
 
 
-def whiskers(figure: Figure, panel: int) -> dict[str, np.ndarray]:
-    """Half the length of each error bar of a panel, by what it is of."""
-    bars = [c for c in figure.axes[panel].containers if isinstance(c, ErrorbarContainer)]
-    ends = {str(c.get_label()): np.array(c.lines[2][0].get_segments())[:, :, 1] for c in bars}
-    return {name: np.diff(e, axis=1)[:, 0] / 2 for name, e in ends.items()}
-
-
-def test_of_one_seed_whiskers_are_the_monte_carlo_error_of_l_k() -> None:
+def test_of_one_seed_errors_are_those_of_monte_carlo_and_over_images():
     figure = draw("figure3")
     assert [set(whiskers(figure, i)) - {"error over images"} for i in (0, 1)] == [set(), set()]
     np.testing.assert_allclose(whiskers(figure, 2)["error vae"], [0.02])
     assert "Whiskers in (c), mostly smaller than the markers" in caption(figure)
-
-
-def test_the_error_over_images_is_said_beside_the_curves() -> None:
     for panel, name in ((1, "L1_se"), (2, "LK_se")):
         largest = max(record(v).final[name] for v in VARIANTS)
-        shown = [t for t in draw("figure3").axes[panel].texts if t.get_gid() == "error over images"]
+        shown = [t for t in figure.axes[panel].texts if t.get_gid() == "error over images"]
         assert [t.get_text() for t in shown] == [f"images ±{largest:.2f}"]
 
 
-def test_errors_that_a_record_lacks_are_left_out(store: Store) -> None:
+def test_errors_that_a_record_lacks_are_left_out(store):
     nothing = {"L1_se": None, "LK_se": None, "LK_mc_error": None}
     fixture_store.write(store, "quick", run_of("vae"), **nothing)
     figure = draw_of("figure3", store)
@@ -225,33 +198,7 @@ def test_errors_that_a_record_lacks_are_left_out(store: Store) -> None:
     assert "Grey bars" not in caption(figure)
 
 
-def test_figure3_refuses_a_record_without_its_bound(store: Store) -> None:
-    fixture_store.write(store, "quick", run_of("vae"), LK_test="-82")
-    with pytest.raises(RecordError, match=r"final\.json: LK_test is '-82'"):
-        draw_of("figure3", store)
-
-
-# Figures 7 and 8
-
-
-@pytest.mark.parametrize(("panel", "metric"), PANELS)
-def test_figures_7_and_8_draw_the_mean_of_the_saved_bounds(panel: int, metric: str) -> None:
-    shown = {"figure7": [("lvae_wu", "mnist")], "figure8": [(v, "omniglot") for v in VARIANTS]}
-    for name, curves in shown.items():
-        ax = draw(name, "reduced").axes[panel]
-        for variant, data in curves:
-            means = over_seeds(metric, variant, data)["mean"]
-            drawn = np.asarray(line(ax, variant).get_ydata())
-            np.testing.assert_allclose(drawn[-len(means) :], means)
-            assert np.isnan(drawn[: -len(means)]).all()
-
-
-def test_figure7_alone_shows_the_lvae_without_batch_norm() -> None:
-    shown = {n: "LVAE+WU" in legend_labels(draw(n, "reduced")) for n in ("figure3", "figure7")}
-    assert shown == {"figure3": False, "figure7": True}
-
-
-def test_figure8_shows_every_value_of_table_2() -> None:
+def test_figure8_shows_every_value_of_table_2():
     ax = draw("figure8", "paper").axes[2]
     published = [t for name, t in TARGETS.items() if name.startswith("table2/omniglot/")]
     assert len(published) == 19

@@ -3,50 +3,36 @@
 import fixture_store
 import numpy as np
 import pytest
-from fixture_figures import (
-    LABELS,
-    caption,
-    draw,
-    draw_of,
-    legend_labels,
-    record,
-    reduced,
-    run_of,
-    style,
-)
+from figure_reader import caption, half_lengths, legend_labels, style
+from fixture_figures import LABELS, draw, draw_of, record, reduced, run_of
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.colors import to_hex
-from matplotlib.container import BarContainer, ErrorbarContainer
-from matplotlib.figure import Figure
+from matplotlib.container import BarContainer
 
 from repro.judge.measures import projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show import scripts
-from repro.store import Store
+
+LAYERS = [f"$z_{i}$" for i in range(1, 6)]
 
 # Figure 4
 
 
-def meshes(figure: Figure) -> list[QuadMesh]:
+def meshes(figure) -> list[QuadMesh]:
     return [c for a in figure.axes[:-1] for c in a.collections if isinstance(c, QuadMesh)]
 
 
-@pytest.mark.parametrize(("place", "variant"), list(enumerate(VARIANTS)))
-def test_figure4_holds_the_saved_values_of_every_active_unit(place: int, variant: str) -> None:
-    units = record(variant).arrays("kl_units")
-    drawn = np.ma.asarray(meshes(draw("figure4"))[place].get_array())
-    active = np.sort(units["test"][units["test"] > 0.01])
-    np.testing.assert_array_equal(np.sort(drawn.compressed()), active)
-    assert drawn.size == units["test"].size
+def test_figure4_holds_the_saved_values_of_every_active_unit_sorted_within_its_layer():
+    for variant, mesh in zip(VARIANTS, meshes(draw("figure4")), strict=True):
+        units, drawn = record(variant).arrays("kl_units")["test"], np.ma.asarray(mesh.get_array())
+        active = np.sort(units[units > 0.01])
+        np.testing.assert_array_equal(np.sort(drawn.compressed()), active)
+        assert drawn.size == units.size
+        for layer in np.split(drawn.filled(0)[:, -1], np.cumsum([64, 32, 16, 8])):
+            assert np.all(np.diff(layer) >= 0)
 
 
-def test_figure4_sorts_units_by_their_last_value_within_a_layer() -> None:
-    drawn = np.ma.asarray(meshes(draw("figure4"))[3].get_array()).filled(0)
-    for layer in np.split(drawn[:, -1], np.cumsum([64, 32, 16, 8])):
-        assert np.all(np.diff(layer) >= 0)
-
-
-def test_figure4_cells_lie_around_their_epochs_which_are_marked() -> None:
+def test_figure4_cells_lie_around_their_epochs_which_are_marked():
     figure = draw("figure4", "reduced")
     edges = meshes(figure)[0].get_coordinates()[0, :, 0]
     assert edges.tolist() == [0.5, 1.5, 3.5, 7.5, 15, 25, 35, 45]
@@ -56,19 +42,17 @@ def test_figure4_cells_lie_around_their_epochs_which_are_marked() -> None:
     assert single.tolist() == [1.5, 2.5]
 
 
-def test_figure4_names_models_layers_and_the_colour_bar() -> None:
-    *panels, bar = draw("figure4").axes
+def test_figure4_names_models_layers_the_colour_bar_negative_estimates_and_the_seed():
+    figure = draw("figure4")
+    *panels, bar = figure.axes
     assert [a.get_title() for a in panels] == LABELS
-    assert [t.get_text() for t in panels[0].get_yticklabels()] == [f"$z_{i}$" for i in range(1, 6)]
+    assert [t.get_text() for t in panels[0].get_yticklabels()] == LAYERS
     assert list(panels[0].get_yticks()) == [32, 80, 104, 116, 122]  # the middle of each layer
     assert bar.get_ylabel() == "KL of a unit (nats per example, log scale)"
     assert bar.get_yscale() == "log"
-
-
-def test_figure4_counts_negative_estimates_and_says_which_seed_it_shows() -> None:
     units = record("vae").arrays("kl_units")["test"]
-    assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(draw("figure4"))
-    assert "Shown: the lowest finished seed." in caption(draw("figure4", "reduced"))
+    assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(figure)
+    assert "Shown: the lowest seed." in caption(draw("figure4", "reduced"))
 
 
 @pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])
@@ -86,34 +70,37 @@ def test_figure4_has_a_panel_for_each_model_that_was_run(runs, panels, below, st
 # Figure 5
 
 
-def bar_groups(figure: Figure) -> dict[str, BarContainer]:
+def bar_groups(figure) -> dict[str, BarContainer]:
     containers = figure.axes[0].containers
     return {c.get_label(): c for c in containers if isinstance(c, BarContainer)}
 
 
-def test_figure5_bars_are_the_saved_layers_in_the_paper_s_order() -> None:
+def test_figure5_bars_are_the_saved_layers_on_the_paper_s_axis():
     figure = draw("figure5")
+    (ax,) = figure.axes
+    assert list(bar_groups(figure)) == [*VARIANTS]
     for variant, bars in bar_groups(figure).items():
         saved = record(variant).final["kl_layers"]
         np.testing.assert_allclose([bar.get_height() for bar in bars], saved)
         assert bars.errorbar is None
     assert legend_labels(figure) == LABELS
     assert "No whiskers: records hold no error" in caption(figure)
+    assert ax.get_ylim() == (0, 25)
+    assert ax.get_ylabel() == "KL of layer $i$ (nats per example)"
+    assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
 
 
-def test_figure5_draws_the_mean_and_spread_of_seeds() -> None:
+def test_figure5_draws_the_mean_and_spread_of_seeds():
     figure = draw("figure5", "reduced")
     group = bar_groups(figure)["lvae_bn_wu"]
     saved = [r.final["kl_layers"] for r in reduced("lvae_bn_wu")]
     np.testing.assert_allclose([bar.get_height() for bar in group], np.mean(saved, axis=0))
-    assert isinstance(group.errorbar, ErrorbarContainer)
-    ends = group.errorbar.lines[2][0].get_segments()
-    half = [(top - bottom) / 2 for (_, bottom), (_, top) in ends]
-    np.testing.assert_allclose(half, np.std(saved, axis=0, ddof=1), atol=1e-12)
+    spread = np.std(saved, axis=0, ddof=1)
+    np.testing.assert_allclose(half_lengths(group.errorbar), spread, atol=1e-12)
     assert "No whiskers" not in caption(figure)
 
 
-def test_figure5_numbers_its_bars_and_counts_those_below_zero(store: Store) -> None:
+def test_figure5_numbers_its_bars_and_counts_those_below_zero(store):
     fixture_store.write(store, "quick", run_of("vae"), kl_layers=[40.04, 1.0, -0.04, 0.0, -0.26])
     figure = draw_of("figure5", store)
     (ax,) = figure.axes
@@ -122,14 +109,7 @@ def test_figure5_numbers_its_bars_and_counts_those_below_zero(store: Store) -> N
     assert "Estimates below zero, not visible: 2." in caption(figure)
 
 
-def test_figure5_has_the_papers_axis() -> None:
-    (ax,) = draw("figure5").axes
-    assert ax.get_ylim() == (0, 25)
-    assert ax.get_ylabel() == "KL of layer $i$ (nats per example)"
-    assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
-
-
-def test_a_missing_variant_is_named_and_keeps_its_colour(store: Store) -> None:
+def test_a_missing_variant_is_named_and_keeps_its_colour(store):
     fixture_store.build(store.root, runs=[run_of(v) for v in VARIANTS if v != "vae"])
     figure = draw_of("figure5", store)
     assert "vae" not in bar_groups(figure)
@@ -138,41 +118,39 @@ def test_a_missing_variant_is_named_and_keeps_its_colour(store: Store) -> None:
     assert middle == pytest.approx(1), "what is there stands around its layer's number"
     for shown in (figure, draw_of("figure2", store)):
         assert legend_labels(shown)[0] == "VAE (not run)"
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
-    assert to_hex(legend.legend_handles[0].get_facecolor()) == style.COLOURS["vae"]
+    patch = figure.axes[0].get_legend().legend_handles[0]
+    assert to_hex(patch.get_facecolor()) == style.COLOURS["vae"]
 
 
 # Figure 6
 
 
-@pytest.mark.parametrize(("row", "variant"), list(enumerate(VARIANTS)))
-def test_figure6_draws_the_saved_projections(row: int, variant: str) -> None:
-    saved = record(variant)
-    for i, ax in enumerate(draw("figure6").axes[5 * row : 5 * row + 5], start=1):
-        (points,) = [c for c in ax.collections if isinstance(c, PathCollection)]
-        np.testing.assert_allclose(points.get_offsets(), projections(saved, i))
-        np.testing.assert_array_equal(points.get_array(), saved.arrays("pca")["labels"])
-        assert points.get_rasterized()
-        circles = {p.get_gid(): p.get_radius() for p in ax.patches}
-        assert circles == {"1 sd": 1, "2 sd": 2}
-
-
-def test_figure6_has_a_row_per_model_a_column_per_layer_and_a_legend_of_digits() -> None:
+def test_figure6_draws_the_saved_projections_a_row_per_model_and_a_column_per_layer():
     figure = draw("figure6")
-    assert [a.get_title() for a in figure.axes[:5]] == [f"$z_{i}$" for i in range(1, 6)]
+    for row, variant in enumerate(VARIANTS):
+        saved = record(variant)
+        for i, ax in enumerate(figure.axes[5 * row : 5 * row + 5], start=1):
+            (points,) = [c for c in ax.collections if isinstance(c, PathCollection)]
+            np.testing.assert_allclose(points.get_offsets(), projections(saved, i))
+            np.testing.assert_array_equal(points.get_array(), saved.arrays("pca")["labels"])
+            assert points.get_rasterized()
+            circles = {p.get_gid(): p.get_radius() for p in ax.patches}
+            assert circles == {"1 sd": 1, "2 sd": 2}
+    assert [a.get_title() for a in figure.axes[:5]] == LAYERS
     assert [a.get_ylabel() for a in figure.axes[::5]] == [f"{label}\nPC 2" for label in LABELS]
     assert legend_labels(figure) == ["digit", *map(str, range(10))]
 
 
-def test_figure6_fills_each_panel_on_one_scale_of_both_axes() -> None:
-    for ax in draw("figure6").axes:
-        low, high = ax.get_xlim()
-        assert ax.get_ylim() == (low, high) == (-high, high)
-        assert 0.9 * high < max(np.abs(c.get_offsets()).max() for c in ax.collections) < high
+def test_figure6_has_one_scale_a_layer_and_no_point_outside():
+    axes = draw("figure6").axes
+    for i in range(5):
+        column = axes[i::5]
+        (limits,) = {(*a.get_xlim(), *a.get_ylim()) for a in column}
+        assert limits[:2] == limits[2:] == (-limits[1], limits[1])
+        assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
 
 
-def test_figure6_has_rows_for_models_that_were_run_alone(store: Store) -> None:
+def test_figure6_has_rows_for_models_that_were_run_alone(store):
     fixture_store.write(store, "quick", run_of("vae"))
     figure = draw_of("figure6", store)
     (label,) = (a.get_ylabel().partition("\n")[0] for a in figure.axes[::5])
