@@ -8,7 +8,6 @@ import pytest
 from commands import LVAE, QUICK, VAE, printed, quick_run, refusal
 from filelock import FileLock
 from fixture_report import fail, written
-from page_reader import Html
 
 from repro.cli import report as reporting
 from repro.cli import run
@@ -19,8 +18,8 @@ PROVENANCE = f"quick-provenance-{LVAE}"
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory) -> Store:
-    """One Run of quick in each state, and some that nobody planned."""
+def mixed(tmp_path_factory):
+    """One Run of quick in each state, and some that nobody planned: the store and its page."""
     store = Store(tmp_path_factory.mktemp("mixed") / "store")
     lvae, (_, bn, warm, _) = quick_run(LVAE), runs(QUICK)
     fixture_store.write(store, "quick", lvae)
@@ -31,23 +30,13 @@ def mixed(tmp_path_factory) -> Store:
     fail(store, "quick", "mnist-vae-L5-s9", "killed")
     fail(store, "quick", "mnist-vae_bn-L5-s9", "")
     (store.folder("quick", ".failed") / "mnist-vae_bn-L5-s9.json").write_text("{ not json")
-    return store
-
-
-@pytest.fixture(scope="module")
-def mixed_page(mixed) -> Html:
-    return written(mixed)
+    return store, written(store)
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Store:
     """Three seeds of every Run of quick."""
     return fixture_store.build(tmp_path_factory.mktemp("three") / "store", "quick", seeds=3)
-
-
-@pytest.fixture(scope="module")
-def three_page(three) -> Html:
-    return written(three)
 
 
 @pytest.fixture(scope="module")
@@ -59,33 +48,29 @@ def profiles(tmp_path_factory) -> Store:
     return store
 
 
-@pytest.mark.parametrize("kind", ["targets", "claims"])
-def test_verdicts_are_counted_as_check_counts_them(mixed, mixed_page, capsys, kind):
-    said = printed(capsys, "check", "--profile", "quick", "--store", str(mixed.root))[kind]
-    assert mixed_page.count(kind, "data-verdict") == Counter(one["verdict"] for one in said)
-    assert mixed_page.count(kind, "data-id") == Counter(one["id"] for one in said)
-
-
-def test_runs_are_counted_as_list_counts_them(mixed, mixed_page, capsys):
-    said = printed(capsys, "list", "--profile", "quick", "--store", str(mixed.root))
-    listed = {row["run"]: row["state"] for row in said}
-    shown = {i: row.attrs["data-state"] for i, row in mixed_page.runs().items()}
+def test_verdicts_and_states_are_those_of_check_and_list_and_the_summary_counts_them(mixed, capsys):
+    store, page = mixed
+    where = ("--profile", "quick", "--store", str(store.root))
+    checked = printed(capsys, "check", *where)
+    for kind, name in (("targets", "published numbers"), ("claims", "claims")):
+        verdicts = Counter(one["verdict"] for one in checked[kind])
+        assert page.count(kind, "data-verdict") == verdicts == page.tally(name)
+        assert page.count(kind, "data-id") == Counter(one["id"] for one in checked[kind])
+    listed = {row["run"]: row["state"] for row in printed(capsys, "list", *where)}
+    shown = {i: row.attrs["data-state"] for i, row in page.runs().items()}
     assert listed.items() <= shown.items()
     assert {"done", "diverged", "failed", "other configuration"} <= set(shown.values())
     assert {"missing", "data missing"} & set(shown.values())
+    assert page.tally("Runs") == page.count("runs", "data-state") == Counter(shown.values())
 
 
-def test_the_summary_counts_what_the_tables_hold(mixed_page):
-    assert mixed_page.tally("published numbers") == mixed_page.count("targets", "data-verdict")
-    assert mixed_page.tally("claims") == mixed_page.count("claims", "data-verdict")
-    assert mixed_page.tally("Runs") == mixed_page.count("runs", "data-state")
-
-
-def test_a_run_that_is_being_trained_is_running(mixed):
-    path = mixed.folder("quick") / ".locks" / f"{LVAE}.lock"
+def test_the_same_records_give_the_same_page_but_for_a_run_that_is_being_trained(mixed):
+    store, page = mixed
+    assert written(store).source == page.source
+    path = store.folder("quick") / ".locks" / f"{LVAE}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
-        assert written(mixed).runs()[LVAE].attrs["data-state"] == "running"
+        assert written(store).runs()[LVAE].attrs["data-state"] == "running"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +84,8 @@ def test_a_run_that_is_being_trained_is_running(mixed):
         ("mnist-lvae_bn_wu-L5-s7", "done", ""),
     ],
 )
-def test_the_ledger_holds_every_run_with_its_state_and_reason(mixed_page, run_id, state, reason):
-    row = mixed_page.runs()[run_id]
+def test_the_ledger_holds_every_run_with_its_state_and_reason(mixed, run_id, state, reason):
+    row = mixed[1].runs()[run_id]
     assert row.attrs["data-state"] == state
     assert reason in row.text
 
@@ -113,12 +98,19 @@ def test_experiments_on_request_are_planned_once_begun(local):
     assert rows[ladder[0].id].attrs["data-state"] == "done"
 
 
-def test_ours_and_both_errors_are_those_of_check(three, three_page, capsys):
+def test_a_number_is_that_of_check_and_leads_to_all_that_made_it(three, capsys):
+    """Both errors, commit, device, versions, data and time."""
     said = printed(capsys, "check", "--profile", "quick", "--store", str(three.root))
     target = next(t for t in said["targets"] if t["id"] == "table1/lvae5")
-    row = three_page.row("table1/lvae5")
+    page = written(three)
+    row = page.row("table1/lvae5")
     for name in ("ours", "sd", "mc_error", "seeds"):
         assert f'data-value="{target[name]}"' in row
+    assert three.record("quick", LVAE).env["commit"][:10] in row
+    assert f'href="#{PROVENANCE}"' in row
+    (found,) = page.all("tr", id=PROVENANCE)
+    made = ("torch 2.8.0", "cpu", "2 threads", "1 min 00 s", "synthetic")
+    assert all(s in found.text for s in made)
 
 
 def test_the_command_beside_a_number_trains_the_runs_behind_it(three):
@@ -133,27 +125,18 @@ def test_the_command_beside_a_number_trains_the_runs_behind_it(three):
     assert how.commands == (f"repro train {asked} --profile quick",), "quick leaves that cell out"
 
 
-def test_a_number_leads_to_commit_device_versions_data_and_time_of_its_runs(three, three_page):
-    row = three_page.row("table1/lvae5")
-    assert three.record("quick", LVAE).env["commit"][:10] in row
-    assert f'href="#{PROVENANCE}"' in row
-    (found,) = three_page.all("tr", id=PROVENANCE)
-    said = ("torch 2.8.0", "cpu", "2 threads", "1 min 00 s", "synthetic")
-    assert all(s in found.text for s in said)
+def test_uncommitted_changes_and_the_code_that_began_and_that_scored_again_are_named(local):
+    def provenance() -> str:
+        (row,) = written(local).all("tr", id=PROVENANCE)
+        return row.text
 
-
-def test_uncommitted_changes_are_named(local):
     fixture_store.write(local, "quick", quick_run(), env={"dirty": True})
-    (row,) = written(local).all("tr", id=PROVENANCE)
-    assert "uncommitted changes" in row.text
-
-
-def test_the_code_that_scored_again_and_the_one_that_began_are_named(local):
+    assert "uncommitted changes" in provenance()
     record = fixture_store.write(local, "quick", quick_run(), env={"earlier_commits": ["b" * 40]})
+    assert "uncommitted changes" not in provenance()
     local.add(record, record.env | {"commit": "a" * 40, "dirty": True}, {"L1_test": -1.0}, {})
-    (row,) = written(local).all("tr", id=PROVENANCE)
     said = (f"trained too by {'b' * 10}", f"scored again by {'a' * 10}", "uncommitted changes")
-    assert all(s in row.text for s in said)
+    assert all(s in provenance() for s in said)
 
 
 def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(profiles):
@@ -169,7 +152,7 @@ def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(profiles):
     assert "draws what can be" in quick.source
 
 
-def test_profile_alone_can_be_asked_for_and_is_drawn(profiles):
+def test_a_profile_alone_can_be_asked_for_and_is_drawn(profiles):
     page = written(profiles, "--profile", "quick")
     assert [e.attrs["id"] for e in page.all("section", **{"class": "profile"})] == ["quick"]
     assert "Figure 0: a square." in page.source
@@ -180,26 +163,13 @@ def test_a_profile_with_nothing_but_failures_is_shown(local):
     assert "no memory" in written(local).within("quick").source
 
 
-def test_the_same_records_give_the_same_page(mixed, mixed_page):
-    assert written(mixed).source == mixed_page.source
-
-
-def test_the_page_lies_in_the_store_by_default(local, monkeypatch):
-    fixture_store.write(local, "quick", quick_run())
-    monkeypatch.setattr(reporting, "figures", lambda *_: ())
-    assert run(["report"]) == 0
-    assert (local.root / "report.html").is_file()
-
-
-def test_a_damaged_record_is_one_line(local, capsys):
-    fixture_store.write(local, "quick", quick_run())
-    (local.folder("quick", LVAE) / "final.json").write_text("{ not json")
-    assert "final.json" in refusal(capsys, "report", "--store", str(local.root))
-
-
-def test_a_damaged_record_of_another_profile_stops_no_report_of_one(local, monkeypatch):
+def test_a_damaged_record_is_one_line_and_stops_no_report_of_another_profile(
+    local, monkeypatch, capsys
+):
     monkeypatch.setattr(reporting, "figures", lambda *_: ())
     fixture_store.write(local, "smoke", runs(profile("smoke"))[0])
     fixture_store.write(local, "quick", quick_run())
     (local.folder("quick", LVAE) / "final.json").write_text("{ not json")
+    assert "final.json" in refusal(capsys, "report")
     assert run(["report", "--profile", "smoke"]) == 0
+    assert (local.root / "report.html").is_file()

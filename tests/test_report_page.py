@@ -1,14 +1,11 @@
-"""The report page itself: safe with hostile records, whole without a network, packaged."""
+"""The report page itself: safe with hostile records, whole without a network."""
 
 import base64
 import dataclasses
-import fnmatch
 import hashlib
 import io
 import json
 import re
-import tomllib
-from typing import Any
 
 from repro.show.style import DPI, save, webp
 
@@ -19,7 +16,6 @@ import pytest
 from commands import LVAE, VAE, quick_run, refusal
 from fixture_report import fail, written
 from matplotlib.figure import Figure
-from page_reader import Html
 
 from repro.cli.report import FINER
 from repro.plan import run as config
@@ -36,7 +32,7 @@ HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> '{{ 7 * 7 }
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory) -> Html:
+def html(tmp_path_factory):
     """The page of every Run of quick, and of a failure whose name is no anchor."""
     store = fixture_store.build(tmp_path_factory.mktemp("full") / "store", "quick")
     fail(store, "quick", "mnist vae <L5>", "broke")
@@ -44,10 +40,10 @@ def html(tmp_path_factory) -> Html:
 
 
 def test_hostile_words_are_shown_as_text(local):
-    hostile: dict[str, Any] = dict.fromkeys(("device", "engine", "commit", "finished"), HOSTILE)
-    hostile["data"] = {"name": HOSTILE, "source": HOSTILE, "hash": HOSTILE}
-    hostile["versions"] = {HOSTILE: HOSTILE}
-    fixture_store.write(local, "quick", quick_run(), env=hostile)
+    hostile = dict.fromkeys(("device", "engine", "commit", "finished"), HOSTILE)
+    data = dict.fromkeys(("name", "source", "hash"), HOSTILE)
+    env = {**hostile, "data": data, "versions": {HOSTILE: HOSTILE}}
+    fixture_store.write(local, "quick", quick_run(), env=env)
     fail(local, "quick", VAE, HOSTILE)
     name = 'x"><img src=x onerror=alert(2)>'
     fail(local, "quick", name, "broke")
@@ -66,7 +62,7 @@ def test_an_environment_that_says_nothing_is_shown(local, monkeypatch):
     assert "unknown" in row.text
 
 
-def test_every_anchor_resolves_and_is_unique(html):
+def test_every_anchor_resolves_and_is_unique_and_scrolling_regions_can_be_reached(html):
     ids = [e.attrs["id"] for e in html.elements if "id" in e.attrs]
     assert len(ids) == len(set(ids))
     targets = {e.attrs["href"][1:] for e in html.all("a") if e.attrs["href"].startswith("#")}
@@ -74,15 +70,15 @@ def test_every_anchor_resolves_and_is_unique(html):
     assert targets <= set(ids)
     labels = {e.attrs["aria-labelledby"] for e in html.elements if "aria-labelledby" in e.attrs}
     assert labels <= set(ids)
+    regions = html.all("div", **{"class": "scroll"})
+    assert regions
+    assert all(r.attrs["tabindex"] == "0" and r.attrs["aria-label"] for r in regions)
 
 
-def test_the_page_loads_nothing(html):
+def test_the_page_loads_nothing_and_its_policy_forbids_every_other_script_and_address(html):
     assert html.loaded
     assert all(address.startswith("data:") for address in html.loaded)
     assert not re.search(r"url\(|@import", html.all("style")[0].text)
-
-
-def test_the_policy_forbids_every_other_script_and_address(html):
     (policy,) = html.all("meta", http_equiv="Content-Security-Policy")
     said = policy.attrs["content"]
     for tag in ("script", "style"):
@@ -92,13 +88,7 @@ def test_the_policy_forbids_every_other_script_and_address(html):
     assert not [e for e in html.elements if "style" in e.attrs]
 
 
-def test_every_scrolling_region_can_be_reached_and_has_a_name(html):
-    regions = html.all("div", **{"class": "scroll"})
-    assert regions
-    assert all(r.attrs["tabindex"] == "0" and r.attrs["aria-label"] for r in regions)
-
-
-def test_every_figure_is_a_picture_with_a_description(html):
+def test_every_figure_is_a_picture_with_a_description_and_every_table_script_is_shown(html):
     images = html.all("img")
     assert images
     for image in images:
@@ -108,6 +98,8 @@ def test_every_figure_is_a_picture_with_a_description(html):
         shown = [int(image.attrs[side]) for side in ("width", "height")]
         assert shown == [round(n / FINER) for n in picture.size]
         assert image.attrs["alt"]
+    tables = {t.attrs["data-name"] for t in html.all("table", data_kind="table")}
+    assert tables == {p.stem for p in (ROOT / "tables").glob("*.py")}
 
 
 def test_a_line_drawing_keeps_every_pixel(tmp_path):
@@ -121,7 +113,7 @@ def test_a_line_drawing_keeps_every_pixel(tmp_path):
     assert again.tobytes() == saved.tobytes()
 
 
-def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(local):
+def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(local, html):
     step = {"seconds": 5e-4, "images_per_s": 1.0}
     bench = {**fixture_bench.saved_bench(), "method": "Means.", "note": "A note.", "matmul": {}}
     fast = {"arm": "graph K=2", "engine": "graph", "depths": [5, 5], "lanes": 2,
@@ -140,9 +132,6 @@ def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(local):
     ]
     for said in ("Means. A note.", bench["device"], "cuda: no CUDA device"):
         assert said in shown
-
-
-def test_without_a_benchmark_the_page_says_so(html):
     assert "No benchmark is saved" in html.within("throughput").source
 
 
@@ -153,14 +142,10 @@ def test_a_damaged_benchmark_is_one_line(local, capsys, content):
     assert "bench.json" in refusal(capsys, "report", "--store", str(local.root))
 
 
-def test_a_deviation_is_held_by_something_that_exists():
+def test_a_deviation_is_held_by_something_that_exists_and_shows_its_default(html):
     for choice in deviations.choices():
         assert choice.fields or choice.place, choice.topic
-        assert tuple(name for name, _ in choice.defaults) == choice.fields
         assert not choice.place or (ROOT / choice.place).is_file(), choice.topic
-
-
-def test_a_deviation_shows_the_default_of_its_field(html):
     codes = [e.text for e in html.within("deviations").all("code")]
     assert f"data.grey_scale = {config.Data().grey_scale}" in codes
 
@@ -174,40 +159,19 @@ def test_no_choice_of_the_hierarchies_is_left_out_of_the_ledger():
 
 
 @pytest.mark.parametrize(
-    ("cell", "key"), [("60,000", "60000"), ("-110.19 ± 0.10", "-110.19"), ("not run", "")]
-)
-def test_a_cell_is_sorted_by_its_number(cell, key):
-    assert page.sort_key(cell) == key
-
-
-def test_every_file_of_the_page_is_packaged():
-    raw = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns = raw["tool"]["setuptools"]["package-data"]["repro.show.report"]
-    files = [p.name for p in page.HERE.iterdir() if p.is_file() and p.suffix != ".py"]
-    assert files
-    assert all(any(fnmatch.fnmatch(f, pattern) for pattern in patterns) for f in files)
-
-
-def test_every_table_script_is_on_the_page(html):
-    shown = {t.attrs["data-name"] for t in html.all("table", data_kind="table")}
-    assert shown == {p.stem for p in (ROOT / "tables").glob("*.py")}
-
-
-@pytest.mark.parametrize(
-    ("text", "html"),
+    ("shown", "value", "expected"),
     [
-        ("L_500 of -3.2", "<i>L</i><sub>500</sub> of −3.2"),
-        ("L_K - L_1", "<i>L</i><sub>K</sub> − <i>L</i><sub>1</sub>"),
-        ("z_{i+1} < 1", "<i>z</i><sub>i+1</sub> &lt; 1"),
-        ("lvae_bn_wu-L5", "lvae_bn_wu-L5"),
+        (page.sort_key, "60,000", "60000"),
+        (page.sort_key, "-110.19 ± 0.10", "-110.19"),
+        (page.sort_key, "not run", ""),
+        (page.symbols, "L_500 of -3.2", "<i>L</i><sub>500</sub> of −3.2"),
+        (page.symbols, "L_K - L_1", "<i>L</i><sub>K</sub> − <i>L</i><sub>1</sub>"),
+        (page.symbols, "z_{i+1} < 1", "<i>z</i><sub>i+1</sub> &lt; 1"),
+        (page.symbols, "lvae_bn_wu-L5", "lvae_bn_wu-L5"),
+        (page.number, -82.123, "−82.12"),
+        (page.number, 3492.0, "3,492.00"),
+        (page.number, None, "–"),
     ],
 )
-def test_symbols_are_typeset_and_the_rest_is_escaped(text, html):
-    assert page.symbols(text) == html
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(-82.123, "−82.12"), (3492.0, "3,492.00"), (None, "–")]
-)
-def test_a_number_has_a_true_minus(value, text):
-    assert page.number(value) == text
+def test_numbers_are_sorted_by_value_and_symbols_typeset(shown, value, expected):
+    assert shown(value) == expected
