@@ -1,69 +1,83 @@
-"""`repro publish`: from runs/ to results/, its page and the README."""
+"""`repro publish`: from runs/ to results/, its page, the README and model cards."""
 
-import functools
 import re
-from pathlib import Path
-from typing import Any
 
 import fixture_store
 import pytest
 from check_records import otherwise
-from commands import LVAE, QUICK, VAE, quick_run, refusal
+from commands import LVAE, QUICK, VAE, quick_run, refusal, told
 
 from repro import store as stores
 from repro.cli import publish as publishing
 from repro.cli import run
+from repro.errors import NothingError
 from repro.plan.profiles import chosen, profile, runs
 from repro.show import gallery, layout, results
+from repro.show.card import card
 from repro.store import Store
 from repro.store.places import ROOT
 
+HERE = ("publish", "--profile", "quick")
+
 
 @pytest.fixture
-def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A README that is not the checkout's; figures and tables are not drawn."""
+def target(local) -> Store:
+    return Store(stores.NAMED["results"])
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What was asked of tables and figures, which are not drawn."""
+    asked = []
+    for shared in (layout, gallery):
+        monkeypatch.setattr(shared, "render_all", lambda *place: asked.append(place) or [])
+    return asked
+
+
+@pytest.fixture
+def readme(drawn, tmp_path, monkeypatch):
+    """A README that is not the checkout's."""
     path = tmp_path / "README.md"
     path.write_text(f"# Top\n{publishing.BEGIN}\nold\n{publishing.END}\nEnd\n", encoding="utf-8")
     monkeypatch.setattr(publishing, "ROOT", tmp_path)
-    for shared in (layout, gallery):
-        monkeypatch.setattr(shared, "render_all", lambda *_: [])
     return path
 
 
-def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, readme):
-    target = Store(stores.NAMED["results"])
+def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, target, readme):
     publishing.copy_finished(full, target, QUICK)
     assert target.record("quick", LVAE).final == full.record("quick", LVAE).final
     before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
     record = full.record("quick", LVAE)
     full.add(record, record.env, {"L1_test": -1.0}, {})
-    assert run(["publish", "--profile", "quick"]) == 0
+    publishing.copy_finished(full, target, QUICK)
     assert target.record("quick", LVAE).final["L1_test"] == -1.0
     assert target.record("quick", LVAE).sums == full.record("quick", LVAE).sums
     others = [p for p in before if p.parent.name != LVAE]
     assert [p.stat().st_ino for p in others] == [before[p] for p in others]
 
 
-def test_publish_redraws_what_is_in_results_and_keeps_the_rest_of_the_readme(
-    full, readme, monkeypatch
+def test_publish_redraws_results_keeps_the_rest_of_the_readme_and_says_what_is_missing(
+    local, target, readme, drawn, capsys
 ):
-    drawn = []
-    for shared in (layout, gallery):
-        monkeypatch.setattr(shared, "render_all", lambda *asked: drawn.append(asked) or [])
-    assert run(["publish", "--profile", "quick"]) == 0
+    fixture_store.write(local, "quick", quick_run())
+    said = told(capsys, *HERE)
     assert [place.name for *_, place in drawn] == ["tables", "figures"]
-    assert {store.root for store, *_ in drawn} == {stores.NAMED["results"]}
+    assert {store.root for store, *_ in drawn} == {target.root}
     lines = readme.read_text(encoding="utf-8").splitlines()
     assert (lines[0], lines[-1]) == ("# Top", "End")
     assert "old" not in lines
+    missing = next(s for s in said.splitlines() if "still missing" in s)
+    assert (VAE in missing, LVAE in missing) == (True, False)
+    readme.write_text("# Top\n", encoding="utf-8")
+    assert run([*HERE]) == 3
+    assert "put the two markers back" in capsys.readouterr().err
 
 
 def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
-    full, readme, capsys
+    full, target, readme, capsys
 ):
     fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot", "ladder", "ablations"]))
-    assert run(["publish", "--profile", "quick"]) == 0
-    said, page = capsys.readouterr().out, stores.NAMED["results"] / "README.md"
+    said, page = told(capsys, *HERE), target.root / "README.md"
     for path, least in ((page, 60), (readme, 5)):
         assert f"{path}: results up to date" in said
         rows = re.findall(r"^\| (.+) \| (.+) \|$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -74,125 +88,136 @@ def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
     text = page.read_text(encoding="utf-8")
     assert all(f"`{r.id}`" in text for r in runs(QUICK))
     assert "no reproduction" in text
+    # Of OMNIGLOT there are Table 2 and figures, but for one depth, which is no curve.
+    assert all(part in text for part in ("**Table 2", "figure10.png"))
+    assert not any(f"{name}.png" in text for name in ("figure7", "figure8"))
+    without = results.page(fixture_store.build(full.root.parent / "mnist", "quick"), QUICK)
+    assert "figure10.png" not in without
 
 
-def test_a_page_has_table_2_and_figures_of_omniglot_where_there_are_runs(full):
-    assert "figure10.png" not in results.page(full, QUICK)
-    fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot"]))
-    page = results.page(full, QUICK)
-    assert all(part in page for part in ("**Table 2", "figure10.png"))
-    assert "figure7.png" not in page
-    assert "figure8.png" not in page  # one depth is no curve
-
-
-def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(full, readme):
+def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(
+    full, target, readme, capsys
+):
     """What a profile has so far stands in full on the page, and in one line of the README."""
-    assert run(["publish", "--profile", "quick"]) == 0
-    fixture_store.write(full, "paper", chosen(profile("paper"), ["ladder-full-100-s3"])[0])
-    assert run(["publish", "--profile", "paper"]) == 0
-    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
+
+    def published(name: str, *asked: str) -> tuple[str, str]:
+        for r in chosen(profile(name), asked) if asked else ():
+            fixture_store.write(full, name, r)
+        told(capsys, "publish", "--profile", name)
+        page = target.root / "README.md"
+        return page.read_text(encoding="utf-8"), readme.read_text(encoding="utf-8")
+
+    published("quick")
+    page, block = published("paper", "ladder-full-100-s3")
     assert page.index("## Profile paper") < page.index("## Profile quick")
     assert page.count("(paper/ladder-full-100-s3)") == 1
-    block = readme.read_text(encoding="utf-8")
     assert "Of the published protocol: 1 Run so far, in [results/README.md]" in block
     assert "**Table 1 (reduced protocol, not a reproduction).**" in block
-    for name in ("reduced", "paper"):
-        fixture_store.write(full, name, chosen(profile(name), [LVAE])[0])
-        assert run(["publish", "--profile", name]) == 0
-    block = readme.read_text(encoding="utf-8")
+    published("reduced", LVAE)
+    page, block = published("paper", LVAE)
     assert "results/paper/figures/figure5.png" in block
     assert re.findall(r"^Of .*", block, re.MULTILINE) == [
         "Of profile reduced (40 epochs, N<sub>t</sub> = 10, L<sub>500</sub> on 1,000 images, all"
         " configurations): 1 Run, no reproduction, in [results/README.md](results/README.md)."
     ]
-    page = (stores.NAMED["results"] / "README.md").read_text(encoding="utf-8")
     assert "## Profile quick" not in page, "one depth only, beside a fuller profile"
 
 
-def test_a_readme_without_markers_is_a_machine_error(full, readme, capsys):
-    readme.write_text("# Top\n", encoding="utf-8")
-    assert run(["publish", "--profile", "quick"]) == 3
-    assert "put the two markers back" in capsys.readouterr().err
+AGAIN = "unknown commit: move the record out of runs/ and train again in"
 
 
-def test_publish_says_what_is_missing(local, readme, capsys):
-    fixture_store.write(local, "quick", quick_run())
-    assert run(["publish", "--profile", "quick"]) == 0
-    missing = next(s for s in capsys.readouterr().out.splitlines() if "still missing" in s)
-    assert VAE in missing
-    assert LVAE not in missing
+@pytest.mark.parametrize(
+    ("trained", "scored", "allowed", "said"),
+    [
+        ({"dirty": True}, {}, [], "--allow-dirty"),
+        ({"commit": None, "dirty": None}, {}, [], AGAIN),
+        ({"commit": None, "dirty": None}, {}, ["--allow-dirty"], AGAIN),
+        ({"commit": ""}, {}, [], AGAIN),
+        ({}, {"dirty": True}, [], "commit, evaluate again"),
+        ({}, {"commit": None}, ["--allow-dirty"], "unknown commit: evaluate again, with --ais"),
+    ],
+)
+def test_what_other_code_made_than_a_commit_is_refused_and_nothing_copied(
+    full, target, readme, capsys, trained, scored, allowed, said
+):
+    record = fixture_store.write(full, "quick", quick_run(), env=trained)
+    if scored:
+        full.add(record, record.env | scored, record.final, {})
+    assert said in refusal(capsys, *HERE, *allowed)
+    assert not target.root.exists()
 
 
-def test_published_weights_without_a_record_are_refused(full, readme, capsys):
-    path = stores.NAMED["results"] / "weights" / "quick" / "mnist-gone-L5-s1.safetensors"
+def test_other_records_and_places_are_refused_and_nothing_copied(
+    full, target, readme, capsys, monkeypatch
+):
+    fixture_store.write(full, "quick", otherwise(quick_run()))
+    assert "another configuration" in refusal(capsys, *HERE)
+    fixture_store.write(full, "quick", quick_run())
+    curve = full.folder("quick", LVAE) / "curve.csv"
+    curve.write_bytes(curve.read_bytes() + b"\n")
+    assert f"{LVAE}/curve.csv" in refusal(capsys, *HERE)
+    monkeypatch.setattr(publishing, "CHECKOUT", False)
+    assert "no checkout" in refusal(capsys, *HERE)
+    assert not target.root.exists()
+
+
+def test_publish_takes_uncommitted_changes_when_told(full, target, readme, capsys):
+    fixture_store.write(full, "quick", quick_run(), env={"dirty": True})
+    told(capsys, *HERE, "--allow-dirty")
+    assert target.has("quick", LVAE)
+
+
+def test_published_weights_without_a_record_are_refused(full, target, readme, capsys):
+    path = target.folder("weights", "quick") / "mnist-gone-L5-s1.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
-    assert f"{path}: weights without a record" in refusal(capsys, "publish", "--profile", "quick")
-    assert not Store(stores.NAMED["results"]).records("quick")
-
-
-def rewrite(store: Store, _: pytest.MonkeyPatch, **known: object) -> None:
-    """A record with other words on the code that made it."""
-    fixture_store.write(store, "quick", quick_run(), env=known)
-
-
-dirty = functools.partial(rewrite, dirty=True)
-unknown = functools.partial(rewrite, commit=None, dirty=None)
-unnamed = functools.partial(rewrite, commit="")
-
-
-def scored(store: Store, _: pytest.MonkeyPatch, **env: Any) -> None:
-    """A record whose last scores are of other code than the training."""
-    record = store.record("quick", VAE)
-    store.add(record, record.env | env, record.final, {})
-
-
-def elsewhere(_: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "CHECKOUT", False)
-
-
-def other_configuration(store: Store, _: pytest.MonkeyPatch) -> None:
-    fixture_store.write(store, "quick", otherwise(quick_run()))
-
-
-def damaged(store: Store, _: pytest.MonkeyPatch) -> None:
-    path = store.folder("quick", VAE) / "curve.csv"
-    path.write_bytes(path.read_bytes() + b"\n")
-
-
-REFUSED = [
-    (dirty, [], "--allow-dirty"),
-    (unknown, [], "unknown commit: move the record out of runs/ and train again in"),
-    (unknown, ["--allow-dirty"], "unknown commit: move the record out of runs/ and train again in"),
-    (unnamed, [], "unknown commit: move the record out of runs/ and train again in"),
-    (functools.partial(scored, dirty=True), [], "commit, evaluate again"),
-    (
-        functools.partial(scored, commit=None),
-        ["--allow-dirty"],
-        "unknown commit: evaluate again, with --ais",
-    ),
-    (elsewhere, [], "no checkout"),
-    (other_configuration, [], "another configuration"),
-    (damaged, [], f"{VAE}/curve.csv"),
-]
-
-
-@pytest.mark.parametrize(("spoil", "allowed", "said"), REFUSED)
-def test_what_may_not_be_published_is_refused_and_nothing_copied(
-    full, readme, capsys, monkeypatch, spoil, allowed, said
-):
-    spoil(full, monkeypatch)
-    assert said in refusal(capsys, "publish", "--profile", "quick", *allowed)
-    assert not stores.NAMED["results"].exists()
-
-
-def test_publish_takes_uncommitted_changes_when_told(full, readme, monkeypatch):
-    dirty(full, monkeypatch)
-    assert run(["publish", "--profile", "quick", "--allow-dirty"]) == 0
-    assert Store(stores.NAMED["results"]).has("quick", LVAE)
+    assert f"{path}: weights without a record" in refusal(capsys, *HERE)
+    assert not target.records("quick")
 
 
 def test_the_pages_show_what_results_hold():
     """The card of every published model among them."""
     for path, text in publishing.pages(Store(ROOT / "results")).items():
         assert path.read_text(encoding="utf-8") == text, "run `repro publish`"
+
+
+# Model cards, beside published weights
+
+
+def test_a_card_says_data_protocol_bounds_errors_and_how_to_load(local):
+    of_all = {"LK_images": 10_000, "LK_test": -96.0304, "LK_se": 0.224, "LK_mc_error": 0.004}
+    own = {"L1_test": -105.114, "L1_se": 0.251, **of_all}
+    text = card(fixture_store.write(local, "quick", quick_run(), **own))
+    for said in (
+        "Weights of LVAE+BN+WU with 5 stochastic layers, after",
+        "(reduced protocol, not a reproduction)",
+        "mnist, grey value = byte / 256; SHA-256",
+        "profile quick: 5 epochs",
+        "matrix products in float32",
+        "| L<sub>1</sub>, test set | −105.11 ± 0.25 |",
+        "10,000 test images | −96.03 ± 0.22; Monte-Carlo error 0.0040 |",
+        f'load_model("{LVAE}", "quick", store="results")',
+        f"`repro verify {LVAE} --profile quick --store results`",
+        "Licence: MIT",
+    ):
+        assert said in text
+
+
+def test_a_card_says_what_is_not_as_usual(local):
+    data = {"version": "rebuilt", "hash": "ab"}
+    env = {"precision": "bfloat16", "data": data}
+    text = card(fixture_store.write(local, "quick", quick_run(), env=env))
+    assert "matrix products in bfloat16" in text
+    assert f"`repro train {LVAE} --profile quick --precision bfloat16`" in text
+    assert "mnist, rebuilt: other data than" in text
+
+
+def test_each_published_model_has_a_card_and_none_without_a_record(full):
+    place = full.folder("weights", "quick") / f"{LVAE}.safetensors"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    page = place.with_suffix(".md")
+    assert publishing.pages(full)[page] == card(full.record("quick", LVAE))
+    place.rename(place.with_name("mnist-vae-L4-s9.safetensors"))
+    with pytest.raises(NothingError, match="no record of mnist-vae-L4-s9"):
+        publishing.pages(full)
