@@ -10,7 +10,8 @@ from commands import LVAE, QUICK, VAE, quick_run, refusal, told
 
 from repro.cli import run
 from repro.cli.shared import planned
-from repro.machine import toolchain
+from repro.machine import local as engine_local
+from repro.machine import rescoring, toolchain
 from repro.plan.experiments.ablations import OF_VAES
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
@@ -26,9 +27,6 @@ def outcome(**parts):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """An engine that notes what it was asked for and answers with `engine.answer`."""
-    from repro.machine import local as engine_local
-    from repro.machine import rescoring
-
     noted = SimpleNamespace(answer=outcome(), calls=[])
 
     def note(asked, store, profile_name, options, *_):
@@ -56,12 +54,14 @@ def test_a_dry_run_trains_nothing_and_says_what_it_would(local, engine, capsys):
     assert not local.root.exists()
 
 
-def test_only_what_is_not_finished_is_trained(local, engine):
+def test_what_is_not_finished_is_trained_and_what_is_done_evaluated(local, engine):
     fixture_store.write(local, "quick", quick_run())
     fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
     assert run(["train", *HERE]) == 0
     assert asked_of(engine) == [r.id for r in runs(QUICK) if r.id not in (LVAE, VAE)]
     assert [(store.root, name) for _, store, name, _ in engine.calls] == [(local.root, "quick")]
+    assert run(["evaluate", *HERE]) == 0
+    assert engine.calls[1][0] == [LVAE]
 
 
 def test_when_all_is_finished_nothing_is_trained(full, engine):
@@ -124,23 +124,19 @@ def test_table_2_is_trained_as_far_as_there_are_data(local, engine, capsys, tmp_
     assert "norb: data missing" in capsys.readouterr().out
 
 
-def test_options_reach_the_engine(full, engine, tmp_path):
+def test_options_reach_the_engine_which_decides_on_those_left_out(full, engine, tmp_path):
     more = ["--precision", "float32", "--rows", "512", "--threads", "1"]
     more += ["--data-dir", str(tmp_path), *HERE]
     alone = ["--budget", "25m", "--engine", "eager", "--lanes", "3", "--checkpoint-every", "5m"]
     assert run(["train", "table1", "--seeds", "2", *alone, *more]) == 0
     assert run(["evaluate", *more]) == 0
-    for *_, options in engine.calls:
-        assert (options.precision, options.scoring_rows, options.threads) == ("float32", 512, 1)
-        assert options.data_dir == tmp_path
-    options = engine.calls[0][-1]
-    assert (options.budget_seconds, options.checkpoint_seconds) == (1500, 300)
-    assert (options.engine, options.lanes) == ("eager", 3)
-
-
-def test_options_that_are_left_out_are_left_to_the_engine(local, engine):
-    assert run(["train", *HERE]) == 0
-    options = engine.calls[0][-1]
+    assert run(["train", "omniglot", *HERE]) == 0
+    trained, evaluated, options = (call[-1] for call in engine.calls)
+    for asked in (trained, evaluated):
+        assert (asked.precision, asked.scoring_rows, asked.threads) == ("float32", 512, 1)
+        assert asked.data_dir == tmp_path
+    assert (trained.budget_seconds, trained.checkpoint_seconds) == (1500, 300)
+    assert (trained.engine, trained.lanes) == ("eager", 3)
     assert options.budget_seconds is options.checkpoint_seconds is options.lanes is None
     assert options.precision is options.scoring_rows is options.threads is None
     assert not options.tensorboard
@@ -228,14 +224,3 @@ def test_what_this_machine_cannot_do_is_said_before_training(
 def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     assert told(capsys, "train", *HERE).count("no C++ compiler found") == 1
-
-
-def test_evaluate_takes_every_finished_run(local, engine):
-    fixture_store.write(local, "quick", quick_run())
-    fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
-    assert run(["evaluate", *HERE]) == 0
-    assert [call[0] for call in engine.calls] == [[LVAE]]
-
-
-def test_evaluate_of_an_unknown_run_is_a_usage_error(full, engine, capsys):
-    assert "unknown Run" in refusal(capsys, "evaluate", "nonsense", *HERE, code=2)
