@@ -20,7 +20,7 @@ from repro.store import Record, Store
 style: Any = importlib.import_module("repro.show.style")
 captions: Any = importlib.import_module("repro.show.captions")
 
-NAMES = tuple(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10))
+NAMES = (*(f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10)), "ladder")
 DATA = {"figure8": "omniglot", "figure10": "omniglot"}
 LABELS = [v.label for v in VARIANTS.values()]
 SEEDS = {"quick": 1, "reduced": 2, "paper": 0}
@@ -34,7 +34,7 @@ def shared(profile: str) -> Store:
     Made once in a process, as is what is drawn of it: no test changes either.
     """
     p, seeds, root = profiles.profile(profile), SEEDS[profile], Path(_MADE.name) / profile
-    asked = ([], ["figure7", "figure8"]) if seeds else ()
+    asked = ([], ["figure7", "figure8", "ladder_100"]) if seeds else ()
     runs = [run for names in asked for run in profiles.runs(p, names, seeds)]
     return fixture_store.build(root, profile, runs=runs)
 

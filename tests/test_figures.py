@@ -1,33 +1,43 @@
-"""All figures, from synthetic records: gaps are named, nothing is cut off, files are right."""
+"""All figures, from synthetic records: which are drawn, gaps are named, nothing is cut off."""
 
 import sys
+from dataclasses import replace
 
 import fixture_store
 import numpy as np
 import pytest
-from check_records import otherwise
+from commands import QUICK, refusal, told
 from figure_reader import assert_nothing_is_cut_off, caption, heights, legend_labels, style, texts
-from fixture_figures import DATA, LABELS, NAMES, captions, draw, draw_of, run_of
+from fixture_figures import LABELS, NAMES, captions, draw, draw_of, run_of
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
-from repro.plan.experiments.grid import VARIANTS
-from repro.show import layout
+from repro.plan import profiles
+from repro.plan.experiments import ladder
+from repro.plan.experiments.grid import VARIANTS, Cell
+from repro.show import gallery, layout, scripts
 from repro.store import Store
 from repro.store.places import ROOT
 
 SINGLE = ("figure4", "figure6", "figure9", "figure10")  # which draw one training of a model
 
 
+DEEP = [run_of(v) for v in ("vae", "lvae_bn_wu")]  # of quick: five epochs
+OMNIGLOT = Cell("omniglot", "lvae_bn_wu", 5)
+CELLS = {"figure8": OMNIGLOT, "figure10": OMNIGLOT, "ladder": ladder.cell("full")}
+CELLS = {name: CELLS.get(name, Cell("mnist", "lvae_bn_wu", 5)) for name in NAMES}
+
+
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory):
-    """The 5-layer LVAE of both data sets: seed 1 diverged, seed 2 with another learning rate."""
+    """Of a cell of each figure seed 1 diverged, and seed 2 has another learning rate."""
     store = Store(tmp_path_factory.mktemp("troubled"))
-    for data in ("mnist", "omniglot"):
-        first, second = (run_of("lvae_bn_wu", seed=seed, data=data) for seed in (1, 2))
+    for cell in set(CELLS.values()):
+        first, second = (profiles.run_of(cell, QUICK, seed) for seed in (1, 2))
         fixture_store.diverge(store, "quick", first, epoch=3)
-        fixture_store.write(store, "quick", otherwise(second))
+        other = replace(second, optim=replace(second.optim, lr=0.5))
+        fixture_store.write(store, "quick", other)
     return store
 
 
@@ -37,21 +47,22 @@ def test_what_was_not_run_and_a_run_that_does_not_count_are_named_and_not_drawn(
     assert any("not run" in text for text in legend_labels(figure) + texts(figure))
     assert "No finished Run." in caption(figure)
     assert "reduced" not in caption(figure), "the published protocol carries no such label"
-    figure, run = draw_of(name, troubled), f"{DATA.get(name, 'mnist')}-lvae_bn_wu-L5"
+    figure, run = draw_of(name, troubled), profiles.run_of(CELLS[name], QUICK)
     assert any("diverged at epoch 3" in t for t in legend_labels(figure) + texts(figure))
-    assert f"Diverged at epoch 3, not counted: {run}-s1." in caption(figure)
-    assert f"Other configuration, not counted: {run}-s2." in caption(figure)
+    assert f"Diverged at epoch 3, not counted: {run.id}." in caption(figure)
+    assert f"Other configuration, not counted: {run.with_seed(2).id}." in caption(figure)
     assert "No finished Run." in caption(figure)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_caption_names_protocol_profile_and_seeds(name):
+    title = f"Figure {name.removeprefix('figure')}"
+    profile = "5 epochs, N_t = 2, L_500 on 1,000 images, 5-layer models only"
+    if name == "ladder":
+        title, profile = "Ladder networks with 100 labels, MNIST", "2 epochs"
     said = caption(draw(name))
-    number = name.removeprefix("figure")
-    assert said.startswith(f"Figure {number} (reduced protocol, not a reproduction). ")
-    assert said.endswith(
-        "Profile quick (5 epochs, N_t = 2, L_500 on 1,000 images, 5-layer models only). 1 seed."
-    )
+    assert said.startswith(f"{title} (reduced protocol, not a reproduction). ")
+    assert said.endswith(f"Profile quick ({profile}). 1 seed.")
     seeds = "1 seed." if name in SINGLE else "2 seeds."
     assert caption(draw(name, "reduced")).endswith(seeds)
 
@@ -140,3 +151,52 @@ def test_a_caption_keeps_an_equation_on_one_line_and_sets_its_subscript():
     assert any("N_t = 200," in line for line in lines)
     (text,) = draw("figure5").texts
     assert r"$\mathit{N}_{t}$ = 2" in text.get_text()
+
+
+def ladder_run(profile, variant="full"):
+    return profiles.run_of(ladder.cell(variant), profiles.profile(profile))
+
+
+@pytest.mark.parametrize(
+    ("profile", "runs", "kept"),
+    [
+        ("quick", [], set()),
+        ("quick", DEEP, {"figure2", "figure4", "figure5", "figure6", "figure9"}),
+        ("quick", [run_of("lvae_bn_wu", data="omniglot")], {"figure10"}),
+        ("smoke", [run_of("vae", profile="smoke")], {"figure5", "figure6"}),  # two epochs
+        ("reduced", [run_of("vae", d, "reduced") for d in (1, 2)], {"figure3", "figure7"}),
+        (  # one depth each of two variants: points, no curve
+            "reduced",
+            [run_of("vae", 1, "reduced"), run_of("vae_bn", 2, "reduced")],
+            set(),
+        ),
+        ("reduced", [run_of("lvae_wu", d, "reduced") for d in (2, 3)], {"figure7"}),
+        ("quick", [ladder_run("quick")], set()),
+        ("reduced", [ladder_run("reduced")], {"ladder"}),
+        ("reduced", [ladder_run("reduced", "kzky")], set()),  # of a variant that it does not show
+    ],
+)
+def test_a_figure_that_holds_too_little_is_left_out(tmp_path, profile, runs, kept):
+    store = fixture_store.build(tmp_path, profile, runs=runs)
+    without = gallery.left_out(store, profile)  # of each, as its NEEDS say
+    assert set(scripts.names("figures")) - set(without) == kept
+    assert all(without.values())
+
+
+def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(tmp_path, capsys):
+    store = fixture_store.build(tmp_path, runs=[run_of("lvae_bn_wu", data="omniglot")])
+    command = ("figures", "--store", str(store.root), "--profile", "quick")
+    out = tmp_path / "quick" / "figures"
+    out.mkdir()
+    for name in ("figure8.png", "figure8.pdf", "mine.png"):
+        (out / name).touch()
+    (line,) = [n for n in told(capsys, *command).splitlines() if n.startswith("not drawn: ")]
+    assert {p.name for p in out.iterdir()} == {"figure10.png", "figure10.pdf", "mine.png"}
+    assert "figure8 (depths of a variant: 1, needed: 2)" in line
+    assert "figure9, ladder, lk_curve (no finished Run)" in line
+
+
+def test_nothing_drawn_at_all_is_no_success(tmp_path, capsys):
+    store = fixture_store.build(tmp_path, runs=[ladder_run("quick")])
+    said = refusal(capsys, "figures", "--store", str(store.root), "--profile", "quick")
+    assert "ladder (evaluated epochs: 2, needed: 3)" in said

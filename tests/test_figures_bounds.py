@@ -14,9 +14,6 @@ from repro.plan.experiments.grid import VARIANTS
 PANELS = list(enumerate(("L1_train", "L1_test", "LK_test")))
 
 
-# Figure 2
-
-
 def test_figure2_draws_the_saved_curves_and_dashes_the_test_set():
     figure = draw("figure2")
     (ax,) = figure.axes
@@ -66,9 +63,6 @@ def test_figure2_band_is_one_standard_deviation_where_there_are_seeds():
     said = "Bands: mean ± one standard deviation over seeds."
     assert (said in caption(seeds), said in caption(one)) == (True, False)
     assert bands(one.axes[0]) == []
-
-
-# Figures 3, 7 and 8
 
 
 def whiskers(figure, panel) -> dict[str, np.ndarray]:
@@ -171,12 +165,6 @@ def test_curves_of_one_depth_stand_side_by_side():
     assert len(places) == 5
     assert np.diff(sorted(places)).min() > 0.1
     assert np.abs(np.array(places) - 2).max() < 0.4
-
-
-def test_figure3_leaves_a_gap_at_a_missing_depth(store):
-    fixture_store.build(store.root, "reduced", runs=[run_of("vae", d, "reduced") for d in (1, 3)])
-    drawn = heights(draw_of("figure3", store, "reduced").axes[0], "vae")
-    assert np.isnan(drawn).tolist() == [False, True, False, True, True]
 
 
 def test_of_one_seed_errors_are_those_of_monte_carlo_and_over_images():

@@ -1,10 +1,12 @@
-"""Figures 4, 5, 6, 9 and 10, from synthetic records: what is drawn equals what is saved."""
+"""Figures 4, 5, 6, 9, 10 and of Ladder networks: what is drawn equals what is saved."""
+
+import importlib
 
 import fixture_store
 import numpy as np
 import pytest
-from figure_reader import caption, half_lengths, legend_labels, style
-from fixture_figures import LABELS, draw, draw_of, record, reduced, run_of
+from figure_reader import bands, caption, half_lengths, heights, legend_labels, style
+from fixture_figures import LABELS, draw, draw_of, record, reduced, run_of, shared
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
@@ -13,9 +15,8 @@ from repro.judge.measures import projections
 from repro.plan.experiments.grid import VARIANTS
 from repro.show import scripts
 
+ladder_panels = importlib.import_module("repro.show.panels.ladder")  # after style
 LAYERS = [f"$z_{i}$" for i in range(1, 6)]
-
-# Figure 4
 
 
 def meshes(figure) -> list[QuadMesh]:
@@ -65,9 +66,6 @@ def test_figure4_has_a_panel_for_each_model_that_was_run(runs, panels, below, st
     assert len(meshes(figure)) == runs
     assert [a.get_xlabel() for a in shown].count("epoch") == below
     assert f" Not run: {', '.join(LABELS[runs:])} of depth 5." in caption(figure)
-
-
-# Figure 5
 
 
 def bar_groups(figure) -> dict[str, BarContainer]:
@@ -122,9 +120,6 @@ def test_a_missing_variant_is_named_and_keeps_its_colour(store):
     assert to_hex(patch.get_facecolor()) == style.COLOURS["vae"]
 
 
-# Figure 6
-
-
 def test_figure6_draws_the_saved_projections_a_row_per_model_and_a_column_per_layer():
     figure = draw("figure6")
     for row, variant in enumerate(VARIANTS):
@@ -158,9 +153,6 @@ def test_figure6_has_rows_for_models_that_were_run_alone(store):
     assert {a.get_xlabel() for a in figure.axes} == {"PC 1"}
 
 
-# Figures 9 and 10
-
-
 @pytest.mark.parametrize(("figure", "data"), [("figure9", "mnist"), ("figure10", "omniglot")])
 def test_mosaics_show_the_saved_images_row_by_row_below_their_titles(figure, data):
     images, axes = record("lvae_bn_wu", data).arrays("samples"), draw(figure).axes
@@ -175,3 +167,41 @@ def test_mosaics_show_the_saved_images_row_by_row_below_their_titles(figure, dat
         "(b) reconstructions",
         "(c) samples from the prior",
     ]
+
+
+def test_the_ladder_s_error_and_costs_are_means_over_seeds_and_its_combinators_medians():
+    figure, store = draw("ladder", "reduced"), shared("reduced")
+    error, cost, *panels = figure.axes
+    assert {n.get_gid() for n in error.lines} == {"full", "baseline"}
+    assert "Gamma model (top-level cost only) (not run)" in legend_labels(figure)
+    assert [n.get_gid() for n in cost.lines] == [f"C_{i}" for i in range(7)]
+    assert [ax.get_title() for ax in panels] == [f"layer {i}" for i in range(7)]
+    assert {len(ax.lines) for ax in panels} == {3}
+    assert (len(bands(error)), len(bands(cost))) == (2, 7)
+    said = "Bands in (a) and (b): mean ± one standard deviation over seeds."
+    assert said in caption(figure)
+    full = [store.record("reduced", f"ladder-full-100-s{seed}") for seed in (1, 2)]
+    mean = np.mean([r.curve()["error_percent"] for r in full], axis=0)
+    np.testing.assert_allclose(heights(error, "full"), mean)
+    saved = full[0].arrays("combinators")["g1"]
+    for combinator, curve in zip(panels[1].lines, saved, strict=True):
+        np.testing.assert_allclose(np.asarray(combinator.get_ydata(), float), curve[:, 1])
+    assert said not in caption(draw("ladder"))
+    assert bands(draw("ladder").axes[0]) == []
+
+
+@pytest.mark.parametrize("cost", [0.95, 0.5])
+def test_a_cost_of_the_ladder_that_stays_near_one_is_named(store, cost):
+    record = shared("quick").record("quick", "ladder-full-100-s1")
+    arrays = {name: record.arrays(name) for name in ("combinators", "labels", "predictions")}
+    curve = record.curve().assign(C_2=cost)
+    store.write("quick", record.run, record.env, record.final, curve, arrays)
+    figure = draw_of("ladder", store)
+    said = [t.get_text() for t in figure.axes[1].texts if t.get_gid() == "stuck"]
+    assert said == (["layer 2: 500 units, weight 0.1"] if cost > 0.9 else [])
+    assert ("C_2 (weight 0.1) stays near 1" in caption(figure)) == (cost > 0.9)
+
+
+def test_labels_of_the_ladder_s_curves_that_end_close_together_are_kept_apart():
+    places = ladder_panels.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
+    assert places == pytest.approx({0: 1.0, 1: 100**ladder_panels.GAP, 2: 5.0})
