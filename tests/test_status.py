@@ -1,53 +1,68 @@
-"""The small file that a stack keeps for `repro status`, and whether its process is alive."""
+"""`repro status`: the small file that a stack keeps, whether its process lives, what is shown."""
 
 import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import fixture_report
+import fixture_store
 import pytest
 import small
 import trainee
+from commands import LVAE, QUICK, VAE, printed, quick_run, told
 from fixture_data import refused
-from fixture_status import ELSEWHERE, GONE, HALFWAY, HERE
 from small_training import OPTIONS, PROFILE, RUNS, STEPS, assert_same, hooked, interrupted, strays
 from writer import Writer
 
+from repro.cli import status as watching
 from repro.errors import RecordError
 from repro.machine.local import train
+from repro.plan.profiles import runs
 from repro.store import Store, status
-from repro.store.status import Process, StatusFile
+from repro.store.places import ROOT
+from repro.store.status import Process, Status, StatusFile
 
 IDS = tuple(r.id for r in RUNS)
+HERE = status.this_process()
+GONE = dataclasses.replace(HERE, began=HERE.began - 1)  # its number was given to another since
+ELSEWHERE = dataclasses.replace(HERE, machine="0123456789abcdef")
+HALFWAY = Status(
+    runs=(LVAE, VAE), process=HERE, engine="compiled", epochs=5, steps=234, doing="training",
+    epoch=2, step=78, saved=2.25, note="bound -91.02, L_1 -92.11", last={"L1_test": -92.11},
+    images_per_second=1234.5, seconds_left=600.0, written=1000.0,
+)  # fmt: skip
 
 
-# --- the file -------------------------------------------------------------------------------------
+def noted(store, profile="quick", name="0123456789abcdef", **changes) -> None:
+    """A stack of a profile that says of itself what HALFWAY does."""
+    said = dataclasses.replace(HALFWAY, **{"written": time.time(), **changes})
+    path = store.folder(profile, status.FOLDER) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dataclasses.asdict(said)))
 
 
-def test_a_training_says_how_far_it_is_and_leaves_the_status_of_other_runs_alone(
-    store, monkeypatch
-):
-    """What a killed training of its own Runs left it clears away, and its own at the end."""
+def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monkeypatch):
+    """And what a killed training of its own Runs left."""
     folder, seen = store.folder(PROFILE, status.FOLDER), []
-    other = dataclasses.replace(HALFWAY, runs=("mnist-vae-L1-s9",))
-    StatusFile(folder / "other.json", other)
-    other_width = dataclasses.replace(HALFWAY, runs=IDS[:1], process=GONE)
-    (folder / "another.json").write_text(json.dumps(dataclasses.asdict(other_width)))
+    noted(store, PROFILE, "other", runs=("mnist-vae-L1-s9",))
+    noted(store, PROFILE, "of another width", runs=IDS[:1], process=GONE)
     (folder / "damaged.json").write_text("{")
     (folder / ".another.json.0123abcd").write_text("half")
     monkeypatch.setattr(status, "SECONDS", 0.0)
 
-    def look(_: object, step: int) -> None:
+    def look(*_) -> None:
         seen.extend(s for s in status.read_all(store.folder(PROFILE)) if s.runs == IDS)
 
     hooked(monkeypatch, look)
     train(RUNS, store, PROFILE, OPTIONS)
-    assert [status.read(path).runs for path in folder.iterdir()] == [other.runs]
+    assert [path.name for path in folder.iterdir()] == ["other.json"]
     assert strays(store) == []
     first, last = seen[0], seen[-1]
     assert (first.runs, first.doing, first.epoch, first.last) == (IDS, "starting", 0, {})
@@ -75,13 +90,13 @@ def test_it_is_written_every_few_seconds_and_when_it_does_something_else(tmp_pat
     clock = [100.0]
     monkeypatch.setattr(status.time, "monotonic", lambda: clock[0])
     file = StatusFile(tmp_path / "a.json", dataclasses.replace(HALFWAY, step=1))
-    told = []
+    seen = []
     for passed, changes in ((0.5, {"step": 2}), (2.0, {"step": 3}), (0.1, {"doing": "scoring"})):
         clock[0] += passed
         file.update(**changes)
         now = status.read(file.path)
-        told.append((now.step, now.doing))
-    assert told == [(1, "training"), (3, "training"), (3, "scoring")]
+        seen.append((now.step, now.doing))
+    assert seen == [(1, "training"), (3, "training"), (3, "scoring")]
 
 
 @pytest.mark.parametrize(
@@ -115,9 +130,6 @@ def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path):
     assert left.state(time.time()) == "stopped"
 
 
-# --- alive or not ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("process", "age", "doing", "expected"),
     [
@@ -132,19 +144,14 @@ def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path):
     ],
 )
 def test_who_can_tell_says_whether_it_is_alive(process, age, doing, expected):
-    told = dataclasses.replace(HALFWAY, process=process, doing=doing)
-    assert told.state(told.written + age) == expected
+    said = dataclasses.replace(HALFWAY, process=process, doing=doing)
+    assert said.state(said.written + age) == expected
 
 
 def test_a_killed_process_is_not_alive_even_before_its_parent_looks():
-    code = (
-        "from repro.store.status import this_process as p;"
-        " print(p().pid, p().began, flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
+    code = "from repro.store.status import this_process as p; print(p().pid, p().began, flush=True)"
+    command, pipe = [sys.executable, "-c", f"{code}; input()"], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
         pid, began = map(int, child.stdout.readline().split())
         process = Process(status.machine(), pid, began)
         assert process.alive
@@ -154,3 +161,134 @@ def test_a_killed_process_is_not_alive_even_before_its_parent_looks():
             time.sleep(0.01)
         assert not process.alive
         assert Path(f"/proc/{pid}").exists()
+
+
+# What is shown of stacks that train, or were interrupted
+
+
+def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
+    noted(local)
+    out = told(capsys, "status").splitlines()
+    assert out[:3] == [
+        "profile quick: 2 missing, 2 training",
+        f"{LVAE} and 1 more: training (compiled)",
+        "  epoch 3 of 5, bound -91.02, L_1 -92.11, 1,234 images/s, 10 min left",
+    ]
+    assert out[3].startswith("time left: 10 min of training, then about ")
+    assert max(map(len, out)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("saved", "again"),
+    [(2.25, "saved at 2.25; continue with"), (None, "nothing saved; begin again with")],
+)
+def test_a_killed_stack_says_how_it_continues(saved, again, local, capsys):
+    noted(local, process=GONE, saved=saved)
+    out = told(capsys, "status")
+    assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
+    assert f"  {again}: repro train " in out
+    assert "nothing is training" in out.splitlines()
+    assert "images/s" not in out
+
+
+def shown(capsys, *options):
+    """What the JSON says of the one profile that it speaks of."""
+    (profile,) = printed(capsys, "status", *options)["profiles"]
+    return profile
+
+
+def test_the_command_that_is_named_trains_those_runs(local, capsys, tmp_path):
+    """Also one that the profile leaves out, or of another seed; none of what lies elsewhere."""
+    noted(local, process=GONE, runs=(beyond := "mnist-lvae_bn_wu-L3-s1", seeded := f"{VAE[:-1]}3"))
+    command = shown(capsys)["stacks"][0]["command"]
+    assert command == f"repro train {beyond} {seeded} --profile quick"
+    noted(copy := Store(tmp_path / "copy"), process=GONE)
+    assert shown(capsys, "--store", str(copy.root))["stacks"][0]["command"] is None
+
+
+def test_json_has_the_keys_that_are_documented(local, capsys):
+    noted(local)
+    content = printed(capsys, "status")
+    assert list(content) == ["store", "profiles"]
+    ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Watching")[2]
+    rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "|" in line]
+    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row[2])}
+    assert documented == {*p, *stack}
+    assert stack["runs"] == [LVAE, VAE]
+    assert (stack["epoch"], stack["step"], stack["seconds_left"]) == (2, 78, 600.0)
+    assert p["runs"] == {"missing": 2, "training": 2}
+
+
+def test_every_run_of_the_profile_is_counted_once(local, capsys):
+    first, second, third, fourth = (r.id for r in runs(QUICK))
+    fixture_store.write(local, "quick", quick_run(first))
+    fixture_store.diverge(local, "quick", quick_run(second), epoch=2)
+    fixture_report.fail(local, "quick", third, "out of memory")
+    noted(local, runs=(fourth, third), process=GONE)
+    content = shown(capsys)
+    assert content["runs"] == {"diverged": 1, "done": 1, "failed": 1, "interrupted": 1}
+    assert content["stacks"][0]["reason"] == "out of memory"
+
+
+def test_what_a_checkpoint_holds_and_what_is_recorded_is_not_ahead(local, capsys, monkeypatch):
+    monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
+    noted(local, process=GONE, saved=1.0)
+    assert shown(capsys)["predicted_seconds"] == 2 * 100 + 2 * 80
+    for run_id in (LVAE, VAE):
+        fixture_store.write(local, "quick", quick_run(run_id))
+    content = shown(capsys)
+    assert (content["stacks"], content["predicted_seconds"]) == ([], 2 * 100)
+
+
+def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(local, capsys):
+    noted(local, runs=(LVAE,), seconds_left=100.0)
+    noted(local, name="another", runs=(VAE,), seconds_left=300.0)
+    assert shown(capsys)["seconds_left"] == 300
+
+
+def test_a_profile_with_a_stack_is_shown_before_a_fuller_one(local, capsys, monkeypatch):
+    fixture_store.build(local.root, "reduced")
+    noted(local)
+    assert shown(capsys)["profile"] == "quick"
+    looked, read = [], watching.read_all
+    monkeypatch.setattr(watching, "read_all", lambda f: looked.append(f.name) or read(f))
+    assert shown(capsys, "--profile", "quick")["profile"] == "quick"
+    assert set(looked) == {"quick"}, "of others, which may be damaged, nothing is read"
+
+
+def test_it_takes_no_lock_and_writes_nothing(local, capsys, monkeypatch):
+    noted(local)
+    lock = local.folder("quick", ".locks") / f"{LVAE}.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    monkeypatch.setattr("filelock.FileLock.acquire", None)  # would raise
+    before = {p: p.stat().st_mtime_ns for p in local.root.rglob("*")}
+    printed(capsys, "status")
+    assert {p: p.stat().st_mtime_ns for p in local.root.rglob("*")} == before
+
+
+def test_watching_shows_it_anew_until_it_is_interrupted(local, capsys, monkeypatch):
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        noted(local, note=f"look {len(looks)}")
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    noted(local, note="look 0")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    out = told(capsys, "status", "--watch")
+    assert all(f"look {n}" in out for n in range(3))
+    assert looks == [watching.REFRESH] * 3
+
+
+@pytest.mark.parametrize("name", ["[red]x[/red]", "../../etc"])
+def test_what_a_file_says_is_shown_as_it_is(name, local, capsys):
+    """No markup, and no path."""
+    noted(local, runs=(name,), process=GONE)
+    out = told(capsys, "status")
+    assert f"{name}: stopped" in out
+    assert "repro train --profile quick" in out
