@@ -1,4 +1,4 @@
-"""The command line as a whole: usage, default store and profile, data, behaviour as a program."""
+"""The command line: usage, defaults, behaviour as a program; the commands that read records."""
 
 import os
 import subprocess
@@ -6,7 +6,9 @@ import sys
 
 import fixture_store
 import pytest
-from commands import LVAE, quick_run, refusal, told
+from check_records import otherwise
+from commands import LVAE, QUICK, printed, quick_run, refusal, told
+from filelock import FileLock
 
 from repro import store as stores
 from repro.cli import COMMANDS, app, run
@@ -14,31 +16,38 @@ from repro.cli.shared import options
 from repro.cli.shared.options import held, to_read
 from repro.cli.shared.terminal import seconds
 from repro.errors import UsageError
+from repro.judge.targets import TARGETS
 from repro.machine.watch.pace import in_words
-from repro.plan.profiles import find_run, profile
+from repro.plan.experiments import EXPERIMENTS, UNLISTED
+from repro.plan.profiles import find_run, profile, runs
+from repro.show import results, scripts
+from repro.store import Store
 from repro.store.places import ROOT
 
+PAPER = profile("paper")
+OTHER = otherwise(quick_run())
 
-@pytest.mark.parametrize("store", ["runs", "results"])
-def test_readers_take_the_fullest_profile_of_runs_or_of_results(local, store):
+
+def test_readers_take_the_fullest_profile_of_runs_or_of_results(local):
+    """Table 1's own row counts most: one Ladder network of paper hides nothing that is whole."""
+
+    def found() -> tuple[str, str]:
+        store, p = to_read(None, None)
+        return store.root.name, p.name
+
+    results = Store(stores.NAMED["results"])
     for name in ("smoke", "quick"):
-        fixture_store.build(stores.NAMED[store], name)
-    if store == "runs":
-        fixture_store.build(stores.NAMED["results"], "reduced", runs=[quick_run()])
-    opened, p = to_read(None, None)
-    assert (opened.root, p.name) == (stores.NAMED[store], "quick")
-
-
-def test_readers_take_the_fullest_that_has_table_1_s_own_row(local):
-    """One Ladder network of profile paper does not hide what is whole in another."""
+        fixture_store.build(results.root, name)
+    assert found() == ("results", "quick")
     assert held(local) == []
     fixture_store.build(local.root, "smoke")
-    ladder = find_run("ladder-full-100-s3", profile("paper"))
-    fixture_store.write(local, "paper", ladder)
+    assert found() == ("runs", "smoke")
+    fixture_store.write(local, "paper", find_run("ladder-full-100-s3", PAPER))
     assert held(local) == ["paper", "smoke"]
     fixture_store.build(local.root, "quick")
     assert held(local) == ["quick", "paper", "smoke"]
-    fixture_store.write(local, "paper", find_run("mnist-lvae_bn_wu-L5-s2", profile("paper")))
+    assert found() == ("runs", "quick")
+    fixture_store.write(local, "paper", find_run("mnist-lvae_bn_wu-L5-s2", PAPER))
     assert held(local) == ["paper", "quick", "smoke"]
 
 
@@ -138,3 +147,122 @@ def test_no_path_is_judged_before_it_is_read(local, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert run([word.format(tmp_path / "file") for word in command]) == 3
     assert "readable. (see" not in capsys.readouterr().err
+
+
+def listed(capsys, *arguments) -> dict[str, dict]:
+    return {row["run"]: row for row in printed(capsys, "list", "--profile", "quick", *arguments)}
+
+
+def test_list_has_every_run_of_tables_and_figures_with_the_keys_of_the_contract(local, capsys):
+    found = listed(capsys)
+    assert list(found) == [r.id for r in runs(QUICK, [e for e in EXPERIMENTS if e not in UNLISTED])]
+    assert list(listed(capsys, "--experiment", "table1")) == [LVAE]
+    row = found[LVAE]
+    assert {"run", "experiment", "profile", "state", "seed", "variant", "layers"} <= set(row)
+    figures = [f"figure{n}" for n in (2, 3, 4, 5, 6, 7, 9)]
+    assert {"table1", *figures, "mnist"} <= set(row["experiment"])
+    assert (row["seed"], row["variant"], row["layers"]) == (1, "lvae_bn_wu", 5)
+    assert row["predicted_seconds"] > 0
+
+
+def test_list_shows_every_cell_of_table_2(local, capsys):
+    shown = {row["run"] for row in printed(capsys, "list", "--profile", "paper")}
+    cells = [t.cells[0] for name, t in TARGETS.items() if name.startswith("table2/")]
+    assert len(cells) == 38
+    assert {f"{c.data}-{c.variant}-L{c.depth}-s1" for c in cells} <= shown
+
+
+def leave(store, folder, name):
+    """An empty object in a file beside the records."""
+    path = store.folder("quick", folder) / f"{LVAE}{name}"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    return path
+
+
+STATES = {
+    "missing": lambda store: None,
+    "missing, its lock held by nobody": lambda store: leave(store, ".locks", ".lock"),
+    "running": lambda store: FileLock(leave(store, ".locks", ".lock")).acquire(),
+    "done": lambda store: fixture_store.write(store, "quick", quick_run()),
+    "diverged": lambda store: fixture_store.diverge(store, "quick", quick_run(), epoch=2),
+    "failed": lambda store: leave(store, ".failed", ".json"),
+    "other configuration": lambda store: fixture_store.write(store, "quick", OTHER),
+}
+
+
+@pytest.mark.parametrize("expected", STATES)
+def test_list_says_how_far_a_run_is(local, capsys, expected):
+    held = STATES[expected](local)
+    assert listed(capsys)[LVAE]["state"] == expected.partition(",")[0]
+    del held  # a lock is held as long as its object lives
+
+
+def test_a_seed_beyond_the_profile_is_held_to_what_the_profile_would_train(local, capsys):
+    fixture_store.write(local, "quick", quick_run().with_seed(7))
+    fixture_store.write(local, "quick", OTHER.with_seed(8))
+    states = {i: row["state"] for i, row in listed(capsys).items()}
+    assert states["mnist-lvae_bn_wu-L5-s7"] == "done"
+    assert states["mnist-lvae_bn_wu-L5-s8"] == "other configuration"
+    (shown,) = printed(capsys, "status", "--profile", "quick")["profiles"]
+    assert (shown["runs"]["done"], shown["runs"]["other configuration"]) == (1, 1)
+
+
+def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(local, capsys):
+    assert listed(capsys)[LVAE]["precision"] is None
+    fixture_store.write(local, "quick", quick_run(), env={"precision": "bfloat16"})
+    assert listed(capsys)[LVAE]["precision"] == "bfloat16"
+    for command in (["list"], ["show", LVAE]):
+        assert "bfloat16" in told(capsys, *command, "--profile", "quick")
+    assert run(["tables", "--profile", "quick"]) == 0
+    table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
+    said = "Matrix products: bfloat16 in 1 of 1 Runs."
+    assert said in table
+    trained = f"`repro train {LVAE} --profile quick --precision bfloat16`"
+    for text in (results.summary(local, QUICK), results.page(local, QUICK)):
+        assert said in text
+        assert trained in text
+    assert said in str(scripts.load("figures", "figure5").draw(local, "quick").get_label())
+
+
+def test_show_has_the_keys_of_the_contract_and_for_people_configuration_and_metrics(full, capsys):
+    shown = printed(capsys, "show", LVAE)
+    assert list(shown) == ["run", "profile", "config", "env", "final"]
+    assert {"L1_train", "L1_test", "LK_test", "K", "LK_se", "LK_mc_error"} <= set(shown["final"])
+    assert len(shown["final"]["kl_layers"]) == len(shown["final"]["active_units"]) == 5
+    assert shown["final"] == full.record("quick", LVAE).final
+    out = told(capsys, "show", LVAE)
+    assert all(name in out for name in ("L1_test", "optim.lr", "commit"))
+
+
+@pytest.mark.parametrize("file", ["run.json", "env.json", "final.json"])
+def test_a_corrupt_record_is_named_with_its_file(full, capsys, file):
+    path = full.folder("quick", LVAE) / file
+    path.write_text("{ not json")
+    assert str(path) in refusal(capsys, "show", LVAE, "--profile", "quick")
+
+
+@pytest.mark.parametrize("out", [None, "here"])
+def test_tables_are_written_into_the_store_or_where_they_are_asked_for(full, tmp_path, out):
+    place = tmp_path / out if out else full.folder("quick", "tables")
+    assert run(["tables", "--profile", "quick", *(["--out", str(place)] if out else [])]) == 0
+    assert {p.suffix for p in place.iterdir()} == {".md", ".csv", ".tex"}
+    assert full.folder("quick", "tables").exists() == (out is None)
+
+
+def test_strict_exits_1_on_a_short_target(local):
+    for seed in (1, 2, 3):
+        run_of_paper = find_run(LVAE, PAPER).with_seed(seed)
+        fixture_store.write(local, "paper", run_of_paper, L1_test=-120.0, LK_test=-119.0)
+    assert run(["check", "--profile", "paper"]) == 0
+    assert run(["check", "--profile", "paper", "--strict"]) == 1
+
+
+def test_a_regression_against_another_store_exits_1(full, tmp_path):
+    better = fixture_store.build(tmp_path / "better", "quick")
+    against = ["check", "--profile", "quick", "--against", str(better.root)]
+    assert run(against) == 0
+    final = full.record("quick", LVAE).final
+    worse = {name: final[name] - 50 for name in ("L1_test", "LK_test")}
+    fixture_store.write(full, "quick", quick_run(), **worse)
+    assert run(against) == 1
