@@ -1,14 +1,12 @@
-"""The pages of `docs/`: what they show is run, from top to bottom, as a reader would."""
+"""Pages for readers: what they name is there, what they show runs, from top to bottom."""
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from fixture_checkout import copy_checkout
@@ -16,13 +14,80 @@ from fixture_checkout import copy_checkout
 from repro.store import Store
 from repro.store.places import ROOT
 
-pytestmark = pytest.mark.slow
+PAGES = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "results/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+    *sorted((ROOT / "results" / "weights").rglob("*.md")),
+]
+LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
+FILE = re.compile(  # alone, or run by a command
+    r"(?:`|(?<!`)(?:python|bash) )"
+    r"((?:repro|tables|figures|tests|docs|benchmarks|results)/[\w./-]+\.\w+)"
+)
+ADDED = "a new file"  # what the tutorial says of a file that its reader writes
+
+
+@pytest.mark.parametrize(("name", "most"), [("README.md", 120), ("ARCHITECTURE.md", 150)])
+def test_a_first_page_is_short(name, most):
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= most
+
+
+def anchors(page: Path) -> set[str]:
+    """Of every heading, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_page_names_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target, anchor in LINK.findall(text):
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), f"{target}#{anchor}"
+    lines = [line for line in text.splitlines() if ADDED not in line]
+    named = [name for line in lines for name in FILE.findall(line)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# `docs/errors.md`: every text that it explains is one that the program says
+
+TEXTS = re.compile(r"^\| (`[^|]*?) ?\|", re.MULTILINE)
+
+
+def said() -> str:
+    """Every string of the program, the parts of an f-string with `...` for what is put in."""
+    found = []
+    for path in (ROOT / "repro").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            whole = "".join(
+                str(p.value) if isinstance(p, ast.Constant) else "..."
+                for p in parts
+                if isinstance(p, ast.Constant | ast.FormattedValue)
+            )
+            found.append(whole)
+    return "\n".join(found)
+
+
+def test_every_text_of_the_page_is_said():
+    page, program = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), said()
+    texts = [t for cell in TEXTS.findall(page) for t in re.findall(r"`([^`]+)`", cell)]
+    assert len(texts) > 30
+    # What the system says stands in brackets.
+    unknown = [t for t in texts if t.removesuffix("Permission denied)") not in program]
+    assert not unknown
+
+
+# `docs/api.md` and `docs/tutorial.md` are followed as a reader would
 
 COPIED = ("repro", "tables", "figures", "results", "tests", "pyproject.toml", "requirements.txt")
+PATCH = ("patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch")
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Does what it is told, each time in a fresh copy of itself: only the libraries are loaded once.
 READER = """
-import json, os, runpy, shlex, subprocess, sys, traceback
+import json, os, runpy, shlex, subprocess, sys
 import numpy, pandas, rich, safetensors, scipy.stats, torch, typer
 
 def do(language, content):
@@ -48,65 +113,43 @@ for line in sys.stdin:
 """
 
 
-class Block(NamedTuple):
-    """What stands between fences: its language, the file that it is, and the line it begins at."""
-
-    language: str
-    file: str
-    content: str
-    line: int
-
-
-def blocks(page: str) -> Iterator[Block]:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    for match in FENCE.finditer(text):
-        language, file, content = match.groups()
-        yield Block(language, file or "", content, text[: match.start()].count("\n") + 1)
-
-
-@dataclass
 class Reader:
     """Follows a page in a copy of this checkout, which it may change."""
 
-    checkout: Path
-    process: subprocess.Popen[str]
+    def __init__(self, checkout: Path, process: subprocess.Popen[str]) -> None:
+        self.checkout, self.process = checkout, process
 
     def follow(self, page: str) -> list[str]:
-        """What each block of a page printed."""
-        return [self.do(block, f"{page}, line {block.line}") for block in blocks(page)]
+        """What each block of a page printed: Python is run as a whole, commands one by one."""
+        text, printed = (ROOT / "docs" / page).read_text(encoding="utf-8"), []
+        for match in FENCE.finditer(text):
+            language, file, content = match.groups()
+            place = self.checkout / (file or "")
+            parts = content.splitlines() if language == "bash" else [content]
+            if file:
+                assert not place.exists(), f"{page}: {file} is there already"
+                place.write_text(content, encoding="utf-8")
+            elif language == "diff":
+                done = subprocess.run(
+                    PATCH, cwd=place, input=content, capture_output=True, text=True
+                )
+                assert done.returncode == 0, f"{page}: {content}: {done.stdout}{done.stderr}"
+            else:
+                printed.append("".join(self.do(language, part) for part in parts))
+        return printed
 
-    def do(self, block: Block, where: str) -> str:
-        """Write or patch the block's file, or run it: Python as a whole, commands one by one."""
-        if block.file:
-            path = self.checkout / block.file
-            assert not path.exists(), f"{where}: {block.file} is there already"
-            path.write_text(block.content, encoding="utf-8")
-            return ""
-        if block.language == "diff":
-            return self.patch(block.content, where)
+    def do(self, language: str, part: str) -> str:
         out = self.checkout.parent / "out"
         out.write_text("", encoding="utf-8")
-        parts = block.content.splitlines() if block.language == "bash" else [block.content]
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        for part in parts:
-            self.process.stdin.write(json.dumps([block.language, part, str(out)]) + "\n")
-            self.process.stdin.flush()
-            code = self.process.stdout.readline()
-            assert code == "0\n", f"{where}: {part}: exit {code}{out.read_text(encoding='utf-8')}"
-        return out.read_text(encoding="utf-8")
-
-    def patch(self, content: str, where: str) -> str:
-        command = ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch"]
-        done = subprocess.run(
-            command, cwd=self.checkout, input=content, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
-        return ""
+        self.process.stdin.write(json.dumps([language, part, str(out)]) + "\n")
+        self.process.stdin.flush()
+        code, said = self.process.stdout.readline(), out.read_text(encoding="utf-8")
+        assert code == "0\n", f"{part}: exit {code}{said}"
+        return said
 
 
 @pytest.fixture
-def reader(tmp_path: Path, data_dir: Path) -> Iterator[Reader]:
+def reader(tmp_path, data_dir):
     checkout = copy_checkout(tmp_path / "checkout", COPIED)
     places = {"PYTHONPATH": str(checkout), "REPRO_DATA": str(data_dir.resolve())}
     with subprocess.Popen(
@@ -117,7 +160,8 @@ def reader(tmp_path: Path, data_dir: Path) -> Iterator[Reader]:
         yield Reader(checkout, process)
 
 
-def test_every_example_of_the_api_runs(reader: Reader) -> None:
+@pytest.mark.slow
+def test_every_example_of_the_api_runs(reader):
     said = reader.follow("api.md")
     assert len(said) >= 8
     record = Store(reader.checkout / "runs").record("smoke", "mnist-lvae_bn_wu-L5-s1")
@@ -127,7 +171,8 @@ def test_every_example_of_the_api_runs(reader: Reader) -> None:
     assert "no weights of mnist-vae-L1-s1" in said[-1]
 
 
-def test_the_tutorial_can_be_followed(reader: Reader) -> None:
+@pytest.mark.slow
+def test_the_tutorial_can_be_followed(reader):
     said = reader.follow("tutorial.md")
     store = Store(reader.checkout / "runs")
     assert {folder.name for folder in store.root.glob("smoke/bars-*")} == {

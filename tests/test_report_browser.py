@@ -14,8 +14,7 @@ import fixture_bench
 import fixture_store
 import PIL.Image
 import pytest
-from fixture_report import fail
-from page_reader import Html
+from fixture_report import Html, fail
 
 from repro.cli import run
 from repro.plan.profiles import profile, runs
