@@ -53,9 +53,9 @@ def draw_of(name: str, store: Store, profile: str = "quick") -> Figure:
     return figure
 
 
-def record(variant: str, data: str = "mnist") -> Record:
-    """Of the shared store, profile quick."""
-    return shared("quick").record("quick", run_of(variant, data=data).id)
+def record(variant: str, data: str = "mnist", profile: str = "quick") -> Record:
+    """Of the shared store."""
+    return shared(profile).record(profile, run_of(variant, data=data).id)
 
 
 def reduced(variant: str, depth: int = 5, data: str = "mnist") -> list[Record]:
