@@ -251,23 +251,15 @@ NO_NAMES = ("", ".", "../..", f"{LVAE.id}/", f"../{PROFILE}/{LVAE.id}")
         (("a\0b", PROFILE), ""),
         ((LVAE.id, "x" * 300), ""),
         (("x" * 300, PROFILE), ""),
-        ((LVAE.id, PROFILE, "x" * 300), ""),
-        ((LVAE.id, PROFILE, "no\0where"), ""),
-        ((LVAE.id, PROFILE, "nowhere"), "nowhere"),
-        ((LVAE.id, PROFILE, __file__), __file__),
-        ((LVAE.id, PROFILE, 5), ""),
+        *(((LVAE.id, PROFILE, store), "") for store in ("x" * 300, "no\0where", 5)),
+        *(((LVAE.id, PROFILE, store), store) for store in ("nowhere", __file__)),
+        *((names, "as text") for names in ((None, PROFILE), (LVAE.id, None), (Path("a"), PROFILE))),
     ],
 )
-def test_what_is_nowhere_is_a_record_error(trainings, asked, said):
+def test_what_is_nowhere_is_a_record_error_and_what_is_no_name_wrong_usage(trainings, asked, said):
     for load in (load_model, load_record):
-        with refused(RecordError, said):
+        with refused(UsageError if said == "as text" else RecordError, said):
             load(*asked, *([trainings(LVAE)] if len(asked) == 2 else []))
-
-
-@pytest.mark.parametrize("asked", [(None, PROFILE), (LVAE.id, None), (Path(LVAE.id), PROFILE)])
-def test_names_are_text(trainings, asked):
-    with refused(UsageError, "names as text"):
-        load_model(*asked, trainings(LVAE))
 
 
 @pytest.mark.parametrize("trained", [LVAE, LADDER], indirect=True, ids=["hierarchy", "ladder"])

@@ -21,11 +21,6 @@ HERE = ("publish", "--profile", "quick")
 
 
 @pytest.fixture
-def target(local) -> Store:
-    return Store(stores.NAMED["results"])
-
-
-@pytest.fixture
 def drawn(monkeypatch):
     """What was asked of tables and figures, which are not drawn."""
     asked = []
@@ -43,7 +38,13 @@ def readme(drawn, tmp_path, monkeypatch):
     return path
 
 
-def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, target, readme):
+@pytest.fixture
+def target(local, readme) -> Store:
+    """`results/`; no test publishes into the checkout."""
+    return Store(stores.NAMED["results"])
+
+
+def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, target):
     publishing.copy_finished(full, target, QUICK)
     assert target.record("quick", LVAE).final == full.record("quick", LVAE).final
     before = {p: p.stat().st_ino for p in target.root.rglob("*") if p.is_file()}
@@ -56,9 +57,7 @@ def test_publish_takes_what_was_scored_again_and_leaves_the_rest_alone(full, tar
     assert [p.stat().st_ino for p in others] == [before[p] for p in others]
 
 
-def test_publish_redraws_results_keeps_the_rest_of_the_readme_and_says_what_is_missing(
-    local, target, readme, drawn, capsys
-):
+def test_results_are_redrawn_and_the_readme_keeps_the_rest(local, target, readme, drawn, capsys):
     fixture_store.write(local, "quick", quick_run())
     said = told(capsys, *HERE)
     assert [place.name for *_, place in drawn] == ["tables", "figures"]
@@ -73,9 +72,7 @@ def test_publish_redraws_results_keeps_the_rest_of_the_readme_and_says_what_is_m
     assert "put the two markers back" in capsys.readouterr().err
 
 
-def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
-    full, target, readme, capsys
-):
+def test_every_row_ends_with_a_command_that_names_its_runs(full, target, readme, capsys):
     fixture_store.build(full.root, "quick", runs=runs(QUICK, ["omniglot", "ladder", "ablations"]))
     said, page = told(capsys, *HERE), target.root / "README.md"
     for path, least in ((page, 60), (readme, 5)):
@@ -95,9 +92,7 @@ def test_every_row_of_what_is_published_ends_with_a_command_that_names_its_runs(
     assert "figure10.png" not in without
 
 
-def test_a_first_run_of_the_published_protocol_leaves_the_readme_its_table(
-    full, target, readme, capsys
-):
+def test_a_first_run_of_the_paper_s_leaves_the_readme_its_table(full, target, readme, capsys):
     """What a profile has so far stands in full on the page, and in one line of the README."""
 
     def published(name: str, *asked: str) -> tuple[str, str]:
@@ -137,9 +132,7 @@ AGAIN = "unknown commit: move the record out of runs/ and train again in"
         ({}, {"commit": None}, ["--allow-dirty"], "unknown commit: evaluate again, with --ais"),
     ],
 )
-def test_what_other_code_made_than_a_commit_is_refused_and_nothing_copied(
-    full, target, readme, capsys, trained, scored, allowed, said
-):
+def test_what_no_commit_made_is_refused(full, target, capsys, trained, scored, allowed, said):
     record = fixture_store.write(full, "quick", quick_run(), env=trained)
     if scored:
         full.add(record, record.env | scored, record.final, {})
@@ -147,9 +140,7 @@ def test_what_other_code_made_than_a_commit_is_refused_and_nothing_copied(
     assert not target.root.exists()
 
 
-def test_other_records_and_places_are_refused_and_nothing_copied(
-    full, target, readme, capsys, monkeypatch
-):
+def test_other_records_and_places_are_refused(full, target, capsys, monkeypatch):
     fixture_store.write(full, "quick", otherwise(quick_run()))
     assert "another configuration" in refusal(capsys, *HERE)
     fixture_store.write(full, "quick", quick_run())
@@ -161,13 +152,13 @@ def test_other_records_and_places_are_refused_and_nothing_copied(
     assert not target.root.exists()
 
 
-def test_publish_takes_uncommitted_changes_when_told(full, target, readme, capsys):
+def test_publish_takes_uncommitted_changes_when_told(full, target, capsys):
     fixture_store.write(full, "quick", quick_run(), env={"dirty": True})
     told(capsys, *HERE, "--allow-dirty")
     assert target.has("quick", LVAE)
 
 
-def test_published_weights_without_a_record_are_refused(full, target, readme, capsys):
+def test_published_weights_without_a_record_are_refused(full, target, capsys):
     path = target.folder("weights", "quick") / "mnist-gone-L5-s1.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")

@@ -44,14 +44,12 @@ def refused(path, run_id, capsys, *options) -> str:
         return refusal(capsys, "score", str(path), "--run", run_id, *options, code=2)
 
 
-def test_grey_images_are_scored_once_binarised_with_one_line_an_image(
-    trained, images, tmp_path, capsys
-):
+def test_grey_images_are_scored_once_binarised(trained, images, capsys):
     found = scored(images, trained.id, capsys, "--binarise")
     assert (found["images"], found["K"], len(found["each"]["LK"])) == (5, 5, 5)
     assert found["LK"] == pytest.approx(np.mean(found["each"]["LK"]))
     assert found["LK_se"] == pytest.approx(np.std(found["each"]["LK"], ddof=1) / 5**0.5)
-    out = tmp_path / "scores.csv"
+    out = images.with_suffix(".csv")
     asked = ("score", str(images), "--run", trained.id, "--binarise", "--out", str(out))
     assert "L_500" in told(capsys, *asked)
     assert pd.read_csv(out).columns.tolist() == ["image", "L1", "LK"]
@@ -80,10 +78,11 @@ def test_a_ladder_network_takes_bytes_and_says_classes(trained, local, images, c
     ids=["int64", "bool", "big-endian", "Fortran order", "height and width"],
 )
 def test_however_binary_images_are_stored_they_score_the_same(trained, images, capsys, stored):
-    np.save(images, BITS)
-    expected = scored(images, trained.id, capsys)["each"]
-    np.save(images, stored)
-    assert scored(images, trained.id, capsys)["each"] == expected
+    found = []
+    for array in (BITS, stored):
+        np.save(images, array)
+        found.append(scored(images, trained.id, capsys)["each"])
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
@@ -133,8 +132,8 @@ def test_what_a_model_cannot_score_is_one_line(trained, images, capsys, stored, 
     assert said in refused(images, trained.id, capsys, *options)
 
 
-def test_chains_say_their_estimate_and_how_they_came_to_it(trained, images, tmp_path, capsys):
-    out = tmp_path / "log_p.csv"
+def test_chains_say_their_estimate_and_how_they_came_to_it(trained, images, capsys):
+    out = images.with_suffix(".csv")
     found = scored(images, trained.id, capsys, *AIS, "3", "--out", str(out))
     each = found.pop("each")
     assert found["AIS"] == pytest.approx(np.mean(each["AIS"]))
@@ -203,7 +202,5 @@ def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, published,
         (quick_run().id, ["--store", "runs"], 3, f"no record of {quick_run().id}"),
     ],
 )
-def test_what_a_store_lacks_is_not_looked_for_in_another(
-    trained, published, images, capsys, wanted, where, code, said
-):
+def test_no_other_store_is_asked(trained, published, images, capsys, wanted, where, code, said):
     assert said in refusal(capsys, "score", str(images), "--run", wanted, *where, code=code)

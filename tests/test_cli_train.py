@@ -14,35 +14,34 @@ from repro.cli.shared import planned
 from repro.machine import local as engine_local
 from repro.machine import rescoring, toolchain
 from repro.machine.saved.weights import load_adam, weights_path
+from repro.machine.work import Outcome
 from repro.plan.experiments.ablations import OF_VAES
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
 
 HERE = ["--profile", "quick"]
+VAES = [*(v for v in VARIANTS if v.startswith("vae")), *(c.variant for c in OF_VAES)]
 OMNIGLOT = [f"omniglot-{v}-L5-s1" for v in VARIANTS]
 
 
-def outcome(**parts):
-    return SimpleNamespace(**{"done": [], "diverged": [], "failed": {}, "unfinished": [], **parts})
-
-
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def engine(monkeypatch):
     """An engine that notes what it was asked for and answers with `engine.answer`."""
-    noted = SimpleNamespace(answer=outcome(), calls=[])
+    noted = SimpleNamespace(answer=Outcome(), calls=[])
 
-    def note(asked, store, profile_name, options, *_):
-        noted.calls.append((asked, store, profile_name, options))
+    def note(asked, store, profile_name, options, *_, **where):
+        noted.calls.append((asked, store, profile_name, options, *where.values()))
         if isinstance(noted.answer, BaseException):
             raise noted.answer
         return noted.answer
 
     monkeypatch.setattr(engine_local, "train", note)
     monkeypatch.setattr(rescoring, "evaluate", note)
+    noted.note = note
     return noted
 
 
-def asked_of(engine: SimpleNamespace) -> list[str]:
+def asked_of(engine) -> list[str]:
     """The Runs that it was to train."""
     ((asked, *_),) = engine.calls
     return [r.id for r in asked]
@@ -80,13 +79,7 @@ NAMED = [
     (["mnist-lvae_bn_wu-L3-s1"], ["mnist-lvae_bn_wu-L3-s1"]),  # not of the profile, but named
     (["mnist-lvae_bn_wu_ft-L5-s1"], [LVAE, "mnist-lvae_bn_wu_ft-L5-s1"]),  # and its start
     (["ladder-full-100-s3", LVAE], ["ladder-full-100-s3", LVAE]),
-    (
-        ["mnist-vae*-L5-s2"],
-        [
-            *(f"mnist-{v}-L5-s2" for v in VARIANTS if v.startswith("vae")),
-            *(f"mnist-{c.variant}-L5-s2" for c in OF_VAES),
-        ],
-    ),
+    (["mnist-vae*-L5-s2"], [f"mnist-{v}-L5-s2" for v in VAES]),
     (["omniglot-lvae_bn_wu-*"], ["omniglot-lvae_bn_wu-L5-s1"]),
     (["table1", LVAE, "mnist-lvae_bn_w?-L5-s1"], [LVAE]),
     (
@@ -155,15 +148,13 @@ CONTINUING = [
 
 
 @pytest.mark.parametrize("asked", CONTINUING, ids=" ".join)
-def test_what_was_interrupted_or_ran_out_of_time_says_how_it_continues(
-    local, engine, capsys, asked
-):
+def test_what_was_interrupted_or_ran_out_of_time_continues(local, engine, capsys, asked):
     again = ["train", "table1", *HERE, *asked]
     engine.answer = KeyboardInterrupt()
     assert run(again) == 130
     interrupted = capsys.readouterr()
     assert interrupted.err == "repro: interrupted\n"
-    engine.answer = outcome(unfinished=[LVAE])
+    engine.answer = Outcome(unfinished=[LVAE])
     ended = told(capsys, *again)
     assert f"1 Runs left ({LVAE})" in ended
     for out in (interrupted.out, ended):
@@ -174,27 +165,22 @@ def test_what_was_interrupted_or_ran_out_of_time_says_how_it_continues(
 
 @pytest.mark.parametrize("parts", [{"diverged": [VAE]}, {"failed": {VAE: "out of memory"}}])
 def test_a_failed_or_diverged_run_exits_4_and_is_named(local, engine, capsys, parts):
-    engine.answer = outcome(**parts)
+    engine.answer = Outcome(**parts)
     assert run(["train", *HERE]) == 4
     assert VAE in capsys.readouterr().err
 
 
-def test_ray_gets_the_address_and_picks_steps_itself(local, capsys, monkeypatch):
-    cluster = pytest.importorskip(
-        "repro.machine.ray.cluster", reason="needs requirements-extras.txt"
+def test_ray_gets_the_address_and_picks_steps_itself(local, engine, capsys, monkeypatch):
+    name = "repro.machine.ray.cluster"
+    monkeypatch.setattr(
+        pytest.importorskip(name, reason="needs requirements-extras.txt"), "train", engine.note
     )
-    calls = []
-
-    def train(*_, address):
-        calls.append((_[-1].engine, address))
-        return outcome(unfinished=[LVAE])
-
-    monkeypatch.setattr(cluster, "train", train)
-    ray = ["--engine", "ray", "--address", "head:6379"]
-    assert run(["train", *HERE, "--budget", "25m", *ray]) == 0
-    assert calls == [("auto", "head:6379")]
-    again = "repro train --profile quick --budget 25m --engine ray --address head:6379"
-    assert f"continue with: {again}\n" in capsys.readouterr().out
+    engine.answer = Outcome(unfinished=[LVAE])
+    asked = ["--budget", "25m", "--engine", "ray", "--address", "head:6379"]
+    said = told(capsys, "train", *HERE, *asked)
+    ((*_, options, address),) = engine.calls
+    assert (options.engine, address) == ("auto", "head:6379")
+    assert f"continue with: repro train --profile quick {' '.join(asked)}\n" in said
 
 
 CUDA = ("has_cuda", lambda: True)
@@ -213,9 +199,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("asked", "machine", "said"), IMPOSSIBLE)
-def test_what_this_machine_cannot_do_is_said_before_training(
-    local, engine, capsys, monkeypatch, asked, machine, said
-):
+def test_what_cannot_be_is_said_first(local, engine, capsys, monkeypatch, asked, machine, said):
     for name, value in machine:
         monkeypatch.setattr(f"{planned.__name__}.{name}", value)
     assert run(["train", *HERE, *asked]) == 3
@@ -233,9 +217,7 @@ IWAE = ("mnist-iwae_k1-L2-s1", "mnist-iwae_k50-L2-s1")
 
 
 @pytest.mark.slow
-def test_fine_tuning_goes_on_from_its_start_and_stands_in_table_1_as_iwae_does(
-    local, data_dir, tmp_path
-):
+def test_fine_tuning_goes_on_from_its_start_and_iwae_stands_beside(local, data_dir, tmp_path):
     where = ["--profile", "smoke", "--data-dir", str(data_dir)]
     for experiment in ("finetuning", "iwae"):
         assert run(["train", experiment, *where, "--engine", "eager", "--threads", "1"]) == 0

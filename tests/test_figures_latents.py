@@ -24,36 +24,32 @@ def meshes(figure) -> list[QuadMesh]:
 
 
 def test_figure4_holds_the_saved_values_of_every_active_unit_sorted_within_its_layer():
-    for variant, mesh in zip(VARIANTS, meshes(draw("figure4")), strict=True):
+    figure = draw("figure4")
+    *panels, bar = figure.axes
+    assert [a.get_title() for a in panels] == LABELS
+    for variant, mesh in zip(VARIANTS, meshes(figure), strict=True):
         units, drawn = record(variant).arrays("kl_units")["test"], np.ma.asarray(mesh.get_array())
         active = np.sort(units[units > 0.01])
         np.testing.assert_array_equal(np.sort(drawn.compressed()), active)
         assert drawn.size == units.size
         for layer in np.split(drawn.filled(0)[:, -1], np.cumsum([64, 32, 16, 8])):
             assert np.all(np.diff(layer) >= 0)
-
-
-def test_figure4_cells_lie_around_their_epochs_which_are_marked():
-    figure = draw("figure4", "reduced")
-    edges = meshes(figure)[0].get_coordinates()[0, :, 0]
-    assert edges.tolist() == [0.5, 1.5, 3.5, 7.5, 15, 25, 35, 45]
-    for ax in figure.axes[:4]:
-        assert list(ax.xaxis.get_minorticklocs()) == [1, 2, 5, 10, 20, 30, 40]
-    single = scripts.load("figures", "figure4").edges(np.array([2]))
-    assert single.tolist() == [1.5, 2.5]
-
-
-def test_figure4_names_models_layers_the_colour_bar_negative_estimates_and_the_seed():
-    figure = draw("figure4")
-    *panels, bar = figure.axes
-    assert [a.get_title() for a in panels] == LABELS
     assert [t.get_text() for t in panels[0].get_yticklabels()] == LAYERS
     assert list(panels[0].get_yticks()) == [32, 80, 104, 116, 122]  # the middle of each layer
     assert bar.get_ylabel() == "KL of a unit (nats per example, log scale)"
     assert bar.get_yscale() == "log"
     units = record("vae").arrays("kl_units")["test"]
     assert f"VAE {np.sum(units < 0)} of {units.size}" in caption(figure)
-    assert "Shown: the lowest seed." in caption(draw("figure4", "reduced"))
+
+
+def test_figure4_cells_lie_around_their_epochs_which_are_marked():
+    figure = draw("figure4", "reduced")
+    edges = meshes(figure)[0].get_coordinates()[0, :, 0]
+    assert edges.tolist() == [0.5, 1.5, 3.5, 7.5, 15, 25, 35, 45]
+    assert list(figure.axes[0].xaxis.get_minorticklocs()) == [1, 2, 5, 10, 20, 30, 40]
+    single = scripts.load("figures", "figure4").edges(np.array([2]))
+    assert single.tolist() == [1.5, 2.5]
+    assert "Shown: the lowest seed." in caption(figure)
 
 
 @pytest.mark.parametrize(("runs", "panels", "below"), [(1, 1, 1), (2, 2, 2), (3, 4, 2)])
@@ -73,8 +69,8 @@ def bar_groups(figure) -> dict[str, BarContainer]:
     return {c.get_label(): c for c in containers if isinstance(c, BarContainer)}
 
 
-def test_figure5_bars_are_the_saved_layers_on_the_paper_s_axis():
-    figure = draw("figure5")
+def test_figure5_bars_are_the_saved_layers_on_the_paper_s_axis_or_their_mean_and_spread():
+    figure, seeds = draw("figure5"), draw("figure5", "reduced")
     (ax,) = figure.axes
     assert list(bar_groups(figure)) == [*VARIANTS]
     for variant, bars in bar_groups(figure).items():
@@ -86,16 +82,11 @@ def test_figure5_bars_are_the_saved_layers_on_the_paper_s_axis():
     assert ax.get_ylim() == (0, 25)
     assert ax.get_ylabel() == "KL of layer $i$ (nats per example)"
     assert [t.get_text() for t in ax.get_xticklabels()] == [f"$i={i}$" for i in range(1, 6)]
-
-
-def test_figure5_draws_the_mean_and_spread_of_seeds():
-    figure = draw("figure5", "reduced")
-    group = bar_groups(figure)["lvae_bn_wu"]
-    saved = [r.final["kl_layers"] for r in reduced("lvae_bn_wu")]
+    group, saved = bar_groups(seeds)["vae"], [r.final["kl_layers"] for r in reduced("vae")]
     np.testing.assert_allclose([bar.get_height() for bar in group], np.mean(saved, axis=0))
     spread = np.std(saved, axis=0, ddof=1)
     np.testing.assert_allclose(half_lengths(group.errorbar), spread, atol=1e-12)
-    assert "No whiskers" not in caption(figure)
+    assert "No whiskers" not in caption(seeds)
 
 
 def test_figure5_numbers_its_bars_and_counts_those_below_zero(store):

@@ -39,15 +39,6 @@ def three(tmp_path_factory) -> Store:
     return fixture_store.build(tmp_path_factory.mktemp("three") / "store", "quick", seeds=3)
 
 
-@pytest.fixture(scope="module")
-def profiles(tmp_path_factory) -> Store:
-    """The 5-layer LVAE in three profiles."""
-    store = Store(tmp_path_factory.mktemp("profiles") / "store")
-    for name in ("smoke", "quick", "paper"):
-        fixture_store.write(store, name, next(r for r in runs(profile(name)) if r.id == LVAE))
-    return store
-
-
 def test_verdicts_and_states_are_those_of_check_and_list_and_the_summary_counts_them(mixed, capsys):
     store, page = mixed
     where = ("--profile", "quick", "--store", str(store.root))
@@ -73,21 +64,18 @@ def test_the_same_records_give_the_same_page_but_for_a_run_that_is_being_trained
         assert written(store).runs()[LVAE].attrs["data-state"] == "running"
 
 
-@pytest.mark.parametrize(
-    ("run_id", "state", "reason"),
-    [
+def test_the_ledger_holds_every_run_with_its_state_and_reason(mixed):
+    rows = mixed[1].runs()
+    for run_id, state, reason in (
         (VAE, "diverged", "diverged at epoch 2"),
         ("mnist-vae_bn-L5-s1", "failed", "OSError: the disk went away"),
         ("mnist-vae_bn_wu-L5-s1", "other configuration", "is not the profile's Run"),
         ("mnist-vae-L5-s9", "failed", "killed"),  # nobody planned it, nor those below
         ("mnist-vae_bn-L5-s9", "failed", "not JSON"),
         ("mnist-lvae_bn_wu-L5-s7", "done", ""),
-    ],
-)
-def test_the_ledger_holds_every_run_with_its_state_and_reason(mixed, run_id, state, reason):
-    row = mixed[1].runs()[run_id]
-    assert row.attrs["data-state"] == state
-    assert reason in row.text
+    ):
+        assert rows[run_id].attrs["data-state"] == state
+        assert reason in rows[run_id].text
 
 
 def test_experiments_on_request_are_planned_once_begun(local):
@@ -139,10 +127,14 @@ def test_uncommitted_changes_and_the_code_that_began_and_that_scored_again_are_n
     assert all(s in provenance() for s in said)
 
 
-def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(profiles):
-    page = written(profiles)
-    sections = [e.attrs["id"] for e in page.all("section", **{"class": "profile"})]
-    assert sections == ["paper", "quick", "smoke"]
+def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(local):
+    def sections(page) -> list[str]:
+        return [e.attrs["id"] for e in page.all("section", **{"class": "profile"})]
+
+    for name in ("smoke", "quick", "paper"):
+        fixture_store.write(local, name, next(r for r in runs(profile(name)) if r.id == LVAE))
+    page, alone = written(local), written(local, "--profile", "quick")
+    assert sections(page) == ["paper", "quick", "smoke"]
     paper, quick = page.within("paper"), page.within("quick")
     assert paper.all("div", **{"class": "banner"}) == []
     assert quick.all("div", **{"class": "banner"})[0].text.strip().startswith("Reduced protocol")
@@ -150,12 +142,8 @@ def test_profiles_are_shown_fullest_first_and_the_reduced_say_so(profiles):
     assert "Figure 0: a square." in paper.source
     assert "Figure 0: a square." not in quick.source, "a few points beside a fuller profile"
     assert "draws what can be" in quick.source
-
-
-def test_a_profile_alone_can_be_asked_for_and_is_drawn(profiles):
-    page = written(profiles, "--profile", "quick")
-    assert [e.attrs["id"] for e in page.all("section", **{"class": "profile"})] == ["quick"]
-    assert "Figure 0: a square." in page.source
+    assert sections(alone) == ["quick"]
+    assert "Figure 0: a square." in alone.source
 
 
 def test_a_profile_with_nothing_but_failures_is_shown(local):
@@ -163,9 +151,7 @@ def test_a_profile_with_nothing_but_failures_is_shown(local):
     assert "no memory" in written(local).within("quick").source
 
 
-def test_a_damaged_record_is_one_line_and_stops_no_report_of_another_profile(
-    local, monkeypatch, capsys
-):
+def test_a_damaged_record_stops_no_report_of_another_profile(local, monkeypatch, capsys):
     monkeypatch.setattr(reporting, "figures", lambda *_: ())
     fixture_store.write(local, "smoke", runs(profile("smoke"))[0])
     fixture_store.write(local, "quick", quick_run())

@@ -20,7 +20,6 @@ from repro.cli import run
 from repro.plan.profiles import profile, runs
 from repro.show.report import page
 from repro.store import Store
-from repro.store.files import write_file
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -50,8 +49,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fixture_store.diverge(store, "quick", diverged, epoch=3)
     fail(store, "quick", failed.id, "MemoryError: <b>no</b> room & no <script>")
     fixture_store.write(store, "paper", runs(profile("paper"), ["table1"])[0])
-    bench = fixture_bench.saved_bench()
-    write_file(store.root / "bench.json", json.dumps(bench).encode())
+    (store.root / "bench.json").write_text(json.dumps(fixture_bench.saved_bench()))
     assert run(["report", "--store", str(store.root)]) == 0
     return store.root / "report.html"
 
@@ -86,9 +84,7 @@ def test_figures_that_hold_enough_are_on_the_page(report):
     assert "figure3" not in shown  # one depth is no curve
 
 
-def test_the_page_renders_without_a_console_message_and_headers_are_buttons(
-    chromium, report, tmp_path
-):
+def test_the_page_renders_without_a_message_and_headers_are_buttons(chromium, report, tmp_path):
     dom, log = browse(chromium, report, tmp_path, "--dump-dom")
     assert console(log) == []
     assert "Ladder Variational Autoencoders" in dom

@@ -95,9 +95,7 @@ def test_without_tensorboard_nothing_is_trained_and_the_remedy_is_named(local, m
 
 
 @pytest.mark.slow
-def test_the_command_line_writes_what_tensorboard_reads_and_says_nothing_else(
-    local, data_dir, capfd
-):
+def test_the_command_line_writes_them_and_says_nothing_else(local, data_dir, capfd):
     where = ["--profile", "smoke", "--engine", "eager", "--data-dir", str(data_dir)]
     assert command(["train", LVAE, *where, "--tensorboard"]) == 0
     lines = capfd.readouterr().err.splitlines()
