@@ -23,6 +23,7 @@ LOADING = {"src", "srcset", "poster", "data", "action", "formaction", "backgroun
 class Element:
     tag: str
     attrs: dict[str, str]
+    kind: str = ""  # of the table that it lies in
     text: str = ""
 
 
@@ -36,10 +37,13 @@ class Html(HTMLParser):
     def __post_init__(self) -> None:
         super().__init__()
         self._open: list[Element] = []
+        self._kind = ""
         self.feed(self.source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {k: v or "" for k, v in attrs})
+        given = {k: v or "" for k, v in attrs}
+        self._kind = given.get("data-kind", "") if tag == "table" else self._kind
+        element = Element(tag, given, self._kind)
         self.elements.append(element)
         if tag not in VOID:
             self._open.append(element)
@@ -57,33 +61,26 @@ class Html(HTMLParser):
         wanted = {k.replace("_", "-"): v for k, v in attrs.items()}
         return [e for e in self.elements if e.tag == tag and wanted.items() <= e.attrs.items()]
 
+    def part(self, begin: str, end: str) -> "Html":
+        """What lies between as a page of its own."""
+        start = self.source.index(begin)
+        return Html(self.source[start : self.source.index(end, start)])
+
     def within(self, id_: str) -> "Html":
-        """The section of that id as a page of its own."""
-        start = self.source.index(f'<section id="{id_}"')
-        return Html(self.source[start : self.source.index("</section>", start)])
+        return self.part(f'<section id="{id_}"', "</section>")
 
     def count(self, kind: str, attribute: str) -> Counter[str]:
-        """Body rows of the tables of a kind, by a data attribute."""
-        found: Counter[str] = Counter()
-        for part in self.source.split("<table")[1:]:
-            if f'data-kind="{kind}"' in part.split(">", 1)[0]:
-                rows = Html("<table" + part.split("</table>")[0]).all("tr")
-                found.update(r.attrs[attribute] for r in rows if attribute in r.attrs)
-        return found
+        """Rows of the tables of a kind, by a data attribute."""
+        rows = (r.attrs for r in self.all("tr") if r.kind == kind)
+        return Counter(attrs[attribute] for attrs in rows if attribute in attrs)
 
     def runs(self) -> dict[str, Element]:
         """The rows of the ledger by Run."""
         return {r.attrs["data-run"]: r for r in self.all("tr") if "data-run" in r.attrs}
 
-    def row(self, id_: str) -> str:
-        """The source of the row of a target or claim."""
-        start = self.source.index(f'data-id="{id_}"')
-        return self.source[start : self.source.index("</tr>", start)]
-
     def tally(self, name: str) -> Counter[str]:
         """The counts that a card of the summary shows."""
-        start = self.source.index(f'data-tally="{name}"')
-        items = Html(self.source[start : self.source.index("</ul>", start)]).all("li")
+        items = self.part(f'data-tally="{name}"', "</ul>").all("li")
         return Counter({i.attrs["data-verdict"]: int(i.attrs["data-count"]) for i in items})
 
     @property

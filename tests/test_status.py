@@ -166,7 +166,7 @@ def test_a_killed_process_is_not_alive_even_before_its_parent_looks():
 # What is shown of stacks that train, or were interrupted
 
 
-def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
+def test_a_training_stack_is_shown_with_its_numbers_and_json_has_the_documented_keys(local, capsys):
     noted(local)
     out = told(capsys, "status").splitlines()
     assert out[:3] == [
@@ -176,19 +176,26 @@ def test_a_training_stack_is_shown_with_its_numbers(local, capsys):
     ]
     assert out[3].startswith("time left: 10 min of training, then about ")
     assert max(map(len, out)) <= 80
+    content = printed(capsys, "status")
+    assert list(content) == ["store", "profiles"]
+    ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Watching")[2]
+    rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "|" in line]
+    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row[2])}
+    assert documented == {*p, *stack}
+    assert stack["runs"] == [LVAE, VAE]
+    assert (stack["epoch"], stack["step"], stack["seconds_left"]) == (2, 78, 600.0)
+    assert p["runs"] == {"missing": 2, "training": 2}
 
 
-@pytest.mark.parametrize(
-    ("saved", "again"),
-    [(2.25, "saved at 2.25; continue with"), (None, "nothing saved; begin again with")],
-)
-def test_a_killed_stack_says_how_it_continues(saved, again, local, capsys):
-    noted(local, process=GONE, saved=saved)
-    out = told(capsys, "status")
-    assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
-    assert f"  {again}: repro train " in out
-    assert "nothing is training" in out.splitlines()
-    assert "images/s" not in out
+def test_a_killed_stack_says_how_it_continues(local, capsys):
+    for saved, again in ((2.25, "saved at 2.25; continue"), (None, "nothing saved; begin again")):
+        noted(local, process=GONE, saved=saved)
+        out = told(capsys, "status")
+        assert f"{LVAE} and 1 more: stopped (compiled)\n  epoch 3 of 5, " in out
+        assert f"  {again} with: repro train " in out
+        assert "nothing is training" in out.splitlines()
+        assert "images/s" not in out
 
 
 def shown(capsys, *options):
@@ -204,20 +211,6 @@ def test_the_command_that_is_named_trains_those_runs(local, capsys, tmp_path):
     assert command == f"repro train {beyond} {seeded} --profile quick"
     noted(copy := Store(tmp_path / "copy"), process=GONE)
     assert shown(capsys, "--store", str(copy.root))["stacks"][0]["command"] is None
-
-
-def test_json_has_the_keys_that_are_documented(local, capsys):
-    noted(local)
-    content = printed(capsys, "status")
-    assert list(content) == ["store", "profiles"]
-    ((p, stack),) = ((p, p["stacks"][0]) for p in content["profiles"])
-    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Watching")[2]
-    rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "|" in line]
-    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row[2])}
-    assert documented == {*p, *stack}
-    assert stack["runs"] == [LVAE, VAE]
-    assert (stack["epoch"], stack["step"], stack["seconds_left"]) == (2, 78, 600.0)
-    assert p["runs"] == {"missing": 2, "training": 2}
 
 
 def test_every_run_of_the_profile_is_counted_once(local, capsys):
