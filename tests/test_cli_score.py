@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import warnings
 import zipfile
 from collections import Counter
 
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 import small
 from commands import printed, quick_run, refusal, told
-from fixture_data import refused as refuses
+from fixture_data import refused
 from fixture_disk import files, read_only
 from PIL import Image
 
@@ -116,7 +115,7 @@ def test_other_files_are_refused_with_the_formats_that_are_read(tmp_path, name, 
     if content is not None:
         path.write_bytes(content)
     remedy = "alone" if said.startswith(("several", "(none")) else ".npz (np.savez), .csv"
-    with refuses(DataError, str(path), said, remedy):
+    with refused(DataError, str(path), said, remedy):
         read_images(path)
 
 
@@ -129,13 +128,6 @@ def images(tmp_path):
 
 def scored(path, run_id, capsys, *options):
     return printed(capsys, "score", str(path), "--run", run_id, "--samples", "5", *options)
-
-
-def refused(path, run_id, capsys, *options) -> str:
-    """The one line that says why images are not scored: wrong usage."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return refusal(capsys, "score", str(path), "--run", run_id, *options, code=2)
 
 
 def test_grey_images_are_scored_once_binarised(trained, images, capsys):
@@ -195,9 +187,9 @@ REFUSED = [
     (LVAE, NONE, ["--binarise"], f"give [N, {X}]"),
     (LVAE, WIDE, ["--binarise"], f"give [N, {X}]"),
     *(
-        (model, *refused)
+        (model, *row)
         for model in (LVAE, LADDER)
-        for refused in (
+        for row in (
             (np.zeros(()), [], "shape ()"),
             (WIDE, [], f"give [N, {X}]"),
             (np.zeros((3, X), "M8[s]"), [], "give real numbers"),
@@ -223,7 +215,8 @@ REFUSED = [
 @pytest.mark.parametrize(("trained", "stored", "options", "said"), REFUSED, indirect=["trained"])
 def test_what_a_model_cannot_score_is_one_line(trained, images, capsys, stored, options, said):
     np.save(images, stored)
-    assert said in refused(images, trained.id, capsys, *options)
+    asked = ("score", str(images), "--run", trained.id)
+    assert said in refusal(capsys, *asked, *options, code=2)
 
 
 def test_chains_say_their_estimate_and_how_they_came_to_it(trained, images, capsys):
@@ -253,17 +246,20 @@ def test_what_is_drawn_once_has_no_monte_carlo_error(trained, images, capsys, op
     assert scored(images, trained.id, capsys, *options)[error] is None
 
 
+INFINITE, ZERO = np.full(5, -np.inf), np.zeros(5)
+
+
 @pytest.mark.parametrize(
-    ("method", "options"), [("score", ["--binarise"]), ("annealed", [*AIS, "2"])]
+    ("method", "found", "options"),
+    [
+        ("score", Scores(INFINITE, INFINITE, 500, 0.0), ["--binarise"]),
+        ("annealed", Annealed(INFINITE, ZERO, ZERO, 0.0, []), [*AIS, "2"]),
+    ],
 )
-def test_an_infinite_bound_is_one_line(trained, images, capsys, monkeypatch, method, options):
-    infinite, none = np.full(5, -np.inf), np.zeros(5)
-    found = {
-        "score": Scores(infinite, infinite, 500, 0.0),
-        "annealed": Annealed(infinite, none, none, 0.0, []),
-    }
-    monkeypatch.setattr(TrainedHierarchy, method, lambda *_: found[method])
-    assert "a bound is infinite" in refused(images, trained.id, capsys, *options, "--json")
+def test_an_infinite_bound_is_refused(trained, images, capsys, monkeypatch, method, found, options):
+    monkeypatch.setattr(TrainedHierarchy, method, lambda *_: found)
+    asked = ("score", str(images), "--run", trained.id, "--json")
+    assert "a bound is infinite" in refusal(capsys, *asked, *options, code=2)
 
 
 def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):

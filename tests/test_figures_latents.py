@@ -125,14 +125,9 @@ def test_figure6_draws_the_saved_projections_a_row_per_model_and_a_column_per_la
     assert [a.get_title() for a in figure.axes[:5]] == LAYERS
     assert [a.get_ylabel() for a in figure.axes[::5]] == [f"{label}\nPC 2" for label in LABELS]
     assert legend_labels(figure) == ["digit", *map(str, range(10))]
-
-
-def test_figure6_has_one_scale_a_layer_and_no_point_outside():
-    axes = draw("figure6").axes
-    for i in range(5):
-        column = axes[i::5]
+    for column in (figure.axes[i::5] for i in range(5)):
         (limits,) = {(*a.get_xlim(), *a.get_ylim()) for a in column}
-        assert limits[:2] == limits[2:] == (-limits[1], limits[1])
+        assert limits[:2] == limits[2:] == (-limits[1], limits[1]), "one scale a layer"
         assert max(np.abs(c.get_offsets()).max() for a in column for c in a.collections) < limits[1]
 
 

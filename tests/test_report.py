@@ -33,12 +33,6 @@ def mixed(tmp_path_factory):
     return store, written(store)
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory) -> Store:
-    """Three seeds of every Run of quick."""
-    return fixture_store.build(tmp_path_factory.mktemp("three") / "store", "quick", seeds=3)
-
-
 def test_verdicts_and_states_are_those_of_check_and_list_and_the_summary_counts_them(mixed, capsys):
     store, page = mixed
     where = ("--profile", "quick", "--store", str(store.root))
@@ -86,23 +80,21 @@ def test_experiments_on_request_are_planned_once_begun(local):
     assert rows[ladder[0].id].attrs["data-state"] == "done"
 
 
-def test_a_number_is_that_of_check_and_leads_to_all_that_made_it(three, capsys):
-    """Both errors, commit, device, versions, data and time."""
-    said = printed(capsys, "check", "--profile", "quick", "--store", str(three.root))
+def test_a_number_is_that_of_check_and_leads_to_all_that_made_it(local, capsys):
+    """Both errors, commit, device, versions, data, time, and the command that trains its Runs."""
+    fixture_store.build(local.root, "quick", seeds=3)
+    said = printed(capsys, "check", "--profile", "quick")
     target = next(t for t in said["targets"] if t["id"] == "table1/lvae5")
-    page = written(three)
+    page = written(local)
     row = page.part('data-id="table1/lvae5"', "</tr>").source
     for name in ("ours", "sd", "mc_error", "seeds"):
         assert f'data-value="{target[name]}"' in row
-    assert three.record("quick", LVAE).env["commit"][:10] in row
+    assert local.record("quick", LVAE).env["commit"][:10] in row
     assert f'href="#{PROVENANCE}"' in row
     (found,) = page.all("tr", id=PROVENANCE)
     made = ("torch 2.8.0", "cpu", "2 threads", "1 min 00 s", "synthetic")
     assert all(s in found.text for s in made)
-
-
-def test_the_command_beside_a_number_trains_the_runs_behind_it(three):
-    targets = [t for *_, found in reporting.part(three, QUICK).groups for t in found]
+    targets = [t for *_, found in reporting.part(local, QUICK).groups for t in found]
     behind = [b for _, b in targets if b.records]
     assert len(behind) >= 3
     for one in behind:

@@ -142,15 +142,12 @@ def test_a_damaged_benchmark_is_one_line(local, capsys, content):
     assert "bench.json" in refusal(capsys, "report", "--store", str(local.root))
 
 
-def test_a_deviation_is_held_by_something_that_exists_and_shows_its_default(html):
+def test_deviations_are_held_by_what_exists_show_their_default_and_leave_none_out(html):
     for choice in deviations.choices():
         assert choice.fields or choice.place, choice.topic
         assert not choice.place or (ROOT / choice.place).is_file(), choice.topic
     codes = [e.text for e in html.within("deviations").all("code")]
     assert f"data.grey_scale = {config.Data().grey_scale}" in codes
-
-
-def test_no_choice_of_the_hierarchies_is_left_out_of_the_ledger():
     told = {f for c in deviations.choices() for f in c.fields}
     parts = {"model": config.Model, "optim": config.Optim}
     names = {f"{n}.{f.name}" for n, part in parts.items() for f in dataclasses.fields(part)}
