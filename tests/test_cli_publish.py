@@ -175,7 +175,7 @@ def test_the_pages_show_what_results_hold():
 # Model cards, beside published weights
 
 
-def test_a_card_says_data_protocol_bounds_errors_and_how_to_load(local):
+def test_a_card_says_data_protocol_bounds_errors_how_to_load_and_what_is_not_as_usual(local):
     of_all = {"LK_images": 10_000, "LK_test": -96.0304, "LK_se": 0.224, "LK_mc_error": 0.004}
     own = {"L1_test": -105.114, "L1_se": 0.251, **of_all}
     text = card(fixture_store.write(local, "quick", quick_run(), **own))
@@ -192,11 +192,7 @@ def test_a_card_says_data_protocol_bounds_errors_and_how_to_load(local):
         "Licence: MIT",
     ):
         assert said in text
-
-
-def test_a_card_says_what_is_not_as_usual(local):
-    data = {"version": "rebuilt", "hash": "ab"}
-    env = {"precision": "bfloat16", "data": data}
+    env = {"precision": "bfloat16", "data": {"version": "rebuilt", "hash": "ab"}}
     text = card(fixture_store.write(local, "quick", quick_run(), env=env))
     assert "matrix products in bfloat16" in text
     assert f"`repro train {LVAE} --profile quick --precision bfloat16`" in text

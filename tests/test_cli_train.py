@@ -55,7 +55,7 @@ def test_a_dry_run_trains_nothing_and_says_what_it_would(local, engine, capsys):
     assert not local.root.exists()
 
 
-def test_what_is_not_finished_is_trained_and_what_is_done_evaluated(local, engine):
+def test_what_is_not_finished_is_trained_until_all_is_and_what_is_done_evaluated(local, engine):
     fixture_store.write(local, "quick", quick_run())
     fixture_store.diverge(local, "quick", quick_run(VAE), epoch=2)
     assert run(["train", *HERE]) == 0
@@ -63,11 +63,9 @@ def test_what_is_not_finished_is_trained_and_what_is_done_evaluated(local, engin
     assert [(store.root, name) for _, store, name, _ in engine.calls] == [(local.root, "quick")]
     assert run(["evaluate", *HERE]) == 0
     assert engine.calls[1][0] == [LVAE]
-
-
-def test_when_all_is_finished_nothing_is_trained(full, engine):
+    fixture_store.build(local.root, "quick")
     assert run(["train", *HERE]) == 0
-    assert engine.calls == []
+    assert len(engine.calls) == 2
 
 
 NAMED = [
@@ -171,10 +169,9 @@ def test_a_failed_or_diverged_run_exits_4_and_is_named(local, engine, capsys, pa
 
 
 def test_ray_gets_the_address_and_picks_steps_itself(local, engine, capsys, monkeypatch):
-    name = "repro.machine.ray.cluster"
-    monkeypatch.setattr(
-        pytest.importorskip(name, reason="needs requirements-extras.txt"), "train", engine.note
-    )
+    cluster = "repro.machine.ray.cluster"
+    pytest.importorskip(cluster, reason="needs requirements-extras.txt")
+    monkeypatch.setattr(f"{cluster}.train", engine.note)
     engine.answer = Outcome(unfinished=[LVAE])
     asked = ["--budget", "25m", "--engine", "ray", "--address", "head:6379"]
     said = told(capsys, "train", *HERE, *asked)
