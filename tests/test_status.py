@@ -138,7 +138,7 @@ def test_a_killed_training_is_seen_as_stopped_at_its_checkpoint(tmp_path):
         (dataclasses.replace(HERE, pid=2**22 + 1), 1, "training", "stopped"),
         (ELSEWHERE, 1, "training", "training"),
         (ELSEWHERE, status.FRESH + 1, "training", "silent"),
-        (ELSEWHERE, 0, "stopped", "stopped"),  # which it says itself
+        (ELSEWHERE, status.FRESH + 1, "stopped", "stopped"),  # which it says itself
         (Process("", 1, 1), 1, "training", "training"),
         (Process("", 1, 1), status.FRESH + 1, "training", "silent"),
     ],
