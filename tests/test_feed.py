@@ -1,8 +1,9 @@
-"""Minibatches: order, binarisation, noise, beta; the same draws in every stack."""
+"""Minibatches: order, binarisation, labels, noise, beta; the same draws in every stack."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import ladder_small
@@ -10,127 +11,153 @@ import numpy as np
 import pytest
 import small
 import torch
-from small import assert_equal, epoch_of, flat
+from small import BATCH, assert_equal, epoch_of, flat
+from torch import Tensor
 
+from repro.data import load
 from repro.model import streams
 from repro.model.stack import Stack
+from repro.plan.profiles import find_run, profile
 from repro.plan.run import Data, Run
+from repro.store import Store
+from repro.store.places import NAMED
 from repro.train.feed import Feed
-from repro.train.ladder_feed import LadderFeed
-from repro.train.minibatch import BLOCK, Batches
+from repro.train.ladder_feed import LadderFeed, split_of
+from repro.train.minibatch import BLOCK, LadderBatch
 from repro.train.score import Images
+from repro.train.tasks import task_of
+
+N, STEPS = 31 * BATCH + 4, 31  # more than one block
+LABELS = 5 * BATCH
 
 
-def feed_of(*runs: Run, images: np.ndarray | None = None) -> Feed:
-    return Feed(Stack(runs), torch.from_numpy(small.grey() if images is None else images))
+def numbered(n: int = N) -> np.ndarray:
+    """Images that spell their own row number in bits."""
+    return ((np.arange(n)[:, None] >> np.arange(small.PIXELS)) & 1).astype(np.uint8)
 
 
-def rows_of(feed: Feed, epoch: int = 1) -> list[int]:
-    """Which images an epoch shows, in order; `feed` holds `numbered` images."""
-    x = torch.cat([b.x[0] for b in epoch_of(feed, epoch)])
-    place = 2 ** torch.arange(x.shape[1])
-    return (x * place).sum(1).tolist()
+def rows(x: Tensor) -> list[int]:
+    """Which `numbered` images these are, in order."""
+    return (x.long() * 2 ** torch.arange(x.shape[-1])).sum(-1).flatten().tolist()
 
 
-def numbered(n: int, bits: int = 11) -> np.ndarray:
-    """Black-and-white images that spell their own row number, certain at byte / 255."""
-    return (((np.arange(n)[:, None] >> np.arange(bits)) & 1) * 255).astype(np.uint8)
+def feed_of(*runs: Run, images: np.ndarray) -> Feed:
+    return Feed(Stack(runs), torch.from_numpy(images))
 
 
-def certain(**fields: Any) -> Run:
-    """A Run at grey scale 255, where white is 1 with certainty."""
-    return replace(small.run(**fields), data=Data(grey_scale=255))
-
-
-N = 31 * small.BATCH + 4  # more steps than one block
-
-
-def test_an_epoch_shows_all_images_but_an_incomplete_minibatch_shuffled_and_once() -> None:
-    feed = feed_of(certain(), images=numbered(N))
-    rows = rows_of(feed)
-    assert len(set(rows)) == len(rows) == N - 4
-    assert set(rows) < set(range(N))
-    assert rows != sorted(rows)
-    assert set(rows) != set(rows_of(feed, 2)), "others are dropped"
-
-
-def test_mnist_has_234_steps_in_an_epoch() -> None:
-    images = torch.zeros(60_000, 1, dtype=torch.uint8)
-    run = Run("any", evaluation=small.run(epochs=2000).evaluation)
-    assert Feed(Stack((run,)), images).steps == 234
-
-
-def test_steps_per_epoch_are_the_first_of_the_epoch() -> None:
-    images = numbered(N)
-    few = rows_of(feed_of(certain(steps=3), images=images))
-    assert few == rows_of(feed_of(certain(), images=images))[: 3 * small.BATCH]
-
-
-def hierarchies(*seeds: int) -> Feed:
+def hierarchies(*seeds: int, **fields: Any) -> Feed:
     """Of several depths, deepest first."""
-    return feed_of(*(small.run(depth=4 - s, seed=s) for s in seeds), images=small.grey(N))
+    runs = (small.run(depth=4 - s, seed=s, **fields) for s in seeds)
+    return feed_of(*runs, images=small.grey(N))
 
 
-def ladders(*seeds: int) -> LadderFeed:
-    train, classes = ladder_small.grey(N, 13)
-    images = Images(torch.from_numpy(train), torch.empty(0), np.empty(0), classes)
-    runs = (ladder_small.run(seed, labels=85) for seed in seeds)
+def ladders(*seeds: int, n: int = N, labels: int = LABELS, **fields: Any) -> LadderFeed:
+    """Of `numbered` images with random classes."""
+    classes = (np.random.default_rng(1).permutation(n) % 5).astype(np.uint8)
+    images = Images(torch.from_numpy(numbered(n)), torch.empty(0), np.empty(0), classes)
+    runs = (ladder_small.run(seed, labels=labels, **fields) for seed in seeds)
     return LadderFeed(Stack(tuple(runs)), images, torch.float64)
 
 
-@pytest.mark.parametrize("feed", [hierarchies, ladders])
-def test_a_block_can_be_drawn_without_those_before_it(feed: Callable[..., Batches]) -> None:
+BOTH = pytest.mark.parametrize("feed", [hierarchies, ladders])
+OTHERS = pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
+Make = Callable[..., Any]
+
+
+# Of both kinds
+
+
+@pytest.mark.parametrize(
+    ("run_id", "steps"),
+    [
+        ("mnist-vae-L3-s1", 234),
+        ("ladder-full-100-s1", 600),
+        ("ladder-kzky-100-s1", 599),
+        ("ladder-parmesan-100-s1", 500),
+    ],
+)
+def test_an_epoch_of_mnist_has_so_many_steps(run_id: str, steps: int) -> None:
+    run, classes = find_run(run_id, profile("paper")), (np.arange(60_000) % 10).astype(np.uint8)
+    images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
+    assert task_of(run).feed(Stack((run,)), images).steps == steps
+
+
+@BOTH
+def test_steps_per_epoch_are_the_first_of_the_epoch(feed: Make) -> None:
+    few, whole = epoch_of(feed(1, steps=3)), epoch_of(feed(1))
+    assert (len(few), len(whole)) == (3, STEPS)
+    for ours, expected in zip(few, whole, strict=False):
+        assert_equal(flat(ours), flat(expected))
+
+
+@BOTH
+def test_a_block_can_be_drawn_without_those_before_it(feed: Make) -> None:
     whole, later = epoch_of(feed(1))[BLOCK:], list(feed(1).block(1, BLOCK))
     assert len(later) == len(whole) == 5
     for ours, expected in zip(later, whole, strict=True):
         assert_equal(flat(ours), flat(expected))
 
 
-@pytest.mark.parametrize("feed", [hierarchies, ladders])
+@BOTH
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_lane_draws_what_it_draws_alone(feed: Callable[..., Batches], place: int) -> None:
+def test_a_lane_draws_what_it_draws_alone(feed: Make, place: int) -> None:
     for ours, alone in zip(epoch_of(feed(1, 2, 3)), epoch_of(feed(place + 1)), strict=True):
         lane = [t[place : place + 1] for t in flat(ours) if place < len(t)]
         assert_equal(lane, flat(alone))
 
 
-@pytest.mark.parametrize(("epoch", "seed"), [(2, 1), (1, 2)], ids=["epoch", "seed"])
-def test_every_draw_is_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
-    grey = np.full((3 * small.BATCH, small.PIXELS), 128, np.uint8)
-    ours = epoch_of(feed_of(small.run(), images=grey))
-    other = epoch_of(feed_of(small.run(seed=seed), images=grey), epoch)
-    for a, b in zip(ours, other, strict=True):
-        assert not any(
-            torch.equal(*pair) for pair in zip([a.x, *a.eps], [b.x, *b.eps], strict=True)
-        )
-    first, second = (feed_of(certain(seed=s), images=numbered(N)) for s in (1, seed))
-    assert rows_of(first) != rows_of(second, epoch)
-
-
-def test_noise_is_new_for_every_step() -> None:
-    batches = epoch_of(feed_of(small.run(), images=small.grey(N)))
-    drawn = {tuple(b.eps[0].flatten().tolist()) for b in batches}
-    assert len(drawn) == len(batches)
-
-
-def test_noise_is_standard_normal_and_independent_across_units() -> None:
-    eps = torch.cat([torch.cat(b.eps, -1)[0, 0] for b in epoch_of(feed_of(small.run()))]).double()
-    n = len(eps)
+@BOTH
+def test_noise_is_standard_normal_independent_across_units_and_new_for_every_step(feed: Make):
+    batches = epoch_of(feed(1))
+    eps = torch.cat([torch.cat(b.eps, -1).flatten(0, -2) for b in batches]).double()
+    n, units = eps.shape
     assert (eps.mean(0).abs() < 5 / n**0.5).all()
-    assert ((torch.cov(eps.T) - torch.eye(10)).abs() < 5 * (2 / n) ** 0.5).all()
+    assert ((torch.cov(eps.T) - torch.eye(units)).abs() < 5 * (2 / n) ** 0.5).all()
+    drawn = [e.flatten()[:9] for b in (*batches, *epoch_of(feed(1), 2)) for e in b.eps]
+    assert len({tuple(d.tolist()) for d in drawn}) == 2 * STEPS * len(batches[0].eps)
+
+
+# Of hierarchies
+
+
+def certain(**fields: Any) -> Feed:
+    """At grey scale 255, where white is 1 with certainty: black-and-white images are shown."""
+    return feed_of(replace(small.run(**fields), data=Data(grey_scale=255)), images=255 * numbered())
+
+
+def shown(feed: Feed, epoch: int = 1) -> list[int]:
+    return [row for b in epoch_of(feed, epoch) for row in rows(b.x)]
+
+
+def test_an_epoch_shows_all_images_but_an_incomplete_minibatch_shuffled_and_once() -> None:
+    order = shown(certain())
+    assert len(set(order)) == len(order) == N - 4
+    assert set(order) < set(range(N))
+    assert order != sorted(order)
+    assert set(order) != set(shown(certain(), 2)), "others are dropped"
+
+
+@OTHERS
+def test_every_draw_is_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
+    grey = np.full((3 * BATCH, small.PIXELS), 128, np.uint8)
+    ours, other = (feed_of(small.run(seed=s), images=grey) for s in (1, seed))
+    for a, b in zip(epoch_of(ours), epoch_of(other, epoch), strict=True):
+        pairs = zip([a.x, *a.eps], [b.x, *b.eps], strict=True)
+        assert not any(torch.equal(*pair) for pair in pairs)
+    assert shown(certain()) != shown(certain(seed=seed), epoch)
 
 
 def test_noise_has_a_sample_for_each_monte_carlo_and_importance_sample() -> None:
     run = small.run(optim={"mc_samples": 2, "importance_samples": 3})
-    drawn = [batch.eps for batch in epoch_of(feed_of(run))]
+    drawn = [batch.eps for batch in epoch_of(feed_of(run, images=small.grey()))]
     for eps in drawn:
-        assert [e.shape for e in eps] == [(1, 6, small.BATCH, units) for units in small.LATENTS]
+        assert [e.shape for e in eps] == [(1, 6, BATCH, units) for units in small.LATENTS]
     assert not any(torch.equal(a[0], b[0]) for a, b in pairwise(drawn))
 
 
 @pytest.mark.parametrize("scale", [255, 256])
 def test_frequency_of_ones_is_byte_over_grey_scale(scale: int) -> None:
-    images = np.tile(np.arange(256, dtype=np.uint8), (10 * small.BATCH, 1))
+    images = np.tile(np.arange(256, dtype=np.uint8), (10 * BATCH, 1))
     data = Data(grey_scale=scale)  # type: ignore[arg-type]
     feed = feed_of(replace(small.run(), data=data), images=images)
     ones = torch.cat([b.x[0] for epoch in range(40) for b in epoch_of(feed, epoch)]).double()
@@ -140,9 +167,82 @@ def test_frequency_of_ones_is_byte_over_grey_scale(scale: int) -> None:
 
 def test_beta_and_rate_belong_to_the_lane() -> None:
     runs = small.run(warmup=4), small.run(seed=2, warmup=0, optim={"lr": 0.5})
-    batch = next(iter(feed_of(*runs).block(2, 0)))
+    batch = next(iter(feed_of(*runs, images=small.grey()).block(2, 0)))
     assert batch.beta.tolist() == [0.25, 1.0]
     assert batch.lr.tolist() == pytest.approx([1e-3, 0.5])
+
+
+# Of Ladder networks
+
+
+def told(batches: list[LadderBatch]) -> list[int]:
+    return [r for b in batches for r in rows(b.x[0, : b.y.shape[1]])]
+
+
+def pool(batches: list[LadderBatch]) -> list[int]:
+    return [r for b in batches for r in rows(b.x[0, b.y.shape[1] :])]
+
+
+def test_an_epoch_passes_once_over_the_pool_beside_all_labelled_images_where_they_are_few() -> None:
+    feed = ladders(1, labels=15)
+    batches = epoch_of(feed)
+    assert len(set(pool(batches))) == len(pool(batches)) == STEPS * BATCH
+    assert set(feed.splits[0].labelled.tolist()) <= set(feed.splits[0].pool.tolist())
+    for b in batches:
+        assert len(set(told([b]))) == 15
+        assert (b.x.shape, b.y.shape) == ((1, 15 + BATCH, small.PIXELS), (1, 15))
+        assert [e.shape for e in b.eps] == [(1, 15 + BATCH, m) for m in ladder_small.SIZES]
+
+
+def test_labelled_images_are_cycled_with_their_classes_in_the_order_of_the_epoch() -> None:
+    feed = ladders(1)
+    batches = epoch_of(feed)
+    seen = told(batches)
+    assert len(set(seen[:LABELS])) == LABELS
+    assert seen == (seen[:LABELS] * STEPS)[: len(seen)]
+    assert torch.cat([b.y[0] for b in batches]).tolist() == feed.classes[seen].tolist()
+
+
+@OTHERS
+def test_both_orders_and_noise_are_new_for_every_epoch_and_seed(epoch: int, seed: int) -> None:
+    """In the released code every seed sees the images in one order; here it is a seed's own."""
+    ours, other = epoch_of(ladders(1)), epoch_of(ladders(seed), epoch)
+    assert told(ours) != told(other)
+    assert pool(ours) != pool(other)
+    assert not torch.equal(ours[0].eps[0], other[0].eps[0])
+
+
+@pytest.mark.parametrize("data", [{}, {"balanced": False, "label_order": "file"}])
+def test_labels_are_of_the_seed_alone_unless_they_are_the_first_of_the_file(data: Any) -> None:
+    first, variant, second = (
+        set(ladders(seed, data=data, ladder=model).splits[0].labelled.tolist())
+        for seed, model in ((1, None), (1, ladder_small.baseline()), (2, None))
+    )
+    assert first == variant
+    assert (first == second) == bool(data)
+
+
+def test_where_all_are_labelled_both_halves_hold_the_same_images() -> None:
+    for batch in epoch_of(ladders(1, n=12 * BATCH, labels=12 * BATCH, data={"balanced": False})):
+        assert told([batch]) == pool([batch])
+
+
+@pytest.mark.parametrize(("joined", "rows"), [(False, BATCH), (True, 2 * BATCH)])
+def test_the_baseline_is_given_unlabelled_rows_only_for_joined_statistics(joined, rows):
+    feed = ladders(1, ladder=ladder_small.baseline(joined=joined))
+    batch = epoch_of(feed)[0]
+    assert batch.x.shape[1] == batch.eps[0].shape[1] == rows
+    assert feed.steps == STEPS
+
+
+def test_labelled_images_are_those_of_the_published_record(data_dir: Path) -> None:
+    """Else a checkpoint would go on with other labels, and records would not be compared."""
+    record = Store(NAMED["results"]).record("paper", "ladder-full-100-s1")
+    told = split_of(record.run, load(record.run.data, data_dir).train_labels).labelled
+    assert sorted(told.tolist()) == record.arrays("labels")["row"].tolist()
+
+
+# Streams
 
 
 def test_streams_have_not_drifted() -> None:
@@ -163,12 +263,10 @@ def test_streams_of_other_names_and_counters_are_unlike(other: tuple[Any, ...]) 
     assert not torch.equal(ours, streams.normal(1, name, *at, shape=(7,)))
 
 
-# Draws of bytes, straight from the bit generator
-
-
 @pytest.mark.parametrize("high", [1, 2, 33, 254, 255, 256])
 @pytest.mark.parametrize("shape", [(0,), (1,), (7,), (3, 5), (26, 256, 784)])
 def test_bytes_are_those_of_numpy(high: int, shape: tuple[int, ...]) -> None:
+    """Although they are drawn straight from the bit generator."""
     for seed in (1, 2, 3):
         generator = streams._generator(seed, "binarise", (4, 26))
         expected = generator.integers(0, high, shape, dtype=np.uint8)
