@@ -5,6 +5,7 @@ Names are those of the parameters. Shapes: R rows, M_i units of layer i.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,8 @@ class Reference:
     params: dict[str, Array]
 
     @classmethod
-    def of(cls, net: LadderNet) -> Reference:
-        return cls(net.model, {name: p[0].numpy() for name, p in net.params.items()})
+    def of(cls, net: LadderNet, lane: int = 0) -> Reference:
+        return cls(net.model, {name: p[lane].numpy() for name, p in net.params.items()})
 
     def affine(self, name: str, h: Array) -> Array:
         """A layer's scale and shift; `name` is a prefix of parameters."""
@@ -59,12 +60,23 @@ class Reference:
             h = np.where(h > 0, h, self.model.leaky_slope * h) if i < L else h
         return z, products, h
 
-    def supervised(self, x: Array, y: Array, eps: list[Array]) -> float:
-        """Cross-entropy of the corrupted path; the first rows of `x` have a class."""
-        _, _, logits = self.encode(x, eps)
-        return float(-log_softmax(logits[: len(y)], 1)[np.arange(len(y)), y].mean())
+    def costs(self, x: Array, y: Array, eps: list[Array]) -> tuple[float, dict[int, float]]:
+        """Cross-entropy of a minibatch whose first rows have a class, and C_i of its halves."""
+        told, rest = slice(len(y)), slice(len(y), None)
+        denoising = Counter[int]()
+        for half in (told, rest) if self.model.cost_rows == "both" else (rest,):
+            denoising.update(self.denoising(*self.beside(half, x, eps)))
+        x, eps, rows = self.beside(told, x, eps)
+        log_p = log_softmax(self.encode(x, eps)[2][rows], 1)
+        return float(-log_p[np.arange(len(y)), y].mean()), dict(denoising)
 
-    def denoising(self, x: Array, eps: list[Array], rows: slice = slice(None)) -> dict[int, float]:
+    def beside(self, half: slice, x: Array, eps: list[Array]) -> tuple[Array, list[Array], slice]:
+        """Pixels and noise of the rows that a half is normalised with, and where it is in them."""
+        if self.model.joined:
+            return x, eps, half
+        return x[half], [e[half] for e in eps], slice(None)
+
+    def denoising(self, x: Array, eps: list[Array], rows: slice) -> dict[int, float]:
         """C_i of every estimated layer and some rows, of rows normalised together."""
         z, products, _ = self.encode(x, None)
         noisy, noisy_products, logits = self.encode(x, eps)

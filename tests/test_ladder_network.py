@@ -1,89 +1,136 @@
-"""The Ladder network: costs against numpy and lane by lane, normalisation, predictions."""
+"""The Ladder network: its parameters, costs against numpy lane by lane, predictions."""
+
+from typing import Any
 
 import ladder_small as small
-import numpy as np
 import pytest
 import torch
 from ladder_reference import Reference
 from ladder_small import LABELLED, ROWS
 from torch import Tensor
 
-from repro.model.ladder_network import LadderNet, cost, encode, normalise, predict, statistics
-from repro.model.layers import Moments
+from repro.model.ladder_network import (
+    LadderNet,
+    cost,
+    encode,
+    initial_value,
+    parameters,
+    predict,
+    statistics,
+)
 from repro.plan.run import Ladder
 
-VARIANTS = [
-    pytest.param(small.model(), id="full"),
-    pytest.param(small.model(cost_rows="both"), id="both halves"),
-    pytest.param(small.model(top_input="logits"), id="logits"),
-    pytest.param(small.model(estimate_norm=False), id="raw estimates"),
-    pytest.param(small.model(lateral=False), id="no lateral"),
-    pytest.param(small.model(cost_weights=(5.0, 0.0, 0.0, 0.0)), id="pixels alone"),
-    pytest.param(small.top_only(), id="top"),
-    pytest.param(small.baseline(), id="baseline"),
-    pytest.param(small.model(joined=True), id="joined"),
-    pytest.param(small.model(joined=True, cost_rows="both"), id="joined, both halves"),
-    pytest.param(small.model(joined=True, estimate_scale="noisy"), id="noisy scale"),
-    pytest.param(small.model(passed_down="normalised"), id="normalised passed down"),
-    pytest.param(small.model(vertical_affine=True), id="affine u"),
-    pytest.param(small.model(gammas="all", leaky_slope=0.2), id="all gammas"),
-    pytest.param(small.model(gammas="all", affine="scale_first"), id="scaled first"),
-    pytest.param(small.model(gammas="none"), id="no gamma"),
-]
-HALVES = {"labelled": slice(0, LABELLED), "unlabelled": slice(LABELLED, ROWS)}
+VARIANTS: dict[str, Ladder] = {
+    "full": small.model(),
+    "both halves": small.model(cost_rows="both"),
+    "logits": small.model(top_input="logits"),
+    "raw estimates": small.model(estimate_norm=False),
+    "no lateral": small.model(lateral=False),
+    "pixels alone": small.model(cost_weights=(5.0, 0.0, 0.0, 0.0)),
+    "top": small.top_only(),
+    "baseline": small.baseline(),
+    "joined": small.model(joined=True),
+    "joined, both halves": small.model(joined=True, cost_rows="both"),
+    "noisy scale": small.model(joined=True, estimate_scale="noisy"),
+    "normalised passed down": small.model(passed_down="normalised"),
+    "affine u": small.model(vertical_affine=True),
+    "all gammas": small.model(gammas="all", leaky_slope=0.2),
+    "scaled first": small.model(gammas="all", affine="scale_first"),
+    "no gamma": small.model(gammas="none"),
+}
 
 
-# Costs, against numpy
+# Parameters
+
+ENCODER = 1_536_500 + 2_260 + 10  # weights, shifts, the scale at the top
 
 
-def together(model: Ladder, half: slice) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Pixels and noise of the rows that a half is normalised with."""
-    rows = slice(None) if model.joined else half
-    return small.pixels()[0, rows].numpy(), [e[0, rows].numpy() for e in small.noise()]
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        (Ladder(), 3_105_710),
+        (Ladder(decoder="top", cost_weights=(*(0.0,) * 6, 0.5)), ENCODER + 100),  # a combinator
+        (Ladder(decoder="none", cost_weights=(0.0,) * 7), ENCODER),
+    ],
+    ids=["full", "gamma", "baseline"],
+)
+def test_a_model_has_this_many_parameters(model: Ladder, count: int) -> None:
+    assert sum(torch.Size(p.shape).numel() for p in parameters(model)) == count
 
 
-@pytest.mark.parametrize("model", VARIANTS)
-def test_supervised_cost_is_the_reference_s(model: Ladder) -> None:
-    ladder = small.net(model)
-    x, eps = together(model, HALVES["labelled"])
-    expected = Reference.of(ladder).supervised(x, small.classes()[0].numpy(), eps)
-    assert float(small.costs(ladder).supervised) == pytest.approx(expected, rel=1e-10)
+def shapes_of(**fields: Any) -> dict[str, tuple[int, ...]]:
+    return {p.name: p.shape for p in parameters(small.model(**fields))}
 
 
-@pytest.mark.parametrize("model", VARIANTS)
-def test_denoising_costs_are_the_reference_s(model: Ladder) -> None:
-    ladder, expected = small.net(model), dict[int, float]()
-    for name in ("labelled", "unlabelled") if model.cost_rows == "both" else ("unlabelled",):
-        x, eps = together(model, HALVES[name])
-        rows = HALVES[name] if model.joined else slice(None)
-        for i, c in Reference.of(ladder).denoising(x, eps, rows).items():
-            expected[i] = expected.get(i, 0.0) + c
-    ours = {i: float(c) for i, c in small.costs(ladder).denoising.items()}
-    assert ours == pytest.approx({i: expected[i] for i in model.costly}, rel=1e-9)
+def test_parameters_run_from_layer_to_layer_and_back_and_no_product_has_a_bias() -> None:
+    assert list(shapes_of().items()) == [
+        *[("f1.W", (19, 13)), ("f1.beta", (13,)), ("f2.W", (13, 7)), ("f2.beta", (7,))],
+        *[("f3.W", (7, 5)), ("f3.beta", (5,)), ("f3.gamma", (5,))],
+        *[("g0.V", (13, 19)), ("g0.a", (10, 19)), ("g1.V", (7, 13)), ("g1.a", (10, 13))],
+        *[("g2.V", (5, 7)), ("g2.a", (10, 7)), ("g3.a", (10, 5))],
+    ]
+    assert shapes_of(combinator_shared=True)["g1.a"] == (10, 1)
+    shared = small.net(small.model(combinator_shared=True))
+    assert small.costs(shared).denoising[1].isfinite().all()
 
 
-def test_halves_of_one_size_cost_what_the_reference_says() -> None:
-    """Equal halves are normalised in one go, others one by one."""
-    ladder, n = small.net(), LABELLED
-    x, eps = small.pixels(R=2 * n), small.noise(R=2 * n)
-    ours = cost(ladder, x, small.classes(), eps)
-    unlabelled = x[0, n:].numpy(), [e[0, n:].numpy() for e in eps]
-    expected = Reference.of(ladder).denoising(*unlabelled)
-    assert {i: float(c) for i, c in ours.denoising.items()} == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize(("gammas", "layers"), [("top", [3]), ("all", [1, 2, 3]), ("none", [])])
+def test_every_layer_can_have_a_gamma_and_none_can(gammas: str, layers: list[int]) -> None:
+    names = [name for name in shapes_of(gammas=gammas) if name.endswith(".gamma")]
+    assert names == [f"f{i}.gamma" for i in layers]
 
 
-@pytest.mark.parametrize("model", [small.model(), small.baseline()])
-def test_the_total_weighs_each_denoising_cost_by_its_lambda(model: Ladder) -> None:
-    c = small.costs(small.net(model))
-    weighted = sum(w * c.denoising[i] for i, w in enumerate((3.0, 2.0, 0.5, 0.7)) if c.denoising)
-    torch.testing.assert_close(c.total(model), c.supervised + weighted)
+SIG = {"combinator": "sig"}
 
 
-def test_layers_without_a_lambda_can_be_measured() -> None:
-    ladder = small.net(small.model(cost_weights=(5.0, 0.0, 0.0, 0.0)))
-    measured = cost(ladder, small.pixels(), small.classes(), small.noise(), layers=range(4))
-    for i, c in small.costs(small.net()).denoising.items():
-        torch.testing.assert_close(measured.denoising[i], c)
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("f1.W", {}, 19**-0.5),  # a variance of one over fan-in
+        ("f3.W", {}, 7**-0.5),
+        ("g0.V", {}, 13**-0.5),
+        ("f1.W", {"weight_init": "uniform"}, (3 / 19) ** 0.5),  # ends at sqrt(3) deviations
+        ("f1.W", {"weight_init": "glorot"}, (6 / (19 + 13)) ** 0.5),  # of two over both fans
+        *((f"f{i}.beta", {}, 0) for i in (1, 2, 3)),
+        ("f3.gamma", {}, 1),
+        ("f1.beta", {"beta_init": 1.0}, 1),  # kzky's
+        ("f3.gamma", {"gamma_init": "uniform"}, 3**0.5),
+        *((f"g{i}.gamma", {"vertical_affine": True}, 1) for i in range(4)),
+        *((f"g{i}.beta", {"vertical_affine": True}, 0) for i in range(4)),
+        ("g1.a", {}, [0, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
+        ("g1.a", {**SIG, "combinator_init": "random"}, [0, *[0.025] * 4, 0, *[0.025] * 3]),
+        ("g1.a", {**SIG, "combinator_init": "swapped"}, [0, 0, 1, 0, 1, 0, 0, 1, 0]),
+        ("g1.a", {**SIG, "combinator_init": "lateral"}, [0, 1, 0, 0, 0, 0, 1, 0, 0]),
+    ],
+)
+def test_a_parameter_begins_as_published(name: str, fields: Any, expected: Any) -> None:
+    """Where what is drawn is 1."""
+    (parameter,) = [p for p in parameters(small.model(**fields)) if p.name == name]
+    value = initial_value(parameter, torch.ones(parameter.shape)).movedim(0, -1)
+    torch.testing.assert_close(value, torch.tensor(expected, dtype=value.dtype).expand_as(value))
+
+
+# Costs
+
+
+@pytest.mark.parametrize("rows", [ROWS, 2 * LABELLED])  # equal halves are normalised in one go
+@pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS)
+def test_costs_of_three_lanes_are_the_reference_s_of_each_alone(model: Ladder, rows: int) -> None:
+    net, x, y, eps = (
+        small.net(model, K=3),
+        small.pixels(3, rows),
+        small.classes(3),
+        small.noise(3, rows),
+    )
+    ours = cost(net, x, y, eps)
+    for k in range(3):
+        alone, noise = Reference.of(net, k), [e[k].numpy() for e in eps]
+        supervised, denoising = alone.costs(x[k].numpy(), y[k].numpy(), noise)
+        assert float(ours.supervised[k]) == pytest.approx(supervised, rel=1e-10)
+        found = {i: float(c[k]) for i, c in ours.denoising.items()}
+        assert found == pytest.approx({i: denoising[i] for i in model.costly}, rel=1e-9)
+        total = supervised + sum(model.cost_weights[i] * denoising[i] for i in model.costly)
+        assert float(ours.total(model)[k]) == pytest.approx(total, rel=1e-9)
 
 
 def test_extreme_logits_cost_much_and_not_nan() -> None:
@@ -92,6 +139,14 @@ def test_extreme_logits_cost_much_and_not_nan() -> None:
     supervised = small.costs(ladder).supervised
     assert supervised.isfinite().all()
     assert supervised > 100
+
+
+def test_a_dead_unit_keeps_the_cost_finite() -> None:
+    ladder = small.net()
+    ladder.params["f2.W"][:, :, 0] = 0
+    total = small.costs(ladder).total(ladder.model)
+    ladder.params["f2.W"][:, :, 0] = 1
+    assert total < 10 * small.costs(ladder).total(ladder.model)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -111,36 +166,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(total, leaves, eps=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [small.model(), small.top_only(), small.baseline()])
-def test_every_parameter_has_a_gradient(model: Ladder) -> None:
-    ladder = small.net(model)
-    leaves = {n: p.clone().requires_grad_() for n, p in ladder.params.items()}
-    total = small.costs(LadderNet(model, leaves)).total(model)
-    grads = torch.autograd.grad(total.sum(), list(leaves.values()))
-    assert [n for n, g in zip(leaves, grads, strict=True) if not g.any()] == []
-
-
-# Normalisation and predictions
-
-
-@pytest.mark.parametrize("groups", [(28,), (7, 7, 7, 7), (11, 17)])
-def test_each_group_of_rows_has_mean_0_and_variance_1(groups: tuple[int, ...]) -> None:
-    h = 3 + 5 * small.pixels(K=2)
-    z, (mean, var) = normalise(h, groups, 1e-10)
-    for i, part in enumerate(h.split(groups, 1)):
-        torch.testing.assert_close(mean[:, i], part.mean(1))
-        torch.testing.assert_close(var[:, i], part.var(1, correction=0))
-    for part in z.split(groups, 1):
-        torch.testing.assert_close(part.mean(1), torch.zeros(2, 19, dtype=torch.float64))
-        torch.testing.assert_close(part.var(1, correction=0), torch.ones(2, 19).double())
-
-
-def test_a_dead_unit_keeps_the_cost_finite() -> None:
-    ladder = small.net()
-    ladder.params["f2.W"][:, :, 0] = 0
-    total = small.costs(ladder).total(ladder.model)
-    ladder.params["f2.W"][:, :, 0] = 1
-    assert total < 10 * small.costs(ladder).total(ladder.model)
+# Predictions
 
 
 @pytest.mark.parametrize(("test_var", "correction"), [("unbiased", 1), ("biased", 0)])
@@ -163,35 +189,9 @@ def test_statistics_of_several_minibatches_are_averaged(sizes: tuple[int, ...]) 
         torch.testing.assert_close(var, torch.stack([p[i].var for p in parts]).mean(0))
 
 
-def given(ladder: LadderNet) -> list[Moments]:
-    return statistics(ladder, [small.pixels(R=LABELLED)], LABELLED)
-
-
-def test_a_prediction_does_not_depend_on_the_images_beside_it() -> None:
-    ladder, x = small.net(), small.pixels(seed=1)
-    together = predict(ladder, x, given(ladder))
-    for r in range(3):
-        alone = predict(ladder, x[:, r : r + 1], given(ladder))
-        torch.testing.assert_close(together[:, r : r + 1], alone)
-
-
-def test_a_prediction_is_the_clean_path_s() -> None:
+def test_a_prediction_is_the_clean_path_s_whatever_images_are_beside_it() -> None:
     """With a minibatch's own population statistics it is the training path without noise."""
     ladder, x = small.net(small.model(test_var="biased")), small.pixels(R=LABELLED)
-    torch.testing.assert_close(predict(ladder, x, given(ladder)), encode(ladder, x, (LABELLED,)).h)
-
-
-# Lanes
-
-
-@pytest.mark.parametrize("model", VARIANTS)
-def test_three_lanes_cost_what_each_costs_alone(model: Ladder) -> None:
-    ladder = small.net(model, K=3)
-    x, y, eps = small.pixels(3), small.classes(3), small.noise(3)
-    together = cost(ladder, x, y, eps)
-    for k in range(3):
-        own = slice(k, k + 1)
-        alone = cost(small.lane(ladder, k), x[own], y[own], [e[own] for e in eps])
-        torch.testing.assert_close(together.supervised[own], alone.supervised)
-        for i in model.costly:
-            torch.testing.assert_close(together.denoising[i][own], alone.denoising[i])
+    seen, logits = statistics(ladder, [x], LABELLED), encode(ladder, x, (LABELLED,)).h
+    torch.testing.assert_close(predict(ladder, x, seen), logits)
+    torch.testing.assert_close(predict(ladder, x[:, 3:4], seen), logits[:, 3:4])
