@@ -8,21 +8,15 @@ import ladder_small as small
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from repro.model import streams
-from repro.model.ladder_network import LadderNet, cost, encode, predict, statistics
+from repro.model.ladder_network import LadderNet, cost, predict, statistics
 from repro.plan.run import Ladder, Run
 from repro.store.sealed import Arrays
 from repro.train.evaluate import Room
 from repro.train.ladder_feed import shuffled, split_of
-from repro.train.ladder_score import (
-    LadderScore,
-    combinator_curves,
-    cost_names,
-    grey,
-    score_epoch,
-    score_final,
-)
+from repro.train.ladder_score import LadderScore, combinator_curves, score_epoch, score_final
 from repro.train.log import LaneLog
 
 
@@ -40,36 +34,24 @@ def written(score: LadderScore) -> dict[str, float | None]:
     return lane.rows[-1]
 
 
+def grey(images: Tensor) -> Tensor:
+    return images.unsqueeze(0) / 255
+
+
 def test_images_are_classified_with_the_labelled_images_statistics() -> None:
     run, images = small.run(), small.images()
     told = split_of(run, images.train_labels).labelled
-    x = grey(images.train[torch.from_numpy(told)], run)
-    logits = predict(net_of(run), grey(images.test, run), statistics(net_of(run), [x], len(told)))
+    x = grey(images.train[torch.from_numpy(told)])
+    logits = predict(net_of(run), grey(images.test), statistics(net_of(run), [x], len(told)))
     assert scored(run).predicted.tolist() == logits[0].argmax(-1).tolist()
 
 
 @pytest.mark.parametrize("rows", [1, 5, small.M])
-def test_the_error_does_not_depend_on_the_size_of_chunks(rows: int) -> None:
+def test_the_error_does_not_depend_on_the_images_of_a_chunk(rows: int) -> None:
     run, images = small.run(labels=85), small.images()
     images.room = Room(rows)
     ours = score_epoch(net_of(run), run, images, 1)
     assert ours.predicted.tolist() == scored(run).predicted.tolist()
-
-
-@pytest.mark.parametrize("noise", [0.3, 0.0])
-def test_the_test_set_s_own_statistics_are_not_used(noise: float) -> None:
-    """Classified one by one, images get the class they get together, by a noiseless model too."""
-    run, images = small.run(ladder=small.model(noise=(noise,) * 4)), small.images()
-    together = scored(run).predicted
-    for i in range(7):
-        one = copy.copy(images)
-        one.test, one.test_labels = images.test[i : i + 1], images.test_labels[i : i + 1]
-        assert score_epoch(net_of(run), run, one, 1).predicted[0] == together[i]
-
-
-def test_pixels_are_bytes_over_the_grey_scale() -> None:
-    x = grey(torch.tensor([[0, 51, 255]], dtype=torch.uint8), small.run())
-    torch.testing.assert_close(x, torch.tensor([[[0.0, 0.2, 1.0]]]))
 
 
 def test_costs_are_means_over_minibatches() -> None:
@@ -83,27 +65,21 @@ def test_costs_are_means_over_minibatches() -> None:
     for i in range(3):
         rows = torch.cat([told, pool[i * small.BATCH :][: small.BATCH]])
         shape = (1, len(rows), sum(small.SIZES))
-        eps = torch.split(
-            streams.normal(run.seed, "score/noise", 1, i, shape=shape), small.SIZES, -1
-        )
-        c = cost(net_of(run), grey(images.train[rows], run), y, eps, layers)
+        eps = streams.normal(run.seed, "score/noise", 1, i, shape=shape).split(small.SIZES, -1)
+        c = cost(net_of(run), grey(images.train[rows]), y, eps, layers)
         costs.append([float(c.supervised), *(float(c.denoising[layer]) for layer in layers)])
     ours = scored(run)
     assert [ours.cross_entropy, *ours.denoising.values()] == pytest.approx(np.mean(costs, axis=0))
 
 
-def test_costs_are_measured_with_noise_of_the_epoch() -> None:
-    one, other = (written(scored(small.run(), epoch)) for epoch in (1, 2))
-    assert one["error_percent"] == other["error_percent"]
-    assert one["C_0"] != other["C_0"]
-    assert one == written(scored(small.run()))
-
-
-def test_scoring_leaves_the_parameters_alone() -> None:
+def test_costs_are_measured_with_noise_of_the_epoch_and_nothing_is_changed() -> None:
     run = small.run()
     net = net_of(run)
     before = copy.deepcopy(net.params)
-    score_epoch(net, run, small.images(), 1)
+    one, other, again = (written(score_epoch(net, run, small.images(), e)) for e in (1, 2, 1))
+    assert one["error_percent"] == other["error_percent"]
+    assert one["C_0"] != other["C_0"]
+    assert one == again
     assert all(torch.equal(before[n], p) for n, p in net.params.items())
 
 
@@ -117,44 +93,26 @@ def test_costs_are_before_their_lambda_whether_or_not_there_is_one(weights: Any)
     ("model", "estimated"), [(small.model(), 4), (small.top_only(), 1), (small.baseline(), 0)]
 )
 def test_a_record_has_a_cost_for_each_estimated_layer(model: Ladder, estimated: int) -> None:
-    run = small.run(ladder=model)
+    run, layers = small.run(ladder=model), range(4)[4 - estimated :]
     score = scored(run)
-    assert score.finite
-    assert score.cross_entropy > 0
-    names = cost_names(3)[4 - estimated :]
+    names = {f"C_{i}" for i in layers}
     assert written(score).keys() == {"error_percent", "cross_entropy", *names}
     final, arrays = score_final(run, small.images(), score)
-    assert [cost is not None and cost > 0 for cost in final["denoising"]] == [
-        f"C_{i}" in names for i in range(4)
-    ]
-    learned = {name for name in arrays["combinators"] if name[0] == "g"}
-    assert learned == {f"g{i}" for i in score.denoising}
+    assert [i for i, c in enumerate(final["denoising"]) if c is not None and c > 0] == [*layers]
+    assert {n for n in arrays["combinators"] if n[0] == "g"} == {f"g{i}" for i in layers}
 
 
-@pytest.mark.parametrize("name", ["f1.W", "g0.a"])
-def test_a_network_with_nan_is_not_finite(name: str) -> None:
-    run = small.run()
-    net = net_of(run)
-    net.params[name].fill_(math.nan)
-    assert not score_epoch(net, run, small.images(), 1).finite
-
-
-def test_an_infinite_cross_entropy_is_not_finite() -> None:
+def test_a_score_with_nan_or_infinity_is_not_finite() -> None:
     """The loop ends the lane of such a score, whatever its kind: `test_train.py`."""
-    score = scored(small.run())
+    run = small.run()
+    for name in ("f1.W", "g0.a"):
+        net = net_of(run)
+        net.params[name].fill_(math.nan)
+        assert not score_epoch(net, run, small.images(), 1).finite
+    score = scored(run)
     assert score.finite
     score.cross_entropy = math.inf
     assert not score.finite
-
-
-def test_the_clean_path_is_classified() -> None:
-    """With the statistics of training the labelled images' logits are those of training."""
-    run, images = small.run(ladder=small.model(test_var="biased")), small.images()
-    told = torch.from_numpy(split_of(run, images.train_labels).labelled)
-    images.test, images.test_labels = images.train[told], images.train_labels[told.numpy()]
-    path = encode(net_of(run), grey(images.test, run), (len(told),))
-    score = score_epoch(net_of(run), run, images, 1)
-    assert score.predicted.tolist() == path.h[0].argmax(-1).tolist()
 
 
 # What a record keeps
@@ -175,34 +133,30 @@ def test_a_record_counts_errors_and_keeps_predictions_and_labelled_images() -> N
     assert classes.tolist() == images.train_labels[row].tolist()
 
 
-def curves(**fields: Any) -> Arrays:
-    """Of combinators as training begins."""
-    return combinator_curves(small.net(small.model(**fields), spread=0.0, dtype=torch.float32))
+def curves(constants: Tensor | None = None, **fields: Any) -> Arrays:
+    """Of combinators as training begins; constants: by unit, of layer 1."""
+    ladder = small.net(small.model(**fields), spread=0.0, dtype=torch.float32)
+    if constants is not None:
+        ladder.params["g1.a"][0, 0] = constants
+    return combinator_curves(ladder)
 
 
 def test_a_combinator_is_saved_as_its_estimate_by_u_and_z() -> None:
-    """The reversed beginning of g3 passes u on, the published one z."""
+    """The reversed beginning of g3 passes u on, the published one z; pixels have another range."""
     forward = curves(combinator="g3")
     reverse = curves(combinator="g3", combinator_init="swapped")
+    z = forward["z1"]
+    assert [forward["z0"][i] for i in (0, -1)] == [-0.5, 1.5]
+    assert [z[i] for i in (0, -1)] == [-3, 3]
     for q in range(3):
         for j, u in enumerate((-2, 0, 2)):
-            assert forward["g1"][j, :, q] == pytest.approx(forward["z1"])
-            assert reverse["g1"][j, :, q] == pytest.approx(np.full(len(forward["z1"]), u))
+            assert forward["g1"][j, :, q] == pytest.approx(z)
+            assert reverse["g1"][j, :, q] == pytest.approx(np.full(len(z), u))
+    flat = curves(combinator="sig", lateral=False)["g1"]
+    assert (flat == flat[:, :1]).all()
 
 
 def test_a_combinator_s_spread_is_over_units() -> None:
-    ladder = small.net(small.model(combinator="linear"), spread=0.0, dtype=torch.float32)
-    ladder.params["g1.a"][0, 0] = torch.arange(13.0)  # the constant, by unit: quartiles 3, 6 and 9
-    g, z = (combinator_curves(ladder)[n] for n in ("g1", "z1"))
-    np.testing.assert_allclose(g[1] - z[:, None], np.tile([3.0, 6.0, 9.0], (len(z), 1)), atol=1e-5)
-
-
-def test_a_combinator_without_lateral_input_is_flat_in_z() -> None:
-    g = curves(combinator="sig", lateral=False)["g1"]
-    assert (g == g[:, :1]).all()
-
-
-def test_pixels_have_a_range_of_their_own() -> None:
-    found = curves()
-    assert (found["z0"][0], found["z0"][-1]) == (-0.5, 1.5)
-    assert (found["z1"][0], found["z1"][-1]) == (-3, 3)
+    found = curves(torch.arange(13.0), combinator="linear")  # whose quartiles are 3, 6 and 9
+    spread = found["g1"][1] - found["z1"][:, None]
+    np.testing.assert_allclose(spread, np.tile([3.0, 6.0, 9.0], (len(spread), 1)), atol=1e-5)
