@@ -25,12 +25,14 @@ LONG = 31 * small.BATCH  # images of two blocks
 
 @dataclass
 class Loop:
-    """One call of `train`, and what it asked for."""
+    """One call of `train`, and what it asked for; poison: a lane that is NaN from a step on."""
 
     runs: tuple[Run, ...]
     images: np.ndarray = field(default_factory=small.grey)
+    poison: tuple[int, int] = (0, -1)
     scored: list[tuple[int, int]] = field(default_factory=list)
     steps: list[Minibatch] = field(default_factory=list)
+    bounds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stack = Stack(self.runs)
@@ -39,16 +41,16 @@ class Loop:
         self.feed = Feed(self.stack, torch.from_numpy(self.images), torch.float64)
         self.run_step = step_function(self.stack, "eager")
 
-    def go(
-        self,
-        score: Callable[[int, int], EpochScore] | None = None,
-        after_block: Callable[[], None] = lambda: None,
-    ) -> dict[int, EpochScore]:
+    def go(self, score: Any = None, after_block: Callable[[], None] = lambda: None) -> Any:
         blocks = train(self.stack, self.feed, self.state, self.log, self.step, score or self.score)
         return small.finished(blocks, after_block)
 
     def step(self, state: State, batch: Minibatch) -> None:
+        lane, step = self.poison
+        if len(self.steps) == step:
+            state.params["x.a.W"][lane, 0, 0] = math.nan
         self.steps.append(batch)
+        self.bounds.append(float(objective_of(self.stack)(state.params, batch)[0]))
         self.run_step(state, batch)
 
     def score(self, k: int, epoch: int) -> EpochScore:
@@ -56,59 +58,31 @@ class Loop:
         return small.score(self.runs[k], float(-epoch))
 
 
-def short(**fields: Any) -> Run:
+def short(seed: int = 1, **fields: Any) -> Run:
     """Of one layer: the loop knows no more of a model."""
-    return small.run(depth=1, **fields)
+    return small.run("lvae", 1, seed, **fields)
 
 
-class Stopped(Exception):  # noqa: N818 - a way to stop, not an error
-    pass
-
-
-def test_beta_rises_by_epoch_not_by_minibatch() -> None:
+def test_a_row_has_beta_rate_and_the_mean_bound_of_its_epoch_s_steps() -> None:
     loop = Loop((short(epochs=4, warmup=2),))
     loop.go()
     betas = [float(b.beta) for b in loop.steps]
     assert betas == [b for b in (0.0, 0.5, 1.0, 1.0) for _ in range(small.STEPS)]
-    rows = [(row["epoch"], row["beta"], row["lr"]) for row in loop.log.lanes[0].rows]
-    assert rows == [(1, 0.0, 1e-3), (2, 0.5, 1e-3), (3, 1.0, 1e-3), (4, 1.0, 1e-3)]
-
-
-def test_running_bound_is_the_mean_over_the_epoch_s_steps() -> None:
-    loop = Loop((short(epochs=2),))
-    bounds: list[float] = []
-
-    def step(state: State, batch: Minibatch) -> None:
-        bounds.append(float(objective_of(loop.stack)(state.params, batch)))
-        loop.run_step(state, batch)
-
-    loop.step = step  # type: ignore[method-assign]
-    loop.go()
     rows = loop.log.lanes[0].rows
-    for row, epoch in zip(rows, np.split(np.array(bounds), 2), strict=True):
+    found = [(row["epoch"], row["beta"], row["lr"]) for row in rows]
+    assert found == [(1, 0.0, 1e-3), (2, 0.5, 1e-3), (3, 1.0, 1e-3), (4, 1.0, 1e-3)]
+    for row, epoch in zip(rows, np.split(np.array(loop.bounds), 4), strict=True):
         assert row["L1_train_running"] == pytest.approx(epoch.mean(), rel=1e-10)
 
 
-def test_lanes_are_scored_at_the_evaluation_epochs_alone_and_the_last_scores_returned() -> None:
-    loop = Loop((short(epochs=5, scored=(1, 3, 5)), short(epochs=5, scored=(1, 3, 5), seed=2)))
-    assert {k: s.L1_train for k, s in loop.go().items()} == {0: -5, 1: -5}
-    assert loop.scored == [(k, epoch) for epoch in (1, 3, 5) for k in (0, 1)]
-
-
-def test_scores_stand_in_the_row_of_their_epoch() -> None:
-    loop = Loop((short(epochs=3, scored=(2, 3)),))
-    loop.go()
-    assert [row["L1_train"] for row in loop.log.lanes[0].rows] == [None, -2, -3]
-    assert [row["L1_test"] for row in loop.log.lanes[0].rows] == [None, -2, -3]
-    assert loop.log.lanes[0].kl_epochs == [2, 3]
-
-
-def test_scoring_does_not_change_training() -> None:
-    often, once = Loop((short(epochs=3, scored=(1, 2, 3)),)), Loop((short(epochs=3),))
-    often.go()
-    once.go()
-    for name, p in once.state.params.items():
-        assert torch.equal(often.state.params[name], p)
+def test_lanes_are_scored_at_evaluation_epochs_alone_in_their_row_and_the_last_returned() -> None:
+    loop = Loop((short(epochs=4, scored=(1, 3, 4)), short(2, epochs=4, scored=(1, 3, 4))))
+    assert {k: s.L1_train for k, s in loop.go().items()} == {0: -4, 1: -4}
+    assert loop.scored == [(k, epoch) for epoch in (1, 3, 4) for k in (0, 1)]
+    for lane in loop.log.lanes:
+        for name in ("L1_train", "L1_test"):
+            assert [row[name] for row in lane.rows] == [-1, None, -3, -4]
+        assert lane.kl_epochs == [1, 3, 4]
 
 
 def test_the_place_is_consistent_after_every_block() -> None:
@@ -116,6 +90,10 @@ def test_the_place_is_consistent_after_every_block() -> None:
     places: list[tuple[int, int, float]] = []
     loop.go(after_block=lambda: places.append((loop.log.epoch, loop.log.step, float(loop.state.t))))
     assert places == [(0, BLOCK, BLOCK), (0, 31, 31), (1, 0, 31)]
+
+
+class Stopped(Exception):  # noqa: N818 - a way to stop, not an error
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -144,52 +122,27 @@ def test_training_stopped_after_any_block_continues_to_the_same_end(calls, whole
         assert torch.equal(broken.state.params[name], p)
 
 
-def poison_before(loop: Loop, lane: int, step: int) -> None:
-    """Make one lane NaN just before a step, counted from 0 over all epochs."""
-
-    def poisoned(state: State, batch: Minibatch) -> None:
-        if len(loop.steps) == step:
-            state.params["x.a.W"][lane, 0, 0] = math.nan
-        loop.steps.append(batch)
-        loop.run_step(state, batch)
-
-    loop.step = poisoned  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize(("step", "epoch"), [(0, 1), (small.STEPS, 2), (3 * small.STEPS - 1, 3)])
-def test_a_diverged_lane_is_frozen_and_noted_with_its_epoch(step: int, epoch: int) -> None:
-    loop = Loop((short(epochs=3), short(epochs=3, seed=2)))
-    poison_before(loop, 1, step)
-    loop.go()
+def test_a_diverged_lane_is_frozen_noted_with_its_epoch_and_scored_no_more(step, epoch):
+    runs = tuple(short(seed, epochs=3, scored=(1, 2, 3)) for seed in (1, 2))
+    loop = Loop(runs, poison=(1, step))
+    assert loop.go().keys() == {0}
     assert [lane.diverged_at for lane in loop.log.lanes] == [None, epoch]
     assert loop.state.alive.tolist() == [True, False]
     assert [row["epoch"] for row in loop.log.lanes[1].rows] == list(range(1, epoch))
+    assert loop.scored == [(k, e) for e in (1, 2, 3) for k in (0, 1) if k == 0 or e < epoch]
 
 
-def test_a_diverged_lane_is_not_scored() -> None:
-    loop = Loop((short(epochs=2, scored=(1, 2)), short(epochs=2, scored=(1, 2), seed=2)))
-    poison_before(loop, 1, small.STEPS)
-    assert loop.go().keys() == {0}
-    assert loop.scored == [(0, 1), (1, 1), (0, 2)]
-
-
-def test_a_lane_that_diverges_after_it_was_scored_has_no_last_score() -> None:
-    loop = Loop((short(epochs=4, scored=(1, 4)),))
-    poison_before(loop, 0, 2 * small.STEPS)
+def test_training_ends_without_a_last_score_when_every_lane_has_diverged() -> None:
+    loop = Loop((short(epochs=4, scored=(1, 4)),), poison=(0, 2 * small.STEPS))
     assert loop.go() == {}
     assert loop.log.lanes[0].diverged_at == 3
-
-
-def test_training_ends_when_every_lane_has_diverged() -> None:
-    loop = Loop((short(epochs=4),))
-    poison_before(loop, 0, 0)
-    loop.go()
-    assert len(loop.steps) == small.STEPS
+    assert (len(loop.steps), loop.scored) == (3 * small.STEPS, [(0, 1)])
 
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf])
 def test_a_lane_whose_score_is_not_finite_has_diverged(bad: float) -> None:
-    loop = Loop((short(epochs=2, scored=(1, 2)), short(epochs=2, scored=(1, 2), seed=2)))
+    loop = Loop(tuple(short(seed, epochs=2, scored=(1, 2)) for seed in (1, 2)))
     score: Any = lambda k, epoch: small.score(loop.runs[k], bad if k else -1.0)  # noqa: E731
     assert loop.go(score).keys() == {0}
     assert [lane.diverged_at for lane in loop.log.lanes] == [None, 1]
