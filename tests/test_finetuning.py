@@ -25,11 +25,11 @@ from repro.store import Store
 from repro.train.minibatch import BLOCK
 
 FIRST = small.run(depth=1)
-FT, IW10, MC10 = "lvae_bn_wu_ft", "lvae_bn_wu_ft_iw10", "lvae_bn_wu_ft_mc10"
+FT = "lvae_bn_wu_ft"
 
 
-def run_of(variant: str, name: str = "paper", seed: int = 1) -> Run:
-    return profiles.run_of(finetuning.cell(variant), profile(name), seed)
+def run_of(variant: str = FT, name: str = "paper") -> Run:
+    return profiles.run_of(finetuning.cell(variant), profile(name))
 
 
 def tuned(start: Run, epochs: int = 2, **schedule: Any) -> Run:
@@ -39,48 +39,42 @@ def tuned(start: Run, epochs: int = 2, **schedule: Any) -> Run:
     return replace(start, variant="tuned", schedule=part, evaluation=evaluation, start=start)
 
 
-# The Run.
+# The Run
 
 
 @pytest.mark.parametrize(
-    ("epoch", "falls"), [(1, 0), (200, 0), (201, 1), (400, 1), (401, 2), (1801, 9), (2000, 9)]
+    ("name", "falls"),
+    [
+        ("paper", {1: 0, 200: 0, 201: 1, 400: 1, 401: 2, 1801: 9, 2000: 9}),
+        ("reduced", {1: 0, 4: 0, 5: 1, 40: 9}),
+        ("quick", {1: 0, 2: 2, 3: 4, 4: 6, 5: 8}),
+    ],
 )
-def test_the_rate_falls_every_200_epochs(epoch: int, falls: int) -> None:
-    assert run_of(FT).lr(epoch) == pytest.approx(1e-3 * 0.75**falls)
+def test_the_rate_falls_nine_times_over_equal_shares_of_the_epochs(name, falls):
+    run = run_of(name=name)
+    rates = {epoch: 1e-3 * 0.75**n for epoch, n in falls.items()}
+    assert {epoch: run.lr(epoch) for epoch in rates} == pytest.approx(rates)
 
 
-def test_a_shorter_fine_tuning_falls_over_the_same_shares_of_its_epochs() -> None:
-    assert [run_of(FT, "reduced").lr(e) for e in (1, 4, 5, 40)] == pytest.approx(
-        [1e-3, 1e-3, 0.75e-3, 0.75**9 * 1e-3]
-    )
-    assert [run_of(FT, "quick").lr(e) / 1e-3 for e in range(1, 6)] == pytest.approx(
-        [0.75**n for n in (0, 2, 4, 6, 8)]
-    )
+def test_it_lasts_as_long_as_the_training_before_it_with_beta_one_throughout() -> None:
+    for p in PROFILES.values():
+        run = run_of(name=p.name)
+        assert run.start == profiles.run_of(finetuning.START, p)
+        assert run.schedule.epochs == run.start.schedule.epochs == run.epochs_before
+        assert {run.beta(e) for e in range(1, run.schedule.epochs + 1)} == {1.0}
 
 
-@pytest.mark.parametrize("name", PROFILES)
-def test_it_lasts_as_long_as_the_training_before_it(name: str) -> None:
-    run = run_of(FT, name)
-    assert run.start == profiles.run_of(finetuning.START, profile(name))
-    assert run.schedule.epochs == run.start.schedule.epochs == run.epochs_before
+def test_samples_of_each_row_multiply_only_what_follows_the_first_draw() -> None:
+    found = {v: run_of(v).optim for v in (FT, f"{FT}_iw10", f"{FT}_mc10")}
+    samples = [(o.mc_samples, o.importance_samples) for o in found.values()]
+    assert samples == [(1, 1), (10, 10), (10, 1)]
+    one, many = (small.run("lvae", optim={"mc_samples": n}) for n in (1, 10))
+    up, down = predict.multiplications(one)
+    assert predict.step_multiplications(one) == (up + down) * small.BATCH
+    assert predict.step_multiplications(many) == (up + 10 * down) * small.BATCH
 
 
-def test_beta_is_one_throughout() -> None:
-    assert {run_of(FT).beta(e) for e in range(1, 2001)} == {1.0}
-
-
-@pytest.mark.parametrize(("variant", "samples"), [(FT, (1, 1)), (IW10, (10, 10)), (MC10, (10, 1))])
-def test_samples_of_each_row(variant: str, samples: tuple[int, int]) -> None:
-    optim = run_of(variant).optim
-    assert (optim.mc_samples, optim.importance_samples) == samples
-
-
-def test_what_a_run_starts_from_counts_in_its_hash() -> None:
-    run = run_of(FT)
-    assert run.start
-    other = replace(run.start, optim=replace(run.start.optim, lr=0.1))
-    hashes = {run.hash, replace(run, start=other).hash, replace(run, start=None).hash}
-    assert len(hashes) == 3
+TWO, ONE = Stage(2, 1.0), Stage(1, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +82,9 @@ def test_what_a_run_starts_from_counts_in_its_hash() -> None:
     [
         ({"start": small.run(seed=2)}, "another model, data or seed"),
         ({"start": small.run(depth=2)}, "another model, data or seed"),
-        ({"schedule": Schedule(2, stages=(Stage(1, 1.0),))}, "last 1 of 2 epochs"),
-        ({"schedule": Schedule(2, stages=(Stage(2, 1.0), Stage(0, 0.5)))}, "an epoch or more"),
-        (
-            {"schedule": Schedule(2, decay_from=0.5, stages=(Stage(2, 1.0),))},
-            "no schedule.decay_from",
-        ),
+        ({"schedule": Schedule(2, stages=(ONE,))}, "last 1 of 2 epochs"),
+        ({"schedule": Schedule(2, stages=(TWO, Stage(0, 0.5)))}, "an epoch or more"),
+        ({"schedule": Schedule(2, decay_from=0.5, stages=(TWO,))}, "no schedule.decay_from"),
     ],
 )
 def test_a_run_that_cannot_go_on_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -101,7 +92,7 @@ def test_a_run_that_cannot_go_on_is_refused(changes: dict[str, Any], said: str) 
         replace(small.run(), **changes)
 
 
-# Training.
+# Training
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +109,14 @@ def first(begun: Store, store: Store) -> Path:
 
 def test_going_on_is_the_same_as_not_having_stopped(store: Store) -> None:
     """Weights, moments, count of updates and draws all go on, so no bit differs."""
-    first = small.run(depth=2, warmup=0, epochs=1)
-    train([tuned(first, 2)], store, PROFILE, OPTIONS)
-    whole = small.run(depth=2, warmup=0, epochs=3)
-    train([whole], Store(store.root / "whole"), PROFILE, OPTIONS)
-    ours = weights_path(store.folder(PROFILE), tuned(first, 2))
-    theirs = weights_path(Store(store.root / "whole").folder(PROFILE), whole)
-    for read in (lambda path: load_weights(path)[1], load_adam):
-        a, b = read(ours), read(theirs)
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[n], b[n]) for n in a)
+    first, whole = (small.run(depth=2, warmup=0, epochs=n) for n in (1, 3))
+    held = []
+    for run, place in ((tuned(first), store), (whole, Store(store.root / "whole"))):
+        train([run], place, PROFILE, OPTIONS)
+        path = weights_path(place.folder(PROFILE), run)
+        held.append({**load_weights(path)[1], **load_adam(path)})
+    assert held[0].keys() == held[1].keys()
+    assert all(torch.equal(p, held[1][name]) for name, p in held[0].items())
 
 
 def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
@@ -138,8 +127,7 @@ def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
     assert len(outcome.done) == 4
 
 
-@pytest.mark.usefixtures("first")
-def test_what_a_run_starts_from_is_not_trained_again(store, monkeypatch):
+def test_what_a_run_starts_from_is_not_trained_again(first, store, monkeypatch):
     steps = hooked(monkeypatch, lambda *_: None)
     assert train([tuned(FIRST)], store, PROFILE, OPTIONS).done == [tuned(FIRST).id]
     assert steps == [2 * BLOCKS * BLOCK]
@@ -169,8 +157,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.mark.parametrize("at", [1, 27, 60])
 def test_interrupted_fine_tuning_continues_to_the_same_numbers_without_its_start(
-    at: int, first: Path, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    at, first, store, whole, monkeypatch
+):
     interrupted(store, [STAGED], monkeypatch, at)
     first.unlink()
     train([STAGED], store, PROFILE, OPTIONS)
@@ -185,18 +173,8 @@ def test_a_run_whose_start_diverged_fails_with_that_reason(store: Store) -> None
     assert (store.folder(PROFILE) / ".failed" / f"{tuned(wild).id}.json").is_file()
 
 
-@pytest.mark.usefixtures("first")
-def test_a_run_whose_start_left_no_weights_fails_with_that_reason(store: Store) -> None:
-    weights_path(store.folder(PROFILE), FIRST).unlink()
-    run = tuned(FIRST)
-    outcome = train([run], store, PROFILE, OPTIONS)
-    assert list(outcome.failed) == [run.id]
-    assert f"starts from {FIRST.id}, whose weights are not here" in outcome.failed[run.id]
-
-
-def test_a_checkpoint_that_is_not_continued_does_not_hide_that_the_start_is_gone(
-    first: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_start_left_no_weights_fails_with_that_reason(first, store, monkeypatch):
+    """Nor does a checkpoint that is not continued hide that they are gone."""
     other = tuned(FIRST.with_seed(2))
     train([other.start], store, PROFILE, OPTIONS)
     before = replace(other, optim=replace(other.optim, lr=0.01))
@@ -204,7 +182,8 @@ def test_a_checkpoint_that_is_not_continued_does_not_hide_that_the_start_is_gone
     first.unlink()
     outcome = train([tuned(FIRST), other], store, PROFILE, OPTIONS)
     assert outcome.done == [other.id]
-    assert "whose weights are not here" in outcome.failed[tuned(FIRST).id]
+    why = f"starts from {FIRST.id}, whose weights are not here"
+    assert [why in said for said in outcome.failed.values()] == [True]
 
 
 def test_a_run_whose_start_failed_fails_too_and_the_others_train(store, monkeypatch):
@@ -219,27 +198,13 @@ def test_a_run_whose_start_failed_fails_too_and_the_others_train(store, monkeypa
     assert "which has failed" in outcome.failed[tuned(FIRST).id]
 
 
-def test_weights_without_moments_are_read_but_nothing_starts_from_them(first, store):
+def test_weights_without_moments_or_of_another_configuration_start_nothing(first, store):
     """Files of older versions hold weights alone."""
-    params = load_weights(first)[1]
+    params, other = load_weights(first)[1], small.run(depth=1, optim={"lr": 0.5})
+    save_weights(first, other, params, load_adam(first))
+    with refused(RecordError, str(first), "another configuration"):
+        train([tuned(FIRST)], store, PROFILE, OPTIONS)
     save_weights(first, FIRST, params)
     assert load_weights(first)[1].keys() == params.keys()
     with refused(RecordError, str(first), "no Adam moments", "train it again"):
         train([tuned(FIRST)], store, PROFILE, OPTIONS)
-
-
-def test_weights_of_another_configuration_start_nothing(first: Path, store: Store) -> None:
-    other = small.run(depth=1, optim={"lr": 0.5})
-    save_weights(first, other, load_weights(first)[1], load_adam(first))
-    with refused(RecordError, str(first), "another configuration"):
-        train([tuned(FIRST)], store, PROFILE, OPTIONS)
-
-
-# Samples as one batched axis.
-
-
-def test_samples_multiply_only_what_follows_the_first_draw() -> None:
-    one, many = (small.run("lvae", optim={"mc_samples": n}) for n in (1, 10))
-    up, down = predict.multiplications(one)
-    assert predict.step_multiplications(one) == (up + down) * small.BATCH
-    assert predict.step_multiplications(many) == (up + 10 * down) * small.BATCH
