@@ -68,17 +68,18 @@ Make = Callable[..., Any]
 
 
 @pytest.mark.parametrize(
-    ("run_id", "steps"),
+    ("run_id", "n", "steps"),
     [
-        ("mnist-vae-L3-s1", 234),
-        ("ladder-full-100-s1", 600),
-        ("ladder-kzky-100-s1", 599),
-        ("ladder-parmesan-100-s1", 500),
+        ("mnist-vae-L3-s1", 60_000, 234),
+        ("norb-vae-L3-s1", 2 * 24_300, 189),  # every image twice
+        ("ladder-full-100-s1", 60_000, 600),
+        ("ladder-kzky-100-s1", 60_000, 599),
+        ("ladder-parmesan-100-s1", 60_000, 500),
     ],
 )
-def test_an_epoch_of_mnist_has_so_many_steps(run_id: str, steps: int) -> None:
-    run, classes = find_run(run_id, profile("paper")), (np.arange(60_000) % 10).astype(np.uint8)
-    images = Images(torch.zeros(60_000, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
+def test_an_epoch_has_so_many_steps(run_id: str, n: int, steps: int) -> None:
+    run, classes = find_run(run_id, profile("paper")), (np.arange(n) % 10).astype(np.uint8)
+    images = Images(torch.zeros(n, 1, dtype=torch.uint8), torch.empty(0), classes, classes)
     assert task_of(run).feed(Stack((run,)), images).steps == steps
 
 

@@ -23,15 +23,12 @@ from repro.train.state import fresh
 from repro.train.step import parts_of, step, update_of
 from repro.train.tasks import task_of
 
-N, M, X = 61, 41, small.PIXELS
+N, M, X = 61, 41, small.PIXELS  # training and test images
 GAUSSIAN: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}
 
 
 def raw() -> Raw:
-    classes = np.arange(M, dtype=np.uint8) % 5
-    train = np.arange(N, dtype=np.uint8) % 5
-    grey = small.grey(N, X), small.grey(M, X, seed=17)
-    return Raw("tiny", grey[0], train, grey[1], classes, (1, X), "made here", "none")
+    return replace(small.raw(), train=small.grey(N), train_labels=np.arange(N) % 5)
 
 
 def run_of(seed: int = 1, **data: Any) -> Run:
@@ -52,13 +49,6 @@ def test_noise_is_uniform_in_each_byte_s_interval() -> None:
     assert np.abs(noise - np.linspace(0, 1, noise.size)).max() < 1.95 / noise.size**0.5
 
 
-def test_copies_are_of_the_same_images_with_noise_of_their_own() -> None:
-    for values in (real().train, real().test):
-        first, second = np.split(values.astype(float) * 256, 2)
-        assert np.abs(first - second).max() < 1.0001
-        assert abs(np.corrcoef((first % 1).ravel(), (second % 1).ravel())[0, 1]) < 0.1
-
-
 @pytest.mark.parametrize(
     ("data", "train", "test"), [({}, 2, 2), ({"copies": 1}, 1, 2), ({"test_copies": 1}, 2, 1)]
 )
@@ -71,56 +61,38 @@ def test_images_and_their_classes_are_there_so_often(data, train, test):
     np.testing.assert_array_equal(found.test, real().test[: test * M])
 
 
-def test_every_run_has_the_same_values_unless_another_test_seed_is_asked_for() -> None:
+def test_noise_is_of_each_copy_and_set_and_the_same_for_every_run_but_for_its_test_seed() -> None:
     for part in ("train", "test"):
-        np.testing.assert_array_equal(getattr(real(1), part), getattr(real(2), part))
+        values = getattr(real(), part)
+        np.testing.assert_array_equal(values, getattr(real(seed=2), part))
+        first, second = np.split(values.astype(float) * 256, 2)
+        assert np.abs(first - second).max() < 1.0001  # of the same images
+        assert abs(np.corrcoef((first % 1).ravel(), (second % 1).ravel())[0, 1]) < 0.1
+    train, test = real().train * 256 % 1, real().test * 256 % 1
+    assert (train[:M] != test[:M]).mean() > 0.99
     assert (real(test_seed=1).test != real().test).any()
 
 
-def test_the_two_sets_have_noise_of_their_own() -> None:
-    train, test = real().train * 256 % 1, real().test * 256 % 1
-    assert (train[:M] != test[:M]).mean() > 0.99
-
-
-def test_without_dequantisation_values_are_bytes_over_the_grey_scale() -> None:
+def test_values_are_divided_by_the_grey_scale_or_by_the_largest_training_value() -> None:
     np.testing.assert_array_equal(real(dequantise=False).test[:M], raw().test / np.float32(256))
-
-
-def test_the_maximum_is_that_of_the_training_values() -> None:
     usual, scaled = real(), real(divide_by="maximum")
     assert scaled.train.max() == 1
-    ratio = float(usual.train.max())
-    np.testing.assert_allclose(scaled.test * ratio, usual.test, rtol=1e-6)
+    np.testing.assert_allclose(scaled.test * usual.train.max(), usual.test, rtol=1e-6)
 
 
 def test_black_images_have_no_maximum_to_divide_by() -> None:
-    run, black = run_of(dequantise=False, divide_by="maximum"), raw()
+    run, black = run_of(dequantise=False, divide_by="maximum"), np.zeros((N, X), np.uint8)
     with refused(DataError, "tiny", "largest training pixel is 0"):
-        task_of(run).images(run, replace(black, train=np.zeros_like(black.train)))
+        task_of(run).images(run, replace(raw(), train=black))
 
 
-def test_binary_images_are_binarised_as_ever() -> None:
-    run = small.run()
-    ready = task_of(run).images(run, raw())
-    np.testing.assert_array_equal(ready.train, raw().train)
-    assert set(np.unique(ready.test)) == {0, 1}
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"resample": "box"},
-        {"copies": 1},
-        {"test_copies": 1},
-        {"dequantise": False},
-        {"divide_by": "maximum"},
-    ],
-    ids=str,
-)
-def test_options_of_real_images_count_there_and_are_refused_elsewhere(options):
-    assert run_of(**options).hash != run_of().hash
+def test_options_of_real_images_count_there_and_are_refused_elsewhere() -> None:
+    few = {"copies": 1, "test_copies": 1, "dequantise": False}
+    options = {"resample": "box", **few, "divide_by": "maximum"}
+    hashes = {run_of(**{name: value}).hash for name, value in options.items()}
+    assert len({run_of().hash, *hashes}) == 6
     with refused(UsageError, "data is RealData", "its model needs Data"):
-        replace(small.run(), data=RealData(**options))
+        replace(small.run(), data=RealData())
     with refused(UsageError, "data is Data", "its model needs RealData"):
         replace(run_of(), data=Data())
 
@@ -141,23 +113,9 @@ def test_minibatches_show_every_value_as_it_is_and_once_an_epoch() -> None:
     shown = torch.cat([b.x[0] for b in feed.block(1, 0)])
     assert shown.dtype == torch.float32
     assert len(shown) == feed.steps * small.BATCH == 2 * N // small.BATCH * small.BATCH
-    place = {tuple(row): i for i, row in enumerate(train.tolist())}
-    rows = [place[tuple(row)] for row in shown.tolist()]
+    rows = [train.tolist().index(row) for row in shown.tolist()]
     assert len(set(rows)) == len(rows)
     assert rows != sorted(rows)
-
-
-def test_an_epoch_of_norb_has_189_steps() -> None:
-    run = replace(run_of(), optim=replace(run_of().optim, batch=256))
-    assert Feed(Stack((run,)), torch.zeros(2 * 24_300, 1)).steps == 189
-
-
-def test_a_lane_is_shown_the_same_order_as_alone() -> None:
-    runs = run_of(1), run_of(2)
-    train = images(runs[0]).train
-    both = next(iter(Feed(Stack(runs), train).block(1, 0)))
-    alone = next(iter(Feed(Stack(runs[1:]), train).block(1, 0)))
-    assert torch.equal(both.x[1], alone.x[0])
 
 
 def test_lanes_of_real_images_share_their_scale() -> None:
