@@ -2,12 +2,12 @@
 
 import dataclasses
 import signal
-from typing import Any
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import small
-import torch
 from fixture_data import refused
 from numpy.testing import assert_array_equal
 from small_training import (
@@ -29,15 +29,20 @@ from repro.errors import RecordError
 from repro.machine import work as working
 from repro.machine.local import train
 from repro.machine.rescoring import evaluate
-from repro.machine.saved import checkpoint, weights
-from repro.machine.saved.checkpoint import load_checkpoint, load_header, path_of
+from repro.machine.saved import checkpoint, keeper, weights
+from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, path_of
 from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
+from repro.plan.run import Run
 from repro.store import Store, states
 from repro.train.minibatch import BLOCK
 
 AMID, LAST = STEPS + 8, EPOCHS * STEPS  # steps: in the second epoch, and at the end
+# RUNS in another configuration.
+OTHERS = [
+    small.run("lvae", depth, steps=STEPS, scored=(1, 2), optim={"lr": 0.01}) for depth in (2, 1)
+]
 
 
 def test_training_records_every_run_once_and_leaves_nothing_else(store, monkeypatch):
@@ -68,9 +73,7 @@ def test_units_sum_to_the_layers_of_the_curve(whole):
 
 
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, AMID), (signal.SIGINT, LAST)])
-def test_an_interrupted_training_continues_to_the_same_numbers(
-    number, at, store, whole, monkeypatch
-):
+def test_an_interrupted_training_ends_with_the_same_numbers(number, at, store, whole, monkeypatch):
     interrupted(store, RUNS, monkeypatch, at, number)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     assert_same(store, whole, *RUNS)
@@ -101,7 +104,7 @@ def test_a_continued_training_says_what_code_trained_it(begun, ended, said, stor
 
 
 @pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])
-def test_the_first_interrupt_finishes_its_block_and_the_second_stops_at_once(
+def test_a_first_interrupt_finishes_its_block_and_a_second_does_not(
     times, taken, store, monkeypatch
 ):
     steps = hooked(monkeypatch, send(signal.SIGINT, 3, times))
@@ -122,7 +125,7 @@ def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(st
     assert_same(store, whole, *RUNS)
 
 
-def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_runs_is_wanted(
+def test_an_interrupted_stack_continues_whole_and_as_it_began_for_one_run(
     store, whole, monkeypatch
 ):
     interrupted(store, RUNS, monkeypatch)
@@ -133,25 +136,40 @@ def test_an_interrupted_stack_continues_whole_and_as_it_began_when_one_of_its_ru
     assert (env["engine"], env["threads"]) == ("eager", 1)
 
 
-def test_a_checkpoint_holds_state_and_log_as_they_were(store, monkeypatch):
-    saved: list[Any] = []
-    save = checkpoint.save_checkpoint
+@pytest.mark.parametrize(
+    ("where", "seconds", "saved"),
+    [
+        ("cpu", None, [40, 80, 120, 160, 200, 240, 280, 320, 360, 400]),
+        ("cuda", None, [320]),
+        ("cuda", 90.0, [100, 200, 300, 400]),
+        ("cpu", 0.0, list(range(20, 401, 20))),
+    ],
+)
+def test_checkpoints_are_saved_as_often_as_suits_the_device_or_as_told(
+    where, seconds, saved, monkeypatch
+):
+    clock, found = MagicMock(), []
+    monkeypatch.setattr(keeper, "time", clock)
     monkeypatch.setattr(
-        checkpoint, "save_checkpoint", lambda *args: saved.append(args) or save(*args)
+        keeper.checkpoint, "save_checkpoint", lambda *_: found.append(clock.monotonic.return_value)
     )
-    interrupted(store, RUNS, monkeypatch, AMID)
-    path, stack, state, log, pinned = saved[-1]
-    loaded, again = load_checkpoint(path, small.CPU)
-    for part in ("params", "m", "v"):
-        ours, expected = getattr(loaded, part), getattr(state, part)
-        assert list(ours) == list(expected)
-        assert all(torch.equal(ours[n], expected[n]) for n in expected)
-        assert [n for n, p in ours.items() if p.data_ptr() % 64] == []  # as fresh ones are
-    assert (loaded.t, loaded.sums.tolist()) == (state.t, state.sums.tolist())
-    assert (again.epoch, again.step, again.seconds) == (log.epoch, log.step, log.seconds)
-    assert [lane.rows for lane in again.lanes] == [lane.rows for lane in log.lanes]
-    assert_array_equal(again.lanes[1].kl_test, log.lanes[1].kl_test)
-    assert load_header(path) == (list(stack.runs), pinned)
+    clock.monotonic.return_value = 0
+    of_stack, watching = [MagicMock() for _ in range(3)], [MagicMock() for _ in range(2)]
+    kept = keeper.Keeper(*of_stack, Pinned("eager", 1, where), Path("none"), *watching, seconds)
+    for now in range(20, 401, 20):  # a block every 20 seconds
+        clock.monotonic.return_value = now
+        kept.after_block()
+    assert found == saved
+
+
+def test_a_checkpoint_has_tensors_as_fresh_ones_are_and_its_seconds(store, monkeypatch):
+    """All else that it holds is needed to end with the same numbers."""
+    path = interrupted(store, RUNS, monkeypatch, AMID)
+    state, log = load_checkpoint(path, small.CPU)
+    for part in (state.params, state.m, state.v):
+        assert [name for name, p in part.items() if p.data_ptr() % 64] == []
+    assert (log.epoch, log.step) == (1, BLOCK)
+    assert log.seconds > 0
 
 
 @pytest.mark.parametrize(
@@ -162,9 +180,7 @@ def test_a_checkpoint_holds_state_and_log_as_they_were(store, monkeypatch):
     ],
     ids=["plain", "separate"],
 )
-def test_evaluating_saved_weights_gives_the_same_numbers_on_the_same_binary_test_images(
-    run, store, whole
-):
+def test_evaluating_gives_the_same_numbers_on_the_same_binary_test_images(run, store, whole):
     train([run], store, PROFILE, OPTIONS)
     before = Store(store.root.parent / "before")
     before.copy(store.record(PROFILE, run.id))
@@ -195,9 +211,8 @@ def test_evaluating_again_changes_no_file_of_a_record(done, whole, monkeypatch):
 
 
 def test_evaluating_without_weights_of_this_very_run_names_the_file(done):
-    other = small.run("lvae", 1, steps=STEPS, scored=(1, 2), optim={"lr": 0.5})
     path = weights_path(done.folder(PROFILE), RUNS[1])
-    weights.save_weights(path, other, weights.load_weights(path)[1])
+    weights.save_weights(path, OTHERS[1], weights.load_weights(path)[1])
     with refused(RecordError, str(path), "another configuration"):
         evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
     path.unlink()
@@ -229,19 +244,17 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, m
 
 
 @pytest.mark.parametrize("beside", [[], RUNS[1:]], ids=["alone", "beside"])
-def test_a_checkpoint_of_what_is_recorded_in_another_configuration_stops_nobody(
+def test_a_checkpoint_of_what_is_trained_in_another_configuration_stops_nobody(
     beside, store, monkeypatch
 ):
-    optim = dataclasses.replace(RUNS[0].optim, lr=0.01)
-    path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim), *beside], monkeypatch)
+    path = interrupted(store, [OTHERS[0], *beside], monkeypatch)
     for run in RUNS:
         assert train([run], store, PROFILE, OPTIONS).done == [run.id]
     assert checkpoints(store) == [path]
 
 
 def test_a_checkpoint_of_what_the_profile_has_no_more_stops_nobody(store, monkeypatch):
-    optim = dataclasses.replace(RUNS[0].optim, lr=0.01)
-    path = interrupted(store, [dataclasses.replace(RUNS[0], optim=optim), RUNS[1]], monkeypatch)
+    path = interrupted(store, [OTHERS[0], RUNS[1]], monkeypatch)
     monkeypatch.setattr(states, "profile", str)
     monkeypatch.setattr(states, "find_run", lambda run_id, _: {r.id: r for r in RUNS}[run_id])
     train(RUNS[1:], store, PROFILE, OPTIONS)
@@ -249,35 +262,26 @@ def test_a_checkpoint_of_what_the_profile_has_no_more_stops_nobody(store, monkey
     assert checkpoints(store) == [path]
 
 
-def test_a_run_goes_on_from_one_checkpoint_alone(store, monkeypatch, capsys):
+@pytest.mark.parametrize("third", [False, True], ids=["two", "three"])
+def test_a_run_goes_on_from_one_checkpoint_alone(third, store, monkeypatch, capsys):
+    """Of two with two lanes the first by its name; whose Run no third one holds begins again."""
     later = RUNS[1].with_seed(2)
-    path = interrupted(store, [RUNS[1], later], monkeypatch)
-    path = path.rename(store.folder(PROFILE) / path.name)
-    first = interrupted(store, RUNS, monkeypatch)
-    # Of two stacks of two lanes, the one that is first by its name goes on.
-    path = path.rename(first.with_name(f"z{path.name}"))
+    folder = interrupted(store, RUNS, monkeypatch).parent
+
+    def beside(name: str, *runs: Run) -> Path:
+        path = interrupted(Store(store.root / name), [*runs], monkeypatch)
+        return path.rename(folder / f"{name}.safetensors")
+
+    path = beside("z", RUNS[1], later)
+    if third:
+        beside("own", later)
     steps = hooked(monkeypatch, lambda *_: None)
     train([*RUNS, later], store, PROFILE, OPTIONS)
-    assert steps == [2 * EPOCHS * STEPS - BLOCK]
+    assert steps == [2 * EPOCHS * STEPS - (2 if third else 1) * BLOCK]
     assert checkpoints(store) == [path]
-    assert f"{later.id}: begins again" in capsys.readouterr().err
-
-
-def test_a_run_that_goes_on_from_a_third_checkpoint_does_not_begin_again(
-    store, monkeypatch, capsys
-):
-    later = RUNS[1].with_seed(2)
-    path = interrupted(store, [later], monkeypatch)
-    path = path.rename(store.folder(PROFILE) / path.name)
-    both = interrupted(store, [RUNS[1], later], monkeypatch)
-    both = both.rename(store.folder(PROFILE) / both.name)
-    first = interrupted(store, RUNS, monkeypatch)
-    path.rename(first.with_name(path.name))
-    both.rename(first.with_name(f"z{both.name}"))
-    train([*RUNS, later], store, PROFILE, OPTIONS)
     said = capsys.readouterr().err
-    assert "another checkpoint goes on with" in said
-    assert "begins again" not in said
+    assert f"{path}: of a Run that another checkpoint goes on with" in said
+    assert (f"{later.id}: begins again" in said) != third
 
 
 def test_a_checkpoint_is_split_whatever_it_is_called(store, monkeypatch):
