@@ -32,6 +32,19 @@ def store(tmp_path: Path) -> Store:
     return fixture_store.build(tmp_path / "store", "quick")
 
 
+def spelled(words: list[str], **places: Path) -> list[str]:
+    """Words with paths in the place of their names."""
+    for name, path in places.items():
+        words = [word.replace(name, str(path)) for word in words]
+    return words
+
+
+def reading(command: list[str], store: Store) -> list[str]:
+    """A command of READERS; tables are written beside the store."""
+    out = ["--out", str(store.root.parent / "out")] if command == ["tables"] else []
+    return [*command, *out, "--profile", "quick", "--store", str(store.root)]
+
+
 @pytest.mark.parametrize(
     ("command", "looked"),
     [
@@ -51,23 +64,17 @@ def store(tmp_path: Path) -> Store:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_nothing_to_compare_draw_or_publish_is_an_error(
-    store, local, tmp_path, capsys, command, looked
-):
-    above = tmp_path / "a"
-    (tmp_path / "empty").mkdir()
-    shutil.copytree(store.root, above / "b")
-    places = {"EMPTY": tmp_path / "empty", "ABOVE": above, "OUT": tmp_path / "out"}
-    names = {**places, "STORE": above / "b" if "ABOVE" in command else store.root}
-    for name, path in names.items():
-        command = [word.replace(name, str(path)) for word in command]
-        looked = looked.replace(name, str(path))
-    assert run(command) == 3
+def test_nothing_to_compare_draw_or_publish_is_an_error(local, tmp_path, capsys, command, looked):
+    above, empty, out = (tmp_path / name for name in ("a", "empty", "out"))
+    empty.mkdir()
+    there = fixture_store.build(above / "b", "quick").root
+    *words, looked = spelled([*command, looked], EMPTY=empty, ABOVE=above, OUT=out, STORE=there)
+    assert run(words) == 3
     said = capsys.readouterr()
     assert looked in said.err
     assert said.err.count("\n") == 1
-    assert (json.loads(said.out)["error"] in said.err) if "--json" in command else not said.out
-    assert not (tmp_path / "out").exists()
+    assert (json.loads(said.out)["error"] in said.err) if "--json" in words else not said.out
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("here", ["quick", f"quick/{LVAE}"])
@@ -77,25 +84,22 @@ def test_a_place_inside_a_store_is_told_the_store(store, capsys, monkeypatch, he
     assert f"holds it, {store.root}" in one_line(capsys)
 
 
-def test_stores_without_a_common_run_are_not_equal(local, tmp_path, capsys):
-    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
-    fixture_store.write(here, "quick", quick_run(LVAE))
-    fixture_store.write(there, "quick", quick_run(VAE))
-    command = ["check", "--profile", "quick", "--store", str(here.root)]
-    assert "no Run to compare" in refusal(capsys, *command, "--against", str(there.root))
-
-
-def test_a_store_is_not_compared_with_itself(store, capsys, monkeypatch):
+def test_a_store_is_compared_neither_with_itself_nor_where_no_run_is_in_both(
+    store, capsys, monkeypatch
+):
     monkeypatch.chdir(store.root.parent)
-    command = ["check", "--profile", "quick", "--store", str(store.root)]
-    assert "the very store" in refusal(capsys, *command, "--against", store.root.name)
+    own, other = ([quick_run(run_id)] for run_id in (LVAE, VAE))
+    here, there = (
+        fixture_store.build(Path(n), runs=r) for n, r in (("here", own), ("there", other))
+    )
+    command = ["check", "--profile", "quick", "--store", "here", "--against"]
+    assert "the very store" in refusal(capsys, *command, str(here.root.absolute()))
+    assert "no Run to compare" in refusal(capsys, *command, str(there.root))
 
 
 @pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
-def test_a_place_that_may_not_be_read_is_no_empty_place(
-    store, capsys, monkeypatch, tmp_path, place, command
-):
+def test_a_place_that_may_not_be_read_is_not_empty(store, capsys, monkeypatch, place, command):
     def forbid(method):
         def checked(path, *arguments, **options):
             if path == store.root / place:
@@ -106,12 +110,10 @@ def test_a_place_that_may_not_be_read_is_no_empty_place(
 
     for name in ("iterdir", "stat", "read_bytes"):
         monkeypatch.setattr(Path, name, forbid(getattr(Path, name)))
-    out = ["--out", str(tmp_path / "out")] if command == ["tables"] else []
-    whole = [*command, *out, "--profile", "quick", "--store", str(store.root)]
     if command == ["show", LVAE] and place == "quick":  # it may be searched, though not listed
-        assert run(whole) == 0
+        assert run(reading(command, store)) == 0
         return
-    line = refusal(capsys, *whole)
+    line = refusal(capsys, *reading(command, store))
     assert f"{store.root / place}: cannot read (Permission denied): make it readable" in line
 
 
@@ -137,11 +139,9 @@ def test_a_place_that_may_not_be_read_is_no_empty_place(
     ],
 )
 def test_an_impossible_path_is_one_line(store, local, tmp_path, capsys, command, code):
-    os.mkfifo(tmp_path / "fifo")
-    places = {"STORE": store.root, "OUT": tmp_path / "out", "FIFO": tmp_path / "fifo"}
-    for name, path in places.items():
-        command = [word.replace(name, str(path)) for word in command]
-    assert run(command) == code
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert run(spelled(command, STORE=store.root, OUT=tmp_path / "out", FIFO=fifo)) == code
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -202,26 +202,22 @@ def test_closed_output_is_no_error(store, monkeypatch):
 
 @pytest.mark.parametrize("name", [f"{VAE} (copy)", "mnist-vae-L5-s7"])  # no Run's, another's
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
-def test_a_stray_folder_is_named_once_and_left_out(store, tmp_path, capsys, command, name):
-    where = ["--profile", "quick", "--store", str(store.root)]
-    where += ["--out", str(tmp_path / "out")] if command == ["tables"] else []
-    code = run([*command, *where])
-    before = capsys.readouterr()
+def test_a_stray_folder_is_named_once_and_left_out(store, capsys, command, name):
+    before = told(capsys, *reading(command, store))
     shutil.copytree(store.folder("quick", VAE), store.folder("quick", name))
-    assert run([*command, *where]) == code == 0
+    assert run(reading(command, store)) == 0
     after = capsys.readouterr()
-    assert after.out == before.out
+    assert after.out == before
     named = 0 if command[0] == "show" else 1
     assert after.err.count(f"{name}: ") == after.err.count("\n") == named
 
 
-def test_a_stray_that_cannot_be_looked_into_is_left_out(store, capsys):
+def test_a_stray_that_cannot_be_looked_into_is_left_out_and_another_s_record_not_read(
+    store, capsys
+):
     (store.folder("quick") / "lost+found").symlink_to("lost+found")
     assert run(["check", "--store", str(store.root)]) == 0
     assert capsys.readouterr().err.count("left out: ") == 1
-
-
-def test_a_record_of_another_run_is_not_read_by_the_name_of_its_folder(store):
     shutil.copytree(store.folder("quick", VAE), store.folder("quick", "mnist-vae-L5-s7"))
     with pytest.raises(RecordError, match=f"holds a record of {VAE}"):
         store.record("quick", "mnist-vae-L5-s7")

@@ -156,7 +156,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize("at", [1, 27, 60])
-def test_interrupted_fine_tuning_continues_to_the_same_numbers_without_its_start(
+def test_interrupted_it_ends_with_the_same_numbers_without_its_start(
     at, first, store, whole, monkeypatch
 ):
     interrupted(store, [STAGED], monkeypatch, at)

@@ -104,9 +104,7 @@ def test_a_continued_training_says_what_code_trained_it(begun, ended, said, stor
 
 
 @pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])
-def test_a_first_interrupt_finishes_its_block_and_a_second_does_not(
-    times, taken, store, monkeypatch
-):
+def test_one_interrupt_finishes_its_block_and_a_second_does_not(times, taken, store, monkeypatch):
     steps = hooked(monkeypatch, send(signal.SIGINT, 3, times))
     with pytest.raises(KeyboardInterrupt):
         train(RUNS, store, PROFILE, OPTIONS)
@@ -125,9 +123,7 @@ def test_a_spent_budget_stops_after_a_block_and_continues_to_the_same_numbers(st
     assert_same(store, whole, *RUNS)
 
 
-def test_an_interrupted_stack_continues_whole_and_as_it_began_for_one_run(
-    store, whole, monkeypatch
-):
+def test_an_interrupted_stack_continues_whole_as_it_began_for_one_run(store, whole, monkeypatch):
     interrupted(store, RUNS, monkeypatch)
     outcome = train(RUNS[1:], store, PROFILE, Options(engine="compiled", threads=2))
     assert outcome.done == [run.id for run in RUNS]
@@ -145,9 +141,7 @@ def test_an_interrupted_stack_continues_whole_and_as_it_began_for_one_run(
         ("cpu", 0.0, list(range(20, 401, 20))),
     ],
 )
-def test_checkpoints_are_saved_as_often_as_suits_the_device_or_as_told(
-    where, seconds, saved, monkeypatch
-):
+def test_checkpoints_are_saved_as_suits_the_device_or_as_told(where, seconds, saved, monkeypatch):
     clock, found = MagicMock(), []
     monkeypatch.setattr(keeper, "time", clock)
     monkeypatch.setattr(
@@ -220,7 +214,7 @@ def test_evaluating_without_weights_of_this_very_run_names_the_file(done):
         evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
-def test_a_run_is_neither_continued_nor_scored_again_on_another_version_of_its_data(
+def test_nothing_is_continued_or_scored_again_on_another_version_of_its_data(
     store, whole, monkeypatch
 ):
     path = interrupted(store, RUNS, monkeypatch)
@@ -244,9 +238,7 @@ def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, m
 
 
 @pytest.mark.parametrize("beside", [[], RUNS[1:]], ids=["alone", "beside"])
-def test_a_checkpoint_of_what_is_trained_in_another_configuration_stops_nobody(
-    beside, store, monkeypatch
-):
+def test_a_checkpoint_of_another_configuration_stops_nobody(beside, store, monkeypatch):
     path = interrupted(store, [OTHERS[0], *beside], monkeypatch)
     for run in RUNS:
         assert train([run], store, PROFILE, OPTIONS).done == [run.id]
