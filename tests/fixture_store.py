@@ -1,21 +1,20 @@
 """A store of synthetic records: plausible numbers, the same on every machine, written fast."""
 
 import functools
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import fixture_ladder
 import numpy as np
 import pandas as pd
-from fixture_ladder import generator
 
 from repro.plan import profiles
 from repro.plan.run import Run
 from repro.store import Record, Store
 from repro.store.sealed import Arrays
 
-IMAGES = 500  # of pca.npz; a trained record holds all 10,000
+IMAGES = 500  # of pca.npz and predictions.npz; a trained record holds all 10,000
 STEPS = 511
 _MADE = tempfile.TemporaryDirectory()  # records of this process, copied wherever they are wanted
 
@@ -35,6 +34,9 @@ KL = {
     "lvae_bn_wu": (11.7, 6.2, 3.4, 2.2, 2.9),
     "lvae_wu": (14.7, 1.2, 0.04, 0.02, 0.01),
 }
+# Of Ladder networks: test errors in percent at the end, and costs C_0..C_6.
+ERROR = {"full": 1.1, "bottom": 1.2, "gamma": 3.1, "baseline": 21.0}
+COSTS = (0.005, 0.06, 0.9, 0.4, 0.13, 0.04, 0.03)
 
 
 def build(
@@ -68,41 +70,16 @@ def write(
     usual, env = environment(), env or {}
     data = {**usual["data"], "name": run.data.name, **env.get("data", {})}
     env = {**usual, **env, "data": data}
-    if run.labels:
-        return fixture_ladder.write(store, profile, run, env, **changes)
-    rng = generator(run)
-    units = kl_units(run, rng)
-    bound = bound_curve(run, rng)
-    arrays = {
-        "kl_units": units,
-        "per_image": per_image(run, rng, float(bound["L1_test"].iloc[-1])),
-        "pca": pca(run, rng),
-        "samples": samples(rng),
-    }
-    arrays["per_image"] = arrays["per_image"] if images is None else images
-    final = {**final_values(run, units, bound, arrays["per_image"]), **changes}
-    curve = full_curve(run, units, bound)
-    return store.write(profile, run, env, final, curve, arrays)
+    curve, final, arrays = (_ladder if run.labels else _hierarchy)(run, images)
+    done = {"state": "done", "diverged_at": None}
+    return store.write(profile, run, env, {**done, **final, **changes}, curve, arrays)
 
 
 def diverge(store: Store, profile: str, run: Run, epoch: int) -> Record:
     """A record of a Run that met NaN in `epoch`: no metrics, a curve that ends before it."""
-    if run.labels:
-        return fixture_ladder.diverge(store, profile, run, environment(), epoch)
-    metrics = ("L1_train", "L1_test", "L1_se", "LK_test", "LK_se", "LK_mc_error")
-    final: dict[str, Any] = dict.fromkeys(metrics)
-    final |= {
-        "state": "diverged",
-        "diverged_at": epoch,
-        "K": run.evaluation.importance_samples,
-        "LK_images": lk_images(run),
-        "kl_layers": None,
-        "active_units": None,
-        "negative_units": None,
-    }
-    rng = generator(run)
-    units = kl_units(run, rng)
-    curve = full_curve(run, units, bound_curve(run, rng))
+    curve, measured, _ = (_ladder if run.labels else _hierarchy)(run)
+    known = {"denoising": []} if run.labels else {n: measured[n] for n in ("K", "LK_images")}
+    final = {"state": "diverged", "diverged_at": epoch, **dict.fromkeys(measured), **known}
     return store.write(profile, run, environment(), final, curve[curve.epoch < epoch], {})
 
 
@@ -111,15 +88,6 @@ def seeds(store: Store, profile: str, run: Run) -> list[Record]:
     stem = run.id.rpartition("-s")[0]
     found = [r for r in store.records(profile) if r.run.id.rpartition("-s")[0] == stem]
     return sorted(found, key=lambda r: r.run.seed)
-
-
-def variant(run: Run) -> str:
-    """The variant of the grid that a Run is an ablation of, or its own."""
-    return run.variant.partition("@")[0].partition("_ft")[0]
-
-
-def lk_images(run: Run) -> int:
-    return run.evaluation.lk_images or 10000
 
 
 def environment() -> dict[str, Any]:
@@ -138,10 +106,36 @@ def environment() -> dict[str, Any]:
     }
 
 
-def bound_curve(run: Run, rng: np.random.Generator) -> pd.DataFrame:
+def _generator(run: Run) -> np.random.Generator:
+    digest = hashlib.sha256(run.id.encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+Parts = tuple[pd.DataFrame, dict[str, Any], dict[str, Arrays]]  # curve, final.json, arrays
+
+
+# Hierarchies
+
+
+def _hierarchy(run: Run, images: Arrays | None = None) -> Parts:
+    rng, variant = _generator(run), run.variant.partition("@")[0].partition("_ft")[0]
+    units = _kl_units(run, KL[variant], rng)
+    bound = _bound_curve(run, L1[variant], rng)
+    arrays = {
+        "kl_units": units,
+        "per_image": _per_image(run, rng, float(bound["L1_test"].iloc[-1])),
+        "pca": _pca(run, KL[variant], rng),
+        "samples": _samples(rng),
+    }
+    arrays["per_image"] = arrays["per_image"] if images is None else images
+    final = _final(run, units, bound, arrays["per_image"])
+    return _full_curve(run, units, bound), final, arrays
+
+
+def _bound_curve(run: Run, L1: tuple[float, ...], rng: np.random.Generator) -> pd.DataFrame:
     """L_1 at the evaluation epochs: a steep rise that flattens, worse while beta is small."""
     epochs = np.array(run.evaluation.epochs, dtype=float)
-    end = L1[variant(run)][run.model.depth - 1] - 60 / run.schedule.epochs**0.75
+    end = L1[run.model.depth - 1] - 60 / run.schedule.epochs**0.75
     end += rng.normal(0, 0.08) - LOWER[run.data.name]
     test = end - 30 * (epochs**-0.7 - run.schedule.epochs**-0.7)
     beta = np.array([run.beta(int(e)) for e in epochs])
@@ -150,30 +144,28 @@ def bound_curve(run: Run, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"epoch": epochs.astype(int), "L1_train": test + gap, "L1_test": test})
 
 
-def full_curve(run: Run, units: Arrays, bound: pd.DataFrame) -> pd.DataFrame:
+def _full_curve(run: Run, units: Arrays, bound: pd.DataFrame) -> pd.DataFrame:
     epochs = np.arange(1, run.schedule.epochs + 1)
     curve = pd.DataFrame({"epoch": epochs, "beta": [run.beta(int(e)) for e in epochs]})
     curve["lr"] = run.optim.lr
-    running = np.interp(epochs, bound["epoch"], bound["L1_train"]) - 0.5
-    curve["L1_train_running"] = running
+    curve["L1_train_running"] = np.interp(epochs, bound["epoch"], bound["L1_train"]) - 0.5
     for i in range(1, run.model.depth + 1):
         bound = bound.assign(**{f"KL_{i}": units["test"][:, units["layer"] == i].sum(axis=1)})
     return curve.merge(bound, on="epoch", how="left")
 
 
-def final_values(run: Run, units: Arrays, bound: pd.DataFrame, images: Arrays) -> dict[str, Any]:
+def _final(run: Run, units: Arrays, bound: pd.DataFrame, images: Arrays) -> dict[str, Any]:
     last, layer = units["test"][-1], units["layer"]
     per_layer = [last[layer == i] for i in range(1, run.model.depth + 1)]
+    L1, LK = images["L1"], images["LK"]
     return {
-        "state": "done",
-        "diverged_at": None,
         "L1_train": float(bound["L1_train"].iloc[-1]),
         "L1_test": float(bound["L1_test"].iloc[-1]),
-        "L1_se": float(images["L1"].std(ddof=1) / len(images["L1"]) ** 0.5),
-        "LK_test": float(images["LK"].mean()),
+        "L1_se": float(L1.std(ddof=1) / len(L1) ** 0.5),
+        "LK_test": float(LK.mean()),
         "K": run.evaluation.importance_samples,
-        "LK_images": lk_images(run),
-        "LK_se": float(images["LK"].std(ddof=1) / len(images["LK"]) ** 0.5),
+        "LK_images": run.evaluation.lk_images or 10_000,
+        "LK_se": float(LK.std(ddof=1) / len(LK) ** 0.5),
         "LK_mc_error": 0.02,
         "kl_layers": [float(v.sum()) for v in per_layer],
         "active_units": [int((v > 0.01).sum()) for v in per_layer],
@@ -181,43 +173,42 @@ def final_values(run: Run, units: Arrays, bound: pd.DataFrame, images: Arrays) -
     }
 
 
-def per_image(run: Run, rng: np.random.Generator, l1_test: float) -> Arrays:
-    l1 = l1_test + rng.normal(0, 15, run.evaluation.test_images or 10000)
+def _per_image(run: Run, rng: np.random.Generator, l1_test: float) -> Arrays:
+    l1 = l1_test + rng.normal(0, 15, run.evaluation.test_images or 10_000)
     l1 += l1_test - l1.mean()
-    lk = l1[: lk_images(run)] - l1[: lk_images(run)].mean() + l1_test + 3
+    lk = l1[: run.evaluation.lk_images or 10_000]
+    lk = lk - lk.mean() + l1_test + 3
     return {"L1": l1.astype(np.float32), "LK": lk.astype(np.float32)}
 
 
-def kl_units(run: Run, rng: np.random.Generator) -> Arrays:
+def _kl_units(run: Run, KL: tuple[float, ...], rng: np.random.Generator) -> Arrays:
     """Many weakly active units that are pruned as the few active ones grow."""
     epochs = np.array(run.evaluation.epochs, dtype=float)
     age = (epochs / epochs[-1])[:, None]
-    columns, layers = [], []
-    for i, width in enumerate(run.model.latents):
-        total = KL[variant(run)][i]
+    columns = []
+    for i, width in enumerate(run.hierarchy.latents):
         share = np.exp(-np.arange(width) / max(1.0, width / 6))
-        grown = np.where(total > 0.1, total, 0.0) * share / share.sum()
+        grown = np.where(KL[i] > 0.1, KL[i], 0.0) * share / share.sum()
         early = 0.15 * rng.random(width) * np.exp(-6 * age) * (i < 3)
         noise = rng.normal(0, 0.003 if run.model.family == "vae" else 0.0, (len(epochs), width))
         columns.append(rng.permutation(grown * age**0.2 + early + noise, axis=1))
-        layers += [i + 1] * width
     test = np.concatenate(columns, axis=1)
     return {
         "epochs": epochs.astype(np.int64),
         "test": test.astype(np.float32),
         "train": (1.01 * test).astype(np.float32),
-        "layer": np.array(layers, dtype=np.int64),
+        "layer": np.repeat(np.arange(1, len(columns) + 1), run.hierarchy.latents),
     }
 
 
-def pca(run: Run, rng: np.random.Generator) -> Arrays:
+def _pca(run: Run, KL: tuple[float, ...], rng: np.random.Generator) -> Arrays:
     """Classes lie apart in the layers that the model uses, and on one heap in the others."""
     labels = rng.integers(0, 10, IMAGES).astype(np.uint8)
     arrays: Arrays = {"labels": labels}
+    angle = 2 * np.pi * labels / 10
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for i in range(1, run.model.depth + 1):
-        apart = 0.5 * i * (KL[variant(run)][i - 1] > 0.1)
-        angle = 2 * np.pi * labels / 10
-        z = apart * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        z = 0.5 * i * (KL[i - 1] > 0.1) * circle
         z += rng.normal(0, 0.6, z.shape)
         low, high = z.min(axis=0), z.max(axis=0)
         arrays[f"low{i}"], arrays[f"high{i}"] = low.astype(np.float32), high.astype(np.float32)
@@ -225,15 +216,56 @@ def pca(run: Run, rng: np.random.Generator) -> Arrays:
     return arrays
 
 
-def samples(rng: np.random.Generator) -> Arrays:
+def _samples(rng: np.random.Generator) -> Arrays:
     """A hundred soft rings on 28x28 pixels; their binarised forms stand for the data."""
     y, x = np.mgrid[-1:1:28j, -1:1:28j]
     radius = rng.uniform(0.3, 0.7, (2, 100, 1, 1))
     rings = np.exp(-(((np.hypot(y, x) - radius) / 0.15) ** 2)).reshape(2, 100, 784)
     true = rings[0] > rng.random((100, 784))
+    shown = {"true": 255 * true, "reconstruction": 255 * rings[0], "prior": 255 * rings[1]}
+    pixels = {name: values.astype(np.uint8) for name, values in shown.items()}
+    return {**pixels, "shape": np.array([28, 28])}
+
+
+# Ladder networks
+
+
+def _ladder(run: Run, _: object = None) -> Parts:
+    """Error and costs fall towards their end; costs without an estimate stay empty."""
+    rng, epochs = _generator(run), np.arange(1, run.schedule.epochs + 1)
+    end = ERROR.get(run.variant, 1.5) * (1 + 0.1 * rng.normal())
+    fall = 4 * np.exp(-epochs / (0.3 * len(epochs) + 1))
+    curve = pd.DataFrame({"epoch": epochs, "lr": [run.lr(int(e)) for e in epochs]})
+    curve["cost_running"] = 1 + fall
+    curve["error_percent"] = end * (1 + fall)
+    curve["cross_entropy"] = 0.01 * (1 + fall)
+    for i in range(run.model.depth + 1):
+        known = i in run.ladder.estimated
+        curve[f"C_{i}"] = COSTS[i] * (1 + 0.2 * fall) if known else np.nan
+    last = curve.iloc[-1]
+    error, costs = float(last["error_percent"]), last.filter(like="C_")
+    final = {
+        "error_percent": error,
+        "errors": round(100 * error),
+        "test_images": run.evaluation.test_images or 10_000,
+        "error_se": (error * (100 - error) / 10_000) ** 0.5,
+        "cross_entropy": float(last["cross_entropy"]),
+        "denoising": [None if np.isnan(cost) else float(cost) for cost in costs],
+        "labels": run.labels,
+    }
+    return curve, final, _ladder_arrays(run, rng)
+
+
+def _ladder_arrays(run: Run, rng: np.random.Generator) -> dict[str, Arrays]:
+    labels, curves = run.labels, {"u": np.array([-2.0, 0.0, 2.0])}
+    for i in run.ladder.estimated:
+        z = np.linspace(-0.5, 1.5, 61) if i == 0 else np.linspace(-3, 3, 61)
+        middle = 0.4 * z + 0.2 * curves["u"][:, None] + 0.05 * rng.normal()
+        curves[f"z{i}"] = z
+        curves[f"g{i}"] = np.stack([middle - 0.1, middle, middle + 0.1], axis=2)
+    rows = np.sort(rng.permutation(60_000)[:labels]).astype(np.int32)
     return {
-        "true": (255 * true).astype(np.uint8),
-        "reconstruction": (255 * rings[0]).astype(np.uint8),
-        "prior": (255 * rings[1]).astype(np.uint8),
-        "shape": np.array([28, 28]),
+        "labels": {"row": rows, "class": (np.arange(labels) % 10).astype(np.uint8)},
+        "predictions": {"predicted": rng.integers(0, 10, IMAGES).astype(np.uint8)},
+        "combinators": curves,
     }
