@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import small
 from fixture_data import refused
-from numpy.testing import assert_array_equal
 from small_training import (
     BLOCKS,
     EPOCHS,
@@ -144,12 +143,10 @@ def test_an_interrupted_stack_continues_whole_as_it_began_for_one_run(store, who
 def test_checkpoints_are_saved_as_suits_the_device_or_as_told(where, seconds, saved, monkeypatch):
     clock, found = MagicMock(), []
     monkeypatch.setattr(keeper, "time", clock)
-    monkeypatch.setattr(
-        keeper.checkpoint, "save_checkpoint", lambda *_: found.append(clock.monotonic.return_value)
-    )
-    clock.monotonic.return_value = 0
-    of_stack, watching = [MagicMock() for _ in range(3)], [MagicMock() for _ in range(2)]
-    kept = keeper.Keeper(*of_stack, Pinned("eager", 1, where), Path("none"), *watching, seconds)
+    monkeypatch.setattr(keeper.checkpoint, "save_checkpoint", lambda *_: found.append(now))
+    clock.monotonic.return_value, stub = 0, MagicMock()
+    pinned = Pinned("eager", 1, where)
+    kept = keeper.Keeper(stub, stub, stub, pinned, Path("none"), stub, stub, seconds)
     for now in range(20, 401, 20):  # a block every 20 seconds
         clock.monotonic.return_value = now
         kept.after_block()
@@ -164,24 +161,6 @@ def test_a_checkpoint_has_tensors_as_fresh_ones_are_and_its_seconds(store, monke
         assert [name for name, p in part.items() if p.data_ptr() % 64] == []
     assert (log.epoch, log.step) == (1, BLOCK)
     assert log.seconds > 0
-
-
-@pytest.mark.parametrize(
-    "run",
-    [
-        small.run("vae", 2, seed=2, steps=STEPS, batch_norm=False),
-        small.run("lvae", 2, seed=2, steps=STEPS, shared=False, head_batch_norm=False),
-    ],
-    ids=["plain", "separate"],
-)
-def test_evaluating_gives_the_same_numbers_on_the_same_binary_test_images(run, store, whole):
-    train([run], store, PROFILE, OPTIONS)
-    before = Store(store.root.parent / "before")
-    before.copy(store.record(PROFILE, run.id))
-    evaluate([run.id], store, PROFILE, OPTIONS)
-    assert_same(store, before, run)
-    shown = [s.record(PROFILE, r.id).arrays("samples") for s, r in ((store, run), (whole, RUNS[0]))]
-    assert_array_equal(shown[0]["true"], shown[1]["true"])
 
 
 def test_evaluating_again_changes_no_file_of_a_record(done, whole, monkeypatch):
