@@ -257,13 +257,6 @@ def test_streams_have_not_drifted() -> None:
     assert uniform == pytest.approx([0.951153, -0.158351], abs=1e-6)
 
 
-@pytest.mark.parametrize("other", [("init/x.a.W", 1, 12), ("noise", 11, 2)], ids=str)
-def test_streams_of_other_names_and_counters_are_unlike(other: tuple[Any, ...]) -> None:
-    name, *at = other
-    ours = streams.normal(1, "noise", 1, 12, shape=(7,))
-    assert not torch.equal(ours, streams.normal(1, name, *at, shape=(7,)))
-
-
 @pytest.mark.parametrize("high", [1, 2, 33, 254, 255, 256])
 @pytest.mark.parametrize("shape", [(0,), (1,), (7,), (3, 5), (26, 256, 784)])
 def test_bytes_are_those_of_numpy(high: int, shape: tuple[int, ...]) -> None:

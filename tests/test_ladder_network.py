@@ -5,8 +5,8 @@ from typing import Any
 import ladder_small as small
 import pytest
 import torch
-from ladder_reference import Reference
 from ladder_small import LABELLED, ROWS
+from reference import LadderReference
 from torch import Tensor
 
 from repro.model.ladder_network import (
@@ -124,7 +124,7 @@ def test_costs_of_three_lanes_are_the_reference_s_of_each_alone(model: Ladder, r
     )
     ours = cost(net, x, y, eps)
     for k in range(3):
-        alone, noise = Reference.of(net, k), [e[k].numpy() for e in eps]
+        alone, noise = LadderReference.of(net, k), [e[k].numpy() for e in eps]
         supervised, denoising = alone.costs(x[k].numpy(), y[k].numpy(), noise)
         assert float(ours.supervised[k]) == pytest.approx(supervised, rel=1e-10)
         found = {i: float(c[k]) for i, c in ours.denoising.items()}

@@ -118,10 +118,3 @@ def test_seeds_share_a_stack_and_variants_and_other_models_do_not() -> None:
     assert sorted(len(s.runs) for s in pack([*ladders, vae], 8)) == [1, 2, 2]
     with pytest.raises(UsageError, match="differ beyond lane fields"):
         Stack((small.run(), vae))
-
-
-def test_a_diverged_lane_is_noted_and_the_other_trains_on() -> None:
-    wild = small.run(2, optim={"lr": 1e30})
-    state, log = trained(small.run(1), wild)
-    assert [lane.diverged_at is None for lane in log.lanes] == [True, False]
-    assert state.alive.tolist() == [True, False]

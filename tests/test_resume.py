@@ -1,5 +1,6 @@
-"""A killed training continues to the numbers of an uninterrupted one."""
+"""A training killed once or many times ends with the numbers of an uninterrupted one."""
 
+import json
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ from repro.store.places import ROOT
 pytestmark = pytest.mark.slow
 EVENTS = 298  # of the whole training: steps, writes, renames and removals
 LAST = 29  # of these, from the last checkpoint on
+KILLS = 50
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_killed_while_writing_the_last_record_it_continues_to_the_same_numbers(
 
 
 def test_killed_at_any_event_and_time_it_continues_to_the_same_numbers(tmp_path, whole):
-    """In one process after the other; tests/test_kills.py has many more kills."""
+    """In one process after the other; below are many more kills."""
     store, draw = Store(tmp_path), random.Random(0)
     killed = int(trained(store, draw.randrange(1, EVENTS // 3)) == -signal.SIGKILL)
     for _ in range(3):
@@ -97,3 +99,16 @@ def test_a_finished_training_leaves_records_and_weights_alone(whole: Store) -> N
     before = files(whole.root)
     assert trained(whole) == 0
     assert files(whole.root) == before
+
+
+def test_fifty_kills_change_no_record(tmp_path, record_property):
+    command = [sys.executable, trainee.__file__, str(tmp_path), "--kills", str(KILLS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    log = json.loads(done.stdout.splitlines()[-1])
+    how = f"{log['at an event']} at an event, {log['at a time']} at a time"
+    ended = f"{log['trainings']} trainings, {len(log['differences'])} differences"
+    record_property("shows", f"{log['kills']} kills ({how}), {ended}")
+    assert min(log["at an event"], log["at a time"]) >= KILLS // 4
+    assert log["trainings"] >= 3
+    assert log["differences"] == []
