@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import small
 
@@ -66,16 +66,6 @@ def die_at(event: int) -> None:
     setattr(training, "step_function", lambda *a: ticking(make(*a)))  # noqa: B010
 
 
-def end_with(work: Callable[[], object]) -> NoReturn:
-    """The end of a forked process."""
-    try:
-        work()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
 def train_all(store: Store, *event: int, runs: list[Run] = RUNS) -> None:
     """As its own process does, on images that are not MNIST's."""
     setattr(data, "load", small.raw)  # noqa: B010
@@ -91,9 +81,12 @@ def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | Non
     """
     child = os.fork()
     if child == 0:
-        if by_event:
-            die_at(draw.randrange(1, MOST_EVENTS))
-        end_with(lambda: train(RUNS, store, PROFILE, OPTIONS))
+        try:
+            train_all(store, *([draw.randrange(1, MOST_EVENTS)] if by_event else []))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     if not by_event:
         time.sleep(draw.uniform(0, MOST_SECONDS))
         os.kill(child, signal.SIGKILL)
@@ -106,7 +99,7 @@ def killed_once(store: Store, draw: random.Random, by_event: bool) -> bool | Non
 def kill_often(folder: Path, kills: int) -> dict[str, Any]:
     """Train from nothing to the end, killed on the way, until there were that many kills."""
     whole, draw = Store(folder / "whole"), random.Random(0)
-    train(RUNS, whole, PROFILE, OPTIONS)
+    train_all(whole)
     log: dict[str, Any] = {"at an event": 0, "at a time": 0, "trainings": 0, "differences": []}
     while log["at an event"] + log["at a time"] < kills:
         log["trainings"] += 1
@@ -134,7 +127,6 @@ def differences(ours: Store, expected: Store, runs: list[Run] = RUNS) -> list[st
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     if "--kills" in sys.argv:
-        setattr(data, "load", small.raw)  # noqa: B010 - its images are not MNIST's
         print(json.dumps(kill_often(place, int(sys.argv[-1]))))
     else:
         train_all(Store(place), *map(int, sys.argv[2:]))
