@@ -69,15 +69,12 @@ def test_parameters_run_from_layer_to_layer_and_back_and_no_product_has_a_bias()
         *[("g0.V", (13, 19)), ("g0.a", (10, 19)), ("g1.V", (7, 13)), ("g1.a", (10, 13))],
         *[("g2.V", (5, 7)), ("g2.a", (10, 7)), ("g3.a", (10, 5))],
     ]
+    for gammas, layers in {"top": [3], "all": [1, 2, 3], "none": []}.items():
+        names = [name for name in shapes_of(gammas=gammas) if name.endswith(".gamma")]
+        assert names == [f"f{i}.gamma" for i in layers]
     assert shapes_of(combinator_shared=True)["g1.a"] == (10, 1)
     shared = small.net(small.model(combinator_shared=True))
     assert small.costs(shared).denoising[1].isfinite().all()
-
-
-@pytest.mark.parametrize(("gammas", "layers"), [("top", [3]), ("all", [1, 2, 3]), ("none", [])])
-def test_every_layer_can_have_a_gamma_and_none_can(gammas: str, layers: list[int]) -> None:
-    names = [name for name in shapes_of(gammas=gammas) if name.endswith(".gamma")]
-    assert names == [f"f{i}.gamma" for i in layers]
 
 
 SIG = {"combinator": "sig"}

@@ -206,16 +206,6 @@ def test_nothing_is_continued_or_scored_again_on_another_version_of_its_data(
         evaluate([RUNS[1].id], whole, PROFILE, OPTIONS)
 
 
-def test_a_checkpoint_is_found_by_its_runs_whatever_it_is_called(store, whole, monkeypatch):
-    path = interrupted(store, RUNS, monkeypatch)
-    path.rename(path_of(path.parent, Stack((RUNS[0],))))  # as another stack's
-    steps = hooked(monkeypatch, lambda *_: None)
-    train(RUNS, store, PROFILE, OPTIONS)
-    assert steps == [EPOCHS * STEPS - BLOCK]
-    assert checkpoints(store) == []
-    assert_same(store, whole, *RUNS)
-
-
 @pytest.mark.parametrize("beside", [[], RUNS[1:]], ids=["alone", "beside"])
 def test_a_checkpoint_of_another_configuration_stops_nobody(beside, store, monkeypatch):
     path = interrupted(store, [OTHERS[0], *beside], monkeypatch)

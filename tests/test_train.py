@@ -20,8 +20,6 @@ from repro.train.score import EpochScore
 from repro.train.state import State, fresh
 from repro.train.step import objective_of, step_function
 
-LONG = 31 * small.BATCH  # images of two blocks
-
 
 @dataclass
 class Loop:
@@ -86,40 +84,11 @@ def test_lanes_are_scored_at_evaluation_epochs_alone_in_their_row_and_the_last_r
 
 
 def test_the_place_is_consistent_after_every_block() -> None:
-    loop = Loop((short(epochs=1),), small.grey(LONG))
+    """That training continues from there is held by `test_local.py`."""
+    loop = Loop((short(epochs=1),), small.grey(31 * small.BATCH))
     places: list[tuple[int, int, float]] = []
     loop.go(after_block=lambda: places.append((loop.log.epoch, loop.log.step, float(loop.state.t))))
     assert places == [(0, BLOCK, BLOCK), (0, 31, 31), (1, 0, 31)]
-
-
-class Stopped(Exception):  # noqa: N818 - a way to stop, not an error
-    pass
-
-
-@pytest.fixture(scope="module")
-def whole() -> Loop:
-    """Two epochs of two blocks each, uninterrupted."""
-    loop = Loop((short(epochs=2),), small.grey(LONG))
-    loop.go()
-    return loop
-
-
-@pytest.mark.parametrize("calls", range(1, 7))
-def test_training_stopped_after_any_block_continues_to_the_same_end(calls, whole):
-    broken, left = Loop(whole.runs, small.grey(LONG)), calls
-
-    def stop() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        broken.go(after_block=stop)
-    assert broken.go().keys() == {0}
-    assert broken.log.lanes[0].rows == whole.log.lanes[0].rows
-    for name, p in whole.state.params.items():
-        assert torch.equal(broken.state.params[name], p)
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(0, 1), (small.STEPS, 2), (3 * small.STEPS - 1, 3)])
