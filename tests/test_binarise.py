@@ -12,7 +12,7 @@ from fixture_data import refused
 from repro import data
 from repro.data.images import binarise
 from repro.errors import DataError, UsageError
-from repro.plan.run import Run
+from repro.plan.run import Data, Run
 from repro.train.tasks import task_of
 
 PINNED = "ff63ef6fa1d06e2d59a2e06d306eed496fa638030b08742471442aca2eda1408"
@@ -94,6 +94,16 @@ def test_what_is_no_bytes_is_refused(images: object, found: str, remedy: str) ->
 def test_a_seed_is_a_whole_number_and_a_grey_scale_one_of_two(grey_scale, seed, said):
     with refused(UsageError, said):
         binarise(GREY, grey_scale, seed)
+
+
+def test_every_seed_is_scored_on_the_one_binarisation_of_its_data() -> None:
+    raw, other = small.raw(), replace(small.run(), data=Data(grey_scale=255, test_seed=3))
+    for run in (small.run(), small.run(seed=2), other):
+        ready, data = task_of(run).images(run, raw), run.data
+        np.testing.assert_array_equal(
+            ready.test, binarise(raw.test, data.grey_scale, data.test_seed)
+        )
+        np.testing.assert_array_equal(ready.train, raw.train)
 
 
 @pytest.mark.parametrize(

@@ -119,17 +119,13 @@ def test_going_on_is_the_same_as_not_having_stopped(store: Store) -> None:
     assert all(torch.equal(p, held[1][name]) for name, p in held[0].items())
 
 
-def test_what_a_run_starts_from_is_trained_first(store: Store) -> None:
+def test_what_a_run_starts_from_is_trained_first_and_once(store, monkeypatch):
     last = replace(tuned(tuned(FIRST)), variant="tuned_again")
-    outcome = train([last, small.run(depth=1, seed=2)], store, PROFILE, OPTIONS)
-    order = [run_id for run_id in outcome.done if run_id.endswith("s1")]
-    assert order == [FIRST.id, tuned(FIRST).id, last.id]
-    assert len(outcome.done) == 4
-
-
-def test_what_a_run_starts_from_is_not_trained_again(first, store, monkeypatch):
-    steps = hooked(monkeypatch, lambda *_: None)
-    assert train([tuned(FIRST)], store, PROFILE, OPTIONS).done == [tuned(FIRST).id]
+    done = train([last, small.run(depth=1, seed=2)], store, PROFILE, OPTIONS).done
+    assert [r for r in done if r.endswith("s1")] == [FIRST.id, tuned(FIRST).id, last.id]
+    assert len(done) == 4
+    steps, other = hooked(monkeypatch, lambda *_: None), replace(tuned(FIRST), variant="other")
+    assert train([other], store, PROFILE, OPTIONS).done == [other.id]
     assert steps == [2 * BLOCKS * BLOCK]
 
 
@@ -156,9 +152,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize("at", [1, 27, 60])
-def test_interrupted_it_ends_with_the_same_numbers_without_its_start(
-    at, first, store, whole, monkeypatch
-):
+def test_interrupted_it_ends_alike_without_its_start(at, first, store, whole, monkeypatch):
     interrupted(store, [STAGED], monkeypatch, at)
     first.unlink()
     train([STAGED], store, PROFILE, OPTIONS)
@@ -167,9 +161,9 @@ def test_interrupted_it_ends_with_the_same_numbers_without_its_start(
 
 def test_a_run_whose_start_diverged_fails_with_that_reason(store: Store) -> None:
     wild = small.run(batch_norm=False, optim={"lr": 1e30})
+    failed = {tuned(wild).id: f"starts from {wild.id}, which diverged"}
     outcome = train([tuned(wild)], store, PROFILE, OPTIONS)
-    why = f"starts from {wild.id}, which diverged"
-    assert outcome == Outcome(diverged=[wild.id], failed={tuned(wild).id: why})
+    assert outcome == Outcome(diverged=[wild.id], failed=failed)
     assert (store.folder(PROFILE) / ".failed" / f"{tuned(wild).id}.json").is_file()
 
 

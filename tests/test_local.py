@@ -193,9 +193,7 @@ def test_evaluating_without_weights_of_this_very_run_names_the_file(done):
         evaluate([RUNS[1].id], done, PROFILE, OPTIONS)
 
 
-def test_nothing_is_continued_or_scored_again_on_another_version_of_its_data(
-    store, whole, monkeypatch
-):
+def test_nothing_goes_on_or_is_scored_on_another_version_of_its_data(store, whole, monkeypatch):
     path = interrupted(store, RUNS, monkeypatch)
     other = dataclasses.replace(small.raw(), version="rebuilt", content_hash="another")
     monkeypatch.setattr("repro.data.load", lambda *_: other)

@@ -67,9 +67,7 @@ def nearly(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize("before_the_end", [2, 5, 8, 11])
-def test_killed_while_writing_the_last_record_it_continues_to_the_same_numbers(
-    before_the_end: int, tmp_path: Path, nearly: Store, whole: Store
-) -> None:
+def test_killed_writing_the_last_record_it_ends_alike(before_the_end, tmp_path, nearly, whole):
     store = Store(shutil.copytree(nearly.root, tmp_path / "store"))
     assert trained(store, LAST - before_the_end) == -signal.SIGKILL
     finished = len(store.records(PROFILE)) == len(RUNS)  # the next training removes a checkpoint
