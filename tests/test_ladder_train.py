@@ -43,9 +43,7 @@ def trained(*runs: Run) -> tuple[State, Log]:
 
 
 @pytest.mark.parametrize("model", small.VARIANTS)
-def test_the_objective_is_minus_the_cost_of_pixels_in_0_to_1_and_moves_all(
-    model: Ladder,
-) -> None:
+def test_the_objective_is_minus_the_cost_of_pixels_in_0_to_1_and_moves_all(model: Ladder) -> None:
     """Within three steps, as the first cannot reach the decoder's weights."""
     stack, state, feed = prepared(small.run(ladder=model))
     batches = list(feed.block(1, 0))[:3]
