@@ -7,18 +7,14 @@ import ladder_small
 import pytest
 import small
 import torch
-from test_graph import STACKS, prepared
+from small_steps import STACKS, assert_near, stepped
 from torch import Tensor
 
 from repro.machine import provenance
-from repro.machine.cuda.graph import Captured, again, changed_by_a_step
 from repro.model.batch_norm import LINEAR, activated, normalised
 from repro.model.layers import SMALL, is_rounded, product
 from repro.model.stack import Stack
 from repro.plan.run import Run
-from repro.train.flat import flatten
-from repro.train.state import State, shade
-from repro.train.step import objective_of, parts_of, step
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
 SLOPES = [
@@ -40,17 +36,13 @@ def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(t.to(dtype).requires_grad_() for t in (h, gamma, beta))  # type: ignore[return-value]
 
 
-def closed(
-    h: Tensor, gamma: Tensor, beta: Tensor, on: Tensor | None, slope: float | None
-) -> Tensor:
+def closed(h: Tensor, gamma: Tensor, beta: Tensor, on: Any, slope: float | None) -> Tensor:
     with torch.no_grad():
         var, mean = torch.var_mean(h.to(gamma.dtype), 1, correction=0, keepdim=True)
     return normalised(h, mean, var, gamma, beta, on, EPS, slope)
 
 
-def step_by_step(
-    h: Tensor, gamma: Tensor, beta: Tensor, on: Tensor | None, slope: float | None
-) -> Tensor:
+def in_steps(h: Tensor, gamma: Tensor, beta: Tensor, on: Any, slope: float | None) -> Tensor:
     var, mean = torch.var_mean(h, 1, correction=0, keepdim=True)
     y = gamma.unsqueeze(1) * (h - mean) * torch.rsqrt(var + EPS)
     return activated((y if on is None else y.where(on, h)) + beta.unsqueeze(1), slope)
@@ -61,7 +53,7 @@ def step_by_step(
 def test_the_closed_form_is_what_autograd_finds(on: Tensor | None, slope: float | None) -> None:
     for dtype, rtol in ((torch.float64, 1e-9), (torch.float32, 2e-3)):
         found = []
-        for norm in (step_by_step, closed):
+        for norm in (in_steps, closed):
             leaves = inputs(dtype)
             y = norm(*leaves, on, slope)
             weight = torch.linspace(-1, 2, y.numel(), dtype=dtype).view_as(y)
@@ -121,81 +113,39 @@ def _every_product_is_rounded(monkeypatch: pytest.MonkeyPatch, request: Any) -> 
         monkeypatch.setattr("repro.model.layers.SMALL", 0)
 
 
-def stepped(runs: tuple[Run, ...], rounded: bool, engine: str = "eager", n: int = 10) -> State:
-    stack, state, feed = prepared(runs, torch.float32)
-    if rounded:
-        shade(state)
-    objective, update, rates = parts_of(stack, engine)
-    if engine == "compiled":
-        flatten(state)
-    stepping = functools.partial(step, objective, update, runs[0].optim, rates=rates)
-    batches = list(feed.block(1, 0))[:n]
-    if engine == "captured":
-        Captured(stepping, again)(state, batches)
-    else:
-        for batch in batches:
-            stepping(state, batch)
-    return state
+after = functools.partial(stepped, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("runs", STACKS)
-def test_a_step_leaves_every_shadow_its_weight_s(runs: tuple[Run, ...]) -> None:
-    state = stepped(runs, rounded=True, n=3)
-    assert {n for n in state.params if n.endswith((".W", ".V"))} == set(state.shadows)
-    for name, shadow in state.shadows.items():
-        assert torch.equal(shadow, state.params[name].bfloat16()), name
-    for part in (state.params, state.m, state.v):
-        assert {p.dtype for p in part.values()} == {torch.float32}
-
-
-@pytest.mark.parametrize("runs", STACKS)
-def test_ten_rounded_steps_are_near_ten_in_float32_and_not_the_same(runs: tuple[Run, ...]) -> None:
-    rounded, full = stepped(runs, rounded=True), stepped(runs, rounded=False)
+def test_ten_rounded_steps_are_near_ten_in_float32_and_captured_they_are_eager_ones(runs):
+    rounded, full = after(*runs, rounded=True), after(*runs)
     torch.testing.assert_close(rounded.sums, full.sums, rtol=1e-2, atol=0)
     assert not torch.equal(rounded.sums, full.sums)
+    assert {n for n in full.params if n.endswith((".W", ".V"))} == set(rounded.shadows)
+    for name, shadow in rounded.shadows.items():
+        assert torch.equal(shadow, rounded.params[name].bfloat16()), name
+    for part in (rounded.params, rounded.m, rounded.v):
+        assert {p.dtype for p in part.values()} == {torch.float32}
+    assert_near(after(*runs, rounded=True, engine="captured"), rounded, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("runs", STACKS[1:])
 def test_a_lane_steps_in_its_stack_as_it_would_alone_but_for_rounding(runs):
-    together, stack = stepped(runs, rounded=True, n=1), Stack(runs)
+    together, stack = after(*runs, rounded=True, steps=1), Stack(runs)
     for k, run in enumerate(runs):
-        alone = stepped((run,), rounded=True, n=1)
+        alone = after(run, rounded=True, steps=1)
         torch.testing.assert_close(together.sums[k], alone.sums[0], rtol=2**-9, atol=0)
         for name, m in stack.own(together.m, k).items():
             near = 2**-6 * float(alone.m[name].abs().max())
             torch.testing.assert_close(m, alone.m[name], rtol=0, atol=near, msg=name)
 
 
-@pytest.mark.parametrize("runs", STACKS)
-def test_captured_rounded_steps_are_eager_ones(runs: tuple[Run, ...]) -> None:
-    eager, captured = stepped(runs, True), stepped(runs, True, "captured")
-    for a, b in zip(changed_by_a_step(captured), changed_by_a_step(eager), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "runs",
-    [
-        (small.run("lvae", 2), small.run("lvae", 1)),
-        (ladder_small.run(ladder=ladder_small.shallow()),),
-    ],
-    ids=["ragged", "ladder"],
-)
-def test_a_rounded_objective_is_one_graph(runs: tuple[Run, ...]) -> None:
-    stack, state, feed = prepared(runs, torch.float32)
-    shade(state)
-    torch._dynamo.reset()
-    leaves = {**state.params, **state.shadows}
-    explained = torch._dynamo.explain(objective_of(stack))(leaves, next(iter(feed.block(1, 0))))
-    assert (explained.graph_count, explained.break_reasons) == (1, [])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "runs", [(small.run("lvae", 1),), (ladder_small.run(ladder=ladder_small.shallow()),)]
+    "run", [small.run("lvae", 1), ladder_small.run(ladder=ladder_small.shallow())]
 )
-def test_ten_compiled_rounded_steps_are_ten_eager_ones(runs: tuple[Run, ...]) -> None:
-    compiled, eager = stepped(runs, True, "compiled"), stepped(runs, True)
+def test_ten_compiled_rounded_steps_are_ten_eager_ones(run: Run) -> None:
+    compiled, eager = (after(run, rounded=True, engine=e) for e in ("compiled", "eager"))
     torch.testing.assert_close(compiled.sums, eager.sums, rtol=2e-3, atol=0)
 
 

@@ -1,79 +1,65 @@
 """What only a CUDA device can show: graph = compiled = eager = single, resume, TF32, memory."""
 
 import dataclasses
+import functools
 
 import pytest
 import small
+import small_steps
 import torch
-from small import flat
+from small_steps import STACKS, assert_near, blocks_of, copies, prepared
 from small_training import PROFILE, RUNS, assert_same, hooked
-from test_graph import STACKS, prepared
 
 from repro.machine import precision
-from repro.machine.cuda.graph import Blocks, Captured, changed_by_a_step, record
+from repro.machine.cuda.graph import Captured, record
 from repro.machine.local import train
 from repro.machine.work import Options
 from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.store import Store
-from repro.train.state import State
 from repro.train.step import CAPTURED, step_function
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-CUDA, STEPS = torch.device("cuda"), 10
-
-
-def stepped(runs: tuple[Run, ...], engine: str, dtype: torch.dtype = torch.float64) -> State:
-    """The state after ten steps of an engine."""
-    stack, state, feed = prepared(runs, dtype, CUDA)
-    step, batches = step_function(stack, engine), list(feed.block(1, 0))[:STEPS]
-    if engine in CAPTURED:
-        Captured(step, record)(state, batches)
-    else:
-        for batch in batches:
-            step(state, batch)
-    return state
+CUDA = torch.device("cuda")
+stepped = functools.partial(small_steps.stepped, device=CUDA)
 
 
 @pytest.mark.parametrize("engine", ["compiled", "captured", "graph"])
 @pytest.mark.parametrize("runs", STACKS)
 def test_ten_steps_are_ten_eager_ones(runs: tuple[Run, ...], engine: str) -> None:
-    ours, expected = stepped(runs, engine), stepped(runs, "eager")
-    for a, b in zip(changed_by_a_step(ours), changed_by_a_step(expected), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+    assert_near(stepped(*runs, engine=engine), stepped(*runs))
 
 
 @pytest.mark.parametrize("runs", STACKS)
 def test_captured_steps_of_a_stack_are_those_of_its_lanes_alone(runs: tuple[Run, ...]) -> None:
-    together, stack = stepped(runs, "captured"), Stack(runs)
+    together, stack = stepped(*runs, engine="captured"), Stack(runs)
     for k, run in enumerate(runs):
-        alone = stepped((run,), "captured").params
+        alone = stepped(run, engine="captured").params
         for name, p in stack.own(together.params, k).items():
             torch.testing.assert_close(p, alone[name], rtol=1e-8, atol=1e-10, msg=name)
 
 
 @pytest.mark.parametrize("runs", STACKS)
 def test_replays_are_the_same_to_the_last_bit(runs: tuple[Run, ...]) -> None:
-    a, b = (changed_by_a_step(stepped(runs, "captured", torch.float32)) for _ in range(2))
-    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    a, b = (stepped(*runs, engine="captured", dtype=torch.float32) for _ in range(2))
+    small.assert_equal(copies(a), copies(b))
 
 
 @pytest.mark.parametrize("runs", STACKS)
 def test_no_block_after_the_first_waits_for_the_device(runs: tuple[Run, ...]) -> None:
-    stack, state, feed = prepared(runs, torch.float32, CUDA)
+    stack, state, feed = prepared(*runs, dtype=torch.float32, device=CUDA)
     captured = Captured(step_function(stack, "captured"), record)
-    for batches in Blocks(feed).block(1, 0):
-        captured(state, batches)
+    captured(state, next(blocks_of(feed, 1)))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for batches in Blocks(feed).block(2, 0):
+        for batches in blocks_of(feed, 2):
             captured(state, batches)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert all(t.isfinite().all() for t in flat((list(state.params.values()),)))
+    assert all(p.isfinite().all() for p in state.params.values())
 
 
 @pytest.mark.parametrize("engine", ["captured", "graph"])
