@@ -9,14 +9,13 @@ import pytest
 import small
 import torch
 from fixture_data import refused
+from small_steps import prepared, stepped
 
 from repro.errors import UsageError
 from repro.model.stack import Stack, pack
 from repro.plan.run import Data, Run
-from repro.train.feed import Feed
 from repro.train.log import LaneLog, Log
 from repro.train.loop import train
-from repro.train.state import State, fresh
 from repro.train.step import objective_of, step_function
 
 EPOCHS, STEPS = 2, 10  # so that warm-up changes beta on the way
@@ -41,11 +40,8 @@ def ragged(family: str) -> tuple[Run, ...]:
 
 def mixed(family: str) -> tuple[Run, ...]:
     """Lanes of different depth with and without batch norm."""
-    return (
-        of_lane(family, 3, 1, batch_norm=False),
-        of_lane(family, 2, 2),
-        of_lane(family, 2, 3, batch_norm=False),
-    )
+    plain = {"batch_norm": False}
+    return of_lane(family, 3, 1, **plain), of_lane(family, 2, 2), of_lane(family, 2, 3, **plain)
 
 
 @dataclass
@@ -58,21 +54,13 @@ class Trained:
 
 def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Trained]:
     """Every lane after EPOCHS x STEPS steps in float64, in one stack."""
-    stack = Stack(runs)
-    state = fresh(stack, small.PIXELS, small.CPU, torch.float64)
+    stack, state, feed = prepared(*runs)
     if poisoned is not None:
         state.params["x.a.W"][poisoned, 0, 0] = math.nan
-    log = Log([LaneLog() for _ in runs])
-    feed = Feed(stack, torch.from_numpy(small.grey()), torch.float64)
-    step = step_function(stack, "eager")
+    log, step = Log([LaneLog() for _ in runs]), step_function(stack, "eager")
     small.finished(train(stack, feed, state, log, step, lambda k, _: small.score(runs[k])))
-    return [lane_of(stack, state, log, k) for k in range(len(runs))]
-
-
-def lane_of(stack: Stack, state: State, log: Log, k: int) -> Trained:
-    rows = log.lanes[k].rows
-    bounds = [float(row["L1_train_running"] or math.nan) for row in rows]
-    return Trained(stack.lane(state.params, k).params, bounds)
+    bounds = [[float(row["L1_train_running"] or 0) for row in lane.rows] for lane in log.lanes]
+    return [Trained(stack.own(state.params, k), of) for k, of in enumerate(bounds)]
 
 
 def same(ours: Trained, expected: Trained) -> None:
@@ -120,19 +108,12 @@ def test_a_lane_trains_as_it_would_alone(runs: tuple[Run, ...]) -> None:
 @pytest.mark.parametrize("lanes", [three, ragged, mixed])
 def test_one_step_in_single_precision_differs_by_rounding(lanes: Any) -> None:
     runs = lanes("lvae")
-    stack = Stack(runs)
-    together = one_step(stack)
+    one = functools.partial(stepped, dtype=torch.float32, steps=1)
+    together = one(*runs).params
     for k, run in enumerate(runs):
-        alone = one_step(Stack((run,))).params
-        for name, p in stack.lane(together.params, k).params.items():
+        alone = one(run).params
+        for name, p in Stack(runs).own(together, k).items():
             torch.testing.assert_close(p, alone[name], rtol=1e-5, atol=2e-6, msg=name)
-
-
-def one_step(stack: Stack) -> State:
-    state = fresh(stack, small.PIXELS, small.CPU, torch.float32)
-    batch = next(iter(Feed(stack, torch.from_numpy(small.grey())).block(1, 0)))
-    step_function(stack, "eager")(state, batch)
-    return state
 
 
 @pytest.mark.parametrize(("lanes", "poisoned"), [(three, 1), (ragged, 0), (mixed, 2)])
@@ -145,14 +126,10 @@ def test_a_lane_of_nan_disturbs_nobody(lanes: Any, poisoned: int) -> None:
             same(together[k], alone(run))
 
 
-def test_seeds_start_with_different_parameters() -> None:
-    params = Stack((small.run(seed=1), small.run(seed=2))).initial(small.PIXELS)
-    assert not torch.equal(params["x.a.W"][0], params["x.a.W"][1])
-
-
-def test_a_lane_is_a_view_into_its_stack() -> None:
+def test_a_lane_starts_from_its_seed_and_is_a_view_into_its_stack() -> None:
     stack = Stack((small.run(seed=1), small.run(seed=2)))
     params = stack.initial(small.PIXELS)
+    assert not torch.equal(params["x.a.W"][0], params["x.a.W"][1])
     stack.lane(params, 1).params["x.a.W"].fill_(7)
     assert (params["x.a.W"][1] == 7).all()
 
@@ -210,9 +187,7 @@ def test_packing_keeps_apart_what_does_not_go_together(runs, limits, expected):
 
 
 def test_a_bound_of_one_lane_has_no_gradient_in_another() -> None:
-    stack = Stack(ragged("lvae"))
-    state = fresh(stack, small.PIXELS, small.CPU, torch.float64)
-    feed = Feed(stack, torch.from_numpy(small.grey()), torch.float64)
+    stack, state, feed = prepared(*ragged("lvae"))
     leaves = {n: p.requires_grad_() for n, p in state.params.items()}
     elbo = objective_of(stack)(leaves, next(iter(feed.block(1, 0))))
     grads = torch.autograd.grad(elbo[1], list(leaves.values()), materialize_grads=True)
