@@ -28,11 +28,11 @@ from repro.machine.saved import checkpoint
 from repro.machine.saved.checkpoint import Pinned, lanes_of, load_header
 from repro.machine.work import Options, Outcome, Work
 from repro.model.stack import Stack
+from repro.plan.profiles import find_run, profile
 from repro.store import Store
 from repro.train import score
 from repro.train.evaluate import FEWEST_ROWS, Room, importance_bound
-from repro.train.log import LaneLog, Log
-from repro.train.state import State, fresh
+from repro.train.state import fresh
 
 EAGER = Options(engine="eager", threads=1)
 CAPTURED = Options(engine="captured", threads=1)
@@ -76,31 +76,24 @@ def test_captured_training_continues_to_the_same_numbers(store: Store, captured:
     assert_same(store, captured, *THREE)
 
 
-def chosen(
-    store: Store, name: str, compiles: bool, steps: int, patch: pytest.MonkeyPatch
-) -> Pinned:
-    fault = None if compiles else toolchain.NO_COMPILER
-    patch.setattr(toolchain, "compiler_fault", lambda: fault)
-    work = Work(store, PROFILE, Options())
-    work.device = torch.device(name)
-    run = small.run(epochs=steps // 10, steps=10)
-    return work.engines.chosen([run], work.device, work.precision)
-
-
 @pytest.mark.parametrize(
-    ("compiles", "steps", "engine"),
-    [(True, 20_000, "graph"), (True, 10_000, "captured"), (False, 20_000, "captured")],
+    ("where", "compiles", "steps", "engines"),
+    [
+        ("cuda", True, 20_000, ["graph"]),
+        ("cuda", True, 10_000, ["captured"]),
+        ("cuda", False, 20_000, ["captured"]),
+        ("cpu", True, 20_000, ["eager", "compiled"]),
+    ],
 )
-def test_auto_captures_on_cuda_and_compiles_where_the_steps_repay_it(
-    compiles: bool, steps: int, engine: str, store: Store, monkeypatch: pytest.MonkeyPatch
+def test_auto_captures_on_cuda_alone_and_compiles_where_the_steps_repay_it(
+    where: str, compiles: bool, steps: int, engines: list[str], store: Store, monkeypatch: Any
 ) -> None:
-    pinned = chosen(store, "cuda", compiles, steps, monkeypatch)
-    assert pinned.engine == engine
-    assert bool(pinned.stepped_down) == (engine == "captured" and steps == 20_000)
-
-
-def test_auto_never_captures_on_a_cpu(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(store, "cpu", True, 20_000, monkeypatch).engine in ("eager", "compiled")
+    fault = None if compiles else toolchain.NO_COMPILER
+    monkeypatch.setattr(toolchain, "compiler_fault", lambda: fault)
+    work, run = Work(store, PROFILE, Options()), small.run(epochs=steps // 10, steps=10)
+    pinned = work.engines.chosen([run], torch.device(where), work.precision)
+    assert pinned.engine in engines
+    assert bool(pinned.stepped_down) is not compiles
 
 
 def test_a_checkpoint_of_another_device_is_refused(store, monkeypatch):
@@ -133,74 +126,48 @@ def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numb
 
 
 @pytest.mark.parametrize(
-    ("where", "asked", "given"),
+    ("where", "asked", "given", "set_to"),
     [
-        ("cuda", None, "tf32"),
-        ("cpu", None, "float32"),
-        *(("cuda", each, each) for each in precision.PRECISIONS),
-        *(("cpu", each, each) for each in ("float32", "bfloat16")),
+        *(("cuda", asked, "tf32", "high") for asked in (None, "tf32")),
+        *(("cuda", asked, asked, "highest") for asked in ("float32", "bfloat16")),
+        *(("cpu", asked, asked or "float32", "highest") for asked in (None, "float32", "bfloat16")),
     ],
 )
-def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(where, asked, given):
+def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
+    where: str, asked: str | None, given: str, set_to: str
+) -> None:
     assert precision.precision_on(torch.device(where), asked) == given
-    with pytest.raises(MachineError, match="only CUDA"):
-        precision.precision_on(small.CPU, "tf32")
-
-
-@pytest.mark.parametrize(
-    ("where", "rounded", "set_to"),
-    [
-        *(("cuda", "tf32", "high"), ("cuda", "float32", "highest")),
-        *(("cuda", "bfloat16", "highest"), ("cpu", "tf32", "highest")),
-    ],
-)
-def test_the_precision_of_products_is_torch_s_and_of_cuda_alone(where, rounded, set_to):
-    precision.multiply_in(rounded, torch.device(where))
+    precision.multiply_in(given, torch.device(where))
     assert torch.get_float32_matmul_precision() == set_to
 
 
-def test_the_record_says_how_products_were_rounded(store: Store) -> None:
-    train(RUNS[1:], store, PROFILE, Options(engine="eager", threads=1, precision="float32"))
-    assert store.record(PROFILE, RUNS[1].id).env["precision"] == "float32"
-
-
-BFLOAT16 = Options(engine="eager", threads=1, precision="bfloat16")
-
-
 def test_bfloat16_is_offered_where_the_processor_has_units_for_it(store, monkeypatch, capsys):
+    def processor(has_units: bool) -> None:
+        for module in (precision, arrange):
+            monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has_units)
+
     monkeypatch.setattr("repro.model.layers.SMALL", 0)
-    with_units = lambda has: [  # noqa: E731
-        monkeypatch.setattr(module, "multiplies_in_bfloat16", lambda _: has)
-        for module in (precision, arrange)
-    ]
-    with_units(False)
+    rounded = dataclasses.replace(EAGER, precision="bfloat16")
+    processor(has_units=False)
     with pytest.raises(MachineError, match="emulate"):
-        train(RUNS, store, PROFILE, BFLOAT16)
-    with_units(True)
-    spent = dataclasses.replace(BFLOAT16, budget_seconds=0.0)
+        train(RUNS, store, PROFILE, rounded)
+    processor(has_units=True)
+    spent = dataclasses.replace(rounded, budget_seconds=0.0)
     assert train(RUNS, store, PROFILE, spent).unfinished
-    with_units(False)  # what was begun goes on, and ends with the same numbers
-    assert train(RUNS, store, PROFILE, Options(engine="eager", threads=1)).unfinished == []
+    processor(has_units=False)  # what was begun goes on, and ends with the same numbers
+    assert train(RUNS, store, PROFILE, EAGER).unfinished == []
     assert "continued in bfloat16" in capsys.readouterr().err
-    with_units(True)
+    processor(has_units=True)
     other = Store(store.root.parent / "whole")
-    train(RUNS, other, PROFILE, BFLOAT16)
+    train(RUNS, other, PROFILE, rounded)
     for run in RUNS:
         assert_same(store, other, run)
         assert store.record(PROFILE, run.id).env["precision"] == "bfloat16"
 
 
-def state_of(stack: Stack) -> tuple[State, Log]:
-    """A state of which every number differs."""
-    state = fresh(stack, small.PIXELS, small.CPU, torch.float32)
-    for n, part in enumerate((state.params, state.m, state.v)):
-        for p in part.values():
-            p += torch.arange(p.numel()).view(p.shape) + n
-    state.sums += torch.arange(len(stack.runs))
-    return state, Log([LaneLog() for _ in stack.runs], epoch=1, step=26)
-
-
-def test_a_checkpoint_older_than_the_choice_multiplied_in_float32() -> None:
+def test_tf32_is_refused_on_a_cpu_and_an_older_checkpoint_multiplied_in_float32() -> None:
+    with refused(MachineError, "--precision tf32: only CUDA", "use float32 or bfloat16"):
+        precision.precision_on(small.CPU, "tf32")
     assert Pinned(**{"engine": "eager", "threads": 2, "device": "cuda"}).precision == "float32"
 
 
@@ -224,9 +191,8 @@ def too_wide(lanes: int, at: int = 1) -> Callable[[Stack, int], None]:
 @pytest.mark.parametrize("options", [EAGER, CAPTURED], ids=lambda o: o.engine)
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_stack_too_large_for_the_device_trains_in_halves(
-    lanes: int, options: Options, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    lanes, options, store, whole, monkeypatch, capsys
+):
     hooked(monkeypatch, too_wide(lanes))
     outcome = train(THREE, store, PROFILE, options)
     assert sorted(outcome.done) == sorted(run.id for run in THREE)
@@ -245,13 +211,16 @@ def test_the_halves_continue_from_the_checkpoint(store, whole, monkeypatch):
 
 @pytest.mark.parametrize("lanes", [slice(0, 1), slice(1, 3), slice(0, 2)], ids=str)
 def test_a_part_of_a_state_is_that_of_its_lanes(lanes: slice) -> None:
-    stack = Stack(tuple(THREE))
-    state, _ = state_of(stack)
-    part, half = lanes_of(stack, state, lanes), Stack(tuple(THREE[lanes]))
-    expected = fresh(half, small.PIXELS, small.CPU, torch.float32).params
-    assert {n: p.shape for n, p in part.params.items()} == {n: p.shape for n, p in expected.items()}
-    for n, p in part.v.items():
-        assert torch.equal(p, state.v[n][lanes]), n
+    stack, half = Stack(tuple(THREE)), Stack(tuple(THREE[lanes]))
+    state, expected = (fresh(s, small.PIXELS, small.CPU, torch.float32) for s in (stack, half))
+    for v in state.v.values():
+        v += torch.arange(v.numel()).view(v.shape)
+    state.sums += torch.arange(3)
+    part = lanes_of(stack, state, lanes)
+    shapes, alone = ({n: p.shape for n, p in s.params.items()} for s in (part, expected))
+    assert shapes == alone
+    for n, v in part.v.items():
+        assert torch.equal(v, state.v[n][lanes]), n
     assert torch.equal(part.sums, state.sums[lanes])
 
 
@@ -269,18 +238,23 @@ def test_one_lane_too_large_for_the_device_fails_with_the_reason(store, monkeypa
     assert outcome == Outcome(failed={RUNS[1].id: reason})
 
 
-def test_scoring_halves_its_chunks_until_they_fit(store, monkeypatch, capsys):
+def rows_scored(monkeypatch: pytest.MonkeyPatch, fitting: int = 4096) -> list[int]:
+    """The rows of every chunk that is scored from now on; memory is out for more than fit."""
     seen: list[int] = []
 
-    def scarce(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
+    def bound(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
         seen.append(rows)
-        if rows > 1024:
+        if rows > fitting:
             raise out_of_memory()
         return importance_bound(net, x, noise, samples, rows)
 
-    monkeypatch.setattr(score, "importance_bound", scarce)
-    outcome = train(RUNS, store, PROFILE, EAGER)
-    assert len(outcome.done) == 2
+    monkeypatch.setattr(score, "importance_bound", bound)
+    return seen
+
+
+def test_scoring_halves_its_chunks_until_they_fit(store, monkeypatch, capsys):
+    seen = rows_scored(monkeypatch, fitting=1024)
+    assert len(train(RUNS, store, PROFILE, EAGER).done) == 2
     assert seen == [4096, 2048, 1024, 1024]  # the second lane begins where the first ended
     notices = [x for x in capsys.readouterr().err.splitlines() if "out of device memory" in x]
     assert [line.split()[-3:-1] for line in notices] == [["2048", "rows"], ["1024", "rows"]]
@@ -288,14 +262,7 @@ def test_scoring_halves_its_chunks_until_they_fit(store, monkeypatch, capsys):
 
 
 def test_the_rows_of_a_chunk_bound_what_is_scored_at_once(store, monkeypatch):
-    seen: list[int] = []
-
-    def noted(net: Any, x: Any, noise: Any, samples: int, rows: int) -> Any:
-        seen.append(rows)
-        return importance_bound(net, x, noise, samples, rows)
-
-    monkeypatch.setattr(score, "importance_bound", noted)
-    few = dataclasses.replace(EAGER, scoring_rows=128)
+    seen, few = rows_scored(monkeypatch), dataclasses.replace(EAGER, scoring_rows=128)
     train(RUNS[1:], store, PROFILE, few)
     evaluate([RUNS[1].id], store, PROFILE, few)
     assert seen == [128, 128]
@@ -313,13 +280,7 @@ def test_chunks_are_not_halved_for_ever() -> None:
     assert room.rows == FEWEST_ROWS
 
 
-def test_on_a_cpu_chunks_are_as_they_were() -> None:
-    assert device.scoring_rows(small.CPU) == Room().rows == 4096
-
-
 @pytest.mark.parametrize(("gibibytes", "lanes"), [(2, 1), (100, 32)])
 def test_lanes_are_as_many_as_the_device_s_memory_holds(gibibytes: int, lanes: int) -> None:
-    from repro.plan.profiles import find_run, profile
-
     run = find_run("mnist-lvae_bn_wu-L5-s1", profile("paper"))
     assert predict.most_lanes([run], gibibytes * 2.0**30) == lanes
