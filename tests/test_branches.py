@@ -79,34 +79,16 @@ class Talking:
         self.heard.append(f"{name}>")
 
 
-def test_turns_alternate_until_each_has_returned() -> None:
+def test_turns_alternate_each_inside_its_own_context_until_all_have_returned() -> None:
     t = Talking()
-    returned = side_by_side([t.branch("a", 1), t.branch("b", 3)], [NOTHING] * 2)
-    assert t.heard == ["a1", "b1", "b2", "b3"]
+    turns = [lambda: t.turn("a"), lambda: t.turn("b")]
+    returned = side_by_side([t.branch("a", 1), t.branch("b", 3)], turns)
+    heard = " ".join(t.heard)
+    assert heard.startswith("<a a1 a> <b b1 b> <a a> <b b2 b> <b b3 b> <b b> ")
     assert returned == ["end of a", "end of b"]
 
 
-def test_every_turn_and_the_end_are_inside_their_own_context() -> None:
-    t = Talking()
-    with pytest.raises(BudgetSpent):
-        side_by_side(
-            [t.branch("a", 99), t.branch("b", 1, BudgetSpent())],
-            [lambda: t.turn("a"), lambda: t.turn("b")],
-        )
-    assert t.heard[:6] == ["<a", "a1", "a>", "<b", "b1", "b>"]
-    assert t.heard[-3:] == ["<a", "a closed", "a>"]
-
-
-@pytest.mark.parametrize("stop", [BudgetSpent, KeyboardInterrupt, MachineError])
-def test_what_stops_one_branch_closes_the_others_before_it_is_raised(stop):
-    t = Talking()
-    three = [t.branch("a", 9), t.branch("b", 1, stop("now")), t.branch("c", 9)]
-    with pytest.raises(stop, match="now"):
-        side_by_side(three, [NOTHING] * 3)
-    assert sorted(t.heard[-2:]) == ["a closed", "c closed"]
-
-
-def test_a_branch_that_cannot_save_does_not_keep_the_others_from_it() -> None:
+def test_what_stops_one_branch_closes_the_others_in_their_turns_though_one_cannot_save() -> None:
     t = Talking()
 
     def full() -> Generator[None, None, str]:
@@ -118,8 +100,8 @@ def test_a_branch_that_cannot_save_does_not_keep_the_others_from_it() -> None:
 
     three = [t.branch("a", 9), full(), t.branch("c", 1, BudgetSpent())]
     with pytest.raises(MachineError, match="disk full"):
-        side_by_side(three, [NOTHING] * 3)
-    assert t.heard[-1] == "a closed"
+        side_by_side(three, [lambda: t.turn("a"), NOTHING, NOTHING])
+    assert t.heard[-3:] == ["<a", "a closed", "a>"]
 
 
 def test_groups_are_neighbours_that_may_go_together() -> None:
@@ -130,8 +112,8 @@ def test_groups_are_neighbours_that_may_go_together() -> None:
 
 
 def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    store, whole, monkeypatch, capsys
+):
     turns: list[str] = []
     hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
     assert sorted(train(APART, store, PROFILE, TURNS).done) == sorted(r.id for r in APART)
@@ -147,8 +129,8 @@ def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
 
 
 def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, whole, monkeypatch
+):
     with monkeypatch.context() as patch:
         spend = Stopper.stop_if_asked
         asked = [0]
@@ -167,8 +149,8 @@ def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbers(
-    times: int, store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    times, store, whole, monkeypatch
+):
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         hooked(patch, send(signal.SIGINT, 2 * STEPS + 6, times))
@@ -193,8 +175,8 @@ def test_a_stack_that_fails_does_not_stop_the_one_beside_it(store, whole, monkey
 
 
 def test_a_stack_that_finds_no_memory_beside_another_is_trained_alone_after_it(
-    store: Store, whole: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    store, whole, monkeypatch, capsys
+):
     tries: list[str] = []
 
     def hungry(stack: Stack, n: int) -> None:
@@ -223,8 +205,8 @@ def stacks(n: int, engine: str = "graph") -> list[tuple[Stack, Pinned]]:
 
 
 def test_on_cuda_a_few_stacks_captured_alike_go_side_by_side_where_memory_holds_them(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, monkeypatch
+):
     here, run = Work(store, PROFILE, Options()), small.run()
     here.device = torch.device("cuda")
     monkeypatch.setattr(device, "memory", lambda _: 2**36)

@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import errno
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import small
@@ -75,9 +75,7 @@ def notices(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ],
     ids=["headers", "cc1plus", "another encoding", "no program"],
 )
-def test_a_compiler_that_is_there_but_does_not_work_is_told_by_what_it_lacks(
-    script: str, what: str, remedy: str, compiler: Callable[[str], None]
-) -> None:
+def test_a_compiler_that_does_not_work_is_told_by_what_it_lacks(script, what, remedy, compiler):
     compiler(script)
     fault = compiler_fault()
     assert fault is not None
@@ -139,37 +137,37 @@ def test_what_an_engine_was_missing_is_read_off_its_error(error, what, remedy):
 
 
 class Failing:
-    """Engines that fail in their first step, after it has changed the state; and what was made."""
+    """Engines that fail at a step, after it has changed the state; and what was made."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *failing: str) -> None:
+    def __init__(self, monkeypatch: Any, *failing: str, at: int = 1, wanted: str = "compiled"):
         self.made: list[str] = []
         make: Callable[..., Any] = training.step_function
 
         def made(stack: Stack, engine: str) -> Any:
             self.made.append(engine)
-            step = make(stack, "eager")
+            step, count = make(stack, "eager"), itertools.count(1)
 
             def spoiling(state: State, batch: Any) -> None:
                 step(state, batch)
-                raise RuntimeError(f"{engine} is out of order")
+                if next(count) == at:
+                    raise RuntimeError(f"{engine} is out of order")
 
             return spoiling if engine in failing else step
 
         monkeypatch.setattr(training, "step_function", made)
         monkeypatch.setattr(toolchain, "compiler_fault", lambda: None)
+        monkeypatch.setattr(Engines, "_wanted", lambda *_: wanted)
 
 
 @pytest.mark.parametrize(
     ("failing", "last"), [(["graph"], "captured"), (["graph", "captured", "compiled"], "eager")]
 )
 def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
-    failing: list[str], last: str, store: Store, eager: Store,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    failing, last, store, eager, monkeypatch, capsys
+):
     freed: list[torch.device] = []
     monkeypatch.setattr(engines, "free_cached", freed.append)
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: "graph")
-    tried = Failing(monkeypatch, *failing)
+    tried = Failing(monkeypatch, *failing, wanted="graph")
     outcome = train(APART, store, PROFILE, AUTO)
     assert freed == [small.CPU] * len(failing)  # the next has the memory of the one before
     assert (sorted(outcome.done), outcome.failed) == (sorted(r.id for r in APART), {})
@@ -190,31 +188,29 @@ def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
 @pytest.mark.parametrize("engine", ORDER[:-1])
 def test_an_engine_that_was_named_fails_with_one_line(engine, store, monkeypatch):
     following = ORDER[ORDER.index(engine) + 1]
-    Failing(monkeypatch, engine)
+    Failing(monkeypatch, engine, wanted=engine)
     with refused(MachineError, f"--engine {engine}: ", "is out of order", f"or use {following}"):
         train(APART, store, PROFILE, dataclasses.replace(AUTO, engine=engine))
     assert not list((store.folder(PROFILE) / ".failed").glob("*"))
 
 
-def test_a_step_that_fails_in_every_engine_is_the_run_s_failure(store, monkeypatch):
-    Failing(monkeypatch, "compiled", "eager")
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
+@pytest.mark.parametrize(
+    ("failing", "at", "reason"),
+    [
+        pytest.param(["compiled", "eager"], 1, "eager is out of order", id="in every engine"),
+        pytest.param(["compiled"], 2, "compiled is out of order", id="a later one"),
+    ],
+)
+def test_a_step_that_no_other_engine_mends_is_the_run_s_failure(
+    failing, at, reason, store, monkeypatch
+):
+    Failing(monkeypatch, *failing, at=at)
     outcome = train(APART, store, PROFILE, AUTO)
-    assert outcome.failed == {run.id: "RuntimeError: eager is out of order" for run in APART}
-
-
-def test_a_later_step_s_failure_is_the_run_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Engines, "_wanted", lambda *_: "compiled")
-    monkeypatch.setattr(toolchain, "compiler_fault", lambda: None)
-    step = mock.Mock(side_effect=[None, RuntimeError("later")])
-    monkeypatch.setattr(training, "step_function", lambda *_: step)
-    outcome = train(APART[:1], store, PROFILE, AUTO)
-    assert outcome.failed == {APART[0].id: "RuntimeError: later"}
+    assert outcome.failed == {run.id: f"RuntimeError: {reason}" for run in APART}
 
 
 def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Engines, "_wanted", lambda *_: "compiled")
         Failing(patch, "compiled")
         train(RUNS, store, PROFILE, dataclasses.replace(AUTO, budget_seconds=0.0))
     (path,) = checkpoints(store)
@@ -235,9 +231,8 @@ def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
     ],
 )
 def test_without_python_s_headers_long_runs_train_eagerly_and_say_so_once(
-    seen: bool, store: Store, eager: Store, compiler: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    seen, store, eager, compiler, monkeypatch, capsys
+):
     compiler(NO_HEADERS)
     monkeypatch.setattr(predict, "compiling_pays", lambda _: True)
     if not seen:
