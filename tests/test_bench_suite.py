@@ -1,7 +1,5 @@
 """Arms in processes of their own: made ready side by side, measured one by one, none lost."""
 
-import contextlib
-import io
 import json
 import sys
 from datetime import datetime
@@ -10,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_bench import CPU, LVAES, TINY
+from fixture_bench import LVAES, TINY
+from small import CPU
 
 from repro.bench import suite
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms
@@ -79,31 +78,22 @@ def test_what_is_interrupted_leaves_no_process(started: list[Any]) -> None:
     assert [p.poll() is not None for p in started] == [True, True]
 
 
-@pytest.fixture(scope="module")
-def result() -> dict[str, Any]:
-    """What `repro bench` prints of two arms, each in a process of its own; the first breaks."""
+def test_a_benchmark_says_where_and_when_and_an_arm_that_breaks_does_not_lose_the_others(
+    monkeypatch, capsys
+):
     chosen = [Arm("shallow first", "eager", (2, 3)), LVAES]
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.bench.arms.QUICK", TINY)
-        for named in ("known_arms", "quick_arms"):
-            patch.setattr(f"repro.bench.arms.{named}", lambda *_: chosen)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            names = ",".join(arm.name for arm in chosen)
-            code = run(["bench", "--quick", "--json", "--threads", "1", "--arms", names])
-    assert code == 3, err.getvalue()
-    return {**json.loads(out.getvalue()), "told": err.getvalue().splitlines()}
-
-
-def test_a_benchmark_says_where_and_when_it_was_made(result: dict[str, Any]) -> None:
+    monkeypatch.setattr("repro.bench.arms.QUICK", TINY)
+    for known in ("known_arms", "quick_arms"):
+        monkeypatch.setattr(f"repro.bench.arms.{known}", lambda *_: chosen)
+    arms = ",".join(arm.name for arm in chosen)
+    assert run(["bench", "--quick", "--json", "--threads", "1", "--arms", arms]) == 3
+    out, err = capsys.readouterr()
+    told = ["measuring shallow first (1 of 2)", "measuring lvae (2 of 2)"]
+    assert err.splitlines()[:2] == told
+    result = json.loads(out)
     assert (result["threads"], result["torch"]) == (1, str(torch.__version__))
     assert result["device"]
     assert datetime.fromisoformat(result["date"]).tzinfo is not None
-    told = ["measuring shallow first (1 of 2)", "measuring lvae (2 of 2)"]
-    assert result["told"][:2] == told
-
-
-def test_an_arm_that_breaks_does_not_lose_the_others(result: dict[str, Any]) -> None:
     broken, lvae, cuda = result["arms"]
     assert "UsageError: lanes of a stack must be sorted" in broken["failed"]
     assert set(lvae["operations"]) == {FORWARD, BOTH, STEP, SCORE}
@@ -113,18 +103,17 @@ def test_an_arm_that_breaks_does_not_lose_the_others(result: dict[str, Any]) -> 
 
 
 KNOWN = {arm.name: arm for arm in known_arms()}
+ON_CUDA = ("graph K=4", "captured K=1", "graph MNIST grid", "L_5000")
+NO_UNITS = "no units for bfloat16: products would be emulated"
 
 
 @pytest.mark.parametrize(
     ("chosen", "absent"),
     [
-        ([], []),
-        ([Arm("c", "compiled", (3,))], ["no C++ compiler found: install g++"]),
-        ([a for a in arms() if a.bfloat16], ["no units for bfloat16: products would be emulated"]),
-        (
-            [KNOWN[n] for n in ("graph K=4", "captured K=1", "graph MNIST grid", "L_5000")],
-            ["no CUDA device"],
-        ),
+        ([], ""),
+        ([Arm("c", "compiled", (3,))], "no C++ compiler found: install g++"),
+        ([arm for arm in arms() if arm.bfloat16], NO_UNITS),
+        ([KNOWN[name] for name in ON_CUDA], "no CUDA device"),
     ],
     ids=["nothing", "compiler", "bfloat16", "cuda"],
 )
@@ -133,5 +122,5 @@ def test_what_cannot_run_here_is_absent_with_the_reason(chosen, absent, monkeypa
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)
     *found, cuda = suite.bench(chosen, TINY, 1, SILENT)["arms"]
-    assert found == [{"arm": arm.name, "absent": absent[0]} for arm in chosen]
+    assert found == [{"arm": arm.name, "absent": absent} for arm in chosen]
     assert cuda == {"arm": "cuda", "absent": "no CUDA device"}
