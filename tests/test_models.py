@@ -1,17 +1,27 @@
-"""Both models against a plain numpy oracle."""
+"""The models and their training bound against a plain numpy oracle; the bound's gradient."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 import small
 import torch
+from fixture_data import refused
 from reference import Reference
+from scipy.special import logsumexp
 from torch import Tensor
 
+from repro.errors import UsageError
 from repro.model.families import MODELS
 from repro.model.hierarchy import generate
+from repro.model.layers import Params
+from repro.model.objectives import unit_kl
 from repro.model.stack import Stack
+from repro.plan.run import Run
+from repro.train.minibatch import Minibatch
+from repro.train.step import objective_of
+from repro.train.tasks.task import Objective
 
 NORB: dict[str, Any] = {"observation": "gaussian", "nonlinearity": "tanh"}
 VARIANTS = {
@@ -61,6 +71,18 @@ def test_generation_is_ancestral_sampling_from_the_top(family: str, fields: dict
     close(generate(net, eps), reference.mean(z))
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_a_pass_has_the_shapes_it_declares(family: str) -> None:
+    net = small.net(small.run(family, 3), small.run(family, 2))
+    out = small.infer(net, small.bits(2), small.eps(net, S))
+    B = small.BATCH
+    assert out.log_px.shape == (2, S, B)
+    for densities in (out.log_q, out.log_p):
+        assert [tuple(t.shape) for t in densities] == [(2, S, B, 5), (2, S, B, 3), (1, S, B, 2)]
+    assert [tuple(t.shape) for t in out.z] == [(2, S * B, 5), (2, S * B, 3), (1, S * B, 2)]
+    assert out.px.mean.shape == (2, S * B, small.PIXELS)
+
+
 def test_batch_norm_epsilon_stands_inside_the_root() -> None:
     net = small.net(small.run("lvae", batch_norm_eps=0.25))
     h = small.bits() @ net.params["d1.a.W"]
@@ -81,3 +103,88 @@ def test_a_real_valued_output_s_mean_and_variance_begin_as_layers_of_their_own(b
 @pytest.mark.parametrize("fields", [{"nonlinearity": "tanh"}, {"observation": "gaussian"}])
 def test_a_model_field_counts_where_it_is_used(fields: dict[str, Any]) -> None:
     assert small.run(**fields).hash != small.run().hash
+
+
+# The bound
+
+SAMPLES = {"mc_samples": 2, "importance_samples": 3}
+BETA = 0.37
+IWAE = {"nonlinearity": "tanh", "variance": "exp", "batch_norm": False, "var_floor": 0.0}
+BOUNDS = {"vae": {"family": "vae"}, "lvae": {"family": "lvae"}, "iwae": {"family": "vae", **IWAE}}
+
+
+def minibatch(run: Run, beta: float = BETA) -> tuple[Objective, Params, Minibatch]:
+    """The objective of one lane with parameters and a minibatch for it, in float64."""
+    stack = Stack((run,))
+    net = small.net(run)
+    samples = run.optim.mc_samples * run.optim.importance_samples
+    one = torch.ones(1, dtype=torch.float64)
+    batch = Minibatch(small.bits(), small.eps(net, samples), beta * one, 1e-3 * one)
+    return objective_of(stack), net.params, batch
+
+
+@pytest.mark.parametrize("fields", BOUNDS.values(), ids=BOUNDS)
+@pytest.mark.parametrize(
+    ("beta", "optim"),
+    [(0.0, {}), (BETA, {}), (1.0, {}), (BETA, SAMPLES), (BETA, {"mc_samples": 5})],
+)
+def test_the_bound_is_the_oracle_s(fields, beta, optim):
+    """Reconstruction less beta KL; beta inside the importance weights, Monte-Carlo samples out."""
+    run = small.run(**fields, optim=optim)
+    objective, params, batch = minibatch(run, beta)
+    e = [layer[0].numpy() for layer in batch.eps]
+    log_px, kl = Reference.of(run.model, params).terms(batch.x[0].numpy(), e)
+    log_w = log_px - beta * sum(term.sum(1) for term in kl)
+    log_w = log_w.reshape(run.optim.mc_samples, run.optim.importance_samples, -1)
+    expected = (logsumexp(log_w, axis=1) - math.log(log_w.shape[1])).mean()
+    assert float(objective(params, batch)) == pytest.approx(expected, rel=1e-10)
+
+
+GRADIENTS = {
+    **small.HIERARCHIES,
+    "lvae_bn-closed": {"family": "lvae", "optim": {"kl": "closed"}},
+    "vae_bn-samples": {"family": "vae", "optim": SAMPLES},
+    "lvae_bn-samples": {"family": "lvae", "optim": SAMPLES},
+}
+
+
+@pytest.mark.parametrize("fields", GRADIENTS.values(), ids=GRADIENTS)
+def test_gradient_is_the_finite_difference(fields: dict[str, Any]) -> None:
+    objective, params, batch = minibatch(small.run(**fields))
+    leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
+    grads = torch.autograd.grad(objective(leaves, batch).sum(), list(leaves.values()))
+    g, h = torch.Generator().manual_seed(2), 1e-6
+    for (name, p), grad in zip(params.items(), grads, strict=True):
+        along = torch.randn(p.shape, generator=g, dtype=p.dtype)
+        up, down = (objective(params | {name: p + s * h * along}, batch) for s in (1, -1))
+        slope = float(up - down) / (2 * h)
+        rounding = 1e-6 * float(grad.norm() * along.norm())
+        assert grad.any(), name
+        assert float((grad * along).sum()) == pytest.approx(slope, abs=rounding), name
+
+
+@pytest.mark.parametrize("fields", [{}, {"shared": False}, {"upward": "mu"}], ids=str)
+def test_closed_form_kl_is_the_expectation_of_the_sampled_one(fields: dict[str, Any]) -> None:
+    net = small.net(small.run("lvae", batch_norm=False, **fields))
+    S = 4001
+    out = small.infer(net, small.bits(B=3), small.eps(net, S, B=3))
+    for sampled, closed in zip(unit_kl(net, out, "mc"), unit_kl(net, out, "closed"), strict=True):
+        difference = (sampled - closed).mean(2)  # [1, S, Z_i]
+        error = difference.std(1) / math.sqrt(S)
+        assert (difference.mean(1).abs() < 5 * error).all()
+
+
+def test_closed_form_is_refused_for_a_bottom_up_vae() -> None:
+    with refused(UsageError, "closed", "VAE", "mc"):
+        small.run("vae", optim={"kl": "closed"})
+
+
+@pytest.mark.parametrize(
+    ("warmup", "epoch", "beta"),
+    [
+        *((200, 1, 0), (200, 2, 0.005), (200, 101, 0.5), (200, 200, 0.995), (200, 201, 1)),
+        *((200, 2000, 1), (0, 1, 1), (0, 2, 1)),
+    ],
+)
+def test_beta_rises_linearly_to_one_after_the_warm_up_epochs(warmup, epoch, beta):
+    assert small.run(warmup=warmup).beta(epoch) == pytest.approx(beta, abs=1e-15)
