@@ -25,26 +25,15 @@ ONE = small.run()
 FEW = [pytest.param((small.run("lvae", 2), small.run("lvae", 1)), id="ragged"), STACKS[3]]
 
 
-@pytest.fixture
-def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is given to the compiler, as it is."""
-    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
-
-
-@pytest.mark.usefixtures("_uncompiled")
 @pytest.mark.parametrize("engine", ["captured", "compiled"])
 @pytest.mark.parametrize("runs", STACKS)
-def test_epochs_of_flat_updates_are_eager_ones(runs: tuple[Run, ...], engine: str) -> None:
-    """But for rounding: a gradient's norm is summed in another order."""
-    assert_near(stepped(*runs, engine=engine, epochs=2), stepped(*runs, epochs=2))
-
-
-@pytest.mark.usefixtures("_uncompiled")
-@pytest.mark.parametrize("engine", ["captured", "compiled"])
-@pytest.mark.parametrize("runs", STACKS[3:])
-def test_without_clipping_they_are_eager_ones_to_the_last_bit(runs, engine):
-    after = functools.partial(stepped, *runs, dtype=torch.float32, epochs=2)
-    assert_equal(copies(after(engine=engine)), copies(after()))
+def test_epochs_of_flat_updates_are_eager_ones(runs, engine, monkeypatch):
+    """But for rounding: a gradient's norm is summed in another order. Without clipping exactly."""
+    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
+    clips = runs[0].optim.clip_norm is not None
+    dtype, near = (torch.float64, (1e-8, 1e-10)) if clips else (torch.float32, (0, 0))
+    after = functools.partial(stepped, *runs, epochs=2, dtype=dtype)
+    assert_near(after(engine=engine), after(), *near)
 
 
 @pytest.mark.parametrize("runs", STACKS[2:])
@@ -180,18 +169,6 @@ def test_an_epoch_reads_nothing_off_the_device_before_its_end(runs: tuple[Run, .
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
         small.finished(blocks, lambda: seen.append(log.step))
     assert seen == [*range(BLOCK, feed.steps, BLOCK), feed.steps]
-
-
-def test_a_step_that_reads_a_number_off_the_device_would_fail() -> None:
-    stack, state, feed = prepared(ONE, dtype=torch.float32)
-    make = step_function(stack, "captured")
-
-    def reading(state: State, batch: Any) -> None:
-        make(state, batch)
-        state.sums += float(state.t)
-
-    with pytest.raises(RuntimeError, match="meta"):
-        Captured(reading, once)(unreadable(state), list(Unreadable(feed).block(1, 0)))
 
 
 @pytest.mark.parametrize("runs", [STACKS[2], STACKS[3]])
