@@ -1,20 +1,26 @@
-"""Arms in processes of their own: made ready side by side, measured one by one, none lost."""
+"""`repro bench`: arms in processes of their own, none lost; what it prints and compares."""
 
+import copy
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fixture_bench import LVAES, TINY
+from commands import one_line, printed, told
+from fixture_bench import LVAES, TINY, entry, saved_bench, step_of
 from small import CPU
 
 from repro.bench import suite
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms
+from repro.bench.compare import compare, load
 from repro.cli import run
+from repro.errors import RecordError
 from repro.machine import toolchain
+from repro.store.places import ROOT
 
 FAKE = """
 import ast, json, pathlib, sys, time
@@ -124,3 +130,148 @@ def test_what_cannot_run_here_is_absent_with_the_reason(chosen, absent, monkeypa
     *found, cuda = suite.bench(chosen, TINY, 1, SILENT)["arms"]
     assert found == [{"arm": arm.name, "absent": absent} for arm in chosen]
     assert cuda == {"arm": "cuda", "absent": "no CUDA device"}
+
+
+# Comparison, of benchmarks made up here
+
+Doctor = Callable[[dict[str, Any]], None]
+
+
+def scaled(name: str, factor: float) -> Doctor:
+    def doctor(bench: dict[str, Any]) -> None:
+        step_of(bench, "compiled K=4")[name] *= factor
+
+    return doctor
+
+
+def alone(bench: dict[str, Any]) -> None:
+    """A slower arm without a single model: it is compared by its products."""
+    del step_of(bench, "compiled K=4")["ratio_to_single"]
+    step_of(bench, "compiled K=4")["ratio_to_matmul"] *= 2
+
+
+def other_arms(bench: dict[str, Any]) -> None:
+    bench["arms"] = [e for e in bench["arms"] if e["arm"] != "compiled K=4"]
+    bench["arms"].append(entry("eager K=2", "eager", [5, 5], 0.2))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(saved_bench()))
+    return path
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the next `repro bench` will find; a test may doctor it."""
+    bench = saved_bench()
+    monkeypatch.setattr(suite, "bench", lambda *_: copy.deepcopy(bench))
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("doctor", "said"),
+    [
+        pytest.param(scaled("ratio_to_single", 1.14), "", id="14% worse"),
+        pytest.param(scaled("ratio_to_single", 2.0), "single 0.3 -> 0.6 (+100%)", id="100% worse"),
+        pytest.param(scaled("ratio_to_single", 1.16), "single", id="16% worse"),
+        pytest.param(scaled("ratio_to_matmul", 1.16), "matmul", id="products"),
+        pytest.param(scaled("ratio_to_matmul", 0.5), "", id="better"),
+        pytest.param(scaled("seconds", 10.0), "", id="slower machine"),
+        pytest.param(other_arms, "", id="missing"),
+        pytest.param(alone, "matmul", id="no single model"),
+    ],
+)
+def test_only_a_ratio_over_15_percent_worse_is_named_and_exits_1(
+    doctor, said, measured, saved, capsys
+):
+    doctor(measured)
+    assert run(["bench", "--compare", str(saved)]) == (1 if said else 0)
+    out, err = capsys.readouterr()
+    assert err.count("worse") == (1 if said else 0)
+    assert f"worse: compiled K=4, step: ratio_to_{said}" in err or not said
+    assert ("only here: eager K=2, step" in out) == (doctor is other_arms)
+    assert ("only in the file: compiled K=4, step" in out) == (doctor in (other_arms, alone))
+
+
+def test_another_machine_is_named_and_still_compared() -> None:
+    found = compare({**saved_bench(), "device": "Slide rule", "threads": 1}, saved_bench())
+    assert found["conditions"] == ["device: Abacus 3000, 2 cores -> Slide rule", "threads: 2 -> 1"]
+    assert len(found["changes"]) == 12
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": 7}}]}'],
+)
+def test_a_damaged_benchmark_is_a_record_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(content)
+    with pytest.raises(RecordError, match=r"bench\.json: not a benchmark"):
+        load(path)
+
+
+def test_a_benchmark_of_other_ratios_is_named_as_such() -> None:
+    with pytest.raises(RecordError, match="holds neither ratio_to_single nor ratio_to_matmul"):
+        load(ROOT / "results" / "bench" / "h100.json")
+
+
+def test_no_arm_in_common_is_no_success(measured, saved, capsys):
+    for each in measured["arms"]:
+        each["arm"] += " of another kind"
+    assert run(["bench", "--compare", str(saved)]) == 3
+    assert "no arm measured here is in the file" in capsys.readouterr().err
+
+
+def test_a_missing_benchmark_exits_3_before_anything_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(suite, "bench", lambda *_: pytest.fail("measured"))
+    assert run(["bench", "--compare", "/nonexistent/bench.json"]) == 3
+    assert "/nonexistent/bench.json" in one_line(capsys)
+
+
+# Command line
+
+
+def test_json_is_all_that_stdout_holds(measured, saved, capsys):
+    shown = printed(capsys, "bench", "--compare", str(saved))
+    assert {c["worse"] for c in shown.pop("against")["changes"]} == {False}
+    assert shown == measured
+
+
+def test_the_table_shows_ratios_device_absent_arms_and_the_share_of_the_roofline(measured, capsys):
+    measured["roofline"] = "roofline: bound = max(FLOPs / rate, bytes / bandwidth)"
+    measured["arms"][-2]["roofline"] = {
+        "flops": 12_000_000_000, "parameters": 1_859_424, "activations": 2_345_678,
+        "bytes": 78_267_000, "flop_per_s": 3e11, "bytes_per_s": 1e10,
+        "bound_seconds": 0.04, "fraction": 0.33,
+    }  # fmt: skip
+    out = told(capsys, "bench")
+    row = next(line for line in out.splitlines() if "compiled K=4" in line)
+    assert "0.30" in row
+    said = " ".join(out.split())
+    for part in (
+        "Abacus 3000, 2 cores, 2 threads, torch 2.13.0, 2026-02-03",
+        "cuda: absent: no CUDA device",
+        measured["roofline"],
+        "1.2e+10 FLOP at 3e+11/s; 1,859,424 parameters and 2,345,678 activations",
+        "7.827e+07 bytes at 1e+10/s; bound 40 ms, reached 33%",
+    ):
+        assert part in said
+
+
+def test_an_arm_that_broke_exits_3_with_its_reason_and_a_regression_beside_it(
+    measured, saved, capsys
+):
+    measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
+    scaled("ratio_to_single", 2)(measured)
+    assert run(["bench", "--compare", str(saved)]) == 3
+    said = capsys.readouterr().err
+    assert "eager K=8 failed: MemoryError" in said
+    assert "worse: compiled K=4" in said
+
+
+def test_a_benchmark_that_measured_nothing_is_no_success(measured, capsys):
+    measured["arms"] = [{"arm": "cuda", "absent": "no CUDA device"}]
+    assert run(["bench", "--json"]) == 3
+    assert "nothing measured" in capsys.readouterr().err

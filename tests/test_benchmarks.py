@@ -1,4 +1,4 @@
-"""Rounded products compared with float32: paired by seed, beside rounding alone; on the page."""
+"""Scripts of `benchmarks/`: a step beside another checkout's, rounded products beside float32."""
 
 import functools
 import importlib
@@ -17,21 +17,79 @@ from fixture_report import written
 
 from repro.errors import RecordError, UsageError
 from repro.plan.profiles import find_run, profile
-from repro.plan.profiles import profile as find_profile
 from repro.plan.run import Data, Run
+from repro.show import rates
 from repro.show.report import measured
 from repro.store import Store
 from repro.store.places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+against: Any = importlib.import_module("against")
 precision: Any = importlib.import_module("precision")
+
+# A step beside that of another checkout
+
+PLACE = {"device": "a CPU", "commit": "1" * 40, "dirty": False, "versions": {"torch": "2.13.0"}}
+
+
+def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> None:
+    ours, theirs = [10.0, 12.0, 20.0], [20.0, 20.0, 10.0]
+    arms = [against.entry(4, 2, ours, theirs)]
+    saved = tmp_path / "against.json"
+    saved.write_text(json.dumps(against.record(PLACE, "2" * 40, 3, arms)))
+    bench = measured.bench_of(rates.read(saved), saved, tmp_path)
+    assert (bench.said["torch"], bench.said["reference"]) == ("2.13.0", "commit 2222222")
+    (row,) = bench.table.rows
+    shown = dict(zip(bench.table.columns, row, strict=True))
+    numbers = (shown["ms"], shown["× commit 2222222"], shown["images/s"])
+    assert numbers == ("12.0", "0.600", f"{4 * 256 / 0.012:,.0f}")
+
+
+def test_a_record_says_where_the_precisions_differ() -> None:
+    alike, rounded = (against.record(PLACE, "2" * 40, 3, [], p) for p in ("float32", "bfloat16"))
+    assert (alike["precision"], alike["reference"]) == ("float32", "commit 2222222")
+    assert rounded["precision"] == "bfloat16"
+    assert rounded["method"].endswith("commit 2222222 in float32.")
+
+
+def test_both_checkouts_take_turns_and_the_first_is_dropped(monkeypatch, tmp_path):
+    script = (
+        "import sys\nassert sys.argv[1:] == ['--work', '1', '1', {!r}]\n"
+        "print('ready', flush=True)\nfor i, _ in enumerate(open(0)): print({} + i, flush=True)"
+    )
+    one, two = tmp_path / "one", tmp_path / "two"
+    for place, *case in ((one, "bfloat16", 0), (two, "float32", 100)):
+        place.mkdir()
+        (place / "work.py").write_text(script.format(*case))
+    monkeypatch.setattr(against, "__file__", "work.py")
+    assert against.turns((one, two), 1, 1, 2, "bfloat16") == [[1.0, 2.0], [101.0, 102.0]]
+
+
+def test_one_turn_shows_no_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["against.py", ".", "--repeats", "1"])
+    with pytest.raises(SystemExit, match="2"):
+        against.main()
+
+
+def test_a_checkout_that_fails_ends_the_comparison(monkeypatch, tmp_path):
+    (tmp_path / "work.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr(against, "__file__", "work.py")
+    with pytest.raises(SystemExit, match="a checkout's step failed"):
+        against.turns((tmp_path, tmp_path), 1, 1, 2)
+
+
+# Rounded products beside float32: paired by seed, beside rounding alone
+
 FLOAT32 = [-90.3, -91.1, -89.7]
 
 
+def difference(rounded: list[float], again: list[float]) -> Any:
+    values = dict(zip(precision.TRAININGS, (rounded, FLOAT32, again), strict=True))
+    return precision.difference("vae", "L1_test", values)
+
+
 def test_a_difference_is_the_mean_over_pairs_beside_rounding_alone() -> None:
-    again = [-90.2, -91.3, -89.7]
-    values = dict(zip(precision.TRAININGS, ([-90.0, -91.0, -89.5], FLOAT32, again), strict=True))
-    d = precision.difference("vae", "L1_test", values)
+    d = difference([-90.0, -91.0, -89.5], again=[-90.2, -91.3, -89.7])
     assert d.mean == pytest.approx(0.2)
     assert d.error == pytest.approx(0.1 / 3**0.5)
     assert d.rounding == pytest.approx(((0.01 + 0.04 + 0) / 3 / 2) ** 0.5)
@@ -40,9 +98,7 @@ def test_a_difference_is_the_mean_over_pairs_beside_rounding_alone() -> None:
 
 @pytest.mark.parametrize(("shift", "inside"), [(0.15, True), (-0.15, True), (0.25, False)])
 def test_a_shift_beyond_the_spread_of_rounding_is_outside(shift: float, inside: bool) -> None:
-    moved, again = ([x + by for x in FLOAT32] for by in (shift, 0.17))
-    values = dict(zip(precision.TRAININGS, (moved, FLOAT32, again), strict=True))
-    d = precision.difference("vae", "L1_test", values)
+    d = difference(*([x + by for x in FLOAT32] for by in (shift, 0.17)))
     assert d.inside is inside
     assert ("OUTSIDE" in str(d)) is not inside
 
@@ -51,7 +107,7 @@ def test_records_are_compared_seed_by_seed(tmp_path: Path) -> None:
     for training, bounds in zip(precision.TRAININGS, ((-1, -2), (-3, -5), (-4, -7)), strict=True):
         for variant in precision.VARIANTS:
             for run, at in zip(precision.runs_of(variant, "quick", 2), bounds, strict=True):
-                assert run == find_run(run.id, find_profile("quick"))
+                assert run == find_run(run.id, profile("quick"))
                 changed = dict.fromkeys(precision.METRICS, float(at))
                 fixture_store.write(Store(tmp_path / training), "quick", run, **changed)
     found = precision.compared(tmp_path, "quick", 2)
