@@ -2,26 +2,16 @@
 
 import contextlib
 import signal
-from collections.abc import Callable, Generator, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import count, pairwise
+from typing import Any
 
 import pytest
 import small
+import small_training
 import torch
 from fixture_data import refused
-from small_training import (
-    APART,
-    BLOCKS,
-    EPOCHS,
-    PROFILE,
-    STEPS,
-    assert_same,
-    checkpoints,
-    hooked,
-    send,
-    strays,
-    trained,
-)
+from small_training import APART, BLOCKS, EPOCHS, PROFILE, STEPS, assert_same, checkpoints, hooked
 
 from repro.errors import MachineError
 from repro.machine import cost as predict
@@ -46,7 +36,7 @@ NOTHING = contextlib.nullcontext
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of APART, trained one after the other."""
     one_by_one = Options(engine="captured", threads=1)
-    return trained(tmp_path_factory.mktemp("whole"), APART, one_by_one)
+    return small_training.trained(tmp_path_factory.mktemp("whole"), APART, one_by_one)
 
 
 # Taking turns
@@ -58,9 +48,7 @@ class Talking:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    def branch(
-        self, name: str, turns: int, error: BaseException | None = None
-    ) -> Generator[None, None, str]:
+    def branch(self, name: str, turns: int, error: BaseException | None = None) -> Any:
         try:
             for i in range(turns):
                 self.heard.append(f"{name}{i + 1}")
@@ -91,7 +79,7 @@ def test_turns_alternate_each_inside_its_own_context_until_all_have_returned() -
 def test_what_stops_one_branch_closes_the_others_in_their_turns_though_one_cannot_save() -> None:
     t = Talking()
 
-    def full() -> Generator[None, None, str]:
+    def full() -> Any:
         try:
             while True:
                 yield
@@ -132,12 +120,10 @@ def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers
     store, whole, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        spend = Stopper.stop_if_asked
-        asked = [0]
+        spend, asked = Stopper.stop_if_asked, count(1)
 
         def spent(self: Stopper, save: Callable[[], None]) -> None:
-            asked[0] += 1
-            self.budget_seconds = 0.0 if asked[0] == 3 else None
+            self.budget_seconds = 0.0 if next(asked) == 3 else None
             spend(self, save)
 
         patch.setattr(Stopper, "stop_if_asked", spent)
@@ -153,13 +139,13 @@ def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbe
 ):
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        hooked(patch, send(signal.SIGINT, 2 * STEPS + 6, times))
+        hooked(patch, small_training.send(signal.SIGINT, 2 * STEPS + 6, times))
         with pytest.raises(KeyboardInterrupt):
             train(APART, store, PROFILE, TURNS)
     assert signal.getsignal(signal.SIGINT) is before
     assert len(checkpoints(store)) == 3 - times  # the second stops the one that works at once
     train(APART, store, PROFILE, TURNS)
-    assert (checkpoints(store), strays(store)) == ([], [])
+    assert (checkpoints(store), small_training.strays(store)) == ([], [])
     assert_same(store, whole, *APART)
 
 

@@ -2,22 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import small
+import small_training
 import torch
 from fixture_data import refused
-from small_training import (
-    PROFILE,
-    RUNS,
-    STEPS,
-    assert_same,
-    checkpoints,
-    hooked,
-    interrupted,
-    trained,
-)
+from small_training import PROFILE, RUNS, STEPS, assert_same, checkpoints, hooked, interrupted
 
 from repro.errors import MachineError
 from repro.machine import arrange, device, precision, toolchain
@@ -42,30 +36,20 @@ THREE = [*RUNS, small.run("lvae", 1, seed=2, steps=STEPS, scored=(1, 2))]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The records of THREE from one uninterrupted eager training."""
-    return trained(tmp_path_factory.mktemp("whole"), THREE, EAGER)
+    return small_training.trained(tmp_path_factory.mktemp("whole"), THREE, EAGER)
 
 
-def assert_near(ours: Store, expected: Store, *metrics: str) -> None:
+def assert_near(ours: Store, expected: Store) -> None:
     """The records of THREE agree but for rounding."""
     for run in THREE:
-        a, b = ([s.record(PROFILE, run.id).final[m] for m in metrics] for s in (ours, expected))
+        a, b = (s.record(PROFILE, run.id).final["L1_test"] for s in (ours, expected))
         assert a == pytest.approx(b, abs=0.01)
 
 
 # Captured steps
 
 
-@pytest.fixture(scope="module")
-def captured(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return trained(tmp_path_factory.mktemp("captured"), THREE, CAPTURED)
-
-
-def test_captured_training_records_what_eager_training_does(captured: Store, whole: Store) -> None:
-    assert_near(captured, whole, "L1_train", "L1_test", "LK_test")
-    assert {r.env["engine"] for r in captured.records(PROFILE)} == {"captured"}
-
-
-def test_captured_training_continues_to_the_same_numbers(store: Store, captured: Store) -> None:
+def test_captured_training_continues_to_the_same_numbers(store: Store, tmp_path: Path) -> None:
     """It is stopped after every block, and each continuation captures anew."""
     spent, calls = dataclasses.replace(CAPTURED, budget_seconds=0.0), 0
     while train(THREE, store, PROFILE, spent).unfinished:
@@ -73,7 +57,7 @@ def test_captured_training_continues_to_the_same_numbers(store: Store, captured:
         assert load_header(path)[1].engine == "captured"
         calls += 1
     assert calls >= 4
-    assert_same(store, captured, *THREE)
+    assert_same(store, small_training.trained(tmp_path / "whole", THREE, CAPTURED), *THREE)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +182,7 @@ def test_a_stack_too_large_for_the_device_trains_in_halves(
     assert sorted(outcome.done) == sorted(run.id for run in THREE)
     assert (outcome.failed, outcome.unfinished) == ({}, [])
     assert capsys.readouterr().err.count("out of device memory; in two stacks now") == 3 - lanes
-    assert_near(store, whole, "L1_test")
+    assert_near(store, whole)
 
 
 def test_the_halves_continue_from_the_checkpoint(store, whole, monkeypatch):
@@ -206,7 +190,7 @@ def test_the_halves_continue_from_the_checkpoint(store, whole, monkeypatch):
     train(THREE, store, PROFILE, dataclasses.replace(EAGER, checkpoint_seconds=0.0))
     assert steps == [STEPS + 8 + 2 * STEPS]
     assert checkpoints(store) == []
-    assert_near(store, whole, "L1_test")
+    assert_near(store, whole)
 
 
 @pytest.mark.parametrize("lanes", [slice(0, 1), slice(1, 3), slice(0, 2)], ids=str)
@@ -271,12 +255,9 @@ def test_the_rows_of_a_chunk_bound_what_is_scored_at_once(store, monkeypatch):
 
 
 def test_chunks_are_not_halved_for_ever() -> None:
-    def never(rows: int) -> None:
-        raise out_of_memory()
-
     room = Room(4 * FEWEST_ROWS)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        room.fitting(never)
+        room.fitting(mock.Mock(side_effect=out_of_memory()))
     assert room.rows == FEWEST_ROWS
 
 

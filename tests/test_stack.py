@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from fixture_data import refused
 from small_steps import prepared
 
 from repro.errors import UsageError
+from repro.model.layers import Params
 from repro.model.stack import Stack, pack
 from repro.plan.run import Data, Run
 from repro.train.log import LaneLog, Log
@@ -44,15 +45,10 @@ def mixed(family: str) -> tuple[Run, ...]:
     return of_lane(family, 3, 1, **plain), of_lane(family, 2, 2), of_lane(family, 2, 3, **plain)
 
 
-@dataclass
-class Trained:
-    """What one lane became: its parameters and its running bounds."""
-
-    params: dict[str, torch.Tensor]
-    bounds: list[float]
+Lane = tuple[Params, list[float]]  # what one became: its parameters and its running bounds
 
 
-def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Trained]:
+def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Lane]:
     """Every lane after EPOCHS x STEPS steps in float64, in one stack."""
     stack, state, feed = prepared(*runs)
     if poisoned is not None:
@@ -60,18 +56,18 @@ def trained(runs: tuple[Run, ...], poisoned: int | None = None) -> list[Trained]
     log, step = Log([LaneLog() for _ in runs]), step_function(stack, "eager")
     small.finished(train(stack, feed, state, log, step, lambda k, _: small.score(runs[k])))
     bounds = [[float(row["L1_train_running"] or 0) for row in lane.rows] for lane in log.lanes]
-    return [Trained(stack.own(state.params, k), of) for k, of in enumerate(bounds)]
+    return [(stack.own(state.params, k), of) for k, of in enumerate(bounds)]
 
 
-def same(ours: Trained, expected: Trained) -> None:
-    assert ours.params.keys() == expected.params.keys()
-    for name, p in expected.params.items():
-        torch.testing.assert_close(ours.params[name], p, rtol=1e-9, atol=1e-12, msg=name)
-    assert ours.bounds == pytest.approx(expected.bounds, rel=1e-9)
+def assert_same(ours: Lane, expected: Lane) -> None:
+    assert ours[0].keys() == expected[0].keys()
+    for name, p in expected[0].items():
+        torch.testing.assert_close(ours[0][name], p, rtol=1e-9, atol=1e-12, msg=name)
+    assert ours[1] == pytest.approx(expected[1], rel=1e-9)
 
 
 @functools.cache
-def alone(run: Run) -> Trained:
+def alone(run: Run) -> Lane:
     return trained((run,))[0]
 
 
@@ -102,17 +98,17 @@ OTHERS = (  # of another grey scale, of heads that begin otherwise, scored by ot
 )
 def test_a_lane_trains_as_it_would_alone(runs: tuple[Run, ...]) -> None:
     for run, ours in zip(runs, trained(runs), strict=True):
-        same(ours, alone(run))
+        assert_same(ours, alone(run))
 
 
 @pytest.mark.parametrize(("lanes", "poisoned"), [(three, 1), (ragged, 0), (mixed, 2)])
 def test_a_lane_of_nan_disturbs_nobody(lanes: Any, poisoned: int) -> None:
     runs = lanes("lvae")
     together = trained(runs, poisoned)
-    assert together[poisoned].bounds == []
+    assert together[poisoned][1] == []
     for k, run in enumerate(runs):
         if k != poisoned:
-            same(together[k], alone(run))
+            assert_same(together[k], alone(run))
 
 
 def test_a_lane_starts_from_its_seed_and_is_a_view_into_its_stack() -> None:
