@@ -13,23 +13,9 @@ from fixture_bench import GRID, LADDERS, LVAES, RAGGED, TINY, named
 from small import CPU
 from torch import Tensor
 
+from repro.bench import arms, operations, roofline
 from repro.bench import measure as measuring
-from repro.bench import operations, roofline
-from repro.bench.arms import (
-    BOTH,
-    FORWARD,
-    SCORE,
-    SINGLE,
-    STEP,
-    Arm,
-    Workload,
-    arms,
-    cuda_arms,
-    known_arms,
-    quick_arms,
-    select,
-    stacks_of,
-)
+from repro.bench.arms import BOTH, FORWARD, SCORE, SINGLE, STEP, Arm, Workload, stacks_of
 from repro.bench.measure import in_turn, measure, rates
 from repro.bench.operations import of_arm
 from repro.bench.roofline import Limits, share
@@ -40,9 +26,7 @@ from repro.train.minibatch import BLOCK
 CAPTURED = Arm("captured", "captured", (1,))
 COMPILED = Arm("compiled", "compiled", (1,))
 LIMITS = Limits(1e6, 1e5)
-RATES = {
-    *("seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"),
-}
+RATES = {"seconds", "spread", "images_per_s", "flop_per_s", "ratio_to_single", "ratio_to_matmul"}
 
 
 @functools.cache
@@ -139,13 +123,13 @@ def test_a_rounded_arm_steps_with_shadows(arm: Arm, monkeypatch: pytest.MonkeyPa
 def test_the_stacks_of_a_grid_take_their_turns_on_streams_of_their_own(monkeypatch):
     order: list[int] = []
 
-    def turns(_: torch.device, n: int) -> list[Any]:
-        @contextlib.contextmanager
-        def turn(i: int) -> Iterator[None]:
-            order.append(i)
-            yield
+    @contextlib.contextmanager
+    def turn(i: int) -> Iterator[None]:
+        order.append(i)
+        yield
 
-        return [lambda i=i: turn(i) for i in range(n)]
+    def turns(_: torch.device, n: int) -> list[Any]:
+        return [functools.partial(turn, i) for i in range(n)]
 
     monkeypatch.setattr(operations, "turns", turns)
     ops, n = of_arm(replace(GRID, engine="captured"), TINY, CPU), len(stacks_of(GRID, TINY))
@@ -155,12 +139,7 @@ def test_the_stacks_of_a_grid_take_their_turns_on_streams_of_their_own(monkeypat
 
 def test_forward_backward_and_step_share_one_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
-
-    def compile_(function: Any, **_: Any) -> Any:
-        compiled.append(function.__qualname__)
-        return function
-
-    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compiled.append(f.__qualname__) or f)
     of_arm(Arm("", "compiled", (3,)), TINY, CPU)
     assert len(compiled) == len(set(compiled)) == 2  # the objective and the update
 
@@ -194,20 +173,15 @@ def names(chosen: list[Arm]) -> list[str]:
 
 
 def test_arms_cover_engines_widths_ragged_stacks_and_ladder_networks() -> None:
-    here, cuda = names(arms()), names(cuda_arms())
-    assert here[0] == cuda[0] == SINGLE
-    for engine in ("eager", "compiled"):
-        widths = ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
-        assert {f"{engine} {width}" for width in widths} <= {*here}
-    assert {"bfloat16 K=4", "ladder bfloat16 K=1", "ladder single", "ladder compiled K=10"} <= {
-        *here
-    }
+    here, cuda = names(arms.arms()), names(arms.cuda_arms())
+    widths = ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
+    assert {f"{engine} {width}" for engine in ("eager", "compiled") for width in widths} <= {*here}
+    assert {"bfloat16 K=4", "ladder bfloat16 K=1", "ladder single", "ladder eager K=1"} <= {*here}
     assert {"graph K=1", "graph K=256", "captured MNIST grid", "L_5000"} <= {*cuda}
     on_request = {"graph K=2", "graph K=512", "graph MNIST grid", "ladder graph K=1"}
-    assert on_request <= {*names(known_arms())} - {*cuda}
-    assert "eager K=16" in names(arms(16))
-    assert names([arm for arm in arms() if arm.bfloat16]) == [n for n in here if "bfloat16" in n]
-    returning = [arm for arm in arms() if not arm.keeps_memory]
+    assert on_request <= {*names(arms.known_arms())} - {*cuda}
+    assert "eager K=16" in names(arms.arms(16))
+    returning = [arm for arm in arms.arms() if not arm.keeps_memory]
     assert [(a.engine, a.model) for a in returning] == [("plain", "lvae"), ("plain", "ladder")]
 
 
@@ -219,16 +193,16 @@ def test_the_work_is_the_published_ladder_network_and_the_19_configurations_of_t
     assert (run.labelled_batch, run.optim.batch) == (100, 100)
     single = stacks_of(Arm("", "plain", (5,)), Workload())
     assert roofline.counts(single, Workload()).parameters == 1_859_424
-    (arm,) = (arm for arm in cuda_arms() if arm.model == "mnist")
+    (arm,) = (arm for arm in arms.cuda_arms() if arm.model == "mnist")
     stacks = stacks_of(arm, Workload())
     assert sorted(len(stack.runs) for stack in stacks) == [4, 5, 10]
     assert len({run.id for stack in stacks for run in stack.runs}) == arm.lanes == 19
 
 
 def test_arms_are_chosen_by_pattern() -> None:
-    assert names([a for a in quick_arms() if a.engine == "compiled"]) == ["compiled K=4"]
-    assert names([a for a in quick_arms(cuda=True) if a.needs_cuda]) == ["graph K=4"]
-    chosen = names(select(arms(), ["*K=2", SINGLE]))
+    quick = [names(arms.quick_arms(cuda))[-1] for cuda in (False, True)]
+    assert quick == ["compiled K=4", "graph K=4"]
+    chosen = names(arms.select(arms.arms(), ["*K=2", SINGLE]))
     assert chosen == [SINGLE, "eager K=2", "compiled K=2", "ladder compiled K=2"]
     with pytest.raises(UsageError, match="no arm matches 'steam'"):
-        select(arms(), ["steam"])
+        arms.select(arms.arms(), ["steam"])

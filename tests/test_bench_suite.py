@@ -217,11 +217,14 @@ def test_a_benchmark_of_other_ratios_is_named_as_such() -> None:
         load(ROOT / "results" / "bench" / "h100.json")
 
 
-def test_no_arm_in_common_is_no_success(measured, saved, capsys):
+def test_no_arm_in_common_and_no_arm_measured_are_no_success(measured, saved, capsys):
     for each in measured["arms"]:
         each["arm"] += " of another kind"
     assert run(["bench", "--compare", str(saved)]) == 3
     assert "no arm measured here is in the file" in capsys.readouterr().err
+    measured["arms"] = [{"arm": "cuda", "absent": "no CUDA device"}]
+    assert run(["bench", "--json"]) == 3
+    assert "nothing measured" in capsys.readouterr().err
 
 
 def test_a_missing_benchmark_exits_3_before_anything_is_measured(monkeypatch, capsys):
@@ -269,9 +272,3 @@ def test_an_arm_that_broke_exits_3_with_its_reason_and_a_regression_beside_it(
     said = capsys.readouterr().err
     assert "eager K=8 failed: MemoryError" in said
     assert "worse: compiled K=4" in said
-
-
-def test_a_benchmark_that_measured_nothing_is_no_success(measured, capsys):
-    measured["arms"] = [{"arm": "cuda", "absent": "no CUDA device"}]
-    assert run(["bench", "--json"]) == 3
-    assert "nothing measured" in capsys.readouterr().err
