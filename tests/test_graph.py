@@ -79,21 +79,13 @@ def test_a_compiled_update_gathers_gradients_itself_in_one_graph(runs: tuple[Run
     assert_equal(*ends)
 
 
-class Noted:
-    """A step that notes the minibatches it is given."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def __call__(self, state: State, batch: Any) -> None:
-        self.seen.append(each(torch.clone, batch))
-        state.t += 1
-
-
 def test_each_step_reads_its_own_minibatch_and_a_refill_the_next_block_s() -> None:
     """From the same memory in every block, by a step that is captured once, of one state."""
     _, state, feed = prepared(ONE, dtype=torch.float32)
-    step, captures, places = Noted(), list[Body](), set()
+    seen, captures, places = list[Any](), list[Body](), set()
+
+    def step(_: State, batch: Any) -> None:
+        seen.append(each(torch.clone, batch))
 
     def counting(body: Body) -> Body:
         captures.append(body)
@@ -105,7 +97,7 @@ def test_each_step_reads_its_own_minibatch_and_a_refill_the_next_block_s() -> No
         places.add(tuple(t.data_ptr() for t in flat(captured._buffers)))
     expected = [*epoch_of(feed, 1), *epoch_of(feed, 2)]
     assert len(expected) == 2 * feed.steps > 2 * BLOCK
-    for ours, theirs in zip(step.seen[WARM_UPS:], expected, strict=True):
+    for ours, theirs in zip(seen[WARM_UPS:], expected, strict=True):
         assert_equal(flat(ours), flat(theirs))
     assert (len(captures), len(places)) == (1, 1)
     with pytest.raises(AssertionError, match="belongs to the state"):
