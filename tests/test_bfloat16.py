@@ -17,21 +17,15 @@ from repro.model.stack import Stack
 from repro.plan.run import Run
 
 K, R, Z, EPS = 3, 11, 5, 1e-10
-SLOPES = [
-    pytest.param(LINEAR, id="linear"),
-    pytest.param(0.1, id="leaky"),
-    pytest.param(None, id="tanh"),
-]
+SLOPES = {"linear": LINEAR, "leaky": 0.1, "tanh": None}
 MASKS = [None, torch.tensor([True, False, True]).view(-1, 1, 1)]
 
 
 def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """A product, gamma and beta; the second unit is nearly constant."""
     g = torch.Generator().manual_seed(3)
-    h, gamma, beta = (
-        torch.randn(shape, generator=g, dtype=torch.float64)
-        for shape in ((K, R, Z), (K, Z), (K, Z))
-    )
+    shapes = ((K, R, Z), (K, Z), (K, Z))
+    h, gamma, beta = (torch.randn(s, generator=g, dtype=torch.float64) for s in shapes)
     h[..., 1] *= 1e-4
     return tuple(t.to(dtype).requires_grad_() for t in (h, gamma, beta))  # type: ignore[return-value]
 
@@ -48,7 +42,7 @@ def in_steps(h: Tensor, gamma: Tensor, beta: Tensor, on: Any, slope: float | Non
     return activated((y if on is None else y.where(on, h)) + beta.unsqueeze(1), slope)
 
 
-@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("slope", SLOPES.values(), ids=SLOPES)
 @pytest.mark.parametrize("on", MASKS)
 def test_the_closed_form_is_what_autograd_finds(on: Tensor | None, slope: float | None) -> None:
     for dtype, rtol in ((torch.float64, 1e-9), (torch.float32, 2e-3)):
@@ -59,9 +53,8 @@ def test_the_closed_form_is_what_autograd_finds(on: Tensor | None, slope: float 
             weight = torch.linspace(-1, 2, y.numel(), dtype=dtype).view_as(y)
             found.append((y.detach(), *torch.autograd.grad((y * weight).sum(), leaves)))
         for ours, expected in zip(found[1], found[0], strict=True):
-            torch.testing.assert_close(
-                ours, expected, rtol=rtol, atol=rtol * float(expected.abs().max())
-            )
+            near = rtol * float(expected.abs().max())
+            torch.testing.assert_close(ours, expected, rtol=rtol, atol=near)
 
 
 def test_a_head_is_not_rounded_again_and_a_hidden_layer_is() -> None:

@@ -73,24 +73,17 @@ def test_a_combinator_is_its_formula(name: str) -> None:
     assert at(name, Z0, U0, a) == pytest.approx(FORMULAS[name](a), rel=1e-12)
 
 
-def test_an_mlp_of_four_is_its_formula() -> None:
-    a = [0.1 * p for p in (*PRIMES, -31, 37, -41, 43, -47, 53, -59)]
-    hidden = [leaky(a[3 * j] + a[3 * j + 1] * U0 + a[3 * j + 2] * Z0) for j in range(4)]
-    expected = a[12] + sum(w * h for w, h in zip(a[13:], hidden, strict=True))
-    assert at("mlp", Z0, U0, a, (4,)) == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize(("kind", "hidden", "size"), [("mlp", 4, 17), ("amlp", 2, 11)])
+def test_an_mlp_is_its_formula_each_unit_s_bias_before_its_weights(kind, hidden, size):
+    """An augmented one also sees the product."""
+    a = [0.1 * p for p in (*PRIMES, -31, 37, -41, 43, -47, 53, -59)][:size]
+    inputs, left = [1, U0, Z0, *([U0 * Z0] if kind == "amlp" else [])], iter(a)
+    layer = [leaky(sum(next(left) * x for x in inputs)) for _ in range(hidden)]
+    expected = sum(next(left) * x for x in (1, *layer))
+    assert at(kind, Z0, U0, a, (hidden,)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_an_augmented_mlp_also_sees_the_product() -> None:
-    a = [0.1 * p for p in (*PRIMES, -31)]
-    hidden = [
-        leaky(a[4 * j] + a[4 * j + 1] * U0 + a[4 * j + 2] * Z0 + a[4 * j + 3] * U0 * Z0)
-        for j in range(2)
-    ]
-    expected = a[8] + a[9] * hidden[0] + a[10] * hidden[1]
-    assert at("amlp", Z0, U0, a, (2,)) == pytest.approx(expected, rel=1e-12)
-
-
-def test_each_unit_of_an_mlp_has_its_bias_before_its_weights() -> None:
+def test_every_further_layer_of_an_mlp_has_its_own_parameters_and_biases() -> None:
     assert combinator("amlp", (2, 2)).biases == (0, 4, 8, 11, 14)
     assert combinator("amlp", (2, 2, 2)).size == 2 * 4 + 2 * 3 + 2 * 3 + 3
 
