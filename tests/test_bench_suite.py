@@ -79,9 +79,7 @@ def test_what_is_interrupted_leaves_no_process(started: list[Any]) -> None:
     assert [p.poll() is not None for p in started] == [True, True]
 
 
-def test_a_benchmark_says_where_and_when_and_an_arm_that_breaks_does_not_lose_the_others(
-    monkeypatch, capsys
-):
+def test_a_benchmark_says_where_and_when_and_a_broken_arm_loses_no_other(monkeypatch, capsys):
     chosen = [Arm("shallow first", "eager", (2, 3)), LVAES]
     monkeypatch.setattr("repro.bench.arms.QUICK", TINY)
     for known in ("known_arms", "quick_arms"):
@@ -178,9 +176,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         pytest.param(alone, "matmul", id="no single model"),
     ],
 )
-def test_only_a_ratio_over_15_percent_worse_is_named_and_exits_1(
-    doctor, said, measured, saved, capsys
-):
+def test_a_ratio_over_15_percent_worse_is_named(doctor, said, measured, saved, capsys):
     doctor(measured)
     assert run(["bench", "--compare", str(saved)]) == (1 if said else 0)
     out, err = capsys.readouterr()
@@ -258,9 +254,7 @@ def test_the_table_shows_ratios_device_absent_arms_and_the_share_of_the_roofline
         assert part in said
 
 
-def test_an_arm_that_broke_exits_3_with_its_reason_and_a_regression_beside_it(
-    measured, saved, capsys
-):
+def test_an_arm_that_broke_exits_3_a_regression_beside_it(measured, saved, capsys):
     measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
     scaled("ratio_to_single", 2)(measured)
     assert run(["bench", "--compare", str(saved)]) == 3

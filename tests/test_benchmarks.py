@@ -160,25 +160,24 @@ def test_float32_records_of_a_store_are_taken_over_and_no_others(tmp_path: Path)
 WHERE = {"device": "a CPU", "torch": "2", "commit": "0123456789abcdef", "rounded": "bfloat16"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """With a comparison as `benchmarks/precision.py` saves it: -0.1 and -0.3, floor 0.05."""
-    values = {"rounded": [-90.1, -91.3], "float32": [-90.0, -91.0], "float32 again": [-89.9, -91.0]}
-    found = [precision.difference("vae", name, values) for name in precision.METRICS]
-    saved = [{**asdict(d), "inside": d.inside} for d in found]
-    content = {**WHERE, "emulated": True, "profile": "quick", "differences": saved}
-    (tmp_path / "s" / "bench").mkdir(parents=True)
-    (tmp_path / "s" / "bench" / "precision.json").write_text(json.dumps(content))
-    return Store(tmp_path / "s")
+def saved(store: Store, content: str) -> None:
+    """What stands where `benchmarks/precision.py` saves a comparison."""
+    (store.root / "bench").mkdir(parents=True)
+    (store.root / "bench" / "precision.json").write_text(content)
 
 
 def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
+    """-0.1 and -0.3, floor 0.05."""
+    values = {"rounded": [-90.1, -91.3], "float32": [-90.0, -91.0], "float32 again": [-89.9, -91.0]}
+    found = [precision.difference("vae", name, values) for name in precision.METRICS]
+    differences = [{**asdict(d), "inside": d.inside} for d in found]
+    content = {**WHERE, "emulated": True, "profile": "quick", "differences": differences}
+    saved(store, json.dumps(content))
     fixture_store.write(store, "quick", find_run("mnist-vae-L5-s1", profile("quick")))
     section = written(store).within("throughput")
     assert measured.benches(store) == []
-    said = section.source
-    assert "bfloat16 less float32" in said
-    assert "they were emulated" in said
+    assert "bfloat16 less float32" in section.source
+    assert "they were emulated" in section.source
     rows = [r for r in section.all("tr") if r.text.startswith("VAE")]
     assert len(rows) == len(precision.METRICS)
     assert all(number in rows[0].text for number in ("−0.200", "0.100", "0.050", "0.707"))
@@ -187,6 +186,6 @@ def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"differences": [{"variant": "x"}]}'])
 def test_what_is_no_comparison_is_refused(store: Store, content: str) -> None:
-    (store.root / "bench" / "precision.json").write_text(content)
+    saved(store, content)
     with pytest.raises(RecordError, match=r"precision\.json: no comparison of precisions"):
         measured.comparisons(store)

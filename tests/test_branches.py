@@ -99,9 +99,7 @@ def test_groups_are_neighbours_that_may_go_together() -> None:
 # Training
 
 
-def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
-    store, whole, monkeypatch, capsys
-):
+def test_stacks_side_by_side_record_what_they_do_alone(store, whole, monkeypatch, capsys):
     turns: list[str] = []
     hooked(monkeypatch, lambda stack, n: turns.append(stack.model.family))
     assert sorted(train(APART, store, PROFILE, TURNS).done) == sorted(r.id for r in APART)
@@ -116,9 +114,7 @@ def test_stacks_side_by_side_record_what_they_do_one_after_the_other(
         assert any(line.startswith(f"  {run.id}: 1/{EPOCHS} epochs") for line in lines)
 
 
-def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers(
-    store, whole, monkeypatch
-):
+def test_a_spent_budget_saves_every_branch_and_they_end_the_same(store, whole, monkeypatch):
     with monkeypatch.context() as patch:
         spend, asked = Stopper.stop_if_asked, count(1)
 
@@ -134,9 +130,7 @@ def test_a_spent_budget_saves_every_branch_and_they_continue_to_the_same_numbers
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_saves_the_other_branch_and_both_continue_to_the_same_numbers(
-    times, store, whole, monkeypatch
-):
+def test_an_interrupt_saves_the_other_branch_and_both_end_alike(times, store, whole, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         hooked(patch, small_training.send(signal.SIGINT, 2 * STEPS + 6, times))
@@ -160,9 +154,7 @@ def test_a_stack_that_fails_does_not_stop_the_one_beside_it(store, whole, monkey
     assert_same(store, whole, APART[0])
 
 
-def test_a_stack_that_finds_no_memory_beside_another_is_trained_alone_after_it(
-    store, whole, monkeypatch, capsys
-):
+def test_a_stack_without_memory_beside_another_trains_after_it(store, whole, monkeypatch, capsys):
     tries: list[str] = []
 
     def hungry(stack: Stack, n: int) -> None:
@@ -190,9 +182,7 @@ def stacks(n: int, engine: str = "graph") -> list[tuple[Stack, Pinned]]:
     return [(Stack((small.run(seed=i),)), Pinned(engine, 1, "cuda", "tf32")) for i in range(n)]
 
 
-def test_on_cuda_a_few_stacks_captured_alike_go_side_by_side_where_memory_holds_them(
-    store, monkeypatch
-):
+def test_a_few_stacks_captured_alike_on_cuda_go_side_by_side_if_they_fit(store, monkeypatch):
     here, run = Work(store, PROFILE, Options()), small.run()
     here.device = torch.device("cuda")
     monkeypatch.setattr(device, "memory", lambda _: 2**36)

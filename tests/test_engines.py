@@ -148,9 +148,7 @@ class Failing:
 @pytest.mark.parametrize(
     ("failing", "last"), [(["graph"], "captured"), (["graph", "captured", "compiled"], "eager")]
 )
-def test_auto_goes_on_with_the_next_engine_from_the_state_as_it_was(
-    failing, last, store, eager, monkeypatch, capsys
-):
+def test_auto_begins_again_with_the_next_engine(failing, last, store, eager, monkeypatch, capsys):
     freed: list[torch.device] = []
     monkeypatch.setattr(engines, "free_cached", freed.append)
     tried = Failing(monkeypatch, *failing, wanted="graph")
@@ -187,9 +185,7 @@ def test_an_engine_that_was_named_fails_with_one_line(engine, store, monkeypatch
         pytest.param(["compiled"], 2, "compiled is out of order", id="a later one"),
     ],
 )
-def test_a_step_that_no_other_engine_mends_is_the_run_s_failure(
-    failing, at, reason, store, monkeypatch
-):
+def test_a_step_that_no_engine_mends_is_the_run_s_failure(failing, at, reason, store, monkeypatch):
     Failing(monkeypatch, *failing, at=at)
     outcome = train(APART, store, PROFILE, AUTO)
     assert outcome.failed == {run.id: f"RuntimeError: {reason}" for run in APART}
@@ -216,9 +212,7 @@ def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
         pytest.param(False, id="seen by torch", marks=pytest.mark.slow),
     ],
 )
-def test_without_python_s_headers_long_runs_train_eagerly_and_say_so_once(
-    seen, store, eager, compiler, monkeypatch, capsys
-):
+def test_without_headers_long_runs_train_eagerly(seen, store, eager, compiler, monkeypatch, capsys):
     compiler(NO_HEADERS)
     monkeypatch.setattr(predict, "compiling_pays", lambda _: True)
     if not seen:

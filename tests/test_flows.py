@@ -20,10 +20,10 @@ from repro.model.distributions import invertible, planar, planar_log_det
 from repro.model.hierarchy import Pass
 from repro.model.layers import Net
 from repro.model.vae import flowed
-from repro.plan import profiles
 from repro.plan.experiments import flows, label_of
 from repro.plan.layers import layers
 from repro.plan.profiles import profile, runs
+from repro.plan.profiles import run_of as planned
 from repro.plan.run import Run
 from repro.show.scripts import load as script
 from repro.store import Store
@@ -47,8 +47,7 @@ def one(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return moved, planar_log_det(h.squeeze(-1), s)
 
 
-def passed(net: Net, var_floor: float = 1e-5) -> Pass:
-    net = replace(net, model=replace(net.model, var_floor=var_floor))
+def passed(net: Net) -> Pass:
     return small.infer(net, small.bits(1, B), small.eps(net, S, B))
 
 
@@ -108,8 +107,8 @@ def test_a_pass_has_the_density_of_what_it_drew() -> None:
 
 
 def test_annealing_weighs_a_draw_as_a_pass_does() -> None:
-    net = small.net(tiny())
-    net, out = replace(net, model=replace(net.model, var_floor=0.0)), passed(net, 0.0)
+    net = small.net(tiny(var_floor=0.0))
+    out = passed(net)
     ours = log_weight(net, small.bits(1, B), torch.cat(small.eps(net, S, B), -1))
     torch.testing.assert_close(ours, out.log_px + (out.log_p[0] - out.log_q[0]).sum(-1))
 
@@ -138,10 +137,10 @@ def test_a_trained_model_is_annealed_from_one_side_alone(trained: Run, local: St
 
 
 def run_of(variant: str = "vae_nf80", name: str = "paper") -> Run:
-    return profiles.run_of(flows.cell(variant), profile(name))
+    return planned(flows.cell(variant), profile(name))
 
 
-def test_training_is_that_of_the_specification_and_its_twin_s_but_for_the_flows() -> None:
+def test_training_is_that_of_the_specification_as_is_its_twin_s_but_for_the_flows() -> None:
     run, twin = run_of(), run_of("vae_nf0")
     assert (run.hierarchy.flows, run.hierarchy.latents, run.hierarchy.widths) == (80, (40,), (400,))
     assert run.schedule.epochs * (60_000 // run.optim.batch) == pytest.approx(500_000, rel=1e-3)
@@ -149,9 +148,6 @@ def test_training_is_that_of_the_specification_and_its_twin_s_but_for_the_flows(
     (told,) = (d for d in layers(run.model, 784) if d.name == "q1.flow")
     assert (told.fan_in, told.fan_out, told.gain, told.norm) == (400, 80 * 81, 0.1, False)
     assert replace(run, variant=twin.variant, model=replace(run.hierarchy, flows=0)) == twin
-
-
-def test_a_profile_trains_its_share() -> None:
     assert {r.schedule.epochs for r in runs(profile("reduced"), ["flows"])} == {17}
     for name in ("smoke", "quick", "reduced", "paper"):
         ids = [r.id for r in runs(profile(name), ["flows"])]

@@ -69,9 +69,7 @@ def test_captured_training_continues_to_the_same_numbers(store: Store, tmp_path:
         ("cpu", True, 20_000, ["eager", "compiled"]),
     ],
 )
-def test_auto_captures_on_cuda_alone_and_compiles_where_the_steps_repay_it(
-    where: str, compiles: bool, steps: int, engines: list[str], store: Store, monkeypatch: Any
-) -> None:
+def test_auto_captures_on_cuda_alone(where, compiles, steps, engines, store, monkeypatch):
     fault = None if compiles else toolchain.NO_COMPILER
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: fault)
     work, run = Work(store, PROFILE, Options()), small.run(epochs=steps // 10, steps=10)
@@ -91,9 +89,7 @@ def test_a_checkpoint_of_another_device_is_refused(store, monkeypatch):
 
 
 @pytest.mark.parametrize(("begun", "here"), [(132, 114), (132, None), (None, 132), (132, 132)])
-def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numbers(
-    begun: int | None, here: int | None, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_continues_on_as_many_multiprocessors(begun, here, store, monkeypatch):
     monkeypatch.setattr(device, "multiprocessors", lambda _: begun)
     path = interrupted(store, RUNS, monkeypatch)
     assert load_header(path)[1].multiprocessors == begun
@@ -117,9 +113,7 @@ def test_a_checkpoint_continues_where_as_many_multiprocessors_draw_the_same_numb
         *(("cpu", asked, asked or "float32", "highest") for asked in (None, "float32", "bfloat16")),
     ],
 )
-def test_products_are_tf32_on_cuda_and_float32_on_a_cpu_unless_asked_for(
-    where: str, asked: str | None, given: str, set_to: str
-) -> None:
+def test_products_are_tf32_on_cuda_alone_unless_asked_for(where, asked, given, set_to):
     assert precision.precision_on(torch.device(where), asked) == given
     precision.multiply_in(given, torch.device(where))
     assert torch.get_float32_matmul_precision() == set_to
@@ -174,9 +168,7 @@ def too_wide(lanes: int, at: int = 1) -> Callable[[Stack, int], None]:
 
 @pytest.mark.parametrize("options", [EAGER, CAPTURED], ids=lambda o: o.engine)
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_a_stack_too_large_for_the_device_trains_in_halves(
-    lanes, options, store, whole, monkeypatch, capsys
-):
+def test_a_stack_too_large_trains_in_halves(lanes, options, store, whole, monkeypatch, capsys):
     hooked(monkeypatch, too_wide(lanes))
     outcome = train(THREE, store, PROFILE, options)
     assert sorted(outcome.done) == sorted(run.id for run in THREE)
