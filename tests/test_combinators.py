@@ -76,7 +76,8 @@ def test_a_combinator_is_its_formula(name: str) -> None:
 @pytest.mark.parametrize(("kind", "hidden", "size"), [("mlp", 4, 17), ("amlp", 2, 11)])
 def test_an_mlp_is_its_formula_each_unit_s_bias_before_its_weights(kind, hidden, size):
     """An augmented one also sees the product."""
-    a = [0.1 * p for p in (*PRIMES, -31, 37, -41, 43, -47, 53, -59)][:size]
+    primes = (*PRIMES, 31, 37, 41, 43, 47, 53, 59)[:size]
+    a = [0.1 * p * (-1) ** i for i, p in enumerate(primes)]  # some units are below 0
     inputs, left = [1, U0, Z0, *([U0 * Z0] if kind == "amlp" else [])], iter(a)
     layer = [leaky(sum(next(left) * x for x in inputs)) for _ in range(hidden)]
     expected = sum(next(left) * x for x in (1, *layer))
