@@ -54,15 +54,22 @@ def test_every_disagreement_is_there_and_has_a_run_of_its_own() -> None:
         assert base_of(other).variant in ("vae_bn", "vae_bn_wu")
     wanted = runs(REDUCED, ["ablations"], seeds=2)
     assert {r.seed for r in wanted} == {1, 2}
-    assert len({r.hash for r in wanted}) == 2 * (len(CHOICES) + 3)
+    assert len({r.hash for r in wanted}) == 2 * (len(CHOICES) + 5)
 
 
 def test_ablations_that_share_steps_share_a_stack() -> None:
     stacks = pack(runs(REDUCED, ["ablations"]), most_lanes=12)
-    first, vaes = [s for s in stacks if len(s.runs) > 1]
-    assert {r.variant for r in vaes.runs} == {c.variant for c in OF_VAES}
-    names = {r.variant.partition("@")[2] for r in first.runs}
-    assert names == {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
+    defaults, lvaes, vaes = [{r.variant for r in s.runs} for s in stacks if len(s.runs) > 1]
+    assert defaults == {base_of(c).variant for c in OF_VAES}
+    assert vaes == {c.variant for c in OF_VAES}
+    assert {name.partition("@")[2] for name in lvaes} == {
+        "",
+        "grey255",
+        "uniform_heads",
+        "lr0002",
+        "lr002",
+        "batch_stats",
+    }
 
 
 def test_a_replicate_is_the_same_run_under_another_name() -> None:

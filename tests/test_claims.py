@@ -99,7 +99,7 @@ def by_depth(images: int) -> list[Unwritten]:
 
 
 ID = "mnist-lvae_bn_wu-L5-s1"
-MISSING = "1 of 1 Runs missing: mnist-lvae_bn_wu-L5"
+MISSING = "1 of 1 Runs without a number: mnist-lvae_bn_wu-L5"
 OTHER = made(LVAE, run=otherwise(made(LVAE).run))
 BARE = [replace(made(c), sums={}) for c in (VAE_BN_WU, LVAE)]
 FIRST, *REST = map(made, CLAIMS[ORDER].cells)
@@ -117,7 +117,7 @@ WEIGHTS = {"effective": np.ones(IMAGES, np.float16), "largest": np.ones(IMAGES, 
 # behind dots, that it has.
 SAID: dict[str, list[tuple[str, Any, str]]] = {
     "not run": [
-        (TIGHTER, [ONE], "1 of 2 Runs missing: mnist-vae_bn_wu-L5"),
+        (TIGHTER, [ONE], "1 of 2 Runs without a number: mnist-vae_bn_wu-L5"),
         (USES_ALL, [made(LVAE, **LOST)], f"{MISSING}; diverged at epoch 7, not counted: {ID}"),
         (USES_ALL, [OTHER], f"{MISSING}; other configuration, not counted: {ID}"),
         (TIGHTER, BARE, "no per_image.npz in mnist-vae_bn_wu-L5-s1, mnist-lvae_bn_wu-L5-s1"),

@@ -67,7 +67,8 @@ def test_replicates_are_averaged_in_curves_and_else_the_first_is_named(tmp_path)
     assert ends[0] != ends[1]
     drawn = heights(draw_of("figure2", store).axes[0], "L1_test", style.COLOURS["lvae_bn_wu"])
     assert drawn[-1] == pytest.approx(sum(ends) / 2)
-    assert "Shown: the first training of the lowest seed." in caption(draw_of("figure4", store))
+    said = caption(draw_of("figure4", store))
+    assert "Shown: the first training of the lowest finished seed." in said
 
 
 def test_the_curve_of_k_names_what_it_does_not_show(tmp_path):

@@ -118,17 +118,19 @@ def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(local, html
     bench = {**fixture_bench.saved_bench(), "method": "Means.", "note": "A note.", "matmul": {}}
     fast = {"arm": "graph K=2", "engine": "graph", "depths": [5, 5], "lanes": 2,
             "operations": {"step": {**step, "model_steps_per_s": 4.0, "ratio_to_reference": 0.018}},
+            "memory_bytes": 5e6, "compile_seconds": 7.2,
             "roofline": {"fraction": 0.42}}  # fmt: skip
     whole = {**fast, "arm": "graph MNIST grid", "model": "mnist", "operations": {"step": step}}
-    del whole["roofline"]
+    for key in ("roofline", "memory_bytes", "compile_seconds"):
+        del whole[key]
     bench["arms"] = [fast, whole, {"arm": "cuda", "absent": "no CUDA device"}]
     local.root.mkdir()
     (local.root / "bench.json").write_text(json.dumps(bench))
     shown = written(local).within("throughput").source
     rows = [re.findall(r"<t[dh][^>]*>([^<]*)", row) for row in shown.split("<tr>")[2:]]
     assert rows == [
-        ["graph K=2", "step", "0.50", "–", "4.0", "1", "–", "–", "42", "0.018"],
-        ["graph MNIST grid", "step", "0.50", "–", "–", "1", "–", "–", "–", "–"],
+        ["graph K=2", "step", "0.50", "–", "4.0", "1", "–", "–", "42", "5", "7", "0.018"],
+        ["graph MNIST grid", "step", "0.50", "–", "–", "1", "–", "–", "–", "–", "–", "–"],
     ]
     for said in ("Means. A note.", bench["device"], "cuda: no CUDA device"):
         assert said in shown

@@ -10,7 +10,7 @@ from fixture_data import refused
 
 from repro.errors import RecordError, UsageError
 from repro.plan.experiments import EXPERIMENTS, cells
-from repro.plan.experiments.ablations import DEFAULT
+from repro.plan.experiments.ablations import DEFAULT, OF_VAES, base_of
 from repro.plan.experiments.grid import Cell, cell_of
 from repro.plan.experiments.ladder import COMBINATORS, PORTS, RASMUS, cell
 from repro.plan.profiles import PROFILES, find_run, profile, run_of, runs
@@ -44,15 +44,16 @@ def test_no_run_of_any_cell_has_changed(name: str) -> None:
     assert hashlib.sha256(hashes.encode()).hexdigest() == HASHES[name]
 
 
+DEFAULTS = {DEFAULT, *map(base_of, OF_VAES)}
 ON_REQUEST = ("ablations", "replicates", "finetuning", "iwae", "flows", "norb", "combinators")
 
 
 @pytest.mark.parametrize("name", ON_REQUEST)
 def test_what_is_on_request_is_trained_where_it_is_named_and_only_there(name: str) -> None:
-    own = set(EXPERIMENTS[name]) - {DEFAULT}
+    own = set(EXPERIMENTS[name]) - DEFAULTS
     for p in PROFILES.values():
         named, usual = ({cell_of(r) for r in runs(p, of)} for of in ([name], None))
-        assert named - {DEFAULT} == {c for c in own if p.holds(c)}
+        assert named - DEFAULTS == {c for c in own if p.holds(c)}
         assert not own & usual
 
 

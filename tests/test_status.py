@@ -17,12 +17,12 @@ import pytest
 import small
 import trainee
 from commands import LVAE, QUICK, VAE, printed, quick_run, told
-from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, STEPS, assert_same, hooked, interrupted, strays
 from writer import Writer
 
 from repro.cli import status as watching
-from repro.errors import RecordError
+from repro.cli.shared import planned
+from repro.machine import cost
 from repro.machine.local import train
 from repro.plan.profiles import runs
 from repro.store import Store, status
@@ -102,23 +102,37 @@ def test_it_is_written_every_few_seconds_and_when_it_does_something_else(tmp_pat
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "[]", "{}", '{"runs": 3}', "[" * 100_000, "\xff"),
-        *({"runs": []}, {"epochs": 0}, {"steps": 0}, {"epoch": -1}, {"seconds_left": math.nan}),
-        *({"written": math.inf}, {"last": {"L1_test": math.nan}}, {"last": {"L1_test": "x"}}),
-        *({"note": "\x1b[31m"}, {"runs": ["a\nb"]}),
-        *({"doing": "sleeping"}, {"process": None}, {"step": 1.5}, {"note": ["a"]}),
+        "",
+        "[]",
+        "{}",
+        '{"runs": 3}',
+        "[" * 100_000,
+        "\xff",
+        {"runs": []},
+        {"epochs": 0},
+        {"steps": 0},
+        {"epoch": -1},
+        {"seconds_left": math.nan},
+        {"written": math.inf},
+        {"last": {"L1_test": math.nan}},
+        {"last": {"L1_test": "x"}},
+        {"note": "\x1b[31m"},
+        {"runs": ["a\nb"]},
+        {"doing": "sleeping"},
+        {"process": None},
+        {"step": 1.5},
+        {"note": ["a"]},
     ],
     ids=lambda content: str(content)[:30],
 )
-def test_a_damaged_or_impossible_status_is_a_record_error_and_hides_no_other(tmp_path, content):
+def test_a_damaged_or_impossible_status_is_none_and_hides_no_other(tmp_path, content):
     folder = tmp_path / status.FOLDER
     StatusFile(folder / "whole.json", HALFWAY)
     damaged = folder / "damaged.json"
     if isinstance(content, dict):
         content = json.dumps({**dataclasses.asdict(HALFWAY), **content})
     damaged.write_text(content, encoding="latin-1")
-    with refused(RecordError, str(damaged)):
-        status.read(damaged)
+    assert status.read(damaged) is None
     assert [s.runs for s in status.read_all(tmp_path)] == [HALFWAY.runs]
 
 
@@ -224,14 +238,25 @@ def test_every_run_of_the_profile_is_counted_once(local, capsys):
     assert content["stacks"][0]["reason"] == "out of memory"
 
 
-def test_what_a_checkpoint_holds_and_what_is_recorded_is_not_ahead(local, capsys, monkeypatch):
-    monkeypatch.setattr(watching.predict, "seconds", lambda runs: 100.0 * len(runs))
+def test_what_a_checkpoint_holds_and_what_is_recorded_is_not_ahead(local, capsys):
+    behind, begun = {LVAE: 0.2, VAE: 0.2}, quick_run(LVAE)
+    alone = {run.id: cost.seconds([run], behind) for run in runs(QUICK)}
+    parts = [cost.scoring_flops(begun, left) for left in (0.0, 0.8, 1.0)]
+    assert 0 < parts[0] < parts[1] < parts[2], "L_K is all ahead"
+    assert 0.8 * (whole := cost.seconds([begun])) < alone[LVAE] < whole
     noted(local, process=GONE, saved=1.0)
-    assert shown(capsys)["predicted_seconds"] == 2 * 100 + 2 * 80
+    ahead = shown(capsys)["predicted_seconds"]
+    assert ahead == pytest.approx(sum(alone.values()), abs=0.1)
+    listed = {row["run"]: row for row in printed(capsys, "list", "--profile", "quick")}
+    assert listed[LVAE]["state"] == "interrupted"
+    assert listed[LVAE]["predicted_seconds"] == pytest.approx(alone[LVAE], abs=0.1)
+    plan = planned.plan(local, QUICK, runs(QUICK))
+    assert plan.states[VAE] == "interrupted"
+    assert plan.seconds(plan.todo) == cost.seconds(plan.todo, behind)
     for run_id in (LVAE, VAE):
         fixture_store.write(local, "quick", quick_run(run_id))
-    content = shown(capsys)
-    assert (content["stacks"], content["predicted_seconds"]) == ([], 2 * 100)
+    content, left = shown(capsys), sum(alone.values()) - alone[LVAE] - alone[VAE]
+    assert (content["stacks"], content["predicted_seconds"]) == ([], pytest.approx(left, abs=0.1))
 
 
 def test_of_stacks_that_train_at_once_the_last_one_ends_the_training(local, capsys):
