@@ -204,7 +204,7 @@ COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
     ([*GAINED, made(TUNED, seed=4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {T4}"),
     ([*GAINED, lvae(4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {S4}"),
     ([*GAINED[:3], *bounds(*STARTS, K=500)], 3, REDUCED, 0.28, "L_500 on 10000 images"),
-    ([GAINED_MORE], 0, "not run", None, ""),  # and no others
+    ([GAINED_MORE], 0, "not run", None, "no Run that it starts from, of the same seed"),
 ]
 
 
@@ -227,3 +227,8 @@ def test_the_best_vae_is_the_best_cell_once_all_have_run(tmp_path: Path) -> None
     stored(tmp_path, made(last, LK_test=-84.0))
     result = target(tmp_path, name)
     assert (result.verdict, result.runs) == ("one seed", ("mnist-vae_bn-L4-s1",))
+    for c in VAES:
+        stored(tmp_path, *(made(c, seed=s, LK_test=-82.8 if c == best else -84.0) for s in (2, 3)))
+    assert said(target(tmp_path, name)) == "reproduced"
+    stored(tmp_path, made(last, seed=4, **LOST))
+    assert said(target(tmp_path, name)) == "undecided"

@@ -85,6 +85,7 @@ def test_a_claim_that_would_hold_without_a_lost_run_is_undecided(cell: Cell, see
     counted = records({LVAE: l1(-85.0), BEST_VAE: l1(-88.0)})
     assert judged(BEATS_L1, counted).verdict == "holds"
     assert judged(BEATS_L1, [*counted, made(cell, seed=seed, **LOST)]).verdict == "undecided"
+    assert judged(SIMILAR, [*counted, made(VAE_BN), made(LVAE, seed=9, **LOST)]).verdict == "holds"
 
 
 def rebuilt(record: Unwritten) -> Unwritten:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.judge.estimate import Estimate, all_positive, equivalence, of_seeds
+from repro.judge.estimate import LEVEL, Estimate, all_positive, equivalence, of_seeds, quantile
 
 OURS, THEIRS = [-82.0, -82.3, -82.7, -82.1], [-83.0, -82.9, -84.0]
 T2 = 2.919986  # of Student's t with two degrees of freedom, 5% beyond
@@ -98,6 +98,27 @@ def test_a_number_at_the_margin_is_called_the_same_once_in_twenty() -> None:
         seeds = 0.5 + rng.normal(0, 0.12) + rng.normal(0, 0.2, 3)
         same += equivalence(of_seeds(list(seeds)).plus(0.12**2), 0.5) == "same"
     assert 0.03 < same / 4_000 < 0.06
+
+
+def test_the_best_of_several_is_called_the_same_as_seldom_as_one() -> None:
+    """Of five models that all lie at the margin, each of three seeds, on one test set."""
+    rng, same = np.random.default_rng(1), [0, 0]
+    for _ in range(1_000):
+        drawn = -0.5 + rng.normal(0, 0.12) + rng.normal(0, 0.2, (5, 3))
+        best = max((of_seeds(list(seeds)).plus(0.12**2) for seeds in drawn), key=lambda d: d.mean)
+        same = [
+            n + (equivalence(best, 0.5, k) == "same") for n, k in zip(same, (1, 5), strict=True)
+        ]
+    assert same[1] / 1_000 < 0.06 < 0.12 < same[0] / 1_000
+
+
+def test_at_a_corrected_level_trainings_that_happen_to_agree_do_not_decide() -> None:
+    """A small spread of three seeds, beside a known error, has many degrees of freedom."""
+    found, level = Estimate(0.0).plus(0.01**2, 2).plus(0.05**2), LEVEL / 56
+    assert found.df > 1_000
+    t, normal = (float(quantile(level, df)) for df in (2, math.inf))
+    assert found.interval(level)[1] == pytest.approx(math.hypot(t * 0.01, normal * 0.05))
+    assert found.interval()[1] == pytest.approx(Z * found.error, rel=0.01)
 
 
 def e(mean: float, df: float = math.inf) -> Estimate:

@@ -42,8 +42,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def assert_near(ours: Store, expected: Store) -> None:
     """The records of THREE agree but for rounding."""
     for run in THREE:
-        a, b = (s.record(PROFILE, run.id).final["L1_test"] for s in (ours, expected))
-        assert a == pytest.approx(b, abs=0.01)
+        a, b = (s.record(PROFILE, run.id).final for s in (ours, expected))
+        for metric in ("L1_train", "L1_test", "LK_test"):
+            assert a[metric] == pytest.approx(b[metric], abs=0.01)
 
 
 # Captured steps

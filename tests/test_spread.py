@@ -15,6 +15,7 @@ from repro.judge.over_images import images_error
 from repro.judge.targets.target import BINARISATION_NATS
 from repro.judge.verdicts import claim_result
 from repro.plan.experiments import ladder
+from repro.plan.experiments.ablations import cell
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import PROFILES, run_of
 
@@ -51,6 +52,8 @@ LENT = {  # records, whether a spread is known, which replicates are no training
     "replicates": (replicates(-89.0, -89.1, -89.0), True, (3,)),
     "equal replicates": (replicates(-89.0, -89.0, -89.0), False, (2, 3)),
     "a copy": (copy(), False, (2,)),
+    "tuned": ([made(LVAE), *seeds(TUNED)], False, ()),  # from one training, or from three that lend
+    "scored otherwise": ([made(LVAE), *seeds(cell("batch_stats"))], False, ()),
 }
 
 

@@ -223,6 +223,8 @@ def test_the_command_that_is_named_trains_those_runs(local, capsys, tmp_path):
     noted(local, process=GONE, runs=(beyond := "mnist-lvae_bn_wu-L3-s1", seeded := f"{VAE[:-1]}3"))
     command = shown(capsys)["stacks"][0]["command"]
     assert command == f"repro train {beyond} {seeded} --profile quick"
+    by_path = shown(capsys, "--store", f"{local.root}/")["stacks"][0]
+    assert by_path["command"] == command
     noted(copy := Store(tmp_path / "copy"), process=GONE)
     assert shown(capsys, "--store", str(copy.root))["stacks"][0]["command"] is None
 

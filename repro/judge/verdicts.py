@@ -67,7 +67,8 @@ def target_result(target: Target, books: Books) -> TargetResult:
     results = [_judge(target, e, books, several) for e in among]
     ran = [r for r in results if r.verdict not in SILENT]
     if not ran:
-        return TargetResult(target, QUOTED if target.quoted_from else NOT_RUN)
+        note = next((r.note for r in results if r.note), "")
+        return TargetResult(target, QUOTED if target.quoted_from else NOT_RUN, note=note)
     sign = 1 if target.higher_is_better else -1
     best = max(ran, key=lambda r: -math.inf if r.ours is None else sign * r.ours)
     if len(results) == 1:
