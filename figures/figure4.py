@@ -101,6 +101,7 @@ def negatives(units: dict[Evidence, Arrays]) -> str:
     if not found:
         return ""
     why = "of a VAE the term of z_i may be, as its prior sees a layer above drawn given z_i"
+    why += "; of an LVAE by chance"
     return f" Negative, also white ({why}): {'; '.join(found)}.".replace("-", "−")
 
 

@@ -1,6 +1,6 @@
 """Figure 6: two principal components of samples z_i ~ q, layer by layer, four variants."""
 
-from repro.show.style import PAGE, Needs, main, write_in
+from repro.show.style import PAGE, Needs, main, say
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def panel(ax: Axes, i: int, seeds: Evidence) -> None:
     ax.spines[:].set_visible(True)
     ax.set_box_aspect(1)
     if not seeds.done:
-        write_in(ax, seeds.state)
+        say(ax, seeds.state)
         return
     z = projections(seeds.done[0], i)
     ax.scatter(

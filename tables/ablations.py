@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from repro.judge.ablations import Change, changes, judged, tests
-from repro.judge.estimate import LEVEL
+from repro.judge.estimate import LEVEL, satterthwaite
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import whole_set
 from repro.plan.experiments import cells, label_of
@@ -107,7 +107,8 @@ def caption(p: Profile, found: Sequence[Evidence], of_errors: str) -> str:
 def errors(shown: Sequence[Change], rows: Sequence[Cell]) -> str:
     """What the errors hold, and how the notes are corrected for the number of judged rows."""
     known = [c for c in shown if c.by.known]
-    again = [c.by.df for c in known if math.isfinite(c.by.df)]  # not of one training scored twice
+    of_training = ([p for p in c.by.sources if math.isfinite(p[1])] for c in known)
+    again = [satterthwaite(parts)[1] for parts in of_training if parts]  # else of one, scored twice
     said = "Error: over images alone; no spread over trainings is known here, and of one seed a"
     said += " small change may be chance"
     if again:

@@ -192,6 +192,7 @@ def test_a_ladder_network_refuses_other_images(ladder, images, said):
         ("sample", {"n": 3, "seed": None}, "seed None"),
         ("score", {"samples": "5"}, "'5' importance samples"),
         ("score", {"seed": -1}, "seed -1: give at least 0"),
+        ("score", {"seed": None}, "seed None"),
         ("encode", {"seed": 1.0}, "seed 1.0"),
         ("reconstruct", {"seed": -1}, "seed -1"),
     ],

@@ -144,6 +144,8 @@ def seen(op: Callable[[], object]) -> tuple[Counter[tuple[int, ...]], int]:
 @named("arm", [LVAES, RAGGED, LADDERS, GRID, Arm("L_5000", "eager", (3,), scoring=True)])
 def test_products_alone_and_flops_are_those_of_the_operation(arm: Arm, operation: str) -> None:
     work = TINY.of(arm)
+    wanted = (TINY.all_images, TINY.all_samples) if arm.scoring else (TINY.images, TINY.samples)
+    assert (work.images, work.samples) == wanted
     ours, stacks = of_arm(arm, work, CPU), stacks_of(arm, work)
     assert (SCORE in ours) == (arm.model == "lvae")
     assert (STEP in ours) == (not arm.scoring)

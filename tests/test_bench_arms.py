@@ -176,8 +176,13 @@ def test_arms_cover_engines_widths_ragged_stacks_and_ladder_networks() -> None:
     here, cuda = names(arms.arms()), names(arms.cuda_arms())
     widths = ("K=1", "K=2", "K=4", "K=8", "5-4-3-2", "3x 5-4-3-2")
     assert {f"{engine} {width}" for engine in ("eager", "compiled") for width in widths} <= {*here}
-    assert {"bfloat16 K=4", "ladder bfloat16 K=1", "ladder single", "ladder eager K=1"} <= {*here}
-    assert {"graph K=1", "graph K=256", "captured MNIST grid", "L_5000"} <= {*cuda}
+    rounded = [arm.name for arm in arms.arms() if arm.bfloat16]
+    assert rounded == ["bfloat16 K=1", "bfloat16 K=4", "ladder bfloat16 K=1"]
+    ladders = {f"ladder compiled K={K}" for K in (1, 2, 4, 10)}
+    assert {*ladders, "ladder single", "ladder eager K=1"} <= {*here}
+    graphs = {f"graph K={K}" for K in arms.GRAPHS}
+    assert {*graphs, "graph 5-4-3-2", "ladder graph K=10"} <= {*cuda}
+    assert {"captured MNIST grid", "L_5000"} <= {*cuda}
     on_request = {"graph K=2", "graph K=512", "graph MNIST grid", "ladder graph K=1"}
     assert on_request <= {*names(arms.known_arms())} - {*cuda}
     assert "eager K=16" in names(arms.arms(16))

@@ -8,7 +8,7 @@ import pytest
 from check_records import LOST, made, of_images, otherwise, several, stored
 
 from repro.judge.claims.claim import LVAE, VAE
-from repro.judge.compare import SEED_SD_NATS, SEED_SD_POINTS, Comparison, compare
+from repro.judge.compare import SEED_SD_NATS, SEED_SD_POINTS, Comparison, compare, seed_sd
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import Cell
 from repro.store import Record
@@ -22,6 +22,12 @@ PLAIN, FULL = made(LVAE), ladder.cell("full")
 def compared(root: Path, ours: Record, *reference: Record) -> Comparison:
     reference = reference or (PLAIN,)
     return compare(stored(root / "ours", ours), stored(root / "reference", *reference), "paper")
+
+
+@pytest.mark.parametrize("name", ["L1_test", "error_percent"])
+def test_shorter_training_is_given_a_wider_spread(name: str) -> None:
+    spreads = [seed_sd(0.0, 0.0, name, p) for p in ("paper", "reduced", "quick", "smoke")]
+    assert spreads == sorted({*spreads})
 
 
 def error(comparison: Comparison, metric: str = "L1_test") -> float:

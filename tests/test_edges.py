@@ -147,7 +147,12 @@ def test_an_impossible_path_is_one_line(store, local, tmp_path, capsys, command,
 
 @pytest.mark.parametrize(
     ("place", "remedy"),
-    [("folder", "name a file"), ("file/x", "a file is in the place of"), ("x" * 300, "shorter")],
+    [
+        ("folder", "name a file"),
+        ("file/x", "a file is in the place of"),
+        ("file/x/y", "a file is in the place of a folder"),  # another error of the system
+        ("x" * 300, "shorter"),
+    ],
 )
 def test_a_place_that_cannot_be_written_has_a_remedy_that_helps(tmp_path, place, remedy):
     (tmp_path / "folder").mkdir()

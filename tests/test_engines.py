@@ -119,6 +119,12 @@ def test_what_an_engine_was_missing_is_read_off_its_error(error, what, remedy):
     assert "\n" not in str(fault)
 
 
+def test_what_was_missing_is_read_behind_the_error_of_an_abandoned_recording() -> None:
+    error = RuntimeError("capture ended")
+    error.__context__ = ModuleNotFoundError("No module named 'triton.compiler'")
+    assert "Triton" in fault_of(error).what
+
+
 # Stepping down
 
 

@@ -11,7 +11,16 @@ from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
 from repro.show import scripts
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import closing, ids_behind, in_full, other_data, other_scale, title, trains
+from repro.show.words import (
+    closing,
+    ids_behind,
+    in_full,
+    other_data,
+    other_scale,
+    rounded,
+    title,
+    trains,
+)
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS
 
@@ -225,8 +234,9 @@ def _lost(r: Record, found: Books) -> str:
 def _drawn(figure: str, needs: Any, records: Sequence[Record], p: Profile) -> str:
     own = [r for r in records if cell_of(r.run) in needs.shown]
     ids = ids_behind(filter(p.holds, needs.shown), p, own)
-    train = _training(ids if needs.variants else [needs.experiment], p, own)
+    by_id = needs.variants or len({rounded(r) for r in own}) > 1
+    train = _training(ids if by_id else [needs.experiment], p, own)
     seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
-    if not needs.variants and any(r.run.seed > seeds for r in own):
+    if not by_id and any(r.run.seed > seeds for r in own):
         train += f" ({_count(seeds, 'seed')}; more by their ids)"
     return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"

@@ -31,9 +31,9 @@ def protocol(p: Profile) -> str:
 
 def of_first(data: str, images: int) -> str:
     """What is measured on these alone, and must not be held against."""
-    kind = {"mnist": "easier", "omniglot": "harder"}.get(data, "others")
-    which = f"of the first {images:,} test images, which are {kind} than the rest"
-    return f"{which}: not to be compared with numbers of all"
+    kind = {"mnist": "easier", "omniglot": "harder"}.get(data)
+    than = f", which are {kind} than the rest" if kind else ""
+    return f"of the first {images:,} test images{than}: not to be compared with numbers of all"
 
 
 def nothing(found: Iterable[Evidence]) -> str:
@@ -102,7 +102,7 @@ def trains(names: Iterable[str], p: Profile, records: Iterable[Record] = ()) -> 
     by_option: dict[str, list[str]] = {}
     for name in names:
         by_option.setdefault(options.get(name, usual), []).append(name)
-    return " && ".join(
+    return "; ".join(
         f"{' '.join(('repro train', *some))} --profile {p.name}{option}"
         for option, some in (by_option or {usual: []}).items()
     )
@@ -127,8 +127,9 @@ def scored_again(record: Record) -> str:
     names = ("commit", "device", "precision")
     if all(again.get(n, env.get(n)) == env.get(n) for n in names):
         return ""
+    commit, device = (again.get(n) or "unknown" for n in ("commit", "device"))
     how = again.get("precision", "float32")
-    return f", scored again by {again.get('commit')}, {again.get('device')}, products in {how}"
+    return f", scored again by {commit[:10]}, {device}, products in {how}"
 
 
 def rounding(found: Iterable[Evidence]) -> str:

@@ -17,7 +17,7 @@ from repro.show.words import nothing
 
 LAYERS = ("#000000", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#d55e00")
 ABOVE: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#666666"}
-VERTICALS = ("#009e73", "#4d4d4d", "#cc79a7")  # of u, ascending
+VERTICALS = ("#7a5c00", "#999999", "#6a3d9a")  # of u, ascending
 DASHES = dict(zip(VERTICALS, ("--", ":", "-"), strict=True))
 GAP = 0.07  # between two labels, as a share of the axis
 STUCK = 0.9  # a denoising cost that ends above this is near 1, that of each unit's mean

@@ -87,7 +87,8 @@ class Part:
         held = tuple(c for c in cells if self.profile.holds(c)) or tuple(cells)
         ids = {run_id for c in cells for run_id in self.books.of(c).ids}  # of whatever name
         records = tuple(r for r in self.records if r.run.id in ids or cell_of(r.run) in set(cells))
-        return Behind(self._trains(held, records), records)
+        lacking = [c for c in held if not self.books.of(c).ids]
+        return Behind(self._trains(lacking, records), records)
 
     def _trains(self, cells: Sequence[Cell], records: Sequence[Record]) -> tuple[str, ...]:
         """Trains these Runs and what else these cells lack; nothing where there are none."""

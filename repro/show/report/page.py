@@ -24,7 +24,7 @@ MINUS = r"(?<![\w-])-(?=\d)|(?<= )-(?= )"  # before a number, or between two
 
 TONES = {  # how a verdict or state is coloured; its word is always written too
     "good": ("reproduced", "holds", "done"),
-    "fair": ("one seed", "undecided", "running"),
+    "fair": ("one seed", "undecided", "running", "interrupted"),
     "bad": ("different", "fails", "failed", "diverged"),
     "reduced": ("reduced protocol", "other data", "other configuration"),
     "none": ("not run", "missing", "data missing"),
@@ -33,7 +33,8 @@ TONES = {  # how a verdict or state is coloured; its word is always written too
 TONE_OF = {verdict: tone for tone, verdicts in TONES.items() for verdict in verdicts}
 VERDICTS = {
     "reproduced": "equivalent to the published value: the 90% interval of the difference, of three"
-    " seeds or more, lies within the margin (two one-sided tests at 5%)",
+    " seeds or more, lies within the margin (two one-sided tests at 5%; of several"
+    " cells, the lower end at 5% over their number)",
     "different": "that interval lies beyond the margin, or every seed diverged; better or worse is"
     " said beside it, and a better bound asks for a cause as much as a worse one",
     "undecided": "that interval reaches into the margin and beyond it, so that more seeds would"
