@@ -19,11 +19,12 @@ def build(store: Store, profile_name: str) -> Table:
     rows = tuple((*published(e.cell), *ours(e)) for e in found)
     caption = (
         "Error on the MNIST test set in percent with 100 labels, lower is better. Published: mean"
-        " over 10 seeds; the first row is Rasmus et al.'s, g4 is of their code, the others are"
-        " Pezeshki et al.'s, whose printed standard errors are shown as standard deviations (sd)."
-        " They searched noise and cost weights for each variant and published neither: here all"
-        " have the full model's, but for what a row's name changes. That set-up, and that AMLP's"
-        " weights are one set a unit, is from memory."
+        " over 10 seeds; the first row is Rasmus et al.'s, for Pezeshki et al.'s own Gaussian, g4"
+        " is of their code, the others are Pezeshki et al.'s (their GatedGauss is not here), whose"
+        " standard errors are shown as standard deviations (sd). They searched noise and cost"
+        " weights for each variant, and what was found is not known here: all have the full"
+        " model's, but for what a row's name changes. That search and set-up, that the errors are"
+        " standard errors of ten runs, and that AMLP's weights are one set a unit, is from memory."
         f" Source and errors as in the table of Ladder networks.{closing(p, found, 'rows')}"
     )
     return Table(f"Combinators{protocol(p)}", caption, COLUMNS, rows, tuple((c,) for c in cells))

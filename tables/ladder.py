@@ -34,10 +34,10 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
     otherwise = "".join(f" {n}: {s.epochs} epochs, its own rate." for n, s in ran if s != usual)
     return (
         "Error on the MNIST test set in percent, lower is better, of the model after the last"
-        " epoch. Published: mean over 10 seeds and standard deviation (sd) where it is known; a"
-        " port's is one run (kzky's: around 98% right). Source: read in public text; where none was"
-        " found, no number is shown and there is no target. The Lasagne port's is an error on"
-        " validation images of another split, quoted and judged against no Run. Ours:"
+        " epoch. Published: mean and standard deviation (sd) where it is known, by recollection"
+        " over 10 seeds; a port's is one run (kzky's: around 98% right). Source: read in public"
+        " text; where none was found, no number is shown and there is no target. The Lasagne port's is"
+        " an error on validation images of another split, quoted and judged against no Run. Ours:"
         f" mean and sd over seeds on {images:,} test images, each seed with its own weights and"
         " its own draw of labels, if not all images have one, balanced but for kzky's; parmesan's"
         f" are the first 100 images of the file.{departures} s.e.: of one seed's error over test"

@@ -78,7 +78,7 @@ PRINTED = {
     ("100", "Ladder, full"): ("1.06", "0.37", "read"),
     ("1,000", GAMMA): ("1.53", "", "read"),  # no spread is known
     ("60,000", "Lasagne port, 784-500-10"): ("2.75", "", "quoted: validation"),
-    ("100", "kzky's port, as its code ran"): ("2", "", "read"),  # with the digits of its source
+    ("100", "kzky's port, as its code reads"): ("2", "", "read"),  # with the digits of its source
     ("100", "parmesan's port"): ("1.25", "", "read"),
 }
 UNKNOWN = [("60,000", BOTTOM), ("100", GAMMA), ("60,000", GAMMA)]

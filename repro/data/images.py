@@ -51,7 +51,9 @@ def binarise(images: Bytes, grey_scale: int, seed: int) -> Bytes:
     probability.
     """
     if whole(grey_scale, "grey scale {}") not in GREY_SCALES:
-        raise UsageError(f"grey scale {grey_scale}: choose 255 (as IWAE) or 256 (as the paper)")
+        raise UsageError(
+            f"grey scale {grey_scale}: choose 255 (as IWAE) or 256 (as the LVAE's data)"
+        )
     grey, rng = grey_bytes(images), np.random.default_rng(whole(seed, "seed {}"))
     return (rng.integers(grey_scale, size=grey.shape, dtype=np.uint8) < grey).astype(np.uint8)
 

@@ -101,7 +101,7 @@ class Ladder:
     # Published, Pezeshki's RevInit and RandInit; parmesan's, whose z_hat begins as z.
     combinator_init: Literal["ones", "swapped", "random", "lateral"] = "ones"
     combinator_std: float = 0.025  # of a random beginning; a value that was tried, not the tuned
-    combinator_shared: bool = False  # one for all units of a layer; the paper has one a unit
+    combinator_shared: bool = False  # one for all units of a layer; recalled: theirs is one a unit
     lateral: bool = True  # whether combinators are given z; Pezeshki's NoLateral: 0 instead
     top_input: Literal["softmax", "logits"] = "softmax"  # what u_L is made of; kzky: logits
     estimate_norm: bool = True  # estimates on the scale of the clean z; never at layer 0

@@ -62,7 +62,7 @@ class LadderFeed:
         """Images of n minibatches of one lane, [n, R].
 
         Both orders are drawn from one stream: where every image is labelled, both halves of a
-        minibatch hold the same images, as in the released code.
+        minibatch hold the same images, as by its seeds in the released code.
         """
         B, U = self.labelled, self.unlabelled
         told, pool = self._orders(epoch)[k]

@@ -1,5 +1,6 @@
 """Statements of the papers as predicates over records, with their thresholds. No torch.
 
+They are told in our words; what no table or figure of a paper shows is as recalled from its text.
 Bounds and KL terms are in nats per example, Ladder errors in percent of the test set. A predicate
 is a set of contrasts, each with the error that training again and other images would make of it. A
 claim holds where every contrast is beyond its threshold at 5%, one-sided, and no seed was lost; it

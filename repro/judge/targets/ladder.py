@@ -112,8 +112,9 @@ def _ports() -> list[Target]:
 
 
 def _pezeshki() -> list[Target]:
-    """Their paper prints standard errors; a spread over seeds is sqrt(10) times as wide."""
-    searched = "noise and cost weights were searched for each variant, and are not published"
+    """Standard errors of ten runs, by recollection; a spread over seeds is sqrt(10) as wide."""
+    searched = "standard error of ten runs, and a search of noise and cost weights for each"
+    searched += " variant, by recollection"
     wider = math.sqrt(LADDER_SEEDS)
     return [
         _of_ten_seeds(ladder.cell(name), PEZESHKI, mean, error * wider, f"{note}; {searched}")

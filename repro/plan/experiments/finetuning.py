@@ -4,9 +4,9 @@ Run time here: predicted 18 days a seed on one core of an AMD EPYC, nearly all o
 Expected result: L_5000 = -81.84; with 10 importance samples -81.74
 
 From the trained model as many epochs again. The learning rate falls to 0.75 of itself nine times:
-every 200 epochs of 2,000. Adam's moments are kept, and beta = 1. The last row trains with 10
-Monte-Carlo and 10 importance samples; whether the row before it had 10 Monte-Carlo samples too is
-ambiguous in the paper: here 1 by default, and the other reading beside it.
+every 200 epochs of 2,000. Adam's moments are kept (our choice), and beta = 1. The last row trains
+with 10 Monte-Carlo and 10 importance samples; whether the row before it had 10 Monte-Carlo samples
+too is ambiguous in the paper: here 1 by default, and the other reading beside it.
 """
 
 from dataclasses import replace

@@ -4,10 +4,10 @@ Run time here: predicted 9.4 h a seed with the flows, 2.6 h without, on one core
 Expected result: -85.10 nats with 80 flows, and more than the same VAE without flows
 
 A VAE of one layer, 40 latents, whose q(z_1|x) is a Gaussian made flexible by planar flows, trained
-for 500,000 updates of 100 images. Documented choices, not theirs: leaky ReLU for maxout, Adam for
-RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are whole epochs. Theirs is
-not known: byte/256 (with byte/255 bounds look about a nat better), gradients clipped and a variance
-floor as in the LVAE's code.
+for 500,000 updates of 100 images (their set-up as recalled). Documented choices, not theirs: leaky
+ReLU for maxout, Adam for RMSprop, beta on the KL for beta on log p(x, z), and 500,000 updates are
+whole epochs. Theirs is not known: byte/256 (with byte/255 bounds look about a nat better),
+gradients clipped and a variance floor as in the LVAE's code.
 """
 
 from dataclasses import replace

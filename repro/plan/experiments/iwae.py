@@ -3,11 +3,11 @@ Command: `repro train iwae --profile paper --seeds 3`
 Run time here: predicted 5 days a seed on one core of an AMD EPYC, nearly all of it IW=50
 Expected result: L_5000 = -85.33 with IW=1, -82.90 with IW=50, on pixel/255
 
-A VAE with tanh MLPs and sigma = exp(linear), trained with the bound of k importance samples,
-eq. (6). The optimiser and shuffling are the paper's. Their released code differs (beta1 0.99,
-gradients summed over the minibatch, second moments that start at 1, updates by the moments before
-the step, epsilon beside the uncorrected one, the first 59,600 images unshuffled, equal draws for
-equal shapes): documented here, not copied. Its Bernoulli mean is not clipped; here it is.
+A VAE with tanh MLPs and sigma = exp(linear), trained with the bound of k importance samples, eq.
+(6). The optimiser is the paper's as recalled, shuffling is ours. Their released code differs (beta1
+0.99, gradients summed over the minibatch, second moments that start at 1, updates by the moments
+before the step, epsilon beside the uncorrected one, the first 59,600 images unshuffled, equal draws
+for equal shapes): documented here, not copied. Its Bernoulli mean is not clipped; here it is.
 """
 
 from dataclasses import replace

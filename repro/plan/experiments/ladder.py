@@ -6,8 +6,9 @@ Expected result: 100 labels: full network 1.06% test error, AMLP [2, 2, 2] combi
 Read: README and code of CuriousAI/ladder (Rasmus et al. 2015); kzky's TensorFlow port
 (ssl_ladder, 55f6b31); parmesan's example and AdrianLsk's pull request to Lasagne Recipes; Pezeshki
 et al. 2016 for the combinators, with the settings of the full model but for what their names
-change, as their own, found by a random search for each variant, are not published. What is said of
-ports is read from their code, which was not run.
+change, as their own, by recollection found by a random search for each variant, are not known. What
+is said of ports is read from their code, which was not run. Not here: the convolutional models, the
+variants of the paper's first version, GatedGauss.
 """
 
 from collections.abc import Mapping
@@ -136,7 +137,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     # 1000/784 and 10/1000 were divided as integers: the cost of layer 1 is off.
     "kzky": Variant(
-        "kzky's port, as its code ran",
+        "kzky's port, as its code reads",
         {**_KZKY_MODEL, "cost_weights": _costs(784, 0, 0.1)},
         **_KZKY,
     ),
