@@ -117,6 +117,20 @@ def test_a_place_that_may_not_be_read_is_not_empty(store, capsys, monkeypatch, p
     assert f"{store.root / place}: cannot read (Permission denied): make it readable" in line
 
 
+def test_own_records_that_may_not_be_read_are_not_passed_over(local, capsys, monkeypatch):
+    """For published ones, where no store is named."""
+    fixture_store.build(local.root, runs=[quick_run(LVAE)])
+    usual = Path.iterdir
+
+    def forbidden(path):
+        if path == local.folder("quick"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert "quick: cannot read (Permission denied)" in refusal(capsys, "check")
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [

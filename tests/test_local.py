@@ -27,6 +27,7 @@ from small_training import (
 from repro.errors import RecordError
 from repro.machine import work as working
 from repro.machine.local import train
+from repro.machine.provenance import continued
 from repro.machine.rescoring import evaluate
 from repro.machine.saved import checkpoint, keeper, weights
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, path_of
@@ -100,6 +101,14 @@ def test_a_continued_training_says_what_code_trained_it(begun, ended, said, stor
     env = store.record(PROFILE, RUNS[1].id).env
     keys = "commit", "dirty", "earlier_commits"
     assert {name: env[name] for name in keys if name in env} == said
+
+
+def test_other_versions_and_devices_that_trained_before_are_said_once() -> None:
+    begun = {"commit": "a", "dirty": False, "versions": {"torch": "1"}, "device": "X"}
+    here = {**begun, "versions": {"torch": "2"}, "device": "Y"}
+    said = continued(continued(begun, here), here)
+    assert said == {**here, "earlier_versions": [{"torch": "1"}], "earlier_device": ["X"]}
+    assert continued(begun, begun) == begun
 
 
 @pytest.mark.parametrize(("times", "taken"), [(1, BLOCK), (2, 3)])

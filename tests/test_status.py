@@ -46,13 +46,17 @@ def noted(store, profile="quick", name="0123456789abcdef", **changes) -> None:
     path = store.folder(profile, status.FOLDER) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dataclasses.asdict(said)))
+    if said.saved is not None:
+        kept = store.folder(profile, status.CHECKPOINTS) / f"{name}.safetensors"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch()
 
 
 def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monkeypatch):
     """And what a killed training of its own Runs left."""
     folder, seen = store.folder(PROFILE, status.FOLDER), []
-    noted(store, PROFILE, "other", runs=("mnist-vae-L1-s9",))
-    noted(store, PROFILE, "of another width", runs=IDS[:1], process=GONE)
+    noted(store, PROFILE, "other", runs=("mnist-vae-L1-s9",), saved=None)
+    noted(store, PROFILE, "of another width", runs=IDS[:1], process=GONE, saved=None)
     (folder / "damaged.json").write_text("{")
     (folder / ".another.json.0123abcd").write_text("half")
     monkeypatch.setattr(status, "SECONDS", 0.0)

@@ -21,11 +21,10 @@ from repro.plan.run import Run
 from repro.show.words import trains
 from repro.store import Store, open_store, places
 from repro.store.states import FINISHED, begun, recorded_state
-from repro.store.status import Status, read_all
+from repro.store.status import ALIVE, Status, read_all
 
 REFRESH = 2.0  # seconds
 QUIET = 60.0  # seconds after which it is said when a stack was last heard from
-ALIVE = ("starting", "training", "scoring")
 
 
 @command("repro status", "repro status --watch", "repro status --profile reduced --json")
@@ -41,7 +40,7 @@ def status(
     training, and needs no right to write. docs/commands.md lists the keys of --json.
     """
     if watch and (as_json or not sys.stdout.isatty()):
-        raise UsageError("--watch is for people at a terminal: leave it out, or leave out --json")
+        raise UsageError("--watch is for people at a terminal: leave it out")
     if as_json:
         opened, profiles = chosen(store, profile)
         content = [_profile(opened, p) for p in profiles]
@@ -154,7 +153,7 @@ def _lines(content: dict[str, Any]) -> Iterator[Text]:
     left, ahead = content["seconds_left"], content["predicted_seconds"]
     parts = [
         f"{in_words(left)} of training" if left else "",
-        f"about {in_words(ahead)} on this CPU for what is missing" if ahead else "",
+        f"about {in_words(ahead)} on this CPU for what is left" if ahead else "",
     ]
     if any(parts):
         yield Text(f"time left: {', then '.join(part for part in parts if part)}")

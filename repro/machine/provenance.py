@@ -12,6 +12,7 @@ from repro.model.bfloat16 import multiplies_in_bfloat16
 from repro.store.places import ROOT
 
 CORES = "cores"  # ends the name of a CPU
+OF_MACHINE = "versions", "device"  # what a training may go on with others of
 
 
 def device_name(device: torch.device) -> str:
@@ -46,7 +47,8 @@ def software() -> dict[str, Any]:
 
 
 def continued(begun: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    """What `software` says of a training that `begun` began and `here` goes on with.
+    """What `software`, and the device, say of a training that `begun` began and `here` goes on
+    with.
 
     Of its commits the last, with the others; of unknown code where any of it was, and unclean
     likewise. `begun` is empty of a new training, and of a checkpoint older than this note.
@@ -60,7 +62,16 @@ def continued(begun: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
         "commit": last,
         "dirty": max(begun["dirty"], here["dirty"], key=[False, None, True].index),
         **({"earlier_commits": sorted(before)} if before else {}),
+        **{f"earlier_{name}": of for name in OF_MACHINE if (of := _others(name, begun, here))},
     }
+
+
+def _others(name: str, begun: dict[str, Any], here: dict[str, Any]) -> list[Any]:
+    """What was otherwise before, each once, of what both say."""
+    if name not in begun or name not in here:
+        return []
+    before = [*begun.get(f"earlier_{name}", ()), begun[name]]
+    return [x for i, x in enumerate(before) if x != here[name] and x not in before[:i]]
 
 
 def environment(device: torch.device, code: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -34,7 +34,9 @@ def train_stack(
     else:
         state = starting.begin(stack, work.folder, images.train, work.device)
         log = Log([LaneLog() for _ in stack.runs], data=source["hash"])
-    log.code = provenance.continued(log.code, work.software)
+    log.code = provenance.continued(
+        log.code, {**work.software, "device": provenance.device_name(work.device)}
+    )
     if pinned.precision == precision.BFLOAT16:
         shade(state)
     if pinned.engine != "eager":

@@ -17,7 +17,7 @@ from repro.machine.resident import Resident
 from repro.machine.saved.stopping import Stopper
 from repro.machine.watch.progress import notice
 from repro.plan.run import Run
-from repro.store import Store, failures, locks
+from repro.store import Store, failures, locks, status
 from repro.store.states import recorded
 from repro.train.evaluate import Room
 
@@ -85,7 +85,7 @@ class Work:
         rows = self.options.scoring_rows or device.scoring_rows(self.device)
         self.data = Resident(self.options.data_dir, self.device, Room(rows, notice))
         self.folder = self.store.folder(self.profile)
-        self.checkpoints = self.folder / ".checkpoints"
+        self.checkpoints = self.folder / status.CHECKPOINTS
         self.stopper = Stopper(self.options.budget_seconds)
         self.software = software()
         if self.options.threads:

@@ -68,6 +68,7 @@ def _data(record: Record) -> str:
 def _made_with(record: Record) -> str:
     env = record.env
     earlier = "".join(f", before that by commit `{c}`" for c in env.get("earlier_commits", ()))
+    earlier += "".join(f", before that on {d}" for d in env.get("earlier_device", ()))
     torch = env.get("versions", {}).get("torch", "of unknown version")
     return (
         f"commit `{env.get('commit')}`{earlier}, {env.get('device')}, engine {env.get('engine')},"

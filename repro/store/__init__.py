@@ -18,7 +18,15 @@ import pandas as pd
 from repro.errors import NothingError, RecordError, StrayWarning
 from repro.plan.run import Run, from_dict, saved
 from repro.store import failures, sealed
-from repro.store.files import is_file, names_in, new_folder, sweep_files, sweep_folder, write_file
+from repro.store.files import (
+    is_file,
+    names_in,
+    new_folder,
+    settle,
+    sweep_files,
+    sweep_folder,
+    write_file,
+)
 from repro.store.places import NAMED
 from repro.store.sealed import DAMAGED_NPZ, FINAL, OVER, PARTS, PLAIN, RESTORE, SUMS, Arrays
 
@@ -108,7 +116,7 @@ class Store:
         if not self.has(profile, run_id):
             raise NothingError(
                 f"no record of {run_id} in {folder.parent}: `repro train {run_id} --profile"
-                f" {profile}` makes it in runs/; or choose another --store or --profile"
+                f" {profile}` makes it in runs/; or choose another store or profile"
             )
         sums = sealed.sums_of(folder)
         raw, env, final = sealed.parts_of(folder, sums)
@@ -156,14 +164,14 @@ class Store:
         root = self.root.resolve()
         held = sorted({path.parents[1].name for path in root.glob(f"*/*/{FINAL}")})
         if held:
-            return f"choose a profile that it holds ({', '.join(held)}), or another --store"
+            return f"choose a profile that it holds ({', '.join(held)}), or another store"
         if next(root.glob(f"*/{FINAL}"), None):
             return f"this is a profile's folder: name the one that holds it, {root.parent}"
         if is_file(root / FINAL):
             return f"this is a record: name the store that holds it, {root.parent.parent}"
         if below := next(root.glob(f"*/*/*/{FINAL}"), None):
             return f"a store lies below it: name {below.parents[2]}"
-        return "`repro train` makes records in runs/; or choose another --store"
+        return "`repro train` makes records in runs/; or choose another store"
 
     def failures(self, profile: str) -> dict[str, str]:
         """Why each Run failed that has no record yet, by run id."""
@@ -192,6 +200,7 @@ class Store:
         with new_folder(self.folder(profile, run_id)) as tmp:
             for name, content in files.items():
                 (tmp / name).write_bytes(content)
+                settle(tmp / name)
         return self.record(profile, run_id)
 
     def add(
@@ -246,7 +255,9 @@ def open_store(name: str | Path | None, profile: str) -> Store:
     if str(name) in NAMED:
         return Snapshot(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
-        raise NothingError(f"store {name}: no such folder: use runs, results or an existing path")
+        raise NothingError(
+            f"store {str(name)!r}: no such folder: use runs, results or an existing path"
+        )
     root = Path(name).resolve()
     return Snapshot(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
 

@@ -55,6 +55,15 @@ def write_file(path: Path, content: bytes) -> None:
             tmp.unlink(missing_ok=True)
 
 
+def settle(path: Path) -> None:
+    """Wait until the disk has a file: what it replaces may then go, whatever stops the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sweep_files(path: Path) -> None:
     """Remove what killed calls of `write_file` left beside a path; only for who has it locked.
 

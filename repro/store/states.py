@@ -1,12 +1,14 @@
 """How far a Run is, as a store shows it."""
 
+import time
+
 from filelock import FileLock, Timeout
 
 from repro.errors import RecordError, UsageError
 from repro.plan.profiles import find_run, profile
 from repro.plan.run import Run
 from repro.store import Store, failures
-from repro.store.status import read_all
+from repro.store.status import ALIVE, read_all
 
 FINISHED = ("done", "diverged")
 OTHER_CONFIGURATION = "other configuration"
@@ -69,5 +71,6 @@ def _locked(store: Store, profile: str, run_id: str) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # a store that only others may write: nobody trains into it through us
-        return False
+    except OSError:  # a store that only others may write: what they say of themselves
+        found = read_all(store.folder(profile))
+        return any(run_id in s.runs and s.state(time.time()) in ALIVE for s in found)

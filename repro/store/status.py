@@ -21,7 +21,8 @@ from repro.plan.from_json import build
 from repro.store.files import write_file
 from repro.store.sealed import json_of, read_bytes
 
-FOLDER = ".status"
+FOLDER, CHECKPOINTS = ".status", ".checkpoints"  # of a profile's folder
+ALIVE = ("starting", "training", "scoring")
 SECONDS = 2.0  # between two writes
 FRESH = 120.0  # seconds for which a process on another machine is believed to be alive
 
@@ -126,8 +127,15 @@ def read(path: Path) -> Status | None:
 
 
 def read_all(folder: Path) -> list[Status]:
-    """Every status of a profile's folder; a damaged one hides no other."""
-    return [s for s in map(read, sorted((folder / FOLDER).glob("*.json"))) if s]
+    """Every status of a profile's folder, of a checkpoint that is gone none saved; a damaged one
+    hides no other.
+    """
+    found = []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        if s := read(path):
+            kept = (folder / CHECKPOINTS / f"{path.stem}.safetensors").exists()
+            found.append(s if kept else replace(s, saved=None))
+    return found
 
 
 def sweep(folder: Path, runs: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ import typer
 
 from repro.errors import UsageError
 from repro.plan.profiles import PROFILES, Profile, find_run, profile, runs
-from repro.store import Record, Store, open_store
+from repro.store import RUN_ID, Record, Store, open_store
+from repro.store.files import names_in
 from repro.store.places import NAMED
 from repro.store.sealed import FINAL
 
@@ -115,7 +116,8 @@ def profile_to_train(name: str | None) -> Profile:
 
 def held(store: Store) -> list[str]:
     """The profiles a store has records of, fullest first; before the others those with a Run of
-    Table 1's own row, and `smoke`, which shows nothing, last.
+    Table 1's own row, and `smoke`, which shows nothing, last. Raises RecordError where a folder
+    cannot be read.
     """
 
     def last(name: str) -> bool:
@@ -123,7 +125,11 @@ def held(store: Store) -> list[str]:
         own = (next(store.folder(name).glob(f"{stem}-s*/{FINAL}"), None) for stem in stems)
         return name == "smoke" or not any(own)
 
-    return sorted((p for p in BEST_FIRST if any(store.folder(p).glob(f"*/{FINAL}"))), key=last)
+    def any_record(name: str) -> bool:
+        found = filter(RUN_ID.fullmatch, names_in(store.folder(name)))
+        return any(store.has(name, run_id) for run_id in found)
+
+    return sorted(filter(any_record, BEST_FIRST), key=last)
 
 
 def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile]:

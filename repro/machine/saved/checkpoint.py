@@ -130,7 +130,10 @@ def _foreign(path: Path) -> Iterator[None]:
     try:
         yield
     except (RecordError, KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
-        raise RecordError(f"{path}: not a checkpoint of this version ({e}): {REMEDY}") from e
+        raise RecordError(
+            f"{path}: not a checkpoint of this version ({e}): go on with the version that wrote it,"
+            f" or {REMEDY}"
+        ) from e
 
 
 def split(folder: Path, stack: Stack, middle: int) -> list[Stack]:

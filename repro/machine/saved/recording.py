@@ -9,6 +9,7 @@ from repro.machine.saved.keeper import Keeper
 from repro.machine.saved.weights import save_weights, weights_path
 from repro.machine.work import Work
 from repro.store import failures, states
+from repro.store.files import settle
 from repro.store.sealed import Arrays
 from repro.train.score import Images
 from repro.train.tasks import task_of
@@ -63,6 +64,7 @@ def record_lane(
         adam = {f"{part}/{n}": x for part, own in moments.items() for n, x in own.items()}
         params, path = stack.own(state.params, k), weights_path(work.folder, run)
         save_weights(path, run, params, {"t": state.t, **adam}, last.seen)
+        settle(path)
     arrays |= task.history(run, lane)
     curve = pd.DataFrame(lane.rows)
     work.store.write(work.profile, run, finished(env, images), final, curve, arrays)

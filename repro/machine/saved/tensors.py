@@ -16,6 +16,7 @@ from torch import Tensor
 
 from repro.errors import RecordError
 from repro.store.files import write_file
+from repro.store.sealed import read_bytes
 
 KEY, BLANK = "sha256", b"0" * 64
 LENGTH = 8  # bytes that say how long the header is
@@ -48,10 +49,10 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _verified(path: Path) -> tuple[dict[str, str], bytes]:
+    content = read_bytes(path)
     try:
-        content = path.read_bytes()
         strings = dict(json.loads(content[LENGTH : _end(content)]).get("__metadata__", {}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as e:
+    except (ValueError, TypeError, AttributeError, RecursionError) as e:
         raise RecordError(f"{path}: not readable ({e}): {REMEDY}") from e
     sealed = strings.pop(KEY, None) is not None
     at, digest = _seal(content)

@@ -47,6 +47,8 @@ def bounds_again(record: Record, again: Again) -> list[Compared]:
             _apart(f"{b} apart, rms", before, now, others[b], again.same_draws),
         ]
     spread = {"L1_se": SPREAD, "LK_se": SPREAD, "LK_mc_error": MC_SPREAD}
+    if again.same_draws and final.get("LK_jackknife_error") is not None:  # older ones have none
+        spread["LK_jackknife_error"] = MC_SPREAD
     for name, share in spread.items():
         allowed = ROUNDING + (0 if again.same_draws else share * metrics[name])
         found.append(Compared(name, final[name], metrics[name], allowed))
