@@ -248,3 +248,15 @@ def test_a_regression_against_another_store_exits_1(full, tmp_path):
     worse = {name: final[name] - 50 for name in ("L1_test", "LK_test")}
     fixture_store.write(full, "quick", quick_run(), **worse)
     assert run(against) == 1
+
+
+def test_json_has_the_documented_keys(store, capsys):
+    """Of list, show and check; those of status are held where it is."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    said = page.partition("## What `--json` prints")[2].partition("\n## ")[0]
+    fixture_store.build(store.root, runs=[quick_run(LVAE)])
+    where = ["--store", str(store.root), "--profile", "quick"]
+    (listed, *_), shown = (printed(capsys, *of, *where) for of in (["list"], ["show", LVAE]))
+    checked = printed(capsys, "check", *where)
+    keys = {*listed, *shown, *checked, *checked["targets"][0], *checked["claims"][0]}
+    assert [key for key in sorted(keys) if f"`{key}`" not in said] == []
