@@ -220,3 +220,24 @@ def test_a_run_that_makes_no_sense_is_refused(part, fields, said):
 def test_labels_are_of_ladder_networks_alone(run_id: str, data: Data, said: str) -> None:
     with refused(UsageError, said):
         replace(find_run(run_id, PAPER), data=data)
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "said"),
+    [
+        ("schedule", {"epochs": 0}, "train at least one"),
+        ("schedule", {"steps_per_epoch": 0}, "give at least 1, or none for all"),
+        ("schedule", {"warmup_epochs": -1}, "use 0 for none"),
+        ("evaluation", {"epochs": (1, 2)}, "end with the last epoch"),
+        ("optim", {"batch": 0}, "must be at least 1"),
+        ("model", {"latents": (), "widths": ()}, "give at least one layer"),
+        ("model", {"widths": (4,)}, "1 widths for 3 layers"),
+        ("model", {"latents": (64, 0, 16)}, "must be positive"),
+        ("model", {"shared": False}, "choices of the LVAE"),
+        ("model", {"flows": 2}, "a VAE of one layer"),
+    ],
+)
+def test_a_hierarchy_that_makes_no_sense_is_refused(part, fields, said):
+    run = find_run("mnist-vae-L3-s1", PAPER)
+    with refused(UsageError, said):
+        replace(run, **{part: replace(getattr(run, part), **fields)})
