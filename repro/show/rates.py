@@ -78,9 +78,9 @@ def _draw(bench: dict[str, Any]) -> Figure:
             line.set_clip_on(False)
     curves(ax, stacks, speed, "{} stack", "{}")
     limit(ax, stacks, bench["matmul"])
-    for entry in measured:
-        if entry["arm"] == bench["reference"] and entry not in stacks:
-            ax.axhline(speed(entry), color="black", linestyle="--", label=entry["arm"])
+    usual = [e for e in measured if e["arm"] == bench["reference"] and e not in stacks]
+    for entry in usual:
+        ax.axhline(speed(entry), color="black", linestyle="--", label=entry["arm"])
     ax.set(xlabel=LANES, ylabel="model steps per second")
     if not measured:
         say(ax, "not measured")
@@ -88,7 +88,7 @@ def _draw(bench: dict[str, Any]) -> Figure:
         scale(ax, stacks)
         if ax.get_legend_handles_labels()[0]:
             fig.legend(loc="outside upper center", ncols=2)
-    caption(fig, bench, stacks, bool(near))
+    caption(fig, bench, stacks, bool(near), bool(usual))
     return fig
 
 
@@ -157,7 +157,11 @@ def lane_axis(ax: Axes, entries: list[dict[str, Any]]) -> None:
 
 
 def caption(
-    fig: Figure, bench: dict[str, Any], stacks: list[dict[str, Any]], with_roofline: bool
+    fig: Figure,
+    bench: dict[str, Any],
+    stacks: list[dict[str, Any]],
+    with_roofline: bool,
+    with_usual: bool,
 ) -> None:
     depths = ", ".join(sorted({str(d) for e in stacks for d in e["depths"]}))
     missing = [
@@ -177,7 +181,7 @@ def caption(
     )
     if bench["matmul"]:
         text += " Dotted: the matrix products alone, which no step can overtake."
-    if any(e["arm"] == bench["reference"] and e not in stacks for e in with_steps(bench)):
+    if with_usual:
         text += f" Dashed: {bench['reference']}, one model as usually written."
     text += f" Right: {bench['roofline']}." if with_roofline else ""
     text += f" Not measured: {', '.join(missing)}." if missing else ""

@@ -56,12 +56,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def settle(path: Path) -> None:
-    """Wait until the disk has a file: what it replaces may then go, whatever stops the machine."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Wait until the disk has a file: what it replaces may then go, whatever stops the machine.
+
+    Raises MachineError.
+    """
+    with disk_errors(path), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sweep_files(path: Path) -> None:
