@@ -18,7 +18,6 @@ from fixture_report import written
 from repro.errors import RecordError, UsageError
 from repro.plan.profiles import find_run, profile
 from repro.plan.run import Data, Run
-from repro.show import rates
 from repro.show.report import measured
 from repro.store import Store
 from repro.store.places import ROOT
@@ -36,7 +35,8 @@ def test_a_ratio_is_the_median_of_the_ratios_of_single_turns(tmp_path: Path) -> 
     arms = [against.entry(4, 2, [10.0, 12.0, 20.0], [20.0, 20.0, 10.0])]
     saved = tmp_path / "against.json"
     saved.write_text(json.dumps(against.record(PLACE, "2" * 40, 3, arms)))
-    bench = measured.bench_of(rates.read(saved), saved, tmp_path)
+    with measured.read(saved) as held:
+        bench = measured.bench_of(held, saved.name)
     assert (bench.said["torch"], bench.said["reference"]) == ("2.13.0", "commit 2222222")
     shown = dict(zip(bench.table.columns, bench.table.rows[0], strict=True))
     numbers = (shown["ms"], shown["× commit 2222222"], shown["images/s"])

@@ -15,15 +15,14 @@ from matplotlib.text import Text
 from repro.bench.arms import SINGLE
 from repro.errors import RecordError
 from repro.show import rates, style
+from repro.show.report.measured import read
 from repro.store.places import ROOT
-
-FILE = Path("bench.json")
 
 
 def drawn(bench: dict[str, Any]) -> Figure:
     """The figure, whose drawing leaves the caller's settings alone."""
     before = dict(matplotlib.rcParams)
-    figure = rates.draw(bench, FILE)
+    figure = rates.draw(bench)
     assert dict(matplotlib.rcParams) == before
     return figure
 
@@ -79,19 +78,31 @@ def test_a_benchmark_without_numbers_says_so_and_one_width_is_no_curve() -> None
     absent = [{"arm": "cuda", "absent": "no CUDA device"}]
     (text,) = drawn({**bench, "arms": absent, "matmul": {}}).axes[0].texts
     assert text.get_text() == "not measured"
-    assert rates.has_curve(bench, FILE)
+    assert rates.has_curve(bench)
     few = [e for e in bench["arms"] if e.get("lanes", 1) == 1 or "operations" not in e]
-    assert not rates.has_curve({**bench, "arms": few}, FILE)
+    assert not rates.has_curve({**bench, "arms": few})
 
 
-def test_a_benchmark_without_speeds_is_a_record_error() -> None:
-    bench = saved_bench()
+@pytest.mark.parametrize("value", [None, 0, "x", []])
+def test_a_benchmark_whose_products_took_no_time_is_a_record_error(tmp_path: Path, value) -> None:
+    bench, saved = saved_bench(), tmp_path / "bench.json"
+    for alone in bench["matmul"].values():
+        alone["step"]["seconds"] = value
+    saved.write_text(json.dumps(bench))
+    with pytest.raises(RecordError, match=r"bench\.json: no benchmark "), read(saved) as held:
+        rates.draw(held)
+
+
+def test_a_benchmark_without_speeds_or_lanes_is_a_record_error(tmp_path: Path) -> None:
+    bench, saved = saved_bench(), tmp_path / "bench.json"
     del step_of(bench, SINGLE)["model_steps_per_s"]
-    with pytest.raises(RecordError, match=r"bench\.json: lacks 'model_steps_per_s'"):
-        rates.draw(bench, FILE)
+    saved.write_text(json.dumps(bench))
+    with pytest.raises(RecordError, match=r"no benchmark .*model_steps_per_s"), read(saved) as held:
+        rates.draw(held)
     del next(e for e in bench["arms"] if e["arm"] == "eager K=4")["lanes"]
-    with pytest.raises(RecordError, match=r"bench\.json: lacks 'lanes'"):
-        rates.has_curve(bench, FILE)
+    saved.write_text(json.dumps(bench))
+    with pytest.raises(RecordError, match=r"no benchmark .*lanes"), read(saved) as held:
+        rates.has_curve(held)
 
 
 def test_the_script_writes_both_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +114,8 @@ def test_the_script_writes_both_formats(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_caption_lies_inside_the_figure() -> None:
-    figure = drawn(rates.read(ROOT / "results" / "bench" / "h100.json"))
+    with read(ROOT / "results" / "bench" / "h100.json") as bench:
+        figure = drawn(bench)
     with style.looks():
         FigureCanvasAgg(figure).draw()
     (caption,) = [t for t in figure.findobj(Text) if t.get_text() == figure.get_supxlabel()]

@@ -92,7 +92,7 @@ def as_table(result: dict[str, Any]) -> Table:
     """As the report has it: one row an operation."""
     from repro.show.report.measured import bench_of
 
-    shown = bench_of(result, Path("bench.json"), Path()).table
+    shown = bench_of(result, "").table
     table = Table(
         title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
         f" {result['date']}",

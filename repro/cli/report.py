@@ -108,11 +108,10 @@ def benches(store: Store) -> Iterator[tuple[measured.Measured, Figure | None]]:
     from repro.show import rates
 
     for path in measured.benches(store):
-        content = rates.read(path)
-        bench = measured.bench_of(content, path, store.root)
-        drawn = None
-        if rates.has_curve(content, path):
-            behind = Behind((f"python -m repro.show.rates {Path(store.name) / bench.file}",))
-            figured = rates.draw(content, path)
-            drawn = figure(f"throughput-{path.stem}", RATES, figured, behind)
+        file, drawn = path.relative_to(store.root).as_posix(), None
+        with measured.read(path) as content:
+            bench = measured.bench_of(content, file)
+            if rates.has_curve(content):
+                behind = Behind((f"python -m repro.show.rates {Path(store.name) / file}",))
+                drawn = figure(f"throughput-{path.stem}", RATES, rates.draw(content), behind)
         yield bench, drawn

@@ -4,11 +4,9 @@ Drawn from what `repro bench --json` saved.
 """
 
 import argparse
-import contextlib
-import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from repro.errors import RecordError, ReproError
+from repro.errors import ReproError
 from repro.show.captions import CAPTION_SIZE, MARGIN, wrapped
 from repro.show.output import take_streams
+from repro.show.report.measured import STEP, read
 
-STEP = "step"
 LOOKS = {  # colour and marker of this variant
     "eager": "vae_bn", "compiled": "lvae_bn_wu", "graph": "vae_bn_wu", "captured": "vae",
 }  # fmt: skip
@@ -35,32 +33,12 @@ TICKS = (1, 1.5, 2, 3, 4, 6)  # of a logarithmic axis, within a power of ten
 Value = Callable[[dict[str, Any]], float]  # of an arm
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A saved benchmark. Raises RecordError."""
-    try:
-        bench = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise RecordError(f"{path}: {e}: save one with `repro bench --json > FILE`") from e
-    if not isinstance(bench, dict) or not isinstance(bench.get("arms"), list):
-        raise RecordError(f"{path}: not a benchmark: save one with `repro bench --json > FILE`")
-    return bench
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[None]:
-    """Reads what the benchmark at `path` must hold. Raises RecordError."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as e:
-        raise RecordError(f"{path}: lacks {e}: measure again with `repro bench --json`") from e
-
-
-def draw(bench: dict[str, Any], path: Path) -> Figure:
+def draw(bench: dict[str, Any]) -> Figure:
     """Model-steps a second against K, and the share of the roofline reached where it is known.
 
-    A curve per engine. path: where it was read. Raises RecordError.
+    A curve per engine.
     """
-    with whole(path), looks():
+    with looks():
         return _draw(bench)
 
 
@@ -92,15 +70,10 @@ def _draw(bench: dict[str, Any]) -> Figure:
     return fig
 
 
-def has_curve(bench: dict[str, Any], path: Path) -> bool:
-    """Whether stacks of several widths were measured, so that there is something to draw.
-
-    path: where it was read. Raises RecordError.
-    """
-    if "matmul" not in bench:
-        return False
-    with whole(path):
-        return len({e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}) > 1
+def has_curve(bench: dict[str, Any]) -> bool:
+    """Whether stacks of several widths were measured, so that there is something to draw."""
+    widths = {e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}
+    return "matmul" in bench and len(widths) > 1
 
 
 def with_steps(bench: dict[str, Any]) -> list[dict[str, Any]]:
@@ -202,7 +175,9 @@ def main() -> int:
     args = parser.parse_args()
     take_streams()
     try:
-        for path in save(draw(read(args.bench), args.bench), args.out / "throughput"):
+        with read(args.bench) as bench:
+            figure = draw(bench)
+        for path in save(figure, args.out / "throughput"):
             print(path)
     except ReproError as e:
         print(f"repro: {e}", file=sys.stderr)

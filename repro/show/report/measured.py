@@ -3,7 +3,9 @@
 `repro bench --json` and `benchmarks/precision.py` save them. What a file lacks was not measured.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,33 +59,39 @@ class Measured:
     absent: tuple[tuple[str, str], ...] = ()
 
 
+@contextlib.contextmanager
+def read(path: Path, what: str = "benchmark", by: str = BY_BENCH) -> Iterator[Any]:
+    """What a file holds, while it is made use of. Raises RecordError where that is no `what`."""
+    try:
+        yield json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as e:
+        raise RecordError(f"{path}: no {what} ({e!r}): {by}") from e
+
+
 def benches(store: Store) -> list[Path]:
     """Every saved benchmark of a store, by name; comparisons of precisions are of another kind."""
     found = {path for pattern in BENCHES for path in store.root.glob(pattern)}
     return sorted(found - set(store.root.glob(COMPARISONS)))
 
 
-def bench_of(raw: Any, path: Path, root: Path) -> Measured:
-    """What the file at `path`, below the store's `root`, was read to hold. Raises RecordError.
+def bench_of(raw: Any, file: str) -> Measured:
+    """What a file of that name was read to hold: a row an operation of an arm.
 
-    A row an operation of an arm; `reference` is the arm that lanes are held against, if any is.
+    `reference` is the arm that lanes are held against, if any is.
     """
-    try:
-        said = {key: raw[key] for key in ("device", "threads", "torch", "date", "commit")}
-        said |= {key: raw.get(key) for key in ("precision", "method", "note")}
-        rows = [row for entry in raw["arms"] for row in _operations(entry)]
-        said["reference"] = raw["reference"] if any(row[-1] for row in rows) else None
-        columns = (*OPERATIONS, *([f"× {said['reference']}"] if said["reference"] else []))
-        shown = tuple(row[: len(columns)] for row in rows)
-        absent = tuple(
-            (entry["arm"], entry.get("absent") or f"failed: {entry.get('failed')}")
-            for entry in raw["arms"]
-            if "operations" not in entry
-        )
-        table = Table(f"Throughput on {said['device']}", "", columns, shown)
-        return Measured(path.relative_to(root).as_posix(), said, table, absent)
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise RecordError(f"{path}: not a benchmark ({e!r}): {BY_BENCH}") from e
+    said = {key: raw[key] for key in ("device", "threads", "torch", "date", "commit")}
+    said |= {key: raw.get(key) for key in ("precision", "method", "note")}
+    rows = [row for entry in raw["arms"] for row in _operations(entry)]
+    said["reference"] = raw["reference"] if any(row[-1] for row in rows) else None
+    columns = (*OPERATIONS, *([f"× {said['reference']}"] if said["reference"] else []))
+    shown = tuple(row[: len(columns)] for row in rows)
+    absent = tuple(
+        (entry["arm"], entry.get("absent") or f"failed: {entry.get('failed')}")
+        for entry in raw["arms"]
+        if "operations" not in entry
+    )
+    table = Table(f"Throughput on {said['device']}", "", columns, shown)
+    return Measured(file, said, table, absent)
 
 
 def comparisons(store: Store) -> tuple[Measured, ...]:
@@ -92,15 +100,12 @@ def comparisons(store: Store) -> tuple[Measured, ...]:
 
 
 def _comparison(path: Path, root: Path) -> Measured:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+    with read(path, "comparison of precisions", BY) as raw:
         names = ("device", "torch", "commit", "profile", "rounded", "emulated")
         said = {name: raw[name] for name in names}
         rows = tuple(map(_difference, raw["differences"]))
         table = Table(f"Rounded products on {said['device']}", "", DIFFERENCES, rows)
         return Measured(path.relative_to(root).as_posix(), said, table)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise RecordError(f"{path}: no comparison of precisions ({e!r}): {BY}") from e
 
 
 def _operations(entry: dict[str, Any]) -> list[tuple[str, ...]]:
