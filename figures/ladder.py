@@ -37,12 +37,8 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
         " (c) full model, lowest finished seed: learned combinators for u = −2 (dashed), 0 (dotted)"
         " and 2 (solid), median and quartiles over the units of a layer, each on its own scale."
     )
-    add_caption(
-        fig,
-        text + stuck + bands(cells, " in (a) and (b)" if full.seeds > 1 else " in (a)"),
-        profile,
-        cells,
-    )
+    shaded = bands(cells, " in (a) and (b)" if full.seeds > 1 else " in (a)")
+    add_caption(fig, text + stuck + shaded, profile, cells)
     return fig
 
 

@@ -34,15 +34,12 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
         say(ax, NOT_MEASURED)
     absent = [label_of(e.cell) for e in cells if e.done and e not in measured]
     se = max((max(of) for _, _, of, _ in measured.values()), default=0.0)
+    shared = f" Standard error over images, which the models share: at most {se:.2f} nats."
     text = (
         "L_k of the 5-layer models against the number k of importance samples, from one pass, on"
         " the images of L_K. Dashes: the value that the jackknife corrects for the bias of the"
         " last k; it is no bound. Weights are heavy-tailed, so even that may be too low."
-        + (
-            f" Standard error over images, which the models share: at most {se:.2f} nats."
-            if se
-            else ""
-        )
+        + (shared if se else "")
         + (f" Not measured: {', '.join(absent)}." if absent else "")
         + first_seed(measured)
         + missing(cells)

@@ -52,7 +52,7 @@ def build(store: Store, profile_name: str) -> Table:
             rows.append((f"all as the default{of_vae}", "", "", *numbers(found.of(base), {}), ""))
             shown.append(base)
         mine = {name: of[cell] for name, of in by_metric.items() if cell in of}
-        note = "other data: bounds cannot be compared" if choice.other_data else words(mine)
+        note = "other data: bounds cannot be compared" if choice.data else words(mine)
         says = (choice.about + of_vae, choice.default, choice.instead)
         rows.append((*says, *numbers(found.of(cell), mine), note))
         shown.append(cell)

@@ -95,16 +95,10 @@ def _missing(comparison: Comparison) -> list[str]:
 
 def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table:
     """The verdicts of two stores in one table; what neither has run is only counted."""
-    table = Table(
-        "target or claim",
-        "published",
-        "here",
-        "verdict",
-        Column(Text(name)),
-        "verdict there",
-        title=f"profile {report.profile}",
-        caption=f"here: {checks.summary(report)}",
-    )
+    named = Column(Text(name))
+    columns = ("target or claim", "published", "here", "verdict", named, "verdict there")
+    caption = f"here: {checks.summary(report)}"
+    table = Table(*columns, title=f"profile {report.profile}", caption=caption)
     for t, there in zip(report.targets, reference.targets, strict=True):
         if {t.verdict, there.verdict} - SILENT:
             here = (_number(t.target.paper), _number(t.ours), t.verdict)
@@ -116,16 +110,10 @@ def _beside(report: checks.Report, reference: checks.Report, name: str) -> Table
 
 
 def _differences(comparison: Comparison) -> Table:
-    table = Table(
-        "Run",
-        "metric",
-        "here",
-        "reference",
-        "difference",
-        "error",
-        title="Run by Run: nats per example, or test error in percent",
-        caption="; ".join((*_missing(comparison), *comparison.skipped)) or None,
-    )
+    columns = ("Run", "metric", "here", "reference", "difference", "error")
+    title = "Run by Run: nats per example, or test error in percent"
+    caption = "; ".join((*_missing(comparison), *comparison.skipped)) or None
+    table = Table(*columns, title=title, caption=caption)
     for d in comparison.differences:
         verdict = " (worse)" if d.regression else ""
         numbers = (_number(d.ours), _number(d.reference), _number(d.difference) + verdict)

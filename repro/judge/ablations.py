@@ -47,7 +47,7 @@ def changes(found: Books, cells: Sequence[Cell], name: str) -> dict[Cell, Change
 
 def judged(cells: Iterable[Cell]) -> list[Cell]:
     """Those whose bounds can be compared with the default's."""
-    return [c for c in cells if (choice := choice_of(c)) and not choice.other_data]
+    return [c for c in cells if (choice := choice_of(c)) and not choice.data]
 
 
 def tests(judged: Sequence[Cell]) -> int:

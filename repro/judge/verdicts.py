@@ -96,7 +96,8 @@ def _judge(target: Target, e: Evidence, books: Books, among: int = 1) -> TargetR
         verdict = _without_number(e)
         direction = WORSE if verdict == DIFFERENT else ""
         return TargetResult(target, verdict, direction=direction, note=notes)
-    estimate = _ours(target, e, base)
+    name = target.metric  # of a gain, seed by seed over the Run that each starts from
+    estimate = of_pairs(e.values(name), base.values(name)) if base else e.estimate(name)
     scored = (*e.trainings, *(base.trainings if base else ()))
     otherwise = sorted({*map(scored_otherwise, scored)} - {""}) if target.metric == BOUND else []
     difference = _beside_published(target, estimate, e, base)
@@ -133,12 +134,6 @@ def _without_number(e: Evidence) -> str:
     null = [r for r, why in e.left_out if why == NO_BOUND]
     rebuilt = any(data_version(r) != PUBLISHED for r in null)
     return OTHER_DATA if e.other_version or rebuilt else REDUCED
-
-
-def _ours(target: Target, e: Evidence, base: Evidence | None) -> Estimate:
-    """The metric over seeds; of a gain, seed by seed over the Run that each starts from."""
-    name = target.metric
-    return of_pairs(e.values(name), base.values(name)) if base else e.estimate(name)
 
 
 def _beside_published(

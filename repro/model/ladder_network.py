@@ -87,7 +87,7 @@ def parameters(model: Ladder) -> Iterator[Parameter]:
         if model.vertical_affine:
             yield Parameter(f"g{i}.beta", (m[i],), torch.zeros(()), torch.zeros(()))
             yield Parameter(f"g{i}.gamma", (m[i],), torch.ones(()), torch.zeros(()))
-        g = _combinator(model)
+        g = combinator(model.combinator, model.combinator_hidden)
         units = 1 if model.combinator_shared else m[i]
         yield Parameter(f"g{i}.a", (g.size, units), *_beginning(model, g))
 
@@ -98,10 +98,6 @@ def _weight(model: Ladder, dense: Dense, letter: str) -> Parameter:
     std = torch.tensor(1 / math.sqrt((fan_in + fan_out) / 2 if glorot else fan_in))
     uniform = model.weight_init != "normal"
     return Parameter(f"{dense.name}.{letter}", (fan_in, fan_out), torch.zeros(()), std, uniform)
-
-
-def _combinator(model: Ladder) -> Combinator:
-    return combinator(model.combinator, model.combinator_hidden)
 
 
 def _beginning(model: Ladder, g: Combinator) -> tuple[Tensor, Tensor]:
@@ -193,7 +189,7 @@ def decode(
     is always normalised by its own rows' statistics.
     """
     model, params, rows = net.model, net.params, (logits.shape[1],)
-    g, z_hat = _combinator(model), {}
+    g, z_hat = combinator(model.combinator, model.combinator_hidden), {}
     above = torch.softmax(logits, -1) if model.top_input == "softmax" else logits
     for i in reversed(model.estimated):
         v = above if i == model.depth else _product(above, params[f"g{i}.V"])

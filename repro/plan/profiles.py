@@ -51,11 +51,6 @@ class Profile:
         """Of Ladder networks too, which have epochs of their own."""
         return f"{self.summary}; Ladder networks: {self.ladder.summary}"
 
-    @property
-    def every_depth(self) -> bool:
-        """Whether models of every depth are trained: else a curve against depth is one point."""
-        return len(self.depths) == MAX_DEPTH
-
     def holds(self, cell: Cell) -> bool:
         """Whether a cell is trained in this profile."""
         if cell.labels:

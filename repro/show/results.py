@@ -9,18 +9,8 @@ from repro.judge.measures import divergence, whole_set
 from repro.plan.experiments import DEFAULT, EXPERIMENTS, cells
 from repro.plan.experiments.grid import GREY_SCALES, Cell, cell_of
 from repro.plan.profiles import Profile, run_of, runs
-from repro.show import scripts
+from repro.show import scripts, words
 from repro.show.layout import NOT_MEASURED, Table, as_markdown, bound, error
-from repro.show.words import (
-    closing,
-    ids_behind,
-    in_full,
-    other_data,
-    other_scale,
-    rounded,
-    title,
-    trains,
-)
 from repro.store import Record, Store
 from repro.store.sealed import ACTIVE_NATS
 
@@ -91,7 +81,7 @@ def summary(store: Store, *profiles: Profile) -> str:
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; the published"
         " LVAE rows are L_5000. Quoted: from another paper."
-        f"{table1.first_images(p)}{other_scale(answers)}{closing(p, answers)}"
+        f"{table1.first_images(p)}{words.other_scale(answers)}{words.closing(p, answers)}"
         f"{table1.other_papers(answers)}"
     )
     table = replace(
@@ -101,8 +91,8 @@ def summary(store: Store, *profiles: Profile) -> str:
         rows=tuple(tuple(row[i] for i in keep) for row in whole.rows),
     )
     drawn = FIGURE not in _not_drawn(store, p)
-    figure = [f"![{title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"] if drawn else []
-    beside = [_beside(store, q) for q in in_full([p, *others])[1:]]
+    figure = [f"![{words.title(FIGURE)}](results/{p.name}/figures/{FIGURE}.png)"] if drawn else []
+    beside = [_beside(store, q) for q in words.in_full([p, *others])[1:]]
     return "\n".join([table.markdown(), *figure, *beside])
 
 
@@ -143,7 +133,7 @@ def shown(folder: str, records: list[Record]) -> list[str]:
 
 
 def _training(names: Sequence[str], p: Profile, records: Sequence[Record] = ()) -> str:
-    return f"`{trains(names, p, records)}`" if names else ""
+    return f"`{words.trains(names, p, records)}`" if names else ""
 
 
 def _headline(records: list[Record], found: Books, p: Profile) -> str:
@@ -178,7 +168,7 @@ def _every_run(records: list[Record], found: Books, p: Profile) -> Table:
         " images it was measured on."
     )
     note += f" Active units: KL above {ACTIVE_NATS:g} nats."
-    note += other_data([found.of(cell_of(r.run)) for r in records])
+    note += words.other_data([found.of(cell_of(r.run)) for r in records])
     others = (r.run for r in records if r.run.data.grey_scale != GREY_SCALES[r.run.data.name])
     if named := ", ".join(f"`{run.id}`" for run in others):
         note += f" On another grey scale, so of other data and not comparable: {named}."
@@ -233,10 +223,11 @@ def _lost(r: Record, found: Books) -> str:
 
 def _drawn(figure: str, needs: Any, records: Sequence[Record], p: Profile) -> str:
     own = [r for r in records if cell_of(r.run) in needs.shown]
-    ids = ids_behind(filter(p.holds, needs.shown), p, own)
-    by_id = needs.variants or len({rounded(r) for r in own}) > 1
+    ids = words.ids_behind(filter(p.holds, needs.shown), p, own)
+    by_id = needs.variants or len({words.rounded(r) for r in own}) > 1
     train = _training(ids if by_id else [needs.experiment], p, own)
     seeds = p.ladder.seeds if any(r.run.labels for r in own) else p.seeds
     if not by_id and any(r.run.seed > seeds for r in own):
         train += f" ({_count(seeds, 'seed')}; more by their ids)"
-    return f"![{title(figure)}]({p.name}/figures/{figure}.png)\n\n{title(figure)}: {train}"
+    title = words.title(figure)
+    return f"![{title}]({p.name}/figures/{figure}.png)\n\n{title}: {train}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from repro.judge.evidence import NOT_RUN, Evidence, named
 from repro.judge.measures import by_delta_method, precision
-from repro.plan.experiments.grid import Cell, cell_of
+from repro.plan.experiments.grid import MAX_DEPTH, Cell, cell_of
 from repro.plan.profiles import Profile, run_of
 from repro.store import Record
 
@@ -21,7 +21,7 @@ def title(name: str) -> str:
 
 def in_full(profiles: Sequence[Profile]) -> list[Profile]:
     """The first, and those of every depth: beside a fuller profile a few points are left out."""
-    return [p for p in profiles if p.every_depth or p is profiles[0]]
+    return [p for p in profiles if len(p.depths) == MAX_DEPTH or p is profiles[0]]
 
 
 def protocol(p: Profile) -> str:

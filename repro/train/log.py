@@ -40,8 +40,3 @@ class Log:
     def alive(self) -> list[int]:
         """The lanes that have not diverged."""
         return [k for k, lane in enumerate(self.lanes) if lane.diverged_at is None]
-
-    @property
-    def shown(self) -> LaneLog:
-        """The lane that stands for all: the first that has not diverged."""
-        return self.lanes[next(iter(self.alive), 0)]

@@ -79,10 +79,7 @@ def _similar_size(found: Books) -> Judgement:
     models = (found.of(c).done[0].run.hierarchy for c in (claim.VAE_BN, LVAE))
     vae, lvae = (parameters(model, PIXELS) for model in models)
     more = Estimate(lvae / vae - 1)
-    contrasts = [
-        claim.at_most("LVAE less VAE, share", more, SIMILAR_SHARE),
-        claim.at_least("LVAE less VAE, share", more, -SIMILAR_SHARE),
-    ]
+    contrasts = claim.between("LVAE less VAE, share", more, -SIMILAR_SHARE, SIMILAR_SHARE)
     return contrasts, f"LVAE {lvae:,}, VAE {vae:,}: {more.mean:+.1%}"
 
 

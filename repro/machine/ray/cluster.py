@@ -113,14 +113,10 @@ def _train(job: Job, runs: Runs, outcome: Outcome, stop: Callable[[], bool]) -> 
     tasks = {nodes.send(attempt, job, stack, share=share): stack for stack in stacks}
     with contextlib.closing(nodes.results(tasks, stop)) as ended:
         for stack, result in ended:
-            part = _noted(job, stack, result) if isinstance(result, nodes.Lost) else result
-            outcome.add(part)
-            state = "failed" if part.failed else "stopped" if part.unfinished else "finished"
+            if isinstance(result, nodes.Lost):
+                part = Outcome()
+                part.fail(job.store, job.profile, stack, result.reason)
+                result = _whole(job, stack, part)
+            outcome.add(result)
+            state = "failed" if result.failed else "stopped" if result.unfinished else "finished"
             notice(f"{named(stack)}: {state}")
-
-
-def _noted(job: Job, runs: Runs, lost: nodes.Lost) -> Outcome:
-    """What became of a stack whose worker was lost."""
-    part = Outcome()
-    part.fail(job.store, job.profile, runs, lost.reason)
-    return _whole(job, runs, part)

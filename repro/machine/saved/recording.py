@@ -18,31 +18,26 @@ from repro.train.tasks.task import Score
 
 def record_stack(work: Work, keeper: Keeper, last: dict[int, Score], source: Any) -> None:
     """Write the records of a trained stack that are not there yet."""
-    stack, log, outcome = keeper.stack, keeper.log, work.outcome
-    env = _environment(work, keeper, source)
-    for k, run in enumerate(stack.runs):
-        if states.recorded(work.store, work.profile, run):
-            continue
-        env["wall_seconds"] = round(log.seconds, 1)
-        record_lane(work, keeper, k, last.get(k), env)
-        (outcome.done if k in last else outcome.diverged).append(run.id)
-        if k + 1 < len(stack.runs):
-            work.stopper.stop_if_asked(keeper.save)
-
-
-def _environment(work: Work, keeper: Keeper, source: Any) -> dict[str, Any]:
-    placed, pinned = work.options.placed_by, keeper.pinned
-    stepped = pinned.stepped_down
-    return {
+    stack, pinned, outcome = keeper.stack, keeper.pinned, work.outcome
+    placed, stepped = work.options.placed_by, pinned.stepped_down
+    env: dict[str, Any] = {
         **environment(work.device, keeper.log.code),
         **({"placed_by": placed} if placed else {}),
         "engine": pinned.engine,
         **({"stepped_down": stepped} if stepped else {}),
         "precision": pinned.precision,
-        "stack_width": len(keeper.stack.runs),
+        "stack_width": len(stack.runs),
         "stacks_at_once": work.at_once,
         "data": source,
+        "wall_seconds": round(keeper.log.seconds, 1),
     }
+    for k, run in enumerate(stack.runs):
+        if states.recorded(work.store, work.profile, run):
+            continue
+        record_lane(work, keeper, k, last.get(k), env)
+        (outcome.done if k in last else outcome.diverged).append(run.id)
+        if k + 1 < len(stack.runs):
+            work.stopper.stop_if_asked(keeper.save)
 
 
 def record_lane(

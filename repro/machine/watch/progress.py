@@ -118,7 +118,7 @@ class Progress:
 
     def _closed(self, log: Log) -> dict[str, Any]:
         """What the status says of closed epochs."""
-        rows = log.shown.rows
+        rows = log.lanes[next(iter(log.alive), 0)].rows  # of the first that has not diverged
         lanes = zip(self.stack.runs, log.lanes, strict=True)
         return {
             "epoch": log.epoch,

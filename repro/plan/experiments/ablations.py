@@ -26,15 +26,10 @@ class Choice:
     about: str
     default: str
     instead: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)  # if any, bounds cannot be compared
     model: Mapping[str, Any] = field(default_factory=dict)
     optim: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def other_data(self) -> bool:
-        """Whether the images themselves are others, so that bounds cannot be compared."""
-        return bool(self.data)
 
 
 CHOICES: dict[str, Choice] = {
