@@ -57,7 +57,9 @@ def test_a_flattened_state_has_the_same_numbers_in_one_place(runs: tuple[Run, ..
         assert p.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
         assert (p.data_ptr() - whole.data_ptr()) % (ALIGNMENT * p.element_size()) == 0
     assert whole.count_nonzero() == sum(p.count_nonzero() for p in state.params.values())
-    assert torch.equal(gathered([p.clone() for p in state.params.values()]), whole)
+    between = state.flat.between
+    assert between is not None
+    assert torch.equal(gathered([p.clone() for p in state.params.values()], between), whole)
 
 
 @pytest.mark.parametrize("runs", FEW)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_costs_are_measured_with_noise_of_the_epoch_and_nothing_is_changed() -> 
     assert one["C_0"] != other["C_0"]
     assert one == again
     assert all(torch.equal(before[n], p) for n, p in net.params.items())
+
+
+@pytest.mark.parametrize("images", [1, 10**6])
+def test_costs_are_of_one_minibatch_or_more_and_of_none_that_the_pool_lacks(images: int) -> None:
+    run = small.run()
+    every = replace(run, evaluation=replace(run.evaluation, train_images=None))
+    asked = replace(run, evaluation=replace(run.evaluation, train_images=images))
+    costs = scored(asked).denoising
+    assert (costs == scored(every).denoising) == (images > 1)
+    assert all(math.isfinite(c) for c in costs.values())
 
 
 @pytest.mark.parametrize("weights", [(300.0, 200.0, 50.0, 70.0), (3.0, 0.0, 0.0, 0.0)])

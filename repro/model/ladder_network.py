@@ -180,9 +180,7 @@ def activate(net: LadderNet, i: int, z: Tensor) -> Tensor:
     return F.leaky_relu(h, model.leaky_slope) if model.leaky_slope else F.relu(h)
 
 
-def decode(
-    net: LadderNet, z: Sequence[Tensor], logits: Tensor, scale: Path | None = None
-) -> dict[int, Tensor]:
+def decode(net: LadderNet, z: Sequence[Tensor], logits: Tensor, scale: Path) -> dict[int, Tensor]:
     """Estimates z_hat_i [K, R, M_i] of the clean z_i, from one half's rows of the corrupted path.
 
     What goes down is the raw z_hat, or as `passed_down` says z_hat by the statistics of `scale`; u
@@ -198,7 +196,7 @@ def decode(
             u = params[f"g{i}.gamma"].unsqueeze(1) * u + params[f"g{i}.beta"].unsqueeze(1)
         lateral = z[i] if model.lateral else torch.zeros_like(u)
         z_hat[i] = above = g.combine(lateral, u, params[f"g{i}.a"])
-        if model.passed_down == "normalised" and scale is not None:
+        if model.passed_down == "normalised":
             above = on_scale_of(model, scale, i, above)
     return z_hat
 
@@ -268,8 +266,8 @@ def statistics(net: LadderNet, chunks: Iterable[Tensor], B: int) -> list[Moments
     """What predictions are normalised by: clean statistics of labelled minibatches, averaged.
 
     chunks: minibatches of B rows one after the other, [K, n B, M_0] each. Every minibatch is
-    normalised by its own statistics, and its variance counts as B / (B - 1) of them. Fields
-    [K, 1, M_i] for i = 1..L.
+    normalised by its own statistics; its variance counts as B / (B - 1) of them unless `test_var`
+    is biased. Fields [K, 1, M_i] for i = 1..L.
     """
     seen = [encode(net, x, (B,) * (x.shape[1] // B)).seen for x in chunks]
     scale = B / (B - 1) if net.model.test_var == "unbiased" else 1.0

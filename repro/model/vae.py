@@ -41,12 +41,13 @@ def flowed(net: Net, d: Tensor, z_0: Tensor, S: int) -> Flowed:
     d [K, B, width]: the last hidden layer of q(z_1|x), which also tells each image's u, w and b of
     every flow (amortised).
     """
-    Z, parameters = z_0.shape[-1], net.dense("q1.flow", d, norm=False)
-    each = repeat_rows(parameters, S).view(*z_0.shape[:-1], net.model.flows, 2 * Z + 1)
-    u, w, b = torch.split(each, [Z, Z, 1], -1)  # [K, R, F, ...]
+    K, Z, F = len(z_0), z_0.shape[-1], net.model.flows
+    each = net.dense("q1.flow", d, norm=False).view(K, 1, -1, F, 2 * Z + 1)
+    u, w, b = torch.split(each, [Z, Z, 1], -1)  # [K, 1, B, F, ...]: of an image, for all samples
     u_hat, s = invertible(u, w)
-    z, found = z_0, []
+    z, found = z_0.view(K, S, -1, Z), []
     for parts in zip(u_hat.unbind(-2), w.unbind(-2), b.unbind(-2), strict=True):
         z, h = planar(z, *parts)
         found.append(h)
-    return Flowed(z_0, z, planar_log_det(torch.cat(found, -1), s).sum(-1, keepdim=True))
+    log_det = planar_log_det(torch.cat(found, -1), s).sum(-1, keepdim=True)
+    return Flowed(z_0, z.flatten(1, 2), log_det.flatten(1, 2))

@@ -33,6 +33,8 @@ def problems(run: Run) -> Iterator[str]:
         yield f"evaluation.epochs must lie in 1..{s.epochs} and end with the last epoch"
     if min(o.batch, o.mc_samples, o.importance_samples, e.importance_samples) < 1:
         yield "batch and sample counts must be at least 1"
+    if any(n is not None and n < 1 for n in (e.train_images, e.test_images, e.lk_images)):
+        yield "evaluation: give one image or more of each kind, or none for all"
 
 
 def _of_hierarchy(run: Run) -> Iterator[str]:
@@ -97,5 +99,7 @@ def _of_ladder(run: Run) -> Iterator[str]:
             f"data.labels {data.labels} is not divisible by {classes}, the number of classes:"
             " give equally many of each"
         )
-    if batch <= 0 or data.labels % batch:
+    if batch == 1:
+        yield "a minibatch of one labelled image has no variance to normalise by: use 2 or more"
+    elif batch <= 0 or data.labels % batch:
         yield f"data.labels {data.labels} is no multiple of the minibatch's {batch}: choose another"

@@ -49,19 +49,19 @@ def update_flat(update: Update) -> Update:
     def of(state: State, grads: list[Tensor], rate: Tensor, eps: Tensor) -> None:
         flat = state.flat
         assert flat is not None, "flatten the state first"
+        assert flat.between is not None
         update(flat, [gathered(grads, flat.between)], rate, eps)
 
     return of
 
 
-def gathered(grads: list[Tensor], between: Tensor | None = None) -> Tensor:
+def gathered(grads: list[Tensor], between: Tensor) -> Tensor:
     """Gradients [K_i, ...] of all parameters as one [K, P]; 0 where a lane has none.
 
     They lie as `flatten` lays their parameters: those of most lanes first. between: zeros
-    [K, ALIGNMENT]; where they are given, a compiler copies them along with the gradients.
+    [K, ALIGNMENT], which a compiler copies along with the gradients.
     """
-    K, blocks = max(g.shape[0] for g in grads), []
-    between = grads[0].new_zeros(K, ALIGNMENT) if between is None else between
+    K, blocks = len(between), []
     for k in sorted({g.shape[0] for g in grads}, reverse=True):
         parts = []
         for g in grads:

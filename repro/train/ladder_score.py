@@ -112,7 +112,8 @@ def _costs(
     """Cross-entropy of the corrupted path, then C_i of every estimated layer: over minibatches."""
     B, U, sizes = run.labelled_batch, run.optim.batch, list(run.ladder.sizes)
     device, layers, costs = images.train.device, run.ladder.estimated, []
-    for i in range((run.evaluation.train_images or len(pool)) // U):
+    n = min(run.evaluation.train_images or len(pool), len(pool))
+    for i in range(max(1, n // U)):
         labelled = told.view(-1, B)[i % (len(told) // B)]
         rows = torch.cat([labelled, pool[i * U : (i + 1) * U]])
         y = torch.from_numpy(images.train_labels[labelled.numpy()].astype(np.int64)).to(device)
