@@ -82,9 +82,9 @@ def caption(p: Profile, found: Sequence[Evidence]) -> str:
         f" L_{p.evaluation.importance_samples} on {images:,} test images,"
         " mean over seeds, with the standard error (s.e.) over images and the Monte-Carlo (MC)"
         f" error of the importance samples; L_1 of the same images.{first_images(p)} Quoted: the"
-        " paper took the value from another paper; where a Run of that model is here, its number"
-        " stands"
-        f" beside it.{sampling(found)}{other_scale(found)}{other_papers(found)}{closing(p, found)}"
+        " paper took the value from another paper, its split and binarisation not stated; where a"
+        " Run of that model is here, its number stands beside it."
+        f"{sampling(found)}{other_scale(found)}{other_papers(found)}{closing(p, found)}"
     )
 
 

@@ -198,7 +198,7 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(loca
         assert "bfloat16" in told(capsys, *command, "--profile", "quick")
     assert run(["tables", "--profile", "quick"]) == 0
     table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
-    said = "Matrix products: bfloat16 in 1 of 1 Runs."
+    said = "Matrix products: bfloat16 (training alone) in 1 of 1 Runs."
     assert said in table
     trained = f"`repro train {LVAE} --profile quick --precision bfloat16`"
     for text in (results.summary(local, QUICK), results.page(local, QUICK)):

@@ -1,11 +1,11 @@
 """The model card beside published weights: what they are, how good, and how to load them."""
 
-from repro.judge.measures import PUBLISHED, data_version, mc_error, metric, precision, whole_set
+from repro.judge.measures import PUBLISHED, data_version, mc_error, metric, whole_set
 from repro.plan.experiments import label_of
 from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import profile
 from repro.show.layout import Table, bound, error
-from repro.show.words import protocol, rounded, scored_again
+from repro.show.words import products, protocol, rounded, scored_again
 from repro.store import Record
 from repro.store.sealed import ACTIVE_NATS
 
@@ -72,7 +72,7 @@ def _made_with(record: Record) -> str:
     torch = env.get("versions", {}).get("torch", "of unknown version")
     return (
         f"commit `{env.get('commit')}`{earlier}, {env.get('device')}, engine {env.get('engine')},"
-        f" torch {torch}, matrix products in {precision(record)}{scored_again(record)}"
+        f" torch {torch}, matrix products in {products(record)}{scored_again(record)}"
     )
 
 

@@ -80,7 +80,7 @@ def summary(store: Store, *profiles: Profile) -> str:
     answers = [found.of(cell) for of in whole.cells for cell in of]
     caption = (
         "Bounds on the MNIST test log-likelihood, nats per example, higher is better; the published"
-        " LVAE rows are L_5000. Quoted: from another paper."
+        " LVAE rows are L_5000. Quoted: from another paper, its split and binarisation not stated."
         f"{table1.first_images(p)}{words.other_scale(answers)}{words.closing(p, answers)}"
         f"{table1.other_papers(answers)}"
     )

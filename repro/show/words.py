@@ -132,9 +132,15 @@ def scored_again(record: Record) -> str:
     return f", scored again by {commit[:10]}, {device}, products in {how}"
 
 
+def products(record: Record) -> str:
+    """How matrix products were rounded; scoring never is in bfloat16."""
+    how = precision(record)
+    return f"{how} (training alone)" if how == "bfloat16" else how
+
+
 def rounding(found: Iterable[Evidence]) -> str:
     """A sentence for Runs whose matrix products were not in float32."""
-    trainings = {r.run.id: precision(r) for e in found for r in e.trainings}
+    trainings = {r.run.id: products(r) for e in found for r in e.trainings}
     counts = Counter(trainings.values())
     total, plain = counts.total(), counts.pop("float32", 0)
     said = [f"{rounded} in {n} of {total} Runs" for rounded, n in sorted(counts.items())]
