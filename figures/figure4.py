@@ -74,7 +74,10 @@ def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     order = np.lexsort((kl[-1], layer))
     shown = np.ma.masked_less_equal(kl[:, order].T, ACTIVE_NATS)
     look: dict[str, Any] = {"norm": norm, "cmap": MAP, "shading": "nearest", "rasterized": True}
-    ax.pcolormesh(units["epochs"], np.arange(len(layer)) + 0.5, shown, **look)
+    at = units["epochs"]
+    if len(at) == 1:  # one column has no neighbour that gives it a width
+        at, shown = at + np.array([-0.25, 0.25]), np.ma.concatenate([shown, shown], axis=1)
+    ax.pcolormesh(at, np.arange(len(layer)) + 0.5, shown, **look)
     ax.set_xlim(right=units["epochs"][-1] + 0.5)  # nothing was trained beyond
     sizes = np.bincount(layer)[1:]
     tops = np.cumsum(sizes)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from repro.judge.ablations import Change, changes, judged, tests
-from repro.judge.estimate import LEVEL, satterthwaite
+from repro.judge.estimate import LEVEL
 from repro.judge.evidence import Evidence, books
 from repro.judge.measures import whole_set
 from repro.plan.experiments import cells, label_of
@@ -58,7 +58,9 @@ def build(store: Store, profile_name: str) -> Table:
         shown.append(cell)
     everything = [found.of(c) for c in shown]
     changed = [c for of in by_metric.values() for c in of.values()]
-    text = caption(p, everything, errors(changed, judged(by_metric[METRICS[0]])))
+    compared = judged(by_metric[METRICS[0]])
+    tested = [of[cell].by.estimated_df for of in by_metric.values() for cell in compared]
+    text = caption(p, everything, errors(changed, tested, tests(compared)))
     of = tuple((c,) for c in shown)
     return Table(f"Ablations{protocol(p)}", text, columns, tuple(rows), of)
 
@@ -104,11 +106,13 @@ def caption(p: Profile, found: Sequence[Evidence], of_errors: str) -> str:
     )
 
 
-def errors(shown: Sequence[Change], rows: Sequence[Cell]) -> str:
-    """What the errors hold, and how the notes are corrected for the number of judged rows."""
+def errors(shown: Sequence[Change], tested: Sequence[float], n: int) -> str:
+    """What the errors hold, and how the notes are corrected for the number of tests.
+
+    tested: the degrees of freedom that each test estimates; of one training scored twice, infinite.
+    """
     known = [c for c in shown if c.by.known]
-    of_training = ([p for p in c.by.sources if math.isfinite(p[1])] for c in known)
-    again = [satterthwaite(parts)[1] for parts in of_training if parts]  # else of one, scored twice
+    again = [c for c in known if math.isfinite(c.by.estimated_df)]
     said = "Error: over images alone; no spread over trainings is known here, and of one seed a"
     said += " small change may be chance"
     if again:
@@ -118,12 +122,13 @@ def errors(shown: Sequence[Change], rows: Sequence[Cell]) -> str:
         )
     if len(again) < len(known):
         said += "; but not of one training that is scored otherwise"
-    if not known or not rows:
+    if not known or not tested:
         return f"{said}."
-    t = f"; Student's t at {math.floor(min(again))} degrees of freedom or more" if again else ""
+    df = min((d for d in tested if d), default=math.inf)  # 0 where nothing is known
+    t = f"; Student's t at {math.floor(df)} degrees of freedom or more" if df < math.inf else ""
     return (
         f"{said}. A change is called higher or lower where it lies outside the noise at {LEVEL:.0%}"
-        f" for all rows and both bounds together (Bonferroni over {tests(rows)} tests{t})."
+        f" for all rows and both bounds together (Bonferroni over {n} tests{t})."
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small
 from fixture_data import refused
+from scipy.special import entr
 
 from repro import data
 from repro.data.images import binarise
@@ -34,6 +35,12 @@ def test_frequency_of_ones_is_byte_over_grey_scale(grey_scale: int) -> None:
 def test_published_binarisation_has_not_drifted() -> None:
     drawn = binarise(every_byte(100), 256, seed=0)
     assert hashlib.sha256(drawn.tobytes()).hexdigest() == PINNED
+
+
+@pytest.mark.parametrize(("grey_scale", "nats"), [(255, 45.53), (256, 46.83)])
+def test_entropy_of_the_test_set_is_what_the_deviations_say(data_dir, grey_scale, nats):
+    p = data.load(Data(), data_dir).test / grey_scale
+    assert (entr(p) + entr(1 - p)).sum(axis=1).mean() == pytest.approx(nats, abs=0.005)
 
 
 BITS = np.eye(5, dtype=np.uint8)

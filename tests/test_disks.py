@@ -11,7 +11,7 @@ from pathlib import Path
 
 import fixture_store
 import pytest
-from commands import LVAE, printed, quick_run, refusal
+from commands import LVAE, VAE, printed, quick_run, refusal
 from fixture_data import refused
 from fixture_disk import files, forbidden, limited, small_disk
 from fixture_report import undrawn
@@ -24,7 +24,7 @@ from repro.machine.local import train
 from repro.machine.work import Options
 from repro.plan.profiles import profile, runs
 from repro.show import style
-from repro.store import Store
+from repro.store import Store, status
 from repro.store.locks import lock
 from repro.store.places import NAMED, ROOT
 from repro.train.minibatch import BLOCK
@@ -123,10 +123,15 @@ def test_output_to_a_full_disk_is_one_line_and_an_error_that_cannot_be_said_keep
 
 @pytest.fixture
 def results(local):
-    """`results/` with a record of every Run of profile quick; nothing in it can be written."""
+    """`results/` with a record of every Run of profile quick; nothing in it can be written.
+
+    One trains there once more, as it says itself.
+    """
     store = fixture_store.build(NAMED["results"], "quick")
-    with lock(store.folder("quick"), LVAE):  # as if it had been trained there
+    with lock(store.folder("quick"), LVAE, VAE):  # as if they had been trained there
         pass
+    says = status.Status((VAE,), status.this_process(), "eager", 5, 2, doing="training")
+    status.StatusFile(store.folder("quick") / status.FOLDER / "vae.json", says)
     with forbidden(store.root):
         yield store
 
@@ -141,7 +146,8 @@ def test_what_reads_a_store_needs_not_write_there(command, results, monkeypatch,
     assert cli.run(words) == 0
     assert files(results.root) == before
     if command == "list":
-        assert {r["run"]: r["state"] for r in printed(capsys, *words)}[LVAE] == "done"
+        found = {r["run"]: r["state"] for r in printed(capsys, *words)}
+        assert (found[LVAE], found[VAE]) == ("done", "running")
 
 
 @pytest.mark.parametrize(

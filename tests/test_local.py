@@ -1,6 +1,7 @@
 """Training on this machine: records, interruptions, budgets, checkpoints, scoring again."""
 
 import dataclasses
+import os
 import signal
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -60,6 +61,28 @@ def test_training_records_every_run_once_and_leaves_nothing_else(store, monkeypa
     steps[0] = 0
     assert train(RUNS, store, PROFILE, OPTIONS) == Outcome()
     assert steps == [0]
+
+
+def test_what_a_run_leaves_is_on_the_disk_before_its_checkpoint_goes(store, monkeypatch):
+    synced: list[str] = []
+    sync, remove = os.fsync, Path.unlink
+
+    def synchronise(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").resolve().name)
+        sync(fd)
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.name == ".checkpoints" and store.has(PROFILE, RUNS[0].id):
+            left = [weights_path(store.folder(PROFILE), RUNS[0])]
+            left += store.folder(PROFILE, RUNS[0].id).iterdir()
+            assert {p.name for p in left} <= {*synced}
+            synced.append("checkpoint gone")
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(os, "fsync", synchronise)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    train(RUNS[:1], store, PROFILE, OPTIONS)
+    assert synced[-1] == "checkpoint gone"
 
 
 def test_units_sum_to_the_layers_of_the_curve(whole):

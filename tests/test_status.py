@@ -104,7 +104,14 @@ def test_it_is_written_every_few_seconds_and_when_it_does_something_else(tmp_pat
 
 
 DAMAGED = ["", "[]", "{}", '{"runs": 3}', "[" * 100_000, "\xff"]
-COUNTS = [{"runs": []}, {"epochs": 0}, {"steps": 0}, {"epoch": -1}, {"step": 1.5}]
+COUNTS = [
+    {"runs": []},
+    {"epochs": 0},
+    {"steps": 0},
+    {"epochs": 10**400},
+    {"epoch": -1},
+    {"step": 1.5},
+]
 NUMBERS = [{"seconds_left": math.nan}, {"written": math.inf}, {"last": {"L1_test": math.nan}}]
 WORDS = [{"note": "\x1b[31m"}, {"runs": ["a\nb"]}, {"doing": "sleeping"}, {"note": ["a"]}]
 KINDS = [{"process": None}, {"last": {"L1_test": "x"}}]

@@ -150,6 +150,7 @@ def test_chunks_are_the_record_s_on_a_like_device(trained, alter, monkeypatch, s
     ("trained", "name", "change", "row"),
     [
         *((LVAE, n, 0.05, n) for n in ("L1_train", "L1_test", "LK_test", "L1_se", "LK_mc_error")),
+        (LVAE, "LK_jackknife_error", 0.05, "LK_jackknife_error"),
         (LVAE, "kl_layers", -1, "KL_1"),
         (LVAE, "active_units", -1, "active_1"),
         (LADDER, "denoising", -0.01, "C_0"),

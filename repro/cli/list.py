@@ -21,9 +21,10 @@ LISTED = [e for e in EXPERIMENTS if e not in UNLISTED]
 
 
 def state_here(store: Store, profile: str, run: Run) -> str:
-    """As `state`, but says where a missing Run could not be trained for want of its data."""
+    """As `state`, but says where a Run could not be trained, or go on, for want of its data."""
     found = state(store, profile, run)
-    return "data missing" if found == "missing" and data.lacking(run.data.name) else found
+    waits = found in ("missing", "interrupted")
+    return "data missing" if waits and data.lacking(run.data.name) else found
 
 
 def _rows(store: Store, p: Profile, experiment: str | None) -> list[dict[str, Any]]:

@@ -36,6 +36,11 @@ class Estimate:
     def known(self) -> bool:
         return self.df > 0
 
+    @property
+    def estimated_df(self) -> float:
+        """Degrees of freedom of the part that trainings show; infinite where there is none."""
+        return satterthwaite([p for p in self.sources if math.isfinite(p[1])])[1]
+
     def plus(self, var: float, df: float = math.inf) -> Estimate:
         """With one more source of error, independent of the others."""
         return self.with_parts(((var, df, ""),))

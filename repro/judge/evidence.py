@@ -1,4 +1,4 @@
-"""Which records answer a cell, and every statistic over seeds, replicates and images. No torch.
+"""Which records answer a cell, and every statistic over seeds and replicates. No torch.
 
 Tables, figures, claims and the check only format what stands here. A record answers a cell if it
 is the Run that the profile asks for, whatever it is called: Runs of equal content under two names
@@ -219,10 +219,10 @@ class Books:
         """Variance of one training's value by seed and rounding: a part for each group of
         trainings that it is pooled from, by its degrees of freedom.
 
-        From the trainings of that Run where there are three or more; else, where it may `borrow`,
-        of hierarchies with batch norm like it, or without, at that depth or deeper, each training
-        `like` it. Ladder networks borrow nothing, as nothing says that their variants vary
-        alike. Empty where nothing is known, also where borrowed values do not differ at all.
+        From the trainings of that Run that stand on their own, where three or more do; else, where
+        it may `borrow`, of hierarchies with batch norm like it, or without, at that depth or
+        deeper, each training `like` it. Ladder networks borrow nothing, as nothing says that their
+        variants vary alike. Empty where nothing is known, also where borrowed values do not differ.
         """
         own = run.with_seed(1).hash
         deep = [g for g in self.repeated if _as_deep(g[0].run, run) and all(map(like, g))]

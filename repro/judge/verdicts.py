@@ -34,7 +34,8 @@ class TargetResult:
     """A target beside what this store has: `ours` is the mean over `seeds` finished Runs.
 
     sd: over seeds, None for one. mc_error: Monte-Carlo error of the mean. interval: of ours -
-    published, 90%, for the equivalence test against the margin. All in the target's unit.
+    published, 90%, for the equivalence test against the margin; of the best of several its lower
+    end is at 5% over their number. All in the target's unit.
     """
 
     target: Target

@@ -24,6 +24,7 @@ from repro.store.sealed import json_of, read_bytes
 FOLDER, CHECKPOINTS = ".status", ".checkpoints"  # of a profile's folder
 ALIVE = ("starting", "training", "scoring")
 SECONDS = 2.0  # between two writes
+MOST = 2**53  # no count is as high, and a float still holds each below
 FRESH = 120.0  # seconds for which a process on another machine is believed to be alive
 
 
@@ -70,8 +71,8 @@ class Status:
         """Whether a stack can say so of itself."""
         numbers = (self.images_per_second, self.seconds_left, self.saved, self.written)
         finite = all(n is None or math.isfinite(n) for n in (*numbers, *self.last.values()))
-        counts = (self.epoch, self.step, self.process.pid)
-        counted = min(self.epochs, self.steps) >= 1 and min(counts) >= 0
+        lengths, counts = (self.epochs, self.steps), (self.epoch, self.step, self.process.pid)
+        counted = min(lengths) >= 1 and min(counts) >= 0 and max(*lengths, *counts) < MOST
         # What is not printable might be the terminal's own language.
         words = all(w.isprintable() for w in (*self.runs, *self.diverged, self.engine, self.note))
         return bool(self.runs) and counted and finite and words

@@ -12,8 +12,8 @@ from repro.store.states import OTHER_CONFIGURATION
 LEGEND = {
     "done": "trained and scored",
     "running": "a process is training it now",
-    "missing": "planned, not begun",
-    "interrupted": "begun; the same command continues it",
+    "missing": "planned; nothing says that it was begun",
+    "interrupted": "begun; the same command goes on with what was saved",
     "data missing": "planned; this machine lacks its data set",
     "failed": "ended with an error, which is given",
     "diverged": "its bound was no longer finite; recorded with the epoch",
