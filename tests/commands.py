@@ -40,7 +40,11 @@ def told(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *command: str, code: int = 3) -> str:
-    """The one line with which a command ends, whatever was said before it."""
+    """The one line with which a command ends, whatever was said before it; with --json in both."""
     capsys.readouterr()
     assert run([*command]) == code
-    return one_line(capsys)
+    if "--json" not in command:
+        return one_line(capsys)
+    said, told = capsys.readouterr()
+    assert told == f"repro: {json.loads(said)['error']}\n"
+    return told

@@ -81,6 +81,13 @@ WRONG = [
     (["status", "--watch"], 2, "--watch"),  # without a terminal
     (["show", "mnist-vae-L9-s2"], 2, "'mnist-vae-L9-s2': the nearest are mnist-vae-L5-s2"),
     (["show", "nonsense", "--json"], 2, "unknown Run 'nonsense'"),
+    (["list", "--frobnicate", "--json"], 2, "--frobnicate"),
+    (["tables", "--out", ""], 2, "--out '': empty: give it a value, or leave it out"),
+    (["list", "--store="], 2, "--store '': empty"),
+    (["show", ""], 2, "show '': empty"),
+    (["train", "--threads", "0"], 2, "'--threads': 0 "),
+    (["train", "--budget", "0s"], 2, "--budget 0s: no time above 0"),
+    (["train", "--checkpoint-every", "5"], 2, "--checkpoint-every 5: no time above 0"),
     (["show", LVAE, "--profile", "quick"], 3, f"`repro train {LVAE} --profile quick`"),
     (["check", "--store", "/nonexistent/store", "--profile", "quick"], 3, "/nonexistent/store"),
 ]
@@ -92,10 +99,10 @@ def test_what_is_asked_wrongly_is_one_line_with_its_exit_code(local, capsys, com
 
 
 def test_durations_are_read_and_said_in_a_fitting_unit():
-    assert [*map(seconds, ("90s", "25m", "1.5h"))] == [90, 1500, 5400]
-    for text in ("25", "m", "-5m", "0s", "1h30m", "1e3s"):
-        with pytest.raises(UsageError, match="write it like"):
-            seconds(text)
+    assert [seconds("--budget", text) for text in ("90s", "25m", "1.5h")] == [90, 1500, 5400]
+    for text in ("25", "m", "-5m", "0s", "1h30m", "1e3s", "9" * 400 + "h"):
+        with pytest.raises(UsageError, match=f"--budget {text}: no time above 0: write it like"):
+            seconds("--budget", text)
     said = ["40 s", "12 min", "3.5 h", "4.6 days"]
     assert [*map(in_words, (40, 720, 12_600, 400_000))] == said
 
@@ -117,6 +124,29 @@ def test_a_closed_pipe_is_quiet(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "pandas":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+signal.signal(signal.SIGINT, signal.HANDLER)
+import repro.cli
+print(signal.getsignal(signal.SIGINT) is signal.HANDLER)
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "code", "out"), [("default_int_handler", 130, ""), ("SIG_IGN", 0, "True\n")]
+)
+def test_ctrl_c_while_libraries_are_loaded_leaves_no_traceback(handler, code, out):
+    """Where it is ignored, as in the background of a script, it still is."""
+    command = [sys.executable, "-c", INTERRUPTED.replace("HANDLER", handler)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, "")
 
 
 @pytest.mark.parametrize(

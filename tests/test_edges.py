@@ -136,7 +136,7 @@ def test_own_records_that_may_not_be_read_are_not_passed_over(local, capsys, mon
     [
         (["check", "--store", "x" * 300], 3),
         (["check", "--store", "STORE", "--against", "x" * 300], 3),
-        (["check", "--store", ""], 3),
+        (["check", "--store", ""], 2),
         (["list", "--experiment", "", "--store", "STORE"], 2),
         (["train", "--budget", "", "--profile", "smoke", "--dry-run"], 2),
         (["show", "a\0b", "--store", "STORE"], 2),

@@ -1,23 +1,23 @@
 """`repro ...`: the command line. The only module that may import every floor."""
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
-import repro.cli.shared.first  # noqa: F401
+from repro.cli.shared.first import INTERRUPTED, USUAL
 
 # isort: split
 
 import typer
 
 from repro.cli.shared.options import app
-from repro.cli.shared.terminal import complain, drop, naming_strays, print_json
-from repro.errors import NothingError, ReproError
+from repro.cli.shared.terminal import complain, drop, naming_strays, refuse
+from repro.errors import ReproError
 from repro.needed import lacking
-from repro.show.output import take_streams
+from repro.show.output import refuse_empty, take_streams
 from repro.store.files import READING, REMEDIES
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
 
 COMMANDS = (
@@ -38,6 +38,7 @@ COMMANDS = (
 )
 for _name in COMMANDS:  # each joins the program, in this order
     importlib.import_module(f"repro.cli.{_name}")
+signal.signal(signal.SIGINT, USUAL)
 
 
 def main() -> None:
@@ -48,34 +49,36 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command; errors made on purpose become one line on stderr."""
     take_streams()
+    as_json = "--json" in argv
     try:
+        refuse_empty(argv)
         code = app(args=[*argv] or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()
     except ReproError as e:
-        if isinstance(e, NothingError) and "--json" in argv:
-            print_json({"error": str(e)})
-        return complain(str(e), e.code)
+        return refuse(str(e), e.code, as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
         drop(1)
         return BROKEN_PIPE
     except OSError as e:
-        return complain(_fault(e), ReproError.code)
+        return refuse(_fault(e), ReproError.code, as_json)
     except ModuleNotFoundError as e:
         module = (e.name or "").partition(".")[0]
         if module in ("", "repro"):
             raise
-        return complain(str(lacking([module])), ReproError.code)
+        return refuse(str(lacking([module])), ReproError.code, as_json)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:
         # Typer's usage errors have no public base class that spans its versions.
         if not hasattr(e, "format_message"):
             raise
-        context = getattr(e, "ctx", None)
+        said, context = e.format_message(), getattr(e, "ctx", None)
+        for fault in getattr(e.__cause__, "errors", tuple)():  # newer ones leave out the value
+            said = said.replace(": Input ", f": {fault['input']} ")
         command = context.command_path if context else "repro"
-        return complain(f"{e.format_message()} (see `{command} --help`)", 2)
+        return refuse(f"{said} (see `{command} --help`)", 2, as_json)
     return complain("interrupted", INTERRUPTED) if code == INTERRUPTED else int(code or 0)
 
 

@@ -91,8 +91,8 @@ def train(
     """Train and evaluate the Runs that runs/ lacks; continue what was interrupted."""
     if address and engine is not Engine.ray:
         raise UsageError(f"--address {address}: only --engine ray has one: add it, or leave it out")
-    limit = None if budget is None else seconds(budget)
-    every = None if checkpoint_every is None else seconds(checkpoint_every)
+    limit = seconds("--budget", budget)
+    every = seconds("--checkpoint-every", checkpoint_every)
     if tensorboard:
         events.require()
     p = options.profile_to_train(profile)

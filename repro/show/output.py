@@ -1,8 +1,19 @@
-"""Output that every terminal can take, whatever it was started with."""
+"""What a command or script was started with: its words, and where its output goes."""
 
 import io
 import os
 import sys
+from collections.abc import Sequence
+
+from repro.errors import UsageError
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Raises UsageError for a word that is empty: as a path it would be the current folder."""
+    parts = [p for w in words for p in (w.split("=", 1) if w.startswith("--") else [w])]
+    if "" in parts:
+        option = " ".join(parts[: parts.index("")][-1:])
+        raise UsageError(f"{option} '': empty: give it a value, or leave it out")
 
 
 def take_streams() -> None:

@@ -43,6 +43,17 @@ def complain(text: str, code: int) -> int:
     return code
 
 
+def refuse(text: str, code: int, as_json: bool) -> int:
+    """As `complain`; who asked for JSON finds it on stdout as well."""
+    if as_json:
+        try:
+            print_json({"error": text})
+            sys.stdout.flush()
+        except OSError:
+            drop(1)
+    return complain(text, code)
+
+
 def drop(stream: int) -> None:
     """What is still to be flushed would fail again at the end of the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
@@ -77,9 +88,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def seconds(text: str) -> float:
-    """A duration such as 90s, 25m or 1.5h. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+def seconds(option: str, text: str | None) -> float | None:
+    """The duration of an option, such as 90s, 25m or 1.5h, where it is given. Raises UsageError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh])", text.strip())
     if match is None or not float(match[1]):
-        raise UsageError(f"duration {text!r}: write it like 90s, 25m or 1.5h")
+        raise UsageError(f"{option} {text}: no time above 0: write it like 90s, 25m or 1.5h")
     return float(match[1]) * SECONDS[match[2]]
