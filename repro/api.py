@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.data.images import array_of, binarise, flattened, found, to_binary, whole
+from repro.data.images import MOST, array_of, binarise, flattened, found, to_binary, whole
 from repro.errors import MachineError, RecordError, UsageError
 from repro.machine.saved.weights import Statistics, find_weights, load_statistics, load_weights
 from repro.model import streams
@@ -34,7 +34,6 @@ from repro.train.annealing.chains import CHAINS, TEMPERATURES, Annealed, Sandwic
 __all__ = ["Annealed", "Sandwich", "Scores", "TrainedHierarchy", "TrainedLadder"]
 __all__ += ["binarise", "load_model", "load_record"]
 
-MOST = 2**31 - 1  # images, or samples
 BRIGHTEST = 2  # that a pixel may be, where the largest of the training set is 1
 
 

@@ -86,6 +86,8 @@ WRONG = [
     (["list", "--store="], 2, "--store '': empty"),
     (["show", ""], 2, "show '': empty"),
     (["train", "--threads", "0"], 2, "'--threads': 0 "),
+    (["evaluate", "--threads", "100000"], 2, "'--threads': 100000 "),
+    (["score", "x", "--run", LVAE, "--samples", f"{2**31}"], 2, f"'--samples': {2**31} "),
     (["train", "--budget", "0s"], 2, "--budget 0s: no time above 0"),
     (["train", "--checkpoint-every", "5"], 2, "--checkpoint-every 5: no time above 0"),
     (["show", LVAE, "--profile", "quick"], 3, f"`repro train {LVAE} --profile quick`"),

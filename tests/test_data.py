@@ -87,7 +87,7 @@ HASHES = [hashlib.sha256(content).hexdigest() for content in (WHOLE, CHANGED)]
 @pytest.mark.parametrize(
     ("packed", "said"),
     [
-        (gzip.compress(CHANGED), [*HASHES, "delete it and run `repro data fetch toy`"]),
+        (gzip.compress(CHANGED), [*HASHES, "delete it and run `repro data fetch toy --data-dir "]),
         (gzip.compress(WHOLE[:-7]), [f"{len(WHOLE) - 7} of {len(WHOLE)} bytes"]),
         (PACKED[:-20], ["truncated or damaged gzip"]),
         (PACKED[:MIDDLE] + bytes([PACKED[MIDDLE] ^ 0xFF]) + PACKED[MIDDLE + 1 :], []),
@@ -134,7 +134,7 @@ def test_status_tells_missing_from_damaged(tmp_path):
 
 
 def test_what_is_missing_or_damaged_is_named_and_left_as_it_is(tmp_path):
-    with refused(DataError, str(tmp_path), "missing", "repro data fetch"):
+    with refused(DataError, "missing", f"run `repro data fetch mnist --data-dir {tmp_path}`"):
         data.verify(tmp_path)
     assert list(tmp_path.iterdir()) == []
     path = tmp_path / "mnist" / IMAGES

@@ -110,7 +110,7 @@ DAMAGED = {
 @pytest.mark.parametrize(("name", "content", "said"), DAMAGED.values(), ids=DAMAGED)
 def test_damage_is_reported_with_the_remedy(tmp_path, name, content, said, suffix):
     path = fill(tmp_path, MADE | {name: content}, suffix) / f"{name}{suffix}"
-    with refused(DataError, str(path), said, "delete it and run `repro data fetch norb`"):
+    with refused(DataError, str(path), said, "delete it and run `repro data fetch norb --data-dir"):
         load(tmp_path)
 
 

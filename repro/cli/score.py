@@ -13,7 +13,7 @@ from repro.cli.shared import options
 from repro.cli.shared.images import read_images
 from repro.cli.shared.options import AsJson, ProfileToRead, command, flag, given, holding
 from repro.cli.shared.terminal import print_json, say
-from repro.data.images import are_bytes, array_of, binarise, refuse_other_shapes
+from repro.data.images import MOST, are_bytes, array_of, binarise, refuse_other_shapes
 from repro.errors import UsageError
 from repro.store.files import write_file
 
@@ -42,16 +42,16 @@ def score(
     profile: ProfileToRead = None,
     store: options.StoreToRead = None,
     samples: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Importance samples of L_K.")
+        int, typer.Option(min=1, max=MOST, metavar="K", help="Importance samples of L_K.")
     ] = 500,
     ais: Annotated[
         bool, flag("--ais", "Also log p(x) by annealed importance sampling: minutes.")
     ] = False,
     chains: Annotated[
-        int, typer.Option(min=1, metavar="S", help="Of --ais, for each image.")
+        int, typer.Option(min=1, max=MOST, metavar="S", help="Of --ais, for each image.")
     ] = CHAINS,
     temperatures: Annotated[
-        int, typer.Option(min=1, metavar="T", help="Of --ais, from q(z|x) to p(z|x).")
+        int, typer.Option(min=1, max=MOST, metavar="T", help="Of --ais, from q(z|x) to p(z|x).")
     ] = TEMPERATURES,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every draw.")] = 0,
     draw: Annotated[bool, flag("--binarise", "Draw binary pixels from bytes 0 to 255.")] = False,

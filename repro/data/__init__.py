@@ -112,7 +112,7 @@ def _lacking(data_set: DataSet, data_dir: Path | None) -> str | None:
         return None
     return (
         f"{data_set.name}: data missing, no {missing[0].published} in {folder}: run"
-        f" `{data_set.fetch_command}`, or put the files there{seen.hint(data_set, folder)}"
+        f" `{data_set.fetch_into(folder)}`, or put the files there{seen.hint(data_set, folder)}"
     )
 
 

@@ -17,6 +17,7 @@ from repro.errors import DataError, UsageError
 Bytes = NDArray[np.uint8]
 Pixels = NDArray[Any]  # bytes, or real values
 GREY_SCALES = (255, 256)
+MOST = 2**31 - 1  # images, or samples
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,7 @@ def _decode(
     real = data if isinstance(data, RealData) else RealData()
     readers = (functools.partial(_images, resample=real.resample), _classes) * len(pairs)
     for i, (file, reader) in enumerate(zip(which.files, readers, strict=True)):
-        path = file.locate(folder) or folder / file.published
-        with blaming(path, which), opened(file, path) as stream:
+        with blaming(file, which, folder) as path, opened(file, path) as stream:
             parts.append(reader(stream, pairs[i // 2]))
             hashes.append(stream.end())
     train, train_labels, test, test_labels = parts

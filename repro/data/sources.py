@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import os
+import shlex
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -89,9 +90,11 @@ class DataSet:
         """This one, then those that may take its place."""
         return (self, *(self.instead.versions if self.instead else ()))
 
-    @property
-    def fetch_command(self) -> str:
-        return f"repro data fetch {self.name}"
+    def fetch_into(self, folder: Path) -> str:
+        """The command that fetches it into its folder of a data folder."""
+        top = folder.parent
+        where = "" if top == directory() else f" --data-dir {shlex.quote(str(top))}"
+        return f"repro data fetch {self.name}{where}"
 
     def missing(self, folder: Path) -> list[File]:
         return [f for f in self.files if f.locate(folder) is None]
@@ -213,7 +216,7 @@ def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
     found = [_status(v, file, folder) for v in data_set.versions for file in v.files]
     if all(version.missing(folder) for version in data_set.versions):
         return found
-    detail = f"another version is there; `{data_set.fetch_command}` looks for this"
+    detail = f"another version is there; `{data_set.fetch_into(folder)}` looks for this"
     return [
         replace(s, state="not needed", detail=detail) if s.state == "missing" else s for s in found
     ]
@@ -223,8 +226,7 @@ def read(data_set: DataSet, folder: Path, parse: Callable[[File, bytes], T]) -> 
     """What `parse` makes of every file of a small data set, verified. Raises DataError."""
     found = []
     for file in data_set.files:
-        path = file.locate(folder) or folder / file.published
-        with blaming(path, data_set):
+        with blaming(file, data_set, folder) as path:
             found.append(parse(file, content(file, path)))
     return found
 
@@ -238,12 +240,13 @@ def content_hash(data_set: DataSet, hashes: Iterable[str] = ()) -> str:
 
 
 @contextlib.contextmanager
-def blaming(path: Path, data_set: DataSet) -> Iterator[None]:
-    """Errors of reading a file become a DataError that names it and says what to do."""
+def blaming(file: File, data_set: DataSet, folder: Path) -> Iterator[Path]:
+    """Where a file is; errors of reading it become a DataError that says what to do."""
+    path = file.locate(folder) or folder / file.published
     try:
-        yield
+        yield path
     except DamageError as e:
-        raise DataError(f"{path}: {e}: delete it and run `{data_set.fetch_command}`") from e
+        raise DataError(f"{path}: {e}: delete it and run `{data_set.fetch_into(folder)}`") from e
     except OSError as e:
         raise DataError(f"{path}: cannot read ({e.strerror or e}): make it readable") from e
 
@@ -252,10 +255,10 @@ def _status(data_set: DataSet, file: File, folder: Path) -> FileStatus:
     path = file.locate(folder)
     if path is None:
         path = folder / file.published
-        remedy = f"run `{data_set.fetch_command}`{seen.hint_of(file, folder)}"
+        remedy = f"run `{data_set.fetch_into(folder)}`{seen.hint_of(file, folder)}"
         return FileStatus(data_set.name, file.name, path, "missing", remedy)
     try:
-        with blaming(path, data_set):
+        with blaming(file, data_set, folder):
             check(file, path)
     except DataError as e:
         fault = str(e).removeprefix(f"{path}: ")

@@ -71,7 +71,7 @@ DataDir = Annotated[
     given("Folder of the data sets. Default: $REPRO_DATA, else data/.", "D", readable=False),
 ]
 AsJson = Annotated[bool, flag("--json", "Print JSON on stdout.")]
-Threads = Annotated[int | None, given("CPU threads.", "N", min=1)]
+Threads = Annotated[int | None, given("CPU threads.", "N", min=1, max=1024)]
 Rows = Annotated[
     int | None,
     given("Rows of a scoring chunk, images times samples: bounds its memory.", "N", min=64),
