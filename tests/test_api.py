@@ -247,7 +247,12 @@ NO_NAMES = ("", ".", "../..", f"{LVAE.id}/", f"../{PROFILE}/{LVAE.id}")
     ("asked", "said"),
     [
         *(((name, PROFILE), f"no Run is called {name!r}: `repro list`") for name in NO_NAMES),
-        (("mnist-none-L1-s1", PROFILE), "no record of mnist-none-L1-s1"),
+        (
+            ("mnist-none-L1-s1", PROFILE),
+            "unknown Run 'mnist-none-L1-s1': the nearest are mnist-vae",
+        ),
+        ((LVAE.id, "quik"), f"no record of {LVAE.id} in "),
+        ((LVAE.id, "quik"), "unknown profile 'quik': choose from smoke, "),
         (("mnist-vae-L5-s²", PROFILE), "mnist-vae-L5-s²"),
         (("a\0b", PROFILE), ""),
         ((LVAE.id, "x" * 300), ""),

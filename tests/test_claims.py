@@ -132,7 +132,7 @@ SAID: dict[str, list[tuple[str, Any, str]]] = {
         (TIGHTER, of_images(LK=np.array([-87.0])), "no finite number: gap of"),
         (TIGHTER, of_images(LK=np.array([])), "no finite number: gap of"),
         (USES_ALL, {"kl_layers": [None] * 5}, "no finite kl_layers"),
-        (CLUSTER, {"probe": None}, "...mnist-lvae_bn_wu-L5-s3: `repro evaluate` measures it"),
+        (CLUSTER, {"probe": None}, "...mnist-lvae_bn_wu-L5-s3 --profile paper` measures it"),
     ],
     "reduced protocol": [
         (USES_ALL, QUICK, "met at this budget: KL of z_1"),

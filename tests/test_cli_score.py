@@ -82,8 +82,9 @@ def test_images_are_read(tmp_path, name, content, expected):
 
 PNG = written(Image.fromarray(GREY).save, "PNG")
 PICKLED = written(np.save, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+OTHERWISE = ("file of images", "alone", "as many numbers")
 NOT_READ = {
-    "none": ("x.npy", None, "cannot read"),
+    "none": ("x.npy", None, "cannot read (No such file or directory): name a file of images"),
     "nonsense": ("x.npy", b"nonsense", "no plain array"),
     "empty": ("x.npy", b"", "empty"),
     "cut off": ("x.npy", b"\x93NUMPY\x01\x00", "no plain array"),
@@ -95,17 +96,26 @@ NOT_READ = {
     ),
     "pickled": ("x.npy", PICKLED, "np.save"),
     "pickled in npz": ("x.npz", written(np.savez, a=np.array([{}])), "np.save"),
-    "several": ("x.npz", written(np.savez, a=GREY, b=GREY), "several arrays (a, b)"),
+    "several": (
+        "x.npz",
+        written(np.savez, a=GREY, b=GREY),
+        "several arrays (a, b): save the images alone",
+    ),
     "a table in a zip": ("x.zip", archive("x.csv", b"1,0\n"), "x.csv in it is none"),
     "nonsense in npz": ("x.npz", archive("a.npy", b"nonsense"), "a in it is none"),
-    "no array": ("x.npz", written(np.savez), "(none)"),
+    "no array": ("x.npz", written(np.savez), "(none): save the images alone"),
     "png": ("x.png", PNG, "PNG"),
     "png called csv": ("x.csv", PNG, "no plain array"),
     "empty csv": ("x.csv", b"", "no plain array"),
     "a letter among the first numbers": ("x.csv", b"0,O,1\n0,1,1\n", "column 2 holds what"),
     "words": ("x.csv", b"1,2\n3,word\n", "column 2 holds what is no number"),
     "semicolons": ("x.csv", b"1;2\n3;4\n", "column 1"),
-    "unequal rows": ("x.amat", b"1 0\n1 0 1\n", "no plain array"),
+    "a longer row": ("x.amat", b"1 0\n1 0 1\n", "in line 2, saw 3): give all rows as many numbers"),
+    "a shorter row": (
+        "x.csv",
+        b"a,b\n1,0\n1\n",
+        "image 2 lacks numbers): give all rows as many numbers",
+    ),
 }
 
 
@@ -114,7 +124,7 @@ def test_other_files_are_refused_with_the_formats_that_are_read(tmp_path, name, 
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    remedy = "alone" if said.startswith(("several", "(none")) else ".npz (np.savez), .csv"
+    remedy = "" if said.endswith(OTHERWISE) else ".npz (np.savez), .csv"
     with refused(DataError, str(path), said, remedy):
         read_images(path)
 

@@ -52,7 +52,7 @@ def noted(store, profile="quick", name="0123456789abcdef", **changes) -> None:
         kept.touch()
 
 
-def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monkeypatch):
+def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monkeypatch, data_dir):
     """And what a killed training of its own Runs left."""
     folder, seen = store.folder(PROFILE, status.FOLDER), []
     noted(store, PROFILE, "other", runs=("mnist-vae-L1-s9",), saved=None)
@@ -65,7 +65,7 @@ def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monk
         seen.extend(s for s in status.read_all(store.folder(PROFILE)) if s.runs == IDS)
 
     hooked(monkeypatch, look)
-    train(RUNS, store, PROFILE, OPTIONS)
+    train(RUNS, store, PROFILE, dataclasses.replace(OPTIONS, data_dir=data_dir))
     assert [path.name for path in folder.iterdir()] == ["other.json"]
     assert strays(store) == []
     first, last = seen[0], seen[-1]
@@ -74,7 +74,7 @@ def test_a_training_says_how_far_it_is_and_clears_away_its_own_alone(store, monk
     row = store.record(PROFILE, IDS[0]).curve().iloc[0]
     assert last.last["L1_test"] == pytest.approx(row["L1_test"])
     assert last.note == f"bound {row['L1_train_running']:.2f}, L_1 {row['L1_test']:.2f}"
-    assert last.process == HERE
+    assert (last.process, last.data_dir) == (HERE, str(data_dir))
 
 
 def test_a_stopped_stack_says_where_its_checkpoint_stands(store, monkeypatch):
@@ -219,6 +219,9 @@ def test_the_command_that_is_named_trains_those_runs(local, capsys, tmp_path):
     assert command == f"repro train {beyond} {seeded} --profile quick"
     by_path = shown(capsys, "--store", f"{local.root}/")["stacks"][0]
     assert by_path["command"] == command
+    noted(local, process=GONE, data_dir="/mnt/other sets")
+    command = shown(capsys)["stacks"][0]["command"]
+    assert command == f"repro train {LVAE} {VAE} --profile quick --data-dir '/mnt/other sets'"
     noted(copy := Store(tmp_path / "copy"), process=GONE)
     assert shown(capsys, "--store", str(copy.root))["stacks"][0]["command"] is None
 

@@ -46,8 +46,8 @@ def check(
     if against is None and not verdicts - SILENT:
         raise NothingError(
             f"nothing to hold against: looked in {opened.folder(p.name)} for the Runs of"
-            f" {len(report.targets)} targets and {len(report.claims)} claims: `repro list` names"
-            " them"
+            f" {len(report.targets)} targets and {len(report.claims)} claims:"
+            f" `repro list --profile {p.name}` names them"
         )
     failures = checks.strict_failures(report) if strict else []
     content = {**checks.as_json(report), "store": str(opened.root)}

@@ -1,10 +1,11 @@
 """`repro status`: what is training, from another terminal. Reads only, and takes no lock."""
 
 import contextlib
+import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from rich.live import Live
@@ -129,13 +130,14 @@ def _stack(
         "seconds_left": s.seconds_left if alive else None,
         "heard_seconds": round(max(0.0, now - s.written), 1),
         "reason": None if alive else next((failures[i] for i in s.runs if i in failures), None),
-        "command": None if alive or not own else _continuing(s.runs, p),
+        "command": None if alive or not own else _continuing(s, p),
     }
 
 
-def _continuing(run_ids: Sequence[str], p: Profile) -> str:
+def _continuing(s: Status, p: Profile) -> str:
     """Trains these Runs, and so goes on with them; all of the profile where one is unknown."""
-    return trains(run_ids if all(known_run(i, p) for i in run_ids) else (), p)
+    where = f" --data-dir {shlex.quote(s.data_dir)}" if s.data_dir else ""
+    return trains(s.runs if all(known_run(i, p) for i in s.runs) else (), p) + where
 
 
 def as_text(store: Store, profiles: list[Profile]) -> Text:

@@ -236,5 +236,5 @@ def projections(record: Record, layer: int) -> Any:
 def _damaged(record: Record, name: str, problem: str) -> RecordError:
     return RecordError(
         f"{record.folder / name}: {problem}: {RESTORE}; of a Run in runs/,"
-        f" `repro evaluate {record.run.id}` makes it anew"
+        f" `repro evaluate {record.run.id} --profile {record.profile}` makes it anew"
     )

@@ -217,7 +217,8 @@ def _lacking(claim: Claim, records: Sequence[Record]) -> str:
         return f"no {', '.join(claim.files)} in {', '.join(without)}"
     for name in claim.metrics:
         if without := [r.run.id for r in records if not _finite(r.final.get(name))]:
-            return f"no finite {name} in {', '.join(without)}: `repro evaluate` measures it"
+            measure = f"`repro evaluate {' '.join(without)} --profile {records[0].profile}`"
+            return f"no finite {name} in {', '.join(without)}: {measure} measures it"
     scorings = {scoring(r): r.run.id for r in records} if BOUND in claim.metrics else {}
     if len(scorings) > 1:
         unlike = (f"L_{k} on {images} images in {run}" for (k, images), run in scorings.items())

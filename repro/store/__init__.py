@@ -15,7 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from repro.errors import NothingError, RecordError, StrayWarning
+from repro.errors import NothingError, RecordError, StrayWarning, UsageError
+from repro.plan.profiles import find_run
+from repro.plan.profiles import profile as find_profile
 from repro.plan.run import Run, from_dict, saved
 from repro.store import failures, sealed
 from repro.store.files import (
@@ -114,10 +116,8 @@ class Store:
         if not PLAIN.fullmatch(run_id):  # it would name another folder
             raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
         if not self.has(profile, run_id):
-            raise NothingError(
-                f"no record of {run_id} in {folder.parent}: `repro train {run_id} --profile"
-                f" {profile}` makes it in runs/; or choose another store or profile"
-            )
+            remedy = _made(run_id, profile)
+            raise NothingError(f"no record of {run_id} in {folder.parent}: {remedy}")
         sums = sealed.sums_of(folder)
         raw, env, final = sealed.parts_of(folder, sums)
         run = from_dict(raw, str(folder / PARTS[0]))
@@ -156,10 +156,10 @@ class Store:
             return records
         raise NothingError(
             f"no record of profile {profile or '(any)'} in {self.root}: looked for"
-            f" {self.folder(profile or '*', '*') / FINAL}: {self._elsewhere()}"
+            f" {self.folder(profile or '*', '*') / FINAL}: {self._elsewhere(profile)}"
         )
 
-    def _elsewhere(self) -> str:
+    def _elsewhere(self, profile: str) -> str:
         """What to name instead of this store or profile, by where its records lie."""
         root = self.root.resolve()
         held = sorted({path.parents[1].name for path in root.glob(f"*/*/{FINAL}")})
@@ -171,7 +171,8 @@ class Store:
             return f"this is a record: name the store that holds it, {root.parent.parent}"
         if below := next(root.glob(f"*/*/*/{FINAL}"), None):
             return f"a store lies below it: name {below.parents[2]}"
-        return "`repro train` makes records in runs/; or choose another store"
+        asked = f" --profile {profile}" if profile else ""
+        return f"`repro train{asked}` makes records in runs/; or choose another store"
 
     def failures(self, profile: str) -> dict[str, str]:
         """Why each Run failed that has no record yet, by run id."""
@@ -260,6 +261,16 @@ def open_store(name: str | Path | None, profile: str) -> Store:
         )
     root = Path(name).resolve()
     return Snapshot(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
+
+
+def _made(run_id: str, profile: str) -> str:
+    """What makes a record that is missing; of an unknown Run or profile the nearest."""
+    try:
+        find_run(run_id, find_profile(profile))
+    except UsageError as e:
+        return str(e)
+    made = f"`repro train {run_id} --profile {profile}` makes it in runs/"
+    return f"{made}; or choose another store or profile"
 
 
 class _StrayError(RecordError):

@@ -65,6 +65,7 @@ class Status:
     images_per_second: float | None = None
     seconds_left: float | None = None  # of training; the final scoring follows
     written: float = 0.0  # seconds since 1970
+    data_dir: str = ""  # where it was told to find the data
 
     @property
     def possible(self) -> bool:
@@ -74,7 +75,10 @@ class Status:
         lengths, counts = (self.epochs, self.steps), (self.epoch, self.step, self.process.pid)
         counted = min(lengths) >= 1 and min(counts) >= 0 and max(*lengths, *counts) < MOST
         # What is not printable might be the terminal's own language.
-        words = all(w.isprintable() for w in (*self.runs, *self.diverged, self.engine, self.note))
+        words = all(
+            w.isprintable()
+            for w in (*self.runs, *self.diverged, self.engine, self.note, self.data_dir)
+        )
         return bool(self.runs) and counted and finite and words
 
     def state(self, now: float) -> str:

@@ -2,17 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator
+from errno import EACCES
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.errors import ParserError
 
 from repro.errors import DataError
+from repro.store.files import READING
 from repro.store.sealed import DAMAGED_NPZ
 
 MAGIC = (b"\x93NUMPY", b"PK")  # of .npy and .npz, whatever their names
 SEPARATORS = {".csv": ",", ".amat": r"\s+"}
 FORMATS = "give .npy (np.save), .npz (np.savez), .csv or .amat"
+EQUAL = "give all rows as many numbers"
 
 
 def read_images(path: Path) -> np.ndarray:
@@ -37,10 +41,12 @@ def _blaming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise DataError(f"{path}: cannot read ({e.strerror or e}): {FORMATS}") from e
+        remedy = READING[EACCES] if isinstance(e, PermissionError) else "name a file of images"
+        raise DataError(f"{path}: cannot read ({e.strerror or e}): {remedy}") from e
     except DAMAGED_NPZ as e:
         why = " ".join(str(e).split()) or type(e).__name__
-        raise DataError(f"{path}: no plain array ({why}): {FORMATS}") from e
+        remedy = EQUAL if isinstance(e, ParserError) else FORMATS
+        raise DataError(f"{path}: no plain array ({why}): {remedy}") from e
 
 
 def _arrays(path: Path, begin: bytes) -> np.ndarray:
@@ -61,7 +67,7 @@ def _arrays(path: Path, begin: bytes) -> np.ndarray:
 
 
 def _table(path: Path, separator: str) -> np.ndarray:
-    """[N, X]. Raises ValueError where a cell is no number."""
+    """[N, X]. Raises ValueError where a cell is no number, its ParserError for unequal rows."""
     with path.open(encoding="utf-8-sig") as f:
         first = f.readline().replace(",", " ").replace('"', "").split()
     skipped = int(_are_names(first))
@@ -70,6 +76,8 @@ def _table(path: Path, separator: str) -> np.ndarray:
         if kind.kind not in "biuf":
             raise ValueError(f"column {place} holds what is no number")
     numbers = table.to_numpy()
+    if (short := table.isna().any(axis=1)).any():
+        raise ParserError(f"image {short.argmax() + 1} lacks numbers")
     with np.errstate(invalid="ignore"):
         integers = numbers.astype(np.int64)
     return integers if (integers == numbers).all() else numbers

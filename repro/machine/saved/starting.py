@@ -31,7 +31,8 @@ def obstacle(store: Store, profile: str, run: Run) -> str | None:
         return None
     record = store.find(profile, run.start.id)
     if record is None:
-        return f"starts from {run.start.id}, which has failed: `repro train` it first"
+        first = f"`repro train {run.start.id} --profile {profile}` first"
+        return f"starts from {run.start.id}, which has failed: {first}"
     if record.diverged:
         return f"starts from {run.start.id}, which diverged"
     if weights_path(store.folder(profile), run.start).is_file():
