@@ -13,7 +13,7 @@ from filelock import FileLock
 from repro import store as stores
 from repro.cli import COMMANDS, app, run
 from repro.cli.shared import options
-from repro.cli.shared.options import held, to_read
+from repro.cli.shared.options import to_read
 from repro.cli.shared.terminal import seconds
 from repro.errors import UsageError
 from repro.judge.targets import TARGETS
@@ -23,6 +23,7 @@ from repro.plan.profiles import find_run, profile, runs
 from repro.show import results, scripts
 from repro.store import Store
 from repro.store.places import ROOT
+from repro.store.reading import held
 
 PAPER = profile("paper")
 OTHER = otherwise(quick_run())

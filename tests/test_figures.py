@@ -117,16 +117,31 @@ def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("store", "code", "said"), [("nowhere", 3, "nowhere"), (".", 2, "unknown profile 'fast'")]
+    ("store", "profile", "code", "said"),
+    [
+        ("nowhere", "quick", 3, "nowhere"),
+        (".", "fast", 2, "unknown profile 'fast'"),
+        ("", "quick", 2, "--store '': empty"),
+    ],
 )
 @pytest.mark.parametrize("shared", [style, layout], ids=["figures", "tables"])
-def test_a_script_ends_with_one_line_and_a_code(shared, store, code, said, monkeypatch, capsys):
+def test_a_script_ends_with_one_line_and_a_code(
+    shared, store, profile, code, said, monkeypatch, capsys
+):
     script = str(ROOT / "figures" / "figure5.py")
-    monkeypatch.setattr(sys, "argv", [script, "--store", store, "--profile", "fast"])
+    monkeypatch.setattr(sys, "argv", [script, "--store", store, "--profile", profile])
     with pytest.raises(SystemExit) as ended:
         shared.main(lambda *_: pytest.fail("drawn"), script)
     assert ended.value.code == code
     assert said in one_line(capsys)
+
+
+@pytest.mark.parametrize("profile", ["reduced", "smoke"])
+def test_a_script_draws_the_profile_that_the_store_holds(profile, tmp_path, monkeypatch, capsys):
+    store = fixture_store.build(tmp_path, profile)
+    monkeypatch.setattr(sys, "argv", [script := "figures/figure5.py", "--store", str(store.root)])
+    scripts.main(script, lambda _, drawn, stem: f"{drawn}: {stem.parents[1]}")
+    assert capsys.readouterr().out == f"{profile}: {store.root / profile}\n"
 
 
 def test_a_caption_keeps_an_equation_on_one_line_and_sets_its_subscript():

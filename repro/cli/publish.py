@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-from repro.cli.shared.options import BEST_FIRST, ProfileToRead, command, flag, given, held, to_read
+from repro.cli.shared.options import ProfileToRead, command, flag, given, to_read
 from repro.cli.shared.terminal import say
 from repro.errors import MachineError, NothingError, RecordError, UsageError
-from repro.plan.profiles import Profile, known_run, runs
+from repro.plan.profiles import BEST_FIRST, Profile, known_run, runs
 from repro.plan.profiles import profile as find_profile
 from repro.store import Record, Snapshot, Store
 from repro.store.files import write_file
 from repro.store.locks import lock
 from repro.store.places import CHECKOUT, NAMED, ROOT
+from repro.store.reading import held
 from repro.store.states import state
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from repro.cli import list as listing
-from repro.cli.shared.options import BEST_FIRST, ProfileToShow, StoreToRead, command, given, to_read
+from repro.cli.shared.options import ProfileToShow, StoreToRead, command, given, to_read
 from repro.cli.shared.terminal import say
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
 from repro.plan.experiments.grid import cell_of
-from repro.plan.profiles import Profile, profile, runs
+from repro.plan.profiles import BEST_FIRST, Profile, profile, runs
 from repro.plan.run import Run
 from repro.show import scripts, words
 from repro.show.report import deviations, ledger, measured

@@ -12,15 +12,15 @@ from rich.live import Live
 from rich.text import Text
 
 from repro.cli.shared import options
-from repro.cli.shared.options import BEST_FIRST, AsJson, ProfileToShow, command, flag, to_read
+from repro.cli.shared.options import AsJson, ProfileToShow, command, flag, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.errors import UsageError
 from repro.machine import cost as predict
 from repro.machine.watch.pace import in_words, place, said
-from repro.plan.profiles import Profile, known_run, profile, runs
+from repro.plan.profiles import BEST_FIRST, Profile, known_run, profile, runs
 from repro.plan.run import Run
 from repro.show.words import trains
-from repro.store import Store, open_store, places
+from repro.store import Store, open_store
 from repro.store.states import FINISHED, begun, recorded_state
 from repro.store.status import ALIVE, Status, read_all
 
@@ -75,7 +75,7 @@ def unfinished(store: Store, name: str) -> list[Status]:
 
 def _profile(store: Store, p: Profile) -> dict[str, Any]:
     now, found, failures = time.time(), unfinished(store, p.name), store.failures(p.name)
-    own = store.root == places.NAMED["runs"]  # where `repro train` goes on
+    own = store.name == "runs"  # where `repro train` goes on
     stacks = [_stack(s, now, p, failures, own) for s in found]
     busy = {i: s["state"] in ALIVE for s in stacks for i in s["runs"]}
     runs_of = {run.id: run for run in (*runs(p), *_more(store, p, busy))}

@@ -118,6 +118,7 @@ PROFILES = {
         ),
     )
 }
+BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
 
 def profile(name: str) -> Profile:

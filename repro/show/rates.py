@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from repro.errors import ReproError
 from repro.show.captions import CAPTION_SIZE, MARGIN, wrapped
-from repro.show.output import take_streams
+from repro.show.output import refuse_empty, take_streams
 from repro.show.report.measured import STEP, read
 
 LOOKS = {  # colour and marker of this variant
@@ -175,6 +175,7 @@ def main() -> int:
     args = parser.parse_args()
     take_streams()
     try:
+        refuse_empty(sys.argv[1:])
         with read(args.bench) as bench:
             figure = draw(bench)
         for path in save(figure, args.out / "throughput"):

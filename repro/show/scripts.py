@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 from repro.errors import MachineError, ReproError
-from repro.plan.profiles import profile as find_profile
-from repro.show.output import take_streams
-from repro.store import Store, open_store
+from repro.show.output import refuse_empty, take_streams
+from repro.store import Store
 from repro.store.places import SCRIPTS
+from repro.store.reading import named_or_held
 
 # What every script has: a function (store, profile); of a figure also what it must hold.
 ENTRY = {"tables": ("build",), "figures": ("draw", "NEEDS")}
@@ -67,15 +67,16 @@ def main(script: str, write: Callable[[Store, str, Path], str]) -> None:
         epilog=f"example: python {folder}/{name}.py --store results --profile quick",
     )
     parser.add_argument("--store", help="runs, results or a path (default: runs, else results)")
-    parser.add_argument("--profile", default="quick", help="default: %(default)s")
+    parser.add_argument("--profile", help="default: the fullest with the 5-layer LVAE")
     parser.add_argument("--out", type=Path, help=f"folder (default: <store>/<profile>/{folder})")
     args = parser.parse_args()
     take_streams()
     try:
-        store = open_store(args.store, args.profile)
-        store.some_records(find_profile(args.profile).name)
-        out = args.out or store.folder(args.profile, folder)
-        print(write(store, args.profile, out / name))
+        refuse_empty(sys.argv[1:])
+        store, p = named_or_held(args.store, args.profile)
+        profile = p.name if p else "quick"
+        store.some_records(profile)
+        print(write(store, profile, (args.out or store.folder(profile, folder)) / name))
     except ReproError as e:
         print(f"repro: {e}", file=sys.stderr)
         sys.exit(e.code)

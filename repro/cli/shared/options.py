@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from repro.errors import UsageError
-from repro.plan.profiles import PROFILES, Profile, find_run, profile, runs
-from repro.store import RUN_ID, Record, Store, open_store
-from repro.store.files import names_in
+from repro.plan.profiles import PROFILES, Profile, find_run, profile
+from repro.store import Record, Store
 from repro.store.places import NAMED
-from repro.store.sealed import FINAL
+from repro.store.reading import held, named_or_held
 
 if TYPE_CHECKING:
     from repro.machine.work import Options
-
-BEST_FIRST = tuple(reversed(PROFILES))  # paper, reduced, quick, smoke
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -114,37 +111,10 @@ def profile_to_train(name: str | None) -> Profile:
     return profile(name or ("paper" if has_cuda() else "quick"))
 
 
-def held(store: Store) -> list[str]:
-    """The profiles a store has records of, fullest first; before the others those with a Run of
-    Table 1's own row, and `smoke`, which shows nothing, last. Raises RecordError where a folder
-    cannot be read.
-    """
-
-    def last(name: str) -> bool:
-        stems = (run.id.rpartition("-s")[0] for run in runs(profile(name), ["table1"]))
-        own = (next(store.folder(name).glob(f"{stem}-s*/{FINAL}"), None) for stem in stems)
-        return name == "smoke" or not any(own)
-
-    def any_record(name: str) -> bool:
-        found = filter(RUN_ID.fullmatch, names_in(store.folder(name)))
-        return any(store.has(name, run_id) for run_id in found)
-
-    return sorted(filter(any_record, BEST_FIRST), key=last)
-
-
 def to_read(store: str | None, profile_name: str | None) -> tuple[Store, Profile]:
-    """Where a reading command reads: by default the first held profile of `runs`, else `results`.
-
-    Raises UsageError for an unknown profile, RecordError for a store that does not exist.
-    """
-    if profile_name is not None:
-        p = profile(profile_name)
-        return open_store(store, p.name), p
-    candidates = [open_store(n, "") for n in ((store,) if store is not None else NAMED)]
-    for candidate in candidates:
-        if names := held(candidate):
-            return candidate, profile(names[0])
-    return candidates[0], profile_to_train(None)
+    """As `named_or_held`; where nothing is held, the profile that would be trained."""
+    opened, p = named_or_held(store, profile_name)
+    return opened, p or profile_to_train(None)
 
 
 def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Store, Profile]:
