@@ -65,6 +65,14 @@ def test_prediction_is_the_sum_of_its_runs(monkeypatch: pytest.MonkeyPatch, faul
     assert predict.seconds([one, two]) == pytest.approx(apart)
 
 
+def test_products_in_bfloat16_shorten_training_and_no_scoring(monkeypatch: Any) -> None:
+    monkeypatch.setattr(predict, "flops_per_second", lambda: 1e11)
+    run = small.run(steps=10)
+    scoring = predict.scoring_flops(run) / (1e11 * predict.SCORING_SHARE)
+    plain, rounded = (predict.seconds([run], precision=p) for p in ("float32", "bfloat16"))
+    assert (rounded - scoring) / (plain - scoring) == pytest.approx(predict.BFLOAT16_TIME)
+
+
 def test_the_measured_rate_is_that_of_the_quickest_product(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.accumulate(itertools.cycle((0.3, 0.02, 0.3, 0.01)))
     monkeypatch.setattr("repro.machine.cost.time.perf_counter", lambda: next(clock))

@@ -97,7 +97,8 @@ def train(
         events.require()
     p = options.profile_to_train(profile)
     store = Store(NAMED["runs"])
-    plan = planned.plan(store, p, chosen(p, experiments or [], _seeds(seed, seeds)))
+    wanted = chosen(p, experiments or [], _seeds(seed, seeds))
+    plan = planned.plan(store, p, wanted, precision)
     if lacking := planned.lacking(plan, data_dir):
         able = plan.without(lacking)
         if not (able.todo or dry_run):

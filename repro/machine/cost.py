@@ -22,6 +22,7 @@ from repro.plan.run import LabelledData, RealData, Run
 EAGER_SHARE = 0.3  # of the matrix-product rate, minibatches and checkpoints included
 COMPILED_SHARE = 0.6
 SCORING_SHARE = 0.4
+BFLOAT16_TIME = 0.65  # of a compiled float32 step, where units multiply in it (AVX-512)
 COMPILE_SECONDS = 60.0  # of one stack, cold
 GRAPH_SECONDS = 36.0  # the same on an H100, for compiled steps that are captured
 CAPTURED_STEP = 3.0e-3, 0.35e-3  # seconds of a step there: of one lane, and of each further one
@@ -180,14 +181,18 @@ def graph_pays(runs: list[Run]) -> bool:
     return steps_of(runs[0]) * (first + further * (len(runs) - 1)) > GRAPH_SECONDS
 
 
-def seconds(runs: list[Run], begun: Mapping[str, float] | None = None) -> float:
+def seconds(
+    runs: list[Run], begun: Mapping[str, float] | None = None, precision: str | None = None
+) -> float:
     """Predicted wall time of training and scoring these Runs on this machine's CPU.
 
-    begun: the share of a Run's epochs that is behind it, by its id.
+    begun: the share of a Run's epochs that is behind it, by its id. precision: of training's
+    products; scoring's are in float32.
     """
     left = {run.id: 1 - (begun or {}).get(run.id, 0.0) for run in runs}
     rate = flops_per_second()
     compiled = compiling_pays(runs) and not toolchain.compiler_fault()
     share = COMPILED_SHARE if compiled else EAGER_SHARE
     train = sum(training_flops(run) * left[run.id] for run in runs) / (rate * share)
+    train *= BFLOAT16_TIME if precision == "bfloat16" else 1
     return train + sum(scoring_flops(run, left[run.id]) for run in runs) / (rate * SCORING_SHARE)

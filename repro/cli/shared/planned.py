@@ -37,6 +37,7 @@ class Plan:
     runs: list[Run]
     states: dict[str, str]
     begun: dict[str, float]  # shares of epochs that checkpoints hold, by Run
+    precision: str | None  # that was asked for
 
     @property
     def todo(self) -> list[Run]:
@@ -48,7 +49,7 @@ class Plan:
 
     def seconds(self, runs: list[Run]) -> float:
         """Predicted for what is left of these."""
-        return predict.seconds(runs, self.begun)
+        return predict.seconds(runs, self.begun, self.precision)
 
     @property
     def bytes(self) -> int:
@@ -57,7 +58,7 @@ class Plan:
         return len(self.todo) * RECORD_BYTES + 4 * FLOATS * weights
 
 
-def plan(store: Store, p: Profile, asked: list[Run]) -> Plan:
+def plan(store: Store, p: Profile, asked: list[Run], precision: str | None = None) -> Plan:
     """What is asked for, after what an unfinished Run of it starts from and lacks."""
     states: dict[str, str] = {}
 
@@ -66,7 +67,7 @@ def plan(store: Store, p: Profile, asked: list[Run]) -> Plan:
         return states[run.id] in FINISHED
 
     todo = with_starts(asked, done)
-    return Plan(p, list(dict.fromkeys((*todo, *asked))), states, begun(store, p.name))
+    return Plan(p, list(dict.fromkeys((*todo, *asked))), states, begun(store, p.name), precision)
 
 
 def lacking(plan: Plan, data_dir: Path | None) -> dict[str, str]:
