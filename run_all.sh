@@ -151,8 +151,14 @@ set_up_extras() {
   }
 }
 
-repro() {
-  "$python" -m repro.cli "$@"
+repro() { # in the background: bash hears of no signal before what is in the foreground ends
+  local status=0
+  (trap - INT && exec "$python" -m repro.cli "$@") &
+  trap "kill -TERM $!; wait $! || exit \$?" TERM
+  trap "wait $! || exit \$?" INT # which the command hears as well
+  wait $! || status=$?
+  trap - INT TERM
+  return "$status"
 }
 
 ask() {

@@ -32,6 +32,7 @@ from repro.machine.provenance import continued
 from repro.machine.rescoring import evaluate
 from repro.machine.saved import checkpoint, keeper, weights
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, path_of
+from repro.machine.saved.stopping import Stopper
 from repro.machine.saved.weights import weights_path
 from repro.machine.work import Options, Outcome
 from repro.model.stack import Stack
@@ -100,6 +101,16 @@ def test_an_interrupted_training_ends_with_the_same_numbers(number, at, store, w
     interrupted(store, RUNS, monkeypatch, at, number)
     assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
     assert_same(store, whole, *RUNS)
+
+
+def test_sigterm_asks_however_often_and_ctrl_c_then_stops_at_once():
+    stopper = Stopper(None)
+    with stopper.interruptible():
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert stopper.interrupted.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fixture_store
@@ -127,6 +128,22 @@ def test_the_end_shows_this_run_beside_the_reference(checkout, seed, L1_test, co
     assert ("verdict there" in done.stdout) == (seed == 1)
     assert "reduced protocol" in done.stdout
     assert "records  runs/quick/" in done.stdout
+
+
+TRAINING = """case "$*" in *--dry-run*) ;; *"cli train"*)
+  trap 'echo >saved; exit 130' TERM; echo >started; while :; do sleep 0.1; done ;;
+esac"""
+
+
+def test_who_ends_the_script_ends_what_it_runs_which_saves_first(checkout, tmp_path):
+    fake(tmp_path / "venv" / "bin", "python", TRAINING)
+    env = {**os.environ, "REPRO_VENV": str(tmp_path / "venv")}
+    process = subprocess.Popen(["./run_all.sh", "--profile", "smoke"], cwd=checkout, env=env)
+    while not (checkout / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert (process.wait(SECONDS), (checkout / "saved").exists()) == (130, True)
 
 
 def test_no_network_and_no_data_is_one_line_after_what_was_to_be_done(checkout, tmp_path):

@@ -21,10 +21,12 @@ class Stopper:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C asks for a checkpoint, the second stops at once."""
+        """The first Ctrl-C asks for a checkpoint, the second stops at once; SIGTERM only asks, as
+        who ends a group of processes sends it to `run_all.sh` too, which passes it on.
+        """
 
         def ask(number: int, frame: Any) -> None:
-            if self.interrupted.is_set():
+            if self.interrupted.is_set() and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.interrupted.set()
 
