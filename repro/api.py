@@ -204,7 +204,7 @@ def load_record(run_id: str, profile: str, store: str | Path | None = None) -> R
     """What is saved of a Run: configuration, metrics, provenance, curve and arrays.
 
     store: "runs", "results" or a folder; None: `runs` where it holds the profile, else `results`.
-    Raises RecordError.
+    Raises UsageError where there is no such Run or profile, RecordError.
     """
     with _readable(run_id, profile):
         return open_store(store, profile).record(profile, run_id)
@@ -217,7 +217,8 @@ def load_model(
 
     Weights stay where a Run was trained, except for the few that `results/weights/` holds. Raises
     RecordError where the Run diverged, and where its record or weights are missing, damaged or of
-    another Run; UsageError for what is no device, MachineError for one that does not work here.
+    another Run; UsageError for what is no Run, profile or device; MachineError for a device that
+    does not work here.
     """
     place = _device(device)
     with _readable(run_id, profile):

@@ -12,7 +12,7 @@ from repro.cli.shared.first import INTERRUPTED, USUAL
 import typer
 
 from repro.cli.shared.options import app
-from repro.cli.shared.terminal import complain, drop, naming_strays, refuse
+from repro.cli.shared.terminal import complain, drop, naming_strays
 from repro.errors import ReproError
 from repro.needed import lacking
 from repro.show.output import refuse_empty, take_streams
@@ -55,19 +55,19 @@ def run(argv: Sequence[str]) -> int:
         code = app(args=[*argv] or ["--help"], prog_name="repro", standalone_mode=False)
         sys.stdout.flush()
     except ReproError as e:
-        return refuse(str(e), e.code, as_json)
+        return complain(str(e), e.code, as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
         drop(1)
         return BROKEN_PIPE
     except OSError as e:
-        return refuse(_fault(e), ReproError.code, as_json)
+        return complain(_fault(e), ReproError.code, as_json)
     except ModuleNotFoundError as e:
         module = (e.name or "").partition(".")[0]
         if module in ("", "repro"):
             raise
-        return refuse(str(lacking([module])), ReproError.code, as_json)
+        return complain(str(lacking([module])), ReproError.code, as_json)
     except SystemExit:  # typer's own answer to a pipe closed while the command still wrote
         return BROKEN_PIPE
     except Exception as e:
@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
         for fault in getattr(e.__cause__, "errors", tuple)():  # newer ones leave out the value
             said = said.replace(": Input ", f": {fault['input']} ")
         command = context.command_path if context else "repro"
-        return refuse(f"{said} (see `{command} --help`)", 2, as_json)
+        return complain(f"{said} (see `{command} --help`)", 2, as_json)
     return complain("interrupted", INTERRUPTED) if code == INTERRUPTED else int(code or 0)
 
 

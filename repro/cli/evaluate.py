@@ -40,7 +40,7 @@ def evaluate(
     store = Store(NAMED["runs"])
     asked = list(dict.fromkeys(run or []))
     for run_id in asked:
-        options.record_of(run_id, p, store)
+        store.record(p.name, run_id)
     ids = asked or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
         raise NothingError(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, record_of, to_read
+from repro.cli.shared.options import AsJson, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import print_json, screen
 from repro.plan.run import to_dict
 
@@ -23,7 +23,7 @@ def show(
 ) -> None:
     """One record: its configuration, where and how it was made, and what it gave."""
     opened, p = to_read(store, profile)
-    record = record_of(run, p, opened)
+    record = opened.record(p.name, run)
     content = {"config": to_dict(record.run), "env": record.env, "final": record.final}
     if as_json:
         print_json({"run": run, "profile": p.name, **content})

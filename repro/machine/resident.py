@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from repro import data
+from repro.data.sources import directory
 from repro.errors import RecordError
 from repro.plan.run import Run
 from repro.train.evaluate import Room
@@ -22,6 +23,11 @@ class Resident:
     device: torch.device
     room: Room
     _sets: dict[Any, tuple[Images, dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """The folder that was named, from wherever it is asked; nothing where none was."""
+        return str(directory(self.data_dir).absolute()) if self.data_dir else ""
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance. Raises DataError."""

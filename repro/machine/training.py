@@ -51,8 +51,9 @@ def train_stack(
         own, _ = work.data.images(stack.runs[k])
         return task.score(stack, state.params, k, own, epoch)
 
-    told = work.options.tensorboard, work.options.data_dir
-    with Progress(stack, feed.steps, pinned.engine, bar, path, *told) as progress:
+    events = work.options.tensorboard
+    with Progress(stack, feed.steps, pinned.engine, bar, path, events) as progress:
+        progress.file.update(data_dir=work.data.named)
         seconds = work.options.checkpoint_seconds
         keeper = Keeper(stack, state, log, pinned, path, progress, work.stopper, seconds)
         blocks = loop.train(stack, feed, state, log, step, score)

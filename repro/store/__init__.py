@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro.errors import NothingError, RecordError, StrayWarning, UsageError
+from repro.errors import NothingError, RecordError, StrayWarning
 from repro.plan.profiles import find_run
 from repro.plan.profiles import profile as find_profile
 from repro.plan.run import Run, from_dict, saved
@@ -111,13 +111,16 @@ class Store:
         return bool(PLAIN.fullmatch(run_id)) and is_file(self.folder(profile, run_id) / FINAL)
 
     def record(self, profile: str, run_id: str) -> Record:
-        """Raises NothingError when it is missing, RecordError when it is damaged."""
+        """Raises NothingError when it is missing, UsageError where there is no such Run or profile,
+        RecordError when it is damaged.
+        """
         folder = self.folder(profile, run_id)
-        if not PLAIN.fullmatch(run_id):  # it would name another folder
-            raise NothingError(f"no Run is called {run_id!r}: `repro list` shows them all")
         if not self.has(profile, run_id):
-            remedy = _made(run_id, profile)
-            raise NothingError(f"no record of {run_id} in {folder.parent}: {remedy}")
+            find_run(run_id, find_profile(profile))
+            raise NothingError(
+                f"no record of {run_id} in {folder.parent}: `repro train {run_id} --profile"
+                f" {profile}` makes it in runs/; or choose another store or profile"
+            )
         sums = sealed.sums_of(folder)
         raw, env, final = sealed.parts_of(folder, sums)
         run = from_dict(raw, str(folder / PARTS[0]))
@@ -261,16 +264,6 @@ def open_store(name: str | Path | None, profile: str) -> Store:
         )
     root = Path(name).resolve()
     return Snapshot(next((own for own in NAMED.values() if own.resolve() == root), Path(name)))
-
-
-def _made(run_id: str, profile: str) -> str:
-    """What makes a record that is missing; of an unknown Run or profile the nearest."""
-    try:
-        find_run(run_id, find_profile(profile))
-    except UsageError as e:
-        return str(e)
-    made = f"`repro train {run_id} --profile {profile}` makes it in runs/"
-    return f"{made}; or choose another store or profile"
 
 
 class _StrayError(RecordError):

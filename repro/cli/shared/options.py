@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from repro.errors import UsageError
-from repro.plan.profiles import PROFILES, Profile, find_run, profile
-from repro.store import Record, Store
+from repro.plan.profiles import PROFILES, Profile, profile
+from repro.store import Store
 from repro.store.places import NAMED
 from repro.store.reading import held, named_or_held
 
@@ -127,12 +127,5 @@ def holding(run: str, profile_name: str | None, store: str | None) -> tuple[Stor
         for name in [p.name] if profile_name is not None else held(each):
             if each.has(name, run):
                 return each, profile(name)
-    record_of(run, p, opened)  # says what is missing, and where
+    opened.record(p.name, run)  # says what is missing, and where
     return opened, p
-
-
-def record_of(run: str, p: Profile, store: Store) -> Record:
-    """Raises UsageError for a Run that does not exist, NothingError for one without a record."""
-    if not store.has(p.name, run):
-        find_run(run, p)
-    return store.record(p.name, run)

@@ -32,26 +32,21 @@ def say(text: str) -> None:
     screen().print(text, markup=False, soft_wrap=True)
 
 
-def complain(text: str, code: int) -> int:
-    """One line on stderr; returns the exit code it was given."""
+def complain(text: str, code: int, as_json: bool = False) -> int:
+    """One line on stderr, and on stdout where JSON was asked for; returns the code it was given."""
     line = Text.assemble(("repro:", "bold red"), " ", " ".join(text.split()))
+    try:
+        if as_json:
+            print_json({"error": text})
+            sys.stdout.flush()
+    except OSError:
+        drop(1)
     try:
         Console(stderr=True, highlight=False).print(line, soft_wrap=True)
         sys.stderr.flush()
     except (OSError, SystemExit):  # as rich says that nobody reads it: the code is left
         drop(sys.stderr.fileno())
     return code
-
-
-def refuse(text: str, code: int, as_json: bool) -> int:
-    """As `complain`; who asked for JSON finds it on stdout as well."""
-    if as_json:
-        try:
-            print_json({"error": text})
-            sys.stdout.flush()
-        except OSError:
-            drop(1)
-    return complain(text, code)
 
 
 def drop(stream: int) -> None:

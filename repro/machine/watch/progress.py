@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from repro.data.sources import directory
 from repro.machine.watch.events import Events
 from repro.machine.watch.pace import Pace, place, said
 from repro.model.stack import Stack
@@ -42,14 +41,7 @@ class Progress:
     """Keeps the status of a stack, and shows it: the numbers of one lane, pace and time left."""
 
     def __init__(
-        self,
-        stack: Stack,
-        steps: int,
-        engine: str,
-        bar: Bar,
-        checkpoint: Path,
-        tensorboard: bool,
-        data_dir: Path | None,
+        self, stack: Stack, steps: int, engine: str, bar: Bar, checkpoint: Path, tensorboard: bool
     ) -> None:
         self.stack, self.steps, self.task = stack, steps, task_of(stack.runs[0])
         self.rows = stack.runs[0].optim.batch * len(stack.runs)
@@ -60,9 +52,7 @@ class Progress:
         ids, folder = tuple(run.id for run in stack.runs), checkpoint.parents[1]
         self.events = Events(folder, ids) if tensorboard else None
         path = folder / status.FOLDER / f"{checkpoint.stem}.json"
-        where = str(directory(data_dir).absolute()) if data_dir else ""
-        process = status.this_process()
-        first = status.Status(ids, process, engine, epochs, steps, data_dir=where)
+        first = status.Status(ids, status.this_process(), engine, epochs, steps)
         self.file = status.StatusFile(path, first)
         self.console.print(f"training {self.name} ({engine})", highlight=False)
         self.shown = self.bar.add_task(self.name, total=epochs * steps, note="starting")
