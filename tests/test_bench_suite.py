@@ -3,19 +3,19 @@
 import copy
 import json
 import sys
-from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from commands import one_line, printed, told
+from commands import printed, refusal, told
 from fixture_bench import LVAES, TINY, entry, saved_bench, step_of
 from small import CPU
 
 from repro.bench import suite
-from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms
+from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, known_arms
 from repro.bench.compare import compare, load
 from repro.cli import run
 from repro.errors import RecordError
@@ -35,7 +35,6 @@ print("ready", flush=True)
 assert sys.stdin.readline() == "go\\n"
 print(json.dumps({"arm": name, "at": time.monotonic()}))
 """
-SILENT: Any = lambda arm: None  # noqa: E731
 
 
 @pytest.fixture
@@ -43,13 +42,10 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Processes that are ready when two of them have begun; those that were started."""
     found: list[Any] = []
     real = suite.subprocess.Popen
-
-    def popen(*arguments: Any, **more: Any) -> Any:
-        found.append(real(*arguments, **more))
-        return found[-1]
-
     monkeypatch.setattr(suite, "COMMAND", [sys.executable, "-c", FAKE, str(tmp_path)])
-    monkeypatch.setattr(suite.subprocess, "Popen", popen)
+    monkeypatch.setattr(
+        suite.subprocess, "Popen", lambda *a, **b: found.append(real(*a, **b)) or found[-1]
+    )
     return found
 
 
@@ -101,46 +97,33 @@ def test_a_benchmark_says_where_and_when_and_a_broken_arm_loses_no_other(monkeyp
     assert all(m["step"]["flop_per_s"] > 0 for m in result["matmul"].values())
 
 
-KNOWN = {arm.name: arm for arm in known_arms()}
-ON_CUDA = ("graph K=4", "captured K=1", "graph MNIST grid", "L_5000")
-NO_UNITS = "no units for bfloat16: products would be emulated"
+ABSENT = {
+    "compiled K=1": "no C++ compiler found: install g++",
+    "bfloat16 K=1": "no units for bfloat16: products would be emulated",
+    **dict.fromkeys(("graph K=4", "captured K=1", "L_5000", "cuda"), "no CUDA device"),
+}
 
 
-@pytest.mark.parametrize(
-    ("chosen", "absent"),
-    [
-        ([], ""),
-        ([Arm("c", "compiled", (3,))], "no C++ compiler found: install g++"),
-        ([arm for arm in arms() if arm.bfloat16], NO_UNITS),
-        ([KNOWN[name] for name in ON_CUDA], "no CUDA device"),
-    ],
-    ids=["nothing", "compiler", "bfloat16", "cuda"],
-)
-def test_what_cannot_run_here_is_absent_with_the_reason(chosen, absent, monkeypatch):
+def test_what_cannot_run_here_is_absent_with_the_reason(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     monkeypatch.setattr(suite, "multiplies_in_bfloat16", lambda _: False)
-    *found, cuda = suite.bench(chosen, TINY, 1, SILENT)["arms"]
-    assert found == [{"arm": arm.name, "absent": absent} for arm in chosen]
-    assert cuda == {"arm": "cuda", "absent": "no CUDA device"}
+    chosen = [arm for arm in known_arms() if arm.name in ABSENT]
+    found = suite.bench(chosen, TINY, 1, lambda arm: None)["arms"]
+    assert {entry["arm"]: entry["absent"] for entry in found} == ABSENT
 
 
 # Comparison, of benchmarks made up here
 
-Doctor = Callable[[dict[str, Any]], None]
 
-
-def scaled(name: str, factor: float) -> Doctor:
-    def doctor(bench: dict[str, Any]) -> None:
-        step_of(bench, "compiled K=4")[name] *= factor
-
-    return doctor
+def scaled(name: str, factor: float, bench: dict[str, Any]) -> None:
+    step_of(bench, "compiled K=4")[name] *= factor
 
 
 def alone(bench: dict[str, Any]) -> None:
     """A slower arm without a single model: it is compared by its products."""
     del step_of(bench, "compiled K=4")["ratio_to_single"]
-    step_of(bench, "compiled K=4")["ratio_to_matmul"] *= 2
+    scaled("ratio_to_matmul", 2, bench)
 
 
 def other_arms(bench: dict[str, Any]) -> None:
@@ -166,14 +149,14 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("doctor", "said"),
     [
-        pytest.param(scaled("ratio_to_single", 1.14), "", id="14% worse"),
-        pytest.param(scaled("ratio_to_single", 2.0), "single 0.3 -> 0.6 (+100%)", id="100% worse"),
-        pytest.param(scaled("ratio_to_single", 1.16), "single", id="16% worse"),
-        pytest.param(scaled("ratio_to_matmul", 1.16), "matmul", id="products"),
-        pytest.param(scaled("ratio_to_matmul", 0.5), "", id="better"),
-        pytest.param(scaled("seconds", 10.0), "", id="slower machine"),
-        pytest.param(other_arms, "", id="missing"),
-        pytest.param(alone, "matmul", id="no single model"),
+        (partial(scaled, "ratio_to_single", 1.14), ""),
+        (partial(scaled, "ratio_to_single", 2.0), "single 0.3 -> 0.6 (+100%)"),
+        (partial(scaled, "ratio_to_single", 1.16), "single"),
+        (partial(scaled, "ratio_to_matmul", 1.16), "matmul"),
+        (partial(scaled, "ratio_to_matmul", 0.5), ""),
+        (partial(scaled, "seconds", 10.0), ""),  # a slower machine
+        (other_arms, ""),
+        (alone, "matmul"),
     ],
 )
 def test_a_ratio_over_15_percent_worse_is_named(doctor, said, measured, saved, capsys):
@@ -220,8 +203,8 @@ def test_no_arm_in_common_and_no_arm_measured_are_no_success(measured, saved, ca
 
 def test_a_missing_benchmark_exits_3_before_anything_is_measured(monkeypatch, capsys):
     monkeypatch.setattr(suite, "bench", lambda *_: pytest.fail("measured"))
-    assert run(["bench", "--compare", "/nonexistent/bench.json"]) == 3
-    assert "/nonexistent/bench.json" in one_line(capsys)
+    said = refusal(capsys, "bench", "--compare", "/nonexistent/bench.json")
+    assert "/nonexistent/bench.json" in said
 
 
 # Command line
@@ -256,7 +239,7 @@ def test_the_table_shows_ratios_device_absent_arms_and_the_share_of_the_roofline
 
 def test_an_arm_that_broke_exits_3_a_regression_beside_it(measured, saved, capsys):
     measured["arms"].append({"arm": "eager K=8", "failed": "MemoryError"})
-    scaled("ratio_to_single", 2)(measured)
+    scaled("ratio_to_single", 2, measured)
     assert run(["bench", "--compare", str(saved)]) == 3
     said = capsys.readouterr().err
     assert "eager K=8 failed: MemoryError" in said
