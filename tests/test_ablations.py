@@ -62,14 +62,8 @@ def test_ablations_that_share_steps_share_a_stack() -> None:
     defaults, lvaes, vaes = [{r.variant for r in s.runs} for s in stacks if len(s.runs) > 1]
     assert defaults == {base_of(c).variant for c in OF_VAES}
     assert vaes == {c.variant for c in OF_VAES}
-    assert {name.partition("@")[2] for name in lvaes} == {
-        "",
-        "grey255",
-        "uniform_heads",
-        "lr0002",
-        "lr002",
-        "batch_stats",
-    }
+    names = {"", "grey255", "uniform_heads", "lr0002", "lr002", "batch_stats"}
+    assert {name.partition("@")[2] for name in lvaes} == names
 
 
 def test_a_replicate_is_the_same_run_under_another_name() -> None:

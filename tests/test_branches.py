@@ -29,7 +29,6 @@ from repro.store.locks import lock
 from repro.train.minibatch import BLOCK
 
 TURNS = Options(engine="captured", threads=1, side_by_side=2)
-NOTHING = contextlib.nullcontext
 
 
 @pytest.fixture(scope="module")
@@ -42,54 +41,34 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 # Taking turns
 
 
-class Talking:
-    """Branches that write down what happens to them."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def branch(self, name: str, turns: int, error: BaseException | None = None) -> Any:
-        try:
-            for i in range(turns):
-                self.heard.append(f"{name}{i + 1}")
-                yield
-        except GeneratorExit:
-            self.heard.append(f"{name} closed")
-            raise
-        if error:
-            raise error
-        return f"end of {name}"
+def test_branches_take_turns_and_what_stops_one_closes_the_others_though_one_cannot_save() -> None:
+    heard: list[str] = []
 
     @contextlib.contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        self.heard.append(f"<{name}")
+    def turn(name: str) -> Iterator[None]:
+        heard.append(f"<{name}")
         yield
-        self.heard.append(f"{name}>")
+        heard.append(f"{name}>")
 
-
-def test_turns_alternate_each_inside_its_own_context_until_all_have_returned() -> None:
-    t = Talking()
-    turns = [lambda: t.turn("a"), lambda: t.turn("b")]
-    returned = side_by_side([t.branch("a", 1), t.branch("b", 3)], turns)
-    heard = " ".join(t.heard)
-    assert heard.startswith("<a a1 a> <b b1 b> <a a> <b b2 b> <b b3 b> <b b> ")
-    assert returned == ["end of a", "end of b"]
-
-
-def test_what_stops_one_branch_closes_the_others_in_their_turns_though_one_cannot_save() -> None:
-    t = Talking()
-
-    def full() -> Any:
+    def branch(name: str, blocks: int, error: BaseException | None = None) -> Any:
         try:
-            while True:
+            for _ in range(blocks):
+                heard.append("block")
                 yield
+            return f"end of {name}"
         finally:
-            raise MachineError("disk full")
+            heard.append("end")
+            if error:
+                raise error
 
-    three = [t.branch("a", 9), full(), t.branch("c", 1, BudgetSpent())]
-    with pytest.raises(MachineError, match="disk full"):
-        side_by_side(three, [lambda: t.turn("a"), NOTHING, NOTHING])
-    assert t.heard[-3:] == ["<a", "a closed", "a>"]
+    turns: Any = [lambda: turn("a"), lambda: turn("b")]
+    assert side_by_side([branch("a", 1), branch("b", 2)], turns) == ["end of a", "end of b"]
+    blocks = "<a block a> <b block b> <a end a> <b block b> <b end b>"
+    assert " ".join(heard).startswith(blocks)
+    three = branch("a", 9), branch("b", 9, MachineError("full")), branch("", 1, BudgetSpent())
+    with pytest.raises(MachineError, match="full"):
+        side_by_side(three, [*turns, contextlib.nullcontext])
+    assert heard[-3:] == ["<a", "end", "a>"]
 
 
 def test_groups_are_neighbours_that_may_go_together() -> None:
