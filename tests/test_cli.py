@@ -6,7 +6,7 @@ import sys
 
 import fixture_store
 import pytest
-from check_records import otherwise
+from check_records import made, otherwise, stored
 from commands import LVAE, QUICK, printed, quick_run, refusal, told
 from filelock import FileLock
 
@@ -250,19 +250,21 @@ def test_show_has_the_keys_of_the_contract_and_for_people_configuration_and_metr
     assert all(name in out for name in ("L1_test", "optim.lr", "commit"))
 
 
-@pytest.mark.parametrize("file", ["run.json", "env.json", "final.json"])
-def test_a_corrupt_record_is_named_with_its_file(full, capsys, file):
-    path = full.folder("quick", LVAE) / file
-    path.write_text("{ not json")
-    assert str(path) in refusal(capsys, "show", LVAE, "--profile", "quick")
-
-
 def test_tables_are_written_where_they_are_asked_for_or_into_the_store(full, tmp_path):
     own = full.folder("quick", "tables")
     for place, asked in ((tmp_path / "out", ["--out", str(tmp_path / "out")]), (own, [])):
         assert not own.exists()
         assert run(["tables", "--profile", "quick", *asked]) == 0
         assert {p.suffix for p in place.iterdir()} == {".md", ".csv", ".tex"}
+
+
+def test_fine_tuned_models_and_iwae_stand_in_their_rows_of_table_1(local):
+    wanted = runs(QUICK, ["finetuning", "iwae"])
+    values = [-80.0 - i for i in range(len(wanted))]
+    pairs = zip(wanted, values, strict=True)
+    stored(local.root, *(made(None, "quick", run=r, LK_test=v) for r, v in pairs))
+    shown = [row[3] for row in scripts.load("tables", "table1").build(local, "quick").rows]
+    assert sorted(v for v in shown if v[0] == "-") == [f"{v:.2f}" for v in values]
 
 
 def test_strict_exits_1_on_a_short_target(local):

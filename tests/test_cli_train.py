@@ -1,6 +1,5 @@
 """`repro train` and `evaluate`: what reaches the engine, and what its outcome means."""
 
-import csv
 import shlex
 from collections import namedtuple
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from repro.cli import run
 from repro.cli.shared import planned
 from repro.machine import local as engine_local
 from repro.machine import rescoring, toolchain
-from repro.machine.saved.weights import load_adam, weights_path
 from repro.machine.work import Outcome
 from repro.plan.experiments.ablations import OF_VAES
 from repro.plan.experiments.grid import VARIANTS
@@ -207,32 +205,3 @@ def test_what_cannot_be_is_said_first(local, engine, capsys, monkeypatch, asked,
 def test_without_a_compiler_training_says_that_it_is_eager(local, engine, capsys, monkeypatch):
     monkeypatch.setattr(toolchain, "compiler_fault", lambda: toolchain.NO_COMPILER)
     assert told(capsys, "train", *HERE).count("no C++ compiler found") == 1
-
-
-FIRST, SECOND = "mnist-lvae_bn_wu_ft-L5-s1", "mnist-lvae_bn_wu_ft_iw10-L5-s1"
-IWAE = ("mnist-iwae_k1-L2-s1", "mnist-iwae_k50-L2-s1")
-
-
-@pytest.mark.slow
-def test_fine_tuning_goes_on_from_its_start_and_iwae_stands_beside(local, data_dir, tmp_path):
-    where = ["--profile", "smoke", "--data-dir", str(data_dir)]
-    for experiment in ("finetuning", "iwae"):
-        assert run(["train", experiment, *where, "--engine", "eager", "--threads", "1"]) == 0
-    records = {r.run.id: r for r in local.records("smoke")}
-    assert records.keys() == {LVAE, FIRST, SECOND, *IWAE}
-    paths = {i: weights_path(local.folder("smoke"), records[i].run) for i in (LVAE, FIRST, SECOND)}
-    updates = {i: int(load_adam(path)["t"]) for i, path in paths.items()}
-    assert updates == {LVAE: 20, FIRST: 40, SECOND: 22}  # 100 samples: one step an epoch
-    bounds = {i: float(r.final["L1_test"]) for i, r in records.items()}
-    assert bounds[FIRST] > bounds[LVAE] + 5
-    assert all(bounds[i] < -100 for i in IWAE)
-    assert run(["tables", "--profile", "smoke", "--out", str(tmp_path)]) == 0
-    with (tmp_path / "table1.csv").open() as f:
-        ours = {row["model"]: row["ours, L_5"] for row in csv.DictReader(f)}
-    assert {row for row, value in ours.items() if value[:1] == "-"} == {
-        "LVAE, 5-layer",
-        "LVAE, 5-layer + finetuning",
-        "LVAE, 5-layer + finetuning + IW=10",
-        "IWAE, 2-layer + IW=1",
-        "IWAE, 2-layer + IW=50",
-    }
