@@ -19,7 +19,6 @@ from PIL import Image
 from repro.api import Annealed, Scores, TrainedHierarchy
 from repro.cli.shared.images import read_images
 from repro.errors import DataError
-from repro.store import Store
 from repro.store.places import NAMED
 
 PROFILE = "smoke"
@@ -83,17 +82,14 @@ def test_images_are_read(tmp_path, name, content, expected):
 PNG = written(Image.fromarray(GREY).save, "PNG")
 PICKLED = written(np.save, np.array([{"a": 1}], dtype=object), allow_pickle=True)
 OTHERWISE = ("file of images", "alone", "as many numbers")
+ZIP = written(np.savez, GREY)
 NOT_READ = {
     "none": ("x.npy", None, "cannot read (No such file or directory): name a file of images"),
     "nonsense": ("x.npy", b"nonsense", "no plain array"),
     "empty": ("x.npy", b"", "empty"),
     "cut off": ("x.npy", b"\x93NUMPY\x01\x00", "no plain array"),
-    "cut off zip": ("x.npz", written(np.savez, GREY)[:-40], "no plain array"),
-    "damaged zip": (
-        "x.npz",
-        written(np.savez, GREY).replace(GREY.tobytes(), bytes(GREY.size)),
-        "CRC",
-    ),
+    "cut off zip": ("x.npz", ZIP[:-40], "no plain array"),
+    "damaged zip": ("x.npz", ZIP.replace(GREY.tobytes(), bytes(GREY.size)), "CRC"),
     "pickled": ("x.npy", PICKLED, "np.save"),
     "pickled in npz": ("x.npz", written(np.savez, a=np.array([{}])), "np.save"),
     "several": (
@@ -162,23 +158,13 @@ def test_a_ladder_network_takes_bytes_and_says_classes(trained, local, images, c
     assert all(f"{n} of class {c}" in said for c, n in Counter(expected.tolist()).items())
 
 
-@pytest.mark.parametrize(
-    "stored",
-    [
-        BITS.astype(np.int64),
-        BITS.astype(bool),
-        BITS.astype(">f8"),
-        np.asfortranarray(BITS),
-        BITS.reshape(5, 1, X),
-    ],
-    ids=["int64", "bool", "big-endian", "Fortran order", "height and width"],
-)
-def test_however_binary_images_are_stored_they_score_the_same(trained, images, capsys, stored):
+def test_however_binary_images_are_stored_they_score_the_same(trained, images, capsys):
+    kinds = [BITS.astype(kind) for kind in (np.int64, bool, ">f8")]
     found = []
-    for array in (BITS, stored):
+    for array in (BITS, *kinds, np.asfortranarray(BITS), BITS.reshape(5, 1, X)):
         np.save(images, array)
         found.append(scored(images, trained.id, capsys)["each"])
-    assert found[0] == found[1]
+    assert found == [found[0]] * 6
 
 
 @pytest.mark.parametrize("trained", [GAUSSIAN], indirect=True)
@@ -196,17 +182,12 @@ REFUSED = [
     (LVAE, GREY * np.uint16(2), ["--binarise"], "type uint16, from 0 to 510"),
     (LVAE, NONE, ["--binarise"], f"give [N, {X}]"),
     (LVAE, WIDE, ["--binarise"], f"give [N, {X}]"),
-    *(
-        (model, *row)
-        for model in (LVAE, LADDER)
-        for row in (
-            (np.zeros(()), [], "shape ()"),
-            (WIDE, [], f"give [N, {X}]"),
-            (np.zeros((3, X), "M8[s]"), [], "give real numbers"),
-            (np.zeros((3, X), [("a", "u1")]), [], "give real numbers"),
-            (np.full((3, X), 1e300), [], "not finite"),
-        )
-    ),
+    # Bytes of its shape, or pixels.
+    (LADDER, np.zeros(()), [], "shape ()"),
+    (LADDER, WIDE, [], f"give [N, {X}]"),
+    (LADDER, np.zeros((3, X), "M8[s]"), [], "give real numbers"),
+    (LADDER, np.zeros((3, X), [("a", "u1")]), [], "give real numbers"),
+    (LADDER, np.full((3, X), 1e300), [], "not finite"),
     # Bytes, floats of bytes, bits, negatives, booleans.
     (GAUSSIAN, GREY, [], UNITS),
     (GAUSSIAN, GREY / 1.0, [], UNITS),
@@ -259,17 +240,14 @@ def test_what_is_drawn_once_has_no_monte_carlo_error(trained, images, capsys, op
 INFINITE, ZERO = np.full(5, -np.inf), np.zeros(5)
 
 
-@pytest.mark.parametrize(
-    ("method", "found", "options"),
-    [
-        ("score", Scores(INFINITE, INFINITE, 500, 0.0), ["--binarise"]),
-        ("annealed", Annealed(INFINITE, ZERO, ZERO, 0.0, []), [*AIS, "2"]),
-    ],
-)
-def test_an_infinite_bound_is_refused(trained, images, capsys, monkeypatch, method, found, options):
-    monkeypatch.setattr(TrainedHierarchy, method, lambda *_: found)
-    asked = ("score", str(images), "--run", trained.id, "--json")
-    assert "a bound is infinite" in refusal(capsys, *asked, *options, code=2)
+def test_an_infinite_bound_is_refused(trained, images, capsys, monkeypatch):
+    asked = ("score", str(images), "--run", trained.id, "--json", *AIS, "2")
+    for method, found in (
+        ("annealed", Annealed(INFINITE, ZERO, ZERO, 0.0, [])),
+        ("score", Scores(INFINITE, INFINITE, 500, 0.0)),
+    ):
+        monkeypatch.setattr(TrainedHierarchy, method, lambda *_, found=found: found)
+        assert "a bound is infinite" in refusal(capsys, *asked, code=2)
 
 
 def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
@@ -279,28 +257,19 @@ def test_scoring_writes_nothing_into_the_store(trained, local, images, capsys):
     assert files(local.root) == before
 
 
-@pytest.fixture
-def published(trainings):
-    """A Ladder network with its weights in `results/` alone."""
-    shutil.copytree(trainings(LADDER), NAMED["results"])
-    return LADDER
-
-
-def test_a_run_is_found_in_whatever_profile_and_store_has_it(trained, published, images, capsys):
+def test_a_run_is_found_in_whatever_profile_and_store_has_it_unless_one_is_named(
+    trained, trainings, local, images, capsys
+):
     """Its own profile is not the fullest of `runs/`; another Run is in `results/` alone."""
-    fixture_store.write(Store(NAMED["runs"]), "quick", quick_run())
-    for wanted, options in ((trained, ["--binarise"]), (published, [])):
-        found = scored(images, wanted.id, capsys, *options)
-        assert (found["run"], found["profile"]) == (wanted.id, PROFILE)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "where", "code", "said"),
-    [
+    shutil.copytree(trainings(LADDER), NAMED["results"])
+    for wanted, where, code, said in (
         (LADDER.id, ["--store", "runs"], 2, f"unknown Run '{LADDER.id}'"),
         ("mnist-none-L1-s1", [], 2, "unknown Run 'mnist-none-L1-s1'"),
         (quick_run().id, ["--store", "runs"], 3, f"no record of {quick_run().id}"),
-    ],
-)
-def test_no_other_store_is_asked(trained, published, images, capsys, wanted, where, code, said):
-    assert said in refusal(capsys, "score", str(images), "--run", wanted, *where, code=code)
+    ):
+        asked = ("score", str(images), "--run", wanted, *where)
+        assert said in refusal(capsys, *asked, code=code)
+    fixture_store.write(local, "quick", quick_run())
+    for run, options in ((trained, ["--binarise"]), (LADDER, [])):
+        found = scored(images, run.id, capsys, *options)
+        assert (found["run"], found["profile"]) == (run.id, PROFILE)
