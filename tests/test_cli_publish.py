@@ -121,23 +121,22 @@ def test_a_first_run_of_the_paper_s_leaves_the_readme_its_table(full, target, re
 AGAIN = "unknown commit: move the record out of runs/ and train again in"
 
 
-@pytest.mark.parametrize(
-    ("trained", "scored", "allowed", "said"),
-    [
-        ({"dirty": True}, {}, [], "--allow-dirty"),
+def test_what_no_commit_made_is_refused_uncommitted_changes_unless_told(full, target, capsys):
+    for trained, scored, allowed, said in (
         ({"commit": None, "dirty": None}, {}, [], AGAIN),
         ({"commit": None, "dirty": None}, {}, ["--allow-dirty"], AGAIN),
         ({"commit": ""}, {}, [], AGAIN),
         ({}, {"dirty": True}, [], "commit, evaluate again"),
         ({}, {"commit": None}, ["--allow-dirty"], "unknown commit: evaluate again, with --ais"),
-    ],
-)
-def test_what_no_commit_made_is_refused(full, target, capsys, trained, scored, allowed, said):
-    record = fixture_store.write(full, "quick", quick_run(), env=trained)
-    if scored:
-        full.add(record, record.env | scored, record.final, {})
-    assert said in refusal(capsys, *HERE, *allowed)
-    assert not target.root.exists()
+        ({"dirty": True}, {}, [], "--allow-dirty"),
+    ):
+        record = fixture_store.write(full, "quick", quick_run(), env=trained)
+        if scored:
+            full.add(record, record.env | scored, record.final, {})
+        assert said in refusal(capsys, *HERE, *allowed)
+        assert not target.root.exists()
+    told(capsys, *HERE, "--allow-dirty")
+    assert target.has("quick", LVAE)
 
 
 def test_other_records_and_places_are_refused(full, target, capsys, monkeypatch):
@@ -150,12 +149,6 @@ def test_other_records_and_places_are_refused(full, target, capsys, monkeypatch)
     monkeypatch.setattr(publishing, "CHECKOUT", False)
     assert "no checkout" in refusal(capsys, *HERE)
     assert not target.root.exists()
-
-
-def test_publish_takes_uncommitted_changes_when_told(full, target, capsys):
-    fixture_store.write(full, "quick", quick_run(), env={"dirty": True})
-    told(capsys, *HERE, "--allow-dirty")
-    assert target.has("quick", LVAE)
 
 
 def test_published_weights_without_a_record_are_refused(full, target, capsys):
