@@ -194,13 +194,8 @@ COUNTED: list[tuple[list[Record], int, str, float | None, str]] = [
     ([*map(rebuilt, SEEDS)], 3, DATA, -102.11, f"L_5000 on 8115 images; {VERSION}"),
     (QUICKLY, 3, DATA, -102.11, f"L_500 on 8115 images; {VERSION}"),
     ([omniglot(LK_test=-102.3, LK_images=8_070), rebuilt(2)], 1, "one seed", -102.3, REBUILT),
-    (
-        [*GAINED, GAINED_MORE],
-        3,
-        "reproduced",
-        0.28,
-        "",
-    ),  # of seeds that have the Run they start from
+    # Of seeds that have the Run they start from.
+    ([*GAINED, GAINED_MORE], 3, "reproduced", 0.28, ""),
     ([*GAINED, made(TUNED, seed=4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {T4}"),
     ([*GAINED, lvae(4, **LOST)], 3, "undecided", 0.28, f"{EPOCH}, {S4}"),
     ([*GAINED[:3], *bounds(*STARTS, K=500)], 3, REDUCED, 0.28, "L_500 on 10000 images"),

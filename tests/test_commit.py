@@ -156,10 +156,8 @@ def test_a_stamp_that_is_none_is_of_no_known_commit_and_what_is_of_none_gets_non
 
 def test_stamping_says_why_it_cannot(own, tmp_path, capsys):
     (own / "repro" / "__init__.py").write_text("edited")
-    for root, said in (
-        (own, "uncommitted changes"),
-        (unpacked(tmp_path / "a"), "run it in a clone"),
-    ):
+    faults = {own: "uncommitted changes", unpacked(tmp_path / "a"): "run it in a clone"}
+    for root, said in faults.items():
         assert main(root) == 3
         assert said in capsys.readouterr().err
 
