@@ -64,8 +64,7 @@ def test_publishing_leaves_what_was_published(disk, local, monkeypatch, capsys):
     published = Store(disk.root / "results")
     monkeypatch.setitem(NAMED, "results", published.root)
     monkeypatch.setattr("repro.cli.publish.draw", lambda *_: None)
-    for run in QUICK:
-        fixture_store.write(local, "quick", run)
+    fixture_store.build(local.root, runs=QUICK)
     fixture_store.write(published, "quick", quick_run(), L1_test=-99.0)
     before = files(published.root)
     with disk.full():
