@@ -9,11 +9,9 @@ from check_records import made, of_images, stored
 
 from repro.judge.ablations import UNKNOWN, changes
 from repro.judge.evidence import books
-from repro.plan import profiles
 from repro.plan.experiments.ablations import CHOICES, DEFAULT, OF_VAES, base_of, cell
 from repro.plan.experiments.grid import Cell
 from repro.plan.profiles import profile
-from repro.plan.run import Run
 from repro.show import results
 from repro.show.scripts import load as script
 from repro.store import Store
@@ -24,26 +22,21 @@ IMAGES = np.array([-80.0, -90.0, -100.0, -110.0], np.float32)
 CHANGED = IMAGES + np.array([1.0, 1.0, 2.0, 2.0], np.float32)  # mean 1.5, sd 0.577
 
 
-def run_of(name: str = "", seed: int = 1) -> Run:
-    return of_cell(cell(name) if name else DEFAULT, seed)
-
-
-def of_cell(cell: Cell, seed: int = 1) -> Run:
-    return profiles.run_of(cell, profile("quick"), seed)
-
-
-def write(store: Store, run: Run, l1: np.ndarray, curve: pd.DataFrame | None = None) -> None:
-    """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K."""
+def write(
+    store: Store, name: str | Cell, l1: Any, seed: int = 1, curve: pd.DataFrame | None = None
+) -> None:
+    """A record whose bounds on each image are `l1`, and `l1` + 3 for L_K; "": of the default."""
+    own = name if isinstance(name, Cell) else cell(name) if name else DEFAULT
     final = {"L1_test": float(l1.mean()), "LK_test": float(l1.mean()) + 3}
     final |= {"active_units": [9, 8, 7, 6, 5], **of_images(L1=l1, LK=l1 + 3)}
-    stored(store.root, made(DEFAULT, "quick", run=run, curve=curve, **final))
+    stored(store.root, made(own, "quick", seed, curve=curve, **final))
 
 
 def again(store: Store, shifts: dict[str, tuple[float, ...]]) -> None:
     """Seeds 1, 2, ... of the default ("") and of choices, shifted by so many nats."""
     for name, values in shifts.items():
         for seed, shift in enumerate(values, start=1):
-            write(store, run_of(name, seed), IMAGES + np.float32(shift))
+            write(store, name, IMAGES + np.float32(shift), seed)
 
 
 def build(store: Store) -> Any:
@@ -67,12 +60,12 @@ def test_every_choice_has_a_row_and_another_grey_scale_alone_is_other_data(store
 
 def test_changes_are_paired_image_by_image_and_by_seed(store: Store) -> None:
     """The default's second seed is left out until the ablation has it; then both are averaged."""
-    write(store, run_of("no_clip"), CHANGED)
+    write(store, "no_clip", CHANGED)
     alone = build(store)
     assert row(alone)[L1:LK] == ("-93.50", "", "")
     assert "no spread over trainings" in alone.caption
     assert f"1 of {len(CHOICES) + 2} choices were run" in alone.caption
-    write(store, run_of(), IMAGES)
+    write(store, "", IMAGES)
     table = build(store)
     assert table.rows[0][CHOICE] == "all as the default"
     assert table.rows[0][L1:LK] == ("-95.00", "", "")
@@ -80,16 +73,16 @@ def test_changes_are_paired_image_by_image_and_by_seed(store: Store) -> None:
     assert row(table)[L1:LK] == ("-93.50", "+1.50", "0.29")  # 0.577 / 2
     assert row(table)[LK:ACTIVE] == ("-90.50", "+1.50", "0.29")
     assert row(table)[NOTE] == "one training: noise unknown"
-    write(store, run_of(seed=2), IMAGES - 50)
+    write(store, "", IMAGES - 50, seed=2)
     assert row(build(store))[DL1] == "+1.50"
-    write(store, run_of("no_clip", seed=2), CHANGED - np.float32(49))
+    write(store, "no_clip", CHANGED - np.float32(49), seed=2)
     assert (row(build(store))[DL1], row(build(store))[SEEDS]) == ("+2.00", "2")
 
 
 def test_a_vae_is_held_against_itself(store: Store) -> None:
-    write(store, run_of(), IMAGES - 50)
-    write(store, of_cell(base_of(OF_VAES[0])), IMAGES)
-    write(store, of_cell(OF_VAES[0]), CHANGED)
+    write(store, "", IMAGES - 50)
+    write(store, base_of(OF_VAES[0]), IMAGES)
+    write(store, OF_VAES[0], CHANGED)
     rows = {r[CHOICE]: r for r in build(store).rows}
     assert rows["all as the default (VAE+BN)"][L1] == "-95.00"
     found = rows["batch norm (VAE+BN)"]
@@ -97,9 +90,9 @@ def test_a_vae_is_held_against_itself(store: Store) -> None:
 
 
 def test_published_results_show_ablations_where_they_ran_and_count_them_apart(store: Store) -> None:
-    write(store, run_of(), IMAGES)
+    write(store, "", IMAGES)
     assert "**Ablations" not in results.page(store, profile("quick"))
-    write(store, run_of("no_clip"), CHANGED)
+    write(store, "no_clip", CHANGED)
     page = results.page(store, profile("quick"))
     assert "**Ablations" in page
     assert "1 of 4 configurations in 1 Run, 1 more on request, 1 seed each," in page
@@ -137,16 +130,16 @@ def test_one_training_that_is_scored_otherwise_has_no_noise_of_training(store: S
     """A change of 0.1 that no two trainings could show, as one model on the same images does."""
     curve = pd.DataFrame({"epoch": [1, 2], "L1_train_running": [-120.0, -99.0]})
     again(store, {"": (-0.5, 0.0, 0.5)})
-    write(store, run_of("batch_stats"), IMAGES - np.float32(0.4), curve)
+    write(store, "batch_stats", IMAGES - np.float32(0.4), curve=curve)
     assert row(build(store), "batch_stats")[DL1:LK] == ("+0.10", "0.71")
-    write(store, run_of(), IMAGES - np.float32(0.5), curve)
+    write(store, "", IMAGES - np.float32(0.5), curve=curve)
     found = row(build(store), "batch_stats")
     assert (found[DL1], found[EL1], found[NOTE]) == ("+0.10", "0.0000", "higher")
     assert "but not of one training that is scored otherwise" in build(store).caption
 
 
 def test_a_change_without_a_shared_seed_has_its_error_over_images(store: Store) -> None:
-    write(store, run_of(), IMAGES)
-    write(store, run_of("no_clip", seed=2), CHANGED)
+    write(store, "", IMAGES)
+    write(store, "no_clip", CHANGED, seed=2)
     (change,) = changes(books(store, "quick"), [cell("no_clip")], "L1_test").values()
     assert (change.over_images > 0, change.outcome) == (True, UNKNOWN)

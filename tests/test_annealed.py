@@ -130,12 +130,9 @@ def test_own_images_are_drawn_as_they_are_scored(observed: str) -> None:
     net = net_of("vae", depth=1, observation=observed, mean_clip=0.3, var_floor=2.0)
     z, x = ancestral(net, small.noise(), "own", 20_000)
     px = observation(net, z[0])
-    mean, var = px.mean, None
-    if isinstance(px, Normal):
-        var = px.var + 2
-    else:
-        mean = px.mean.clamp(0.3, 0.7)
-        var = mean * (1 - mean)
+    real = isinstance(px, Normal)
+    mean = px.mean if real else px.mean.clamp(0.3, 0.7)
+    var = px.var + 2 if real else mean * (1 - mean)
     standard = ((x - mean) / var.sqrt())[0]
     assert (standard.mean(0).abs() < 5 / 20_000**0.5).all()
     torch.testing.assert_close(standard.square().mean(), torch.ones(()).double(), rtol=0.02, atol=0)

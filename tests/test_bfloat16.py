@@ -81,11 +81,11 @@ def test_a_product_rounds_its_operands_and_sums_in_float32() -> None:
 
 def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     g = torch.Generator().manual_seed(7)
+    drawn = [torch.rand(s, generator=g).bfloat16() for s in ((2, 7, 96), (2, 96, 5))]
     found = []
     for units in (True, False):
         monkeypatch.setattr("repro.model.layers.CPU_MULTIPLIES", units)
-        y, W = (torch.rand(s, generator=g.manual_seed(7)) for s in ((2, 7, 96), (2, 96, 5)))
-        leaves = y.bfloat16().requires_grad_(), W.bfloat16().requires_grad_()
+        leaves = [t.clone().requires_grad_() for t in drawn]
         h = product(*leaves)
         found.append((h.detach(), *torch.autograd.grad(h.float().square().sum(), leaves)))
     for a, b in zip(*found, strict=True):
@@ -93,17 +93,17 @@ def test_a_product_is_the_same_where_it_is_emulated(monkeypatch: pytest.MonkeyPa
         torch.testing.assert_close(a, b, rtol=2**-7, atol=0)
 
 
-def test_small_products_stay_float32() -> None:
+def test_small_products_stay_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.model.layers.SMALL", SMALL)
     assert not is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 64))
     assert is_rounded("d1.a.W", torch.empty(2, 64, SMALL // 64 + 1))
     assert not is_rounded("g0.a", torch.empty(2, 10, SMALL))
 
 
 @pytest.fixture(autouse=True)
-def _every_product_is_rounded(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
+def _every_product_is_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks of these tests are small."""
-    if "small_products" not in request.node.name:
-        monkeypatch.setattr("repro.model.layers.SMALL", 0)
+    monkeypatch.setattr("repro.model.layers.SMALL", 0)
 
 
 after = functools.partial(stepped, dtype=torch.float32)
