@@ -124,7 +124,7 @@ def _hierarchy(run: Run, images: Arrays | None = None) -> Parts:
     arrays = {
         "kl_units": units,
         "per_image": _per_image(run, rng, float(bound["L1_test"].iloc[-1])),
-        "pca": _pca(run, KL[variant], rng),
+        "pca": _pca(run, rng),
         "samples": _samples(rng),
     }
     arrays["per_image"] = arrays["per_image"] if images is None else images
@@ -201,15 +201,11 @@ def _kl_units(run: Run, KL: tuple[float, ...], rng: np.random.Generator) -> Arra
     }
 
 
-def _pca(run: Run, KL: tuple[float, ...], rng: np.random.Generator) -> Arrays:
-    """Classes lie apart in the layers that the model uses, and on one heap in the others."""
-    labels = rng.integers(0, 10, IMAGES).astype(np.uint8)
-    arrays: Arrays = {"labels": labels}
-    angle = 2 * np.pi * labels / 10
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+def _pca(run: Run, rng: np.random.Generator) -> Arrays:
+    """A heap of points in every layer."""
+    arrays: Arrays = {"labels": rng.integers(0, 10, IMAGES).astype(np.uint8)}
     for i in range(1, run.model.depth + 1):
-        z = 0.5 * i * (KL[i - 1] > 0.1) * circle
-        z += rng.normal(0, 0.6, z.shape)
+        z = rng.normal(0, 0.6, (IMAGES, 2))
         low, high = z.min(axis=0), z.max(axis=0)
         arrays[f"low{i}"], arrays[f"high{i}"] = low.astype(np.float32), high.astype(np.float32)
         arrays[f"z{i}"] = np.round(STEPS * (z - low) / (high - low)).astype(np.uint16)
@@ -217,14 +213,10 @@ def _pca(run: Run, KL: tuple[float, ...], rng: np.random.Generator) -> Arrays:
 
 
 def _samples(rng: np.random.Generator) -> Arrays:
-    """A hundred soft rings on 28x28 pixels; their binarised forms stand for the data."""
-    y, x = np.mgrid[-1:1:28j, -1:1:28j]
-    radius = rng.uniform(0.3, 0.7, (2, 100, 1, 1))
-    rings = np.exp(-(((np.hypot(y, x) - radius) / 0.15) ** 2)).reshape(2, 100, 784)
-    true = rings[0] > rng.random((100, 784))
-    shown = {"true": 255 * true, "reconstruction": 255 * rings[0], "prior": 255 * rings[1]}
-    pixels = {name: values.astype(np.uint8) for name, values in shown.items()}
-    return {**pixels, "shape": np.array([28, 28])}
+    """A hundred images of 28x28 random pixels; those that stand for the data are binary."""
+    prior, mean, drawn = rng.integers(256, size=(3, 100, 784), dtype=np.uint8)
+    true = np.where(drawn < mean, 255, 0).astype(np.uint8)
+    return {"true": true, "reconstruction": mean, "prior": prior, "shape": np.array([28, 28])}
 
 
 # Ladder networks
