@@ -6,7 +6,7 @@ import sys
 
 import fixture_store
 import pytest
-from check_records import made, otherwise, stored
+from check_records import made, otherwise, several, stored
 from commands import LVAE, QUICK, printed, quick_run, refusal, told
 from filelock import FileLock
 
@@ -19,9 +19,9 @@ from repro.errors import UsageError
 from repro.judge.targets import TARGETS
 from repro.machine.watch.pace import in_words
 from repro.plan.experiments import EXPERIMENTS, UNLISTED
+from repro.plan.experiments.grid import cell_of
 from repro.plan.profiles import find_run, profile, runs
 from repro.show import results, scripts
-from repro.store import Store
 from repro.store.places import ROOT
 from repro.store.reading import held
 
@@ -36,9 +36,8 @@ def test_readers_take_the_fullest_profile_of_runs_or_of_results(local):
         store, p = to_read(None, None)
         return store.root.name, p.name
 
-    results = Store(stores.NAMED["results"])
     for name in ("smoke", "quick"):
-        fixture_store.build(results.root, name)
+        fixture_store.build(stores.NAMED["results"], name)
     assert found() == ("results", "quick")
     assert held(local) == []
     fixture_store.build(local.root, "smoke")
@@ -52,10 +51,10 @@ def test_readers_take_the_fullest_profile_of_runs_or_of_results(local):
     assert held(local) == ["paper", "quick", "smoke"]
 
 
-@pytest.mark.parametrize(("cuda", "name"), [(True, "paper"), (False, "quick")])
-def test_the_published_protocol_is_trained_where_there_is_a_cuda_device(monkeypatch, cuda, name):
-    monkeypatch.setattr(options, "has_cuda", lambda: cuda)
-    assert options.profile_to_train(None).name == name
+def test_the_published_protocol_is_trained_where_there_is_a_cuda_device(monkeypatch):
+    for cuda, name in ((True, "paper"), (False, "quick")):
+        monkeypatch.setattr(options, "has_cuda", lambda cuda=cuda: cuda)
+        assert options.profile_to_train(None).name == name
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -152,19 +151,15 @@ def test_ctrl_c_while_libraries_are_loaded_leaves_no_traceback(handler, code, ou
     assert (done.returncode, done.stdout, done.stderr) == (code, out, "")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *(f"score FILE --run {LVAE}", f"score FILE.npy --run {LVAE} --out FILE"),
-        *("bench --compare FILE", "report --out FILE"),
-    ],
-)
-def test_no_path_is_judged_before_it_is_read(local, tmp_path, monkeypatch, capsys, command):
+def test_no_path_is_judged_before_it_is_read(local, tmp_path, monkeypatch, capsys):
     """The parser would call an unreadable file wrong usage, exit 2; it is the data's fault, 3."""
-    (tmp_path / "file").write_text("no images", encoding="utf-8")
+    file, of_lvae = tmp_path / "file", ["--run", LVAE]
+    file.write_text("no images", encoding="utf-8")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert run(command.replace("FILE", str(tmp_path / "file")).split()) == 3
-    assert "readable. (see" not in capsys.readouterr().err
+    refusal(capsys, "score", str(file), *of_lvae)
+    refusal(capsys, "score", f"{file}.npy", *of_lvae, "--out", str(file))
+    refusal(capsys, "bench", "--compare", str(file))
+    refusal(capsys, "report", "--out", str(file))
 
 
 def listed(capsys, *arguments) -> dict[str, dict]:
@@ -229,15 +224,13 @@ def test_how_products_were_rounded_is_listed_shown_and_said_below_the_table(loca
     assert listed(capsys)[LVAE]["precision"] == "bfloat16"
     for command in (["list"], ["show", LVAE]):
         assert "bfloat16" in told(capsys, *command, "--profile", "quick")
-    assert run(["tables", "--profile", "quick"]) == 0
-    table = (local.folder("quick", "tables") / "table1.md").read_text(encoding="utf-8")
-    said = "Matrix products: bfloat16 (training alone) in 1 of 1 Runs."
-    assert said in table
+    pages = [results.summary(local, QUICK), results.page(local, QUICK)]
+    table = scripts.load("tables", "table1").build(local, "quick").caption
+    figure = str(scripts.load("figures", "figure5").draw(local, "quick").get_label())
+    for text in (*pages, table, figure):
+        assert "Matrix products: bfloat16 (training alone) in 1 of 1 Runs." in text
     trained = f"`repro train {LVAE} --profile quick --precision bfloat16`"
-    for text in (results.summary(local, QUICK), results.page(local, QUICK)):
-        assert said in text
-        assert trained in text
-    assert said in str(scripts.load("figures", "figure5").draw(local, "quick").get_label())
+    assert all(trained in text for text in pages)
 
 
 def test_show_has_the_keys_of_the_contract_and_for_people_configuration_and_metrics(full, capsys):
@@ -268,9 +261,7 @@ def test_fine_tuned_models_and_iwae_stand_in_their_rows_of_table_1(local):
 
 
 def test_strict_exits_1_on_a_short_target(local):
-    for seed in (1, 2, 3):
-        run_of_paper = find_run(LVAE, PAPER).with_seed(seed)
-        fixture_store.write(local, "paper", run_of_paper, L1_test=-120.0, LK_test=-119.0)
+    stored(local.root, *several(cell_of(quick_run()), *[-119.0] * 3))
     assert run(["check", "--profile", "paper"]) == 0
     assert run(["check", "--profile", "paper", "--strict"]) == 1
 

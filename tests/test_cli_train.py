@@ -12,7 +12,7 @@ from repro.cli import run
 from repro.cli.shared import planned
 from repro.machine import local as engine_local
 from repro.machine import rescoring, toolchain
-from repro.machine.work import Outcome
+from repro.machine.work import Options, Outcome
 from repro.plan.experiments.ablations import OF_VAES
 from repro.plan.experiments.grid import VARIANTS
 from repro.plan.profiles import runs
@@ -110,27 +110,24 @@ def test_what_names_no_run_is_answered_with_the_nearest_known(local, engine, cap
 
 
 def test_table_2_is_trained_as_far_as_there_are_data(local, engine, capsys, tmp_path):
-    assert run(["train", "table2", *HERE, "--data-dir", str(tmp_path)]) == 0
+    said = told(capsys, "train", "table2", *HERE, "--data-dir", str(tmp_path))
     assert asked_of(engine) == OMNIGLOT
-    assert "norb: data missing" in capsys.readouterr().out
+    assert "norb: data missing" in said
 
 
 def test_options_reach_the_engine_which_decides_on_those_left_out(full, engine, tmp_path):
-    more = ["--precision", "float32", "--rows", "512", "--threads", "1"]
-    more += ["--data-dir", str(tmp_path), *HERE]
-    alone = ["--budget", "25m", "--engine", "eager", "--lanes", "3", "--checkpoint-every", "5m"]
-    assert run(["train", "table1", "--seeds", "2", *alone, *more]) == 0
-    assert run(["evaluate", *more]) == 0
-    assert run(["train", "omniglot", *HERE]) == 0
-    trained, evaluated, options = (call[-1] for call in engine.calls)
-    for asked in (trained, evaluated):
-        assert (asked.precision, asked.scoring_rows, asked.threads) == ("float32", 512, 1)
-        assert asked.data_dir == tmp_path
-    assert (trained.budget_seconds, trained.checkpoint_seconds) == (1500, 300)
-    assert (trained.engine, trained.lanes) == ("eager", 3)
-    assert options.budget_seconds is options.checkpoint_seconds is options.lanes is None
-    assert options.precision is options.scoring_rows is options.threads is None
-    assert not options.tensorboard
+    both = f"--precision float32 --rows 512 --threads 1 --data-dir {tmp_path} --profile quick"
+    alone = "--seeds 2 --budget 25m --engine eager --lanes 3 --checkpoint-every 5m"
+    commands = (
+        f"train table1 {alone} {both}",
+        f"evaluate {both}",
+        "train omniglot --profile quick",
+    )
+    assert [run(command.split()) for command in commands] == [0, 0, 0]
+    asked = {"precision": "float32", "scoring_rows": 512, "threads": 1, "data_dir": tmp_path}
+    trained = {"budget_seconds": 1500, "checkpoint_seconds": 300, "engine": "eager", "lanes": 3}
+    expected = [Options(**trained, **asked), Options(**asked), Options(compiler_told=True)]
+    assert [call[-1] for call in engine.calls] == expected
 
 
 CONTINUING = [
@@ -159,11 +156,11 @@ def test_what_was_interrupted_or_ran_out_of_time_continues(local, engine, capsys
         assert watched == ("--tensorboard" in asked) == engine.calls[0][-1].tensorboard
 
 
-@pytest.mark.parametrize("parts", [{"diverged": [VAE]}, {"failed": {VAE: "out of memory"}}])
-def test_a_failed_or_diverged_run_exits_4_and_is_named(local, engine, capsys, parts):
-    engine.answer = Outcome(**parts)
-    assert run(["train", *HERE]) == 4
-    assert VAE in capsys.readouterr().err
+def test_a_failed_or_diverged_run_exits_4_and_is_named(local, engine, capsys):
+    for outcome in (Outcome(diverged=[VAE]), Outcome(failed={VAE: "out of memory"})):
+        engine.answer = outcome
+        assert run(["train", *HERE]) == 4
+        assert VAE in capsys.readouterr().err
 
 
 def test_ray_gets_the_address_and_picks_steps_itself(local, engine, capsys, monkeypatch):
