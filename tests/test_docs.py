@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixture_checkout import copy_checkout
@@ -62,12 +63,9 @@ def said() -> str:
     for path in (ROOT / "repro").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-            whole = "".join(
-                str(p.value) if isinstance(p, ast.Constant) else "..."
-                for p in parts
-                if isinstance(p, ast.Constant | ast.FormattedValue)
-            )
-            found.append(whole)
+            kinds = ast.Constant | ast.FormattedValue
+            told = [getattr(p, "value", "") for p in parts if isinstance(p, kinds)]
+            found.append("".join("..." if isinstance(v, ast.AST) else str(v) for v in told))
     return "\n".join(found)
 
 
@@ -76,14 +74,14 @@ def test_every_text_of_the_page_is_said():
     texts = [t for cell in TEXTS.findall(page) for t in re.findall(r"`([^`]+)`", cell)]
     assert len(texts) > 30
     # What the system says stands in brackets.
-    unknown = [t for t in texts if t.removesuffix("Permission denied)") not in program]
-    assert not unknown
+    assert [t for t in texts if t.removesuffix("Permission denied)") not in program] == []
 
 
 # `docs/api.md` and `docs/tutorial.md` are followed as a reader would
 
 COPIED = ("repro", "tables", "figures", "results", "tests", "pyproject.toml", "requirements.txt")
 PATCH = ("patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch")
+PIPED: Any = {"capture_output": True, "text": True}
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Does what it is told, each time in a fresh copy of itself: only the libraries are loaded once.
 READER = """
@@ -130,9 +128,7 @@ class Reader:
                 assert not place.exists(), f"{page}: {file} is there already"
                 place.write_text(content, encoding="utf-8")
             elif language == "diff":
-                done = subprocess.run(
-                    PATCH, cwd=place, input=content, capture_output=True, text=True
-                )
+                done = subprocess.run(PATCH, cwd=place, input=content, **PIPED)
                 assert done.returncode == 0, f"{page}: {content}: {done.stdout}{done.stderr}"
             else:
                 printed.append("".join(self.do(language, part) for part in parts))
@@ -175,11 +171,8 @@ def test_every_example_of_the_api_runs(reader):
 def test_the_tutorial_can_be_followed(reader):
     said = reader.follow("tutorial.md")
     store = Store(reader.checkout / "runs")
-    assert {folder.name for folder in store.root.glob("smoke/bars-*")} == {
-        "bars-vae_bn_wu-L5-s1",
-        "bars-mean_field_bn_wu-L5-s1",
-        "bars-lvae_bn_wu-L5-s1",
-    }
+    trained = {f"bars-{variant}_bn_wu-L5-s1" for variant in ("vae", "mean_field", "lvae")}
+    assert {folder.name for folder in store.root.glob("smoke/bars-*")} == trained
     assert any("bars/entropy" in text and "reduced protocol" in text for text in said)
     table = (store.folder("smoke", "tables") / "bars.md").read_text(encoding="utf-8")
     assert "side by side" in table

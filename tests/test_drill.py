@@ -52,14 +52,12 @@ def test_a_mistyped_choice_trains_nothing() -> None:
 
 
 def in_shell(folder: Path, line: str) -> str:
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHONPATH"))}
-    places = {"DRILL_HOME": str(folder / "home"), "OUT": str(folder / "out")}
-    data = {"REPRO_DATA": str(folder / "data"), "HOME": str(folder)}
-    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-ec", line], cwd=folder, env={**keep, **places, **data, **path},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHONPATH"))}
+    places = {"DRILL_HOME": "home", "OUT": "out", "REPRO_DATA": "data", "HOME": ""}
+    env |= {name: str(folder / place) for name, place in places.items()}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    command = ["bash", "-ec", line]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -85,19 +83,11 @@ def test_records_name_the_packed_commit_beside_another_git(tmp_path: Path) -> No
     assert f"commit {packed}, dirty True" in in_shell(machine, on_cpu)
 
 
-@pytest.fixture
-def keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def test_the_last_checkpoint_before_a_divergence_comes_back(tmp_path, monkeypatch, capsys):
+    """Of the lane that diverged; a later checkpoint, in which it has, does not take its place."""
     monkeypatch.syspath_prepend(str(GPU))
     monkeypatch.setenv("DRILL_HOME", str(tmp_path / "home"))
-    for name in ("arm", "keep"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module("keep")
-    for name in ("arm", "keep"):
-        sys.modules.pop(name, None)
-
-
-def test_the_last_checkpoint_before_a_divergence_comes_back(keep, tmp_path, monkeypatch, capsys):
-    """Of the lane that diverged; a later checkpoint, in which it has, does not take its place."""
+    keep: Any = importlib.import_module("keep")
     save, saved = checkpoint.save_checkpoint, []
 
     def save_and_keep(path: Path, stack: Any, state: Any, log: Any, pinned: Any) -> None:
@@ -107,20 +97,18 @@ def test_the_last_checkpoint_before_a_divergence_comes_back(keep, tmp_path, monk
         saved.append(log.epoch)
         keep.keep(path)
 
-    monkeypatch.setattr(checkpoint, "save_checkpoint", save_and_keep)
     options = small_training.Options(engine="eager", threads=1, checkpoint_seconds=0.0)
-    store: Store = small_training.trained(tmp_path / "runs", small_training.RUNS, options)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_checkpoint", save_and_keep)
+        store: Store = small_training.trained(tmp_path, small_training.RUNS, options)
     (record,) = [r for r in store.records(small_training.PROFILE) if r.diverged]
-    out = tmp_path / "out"
-    out.mkdir()
-    keep.before_divergence([record], out)
+    keep.before_divergence([record], tmp_path)
     assert f"{record.run.id} diverged; kept from epoch {saved[0]}: " in capsys.readouterr().out
-    (part,) = out.glob("before-divergence-*.part-aa")
+    (part,) = tmp_path.glob("before-divergence-*.part-aa")
     assert [run.id for run in checkpoint.load_header(part)[0]] == [record.run.id]
     state, log = checkpoint.load_checkpoint(part, torch.device("cpu"))
     assert log.lanes[0].diverged_at is None
     assert all(bool(p.isfinite().all()) for p in state.params.values())
     shutil.rmtree(keep.KEPT)
-    keep.before_divergence([record], out)
+    keep.before_divergence([record], tmp_path)
     assert "no checkpoint from before was kept" in capsys.readouterr().out
