@@ -1,12 +1,10 @@
-"""A small data set in MNIST's format, local servers that offer it, unwritable folders."""
+"""A small data set in MNIST's format, local servers that offer it."""
 
 import contextlib
 import gzip
 import hashlib
 import http.server
-import os
 import socket
-import tempfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -72,29 +70,6 @@ def refused(error: type[ReproError], *parts: str) -> Iterator[None]:
     message = str(caught.value)
     assert "\n" not in message
     assert [p for p in parts if p not in message] == [], message
-
-
-@contextlib.contextmanager
-def public_folder() -> Iterator[Path]:
-    """A folder that other users can reach, unlike `tmp_path`."""
-    with tempfile.TemporaryDirectory() as top:
-        Path(top).chmod(0o755)
-        yield Path(top)
-
-
-@contextlib.contextmanager
-def unwritable(folder: Path) -> Iterator[None]:
-    """The folder is read-only, and the process no longer a superuser who could write there."""
-    superuser = os.geteuid() == 0
-    folder.chmod(0o555)
-    if superuser:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if superuser:
-            os.seteuid(0)
-        folder.chmod(0o755)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Disks that are full, and stores that nobody can write to."""
 
 import contextlib
+import functools
 import os
 import resource
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,22 @@ def forbidden(folder: Path) -> Iterator[None]:
         if os.access(folder, os.W_OK):
             pytest.skip("nothing is read-only here: this is root, who may not mount")
         yield
+
+
+def unreadable(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Path,
+    methods: tuple[str, ...] = ("iterdir", "stat", "read_bytes"),
+) -> None:
+    """These are not permitted on a place, whoever runs the tests."""
+
+    def checked(path: Path, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        if path == place:
+            raise PermissionError(13, "Permission denied", str(path))
+        return method(path, *arguments, **options)
+
+    for name in methods:
+        monkeypatch.setattr(Path, name, functools.partialmethod(checked, getattr(Path, name)))
 
 
 def files(folder: Path) -> dict[str, bytes]:

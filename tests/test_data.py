@@ -10,6 +10,7 @@ import fixture_data
 import numpy as np
 import pytest
 from fixture_data import IMAGES, LABELS, TRAIN, fill, refused, toy, toy_contents
+from fixture_disk import forbidden, unreadable
 
 from repro import data
 from repro.cli import run
@@ -62,20 +63,18 @@ def test_unknown_data_set_is_a_usage_error():
         data.load(Data("cifar"))
 
 
-def test_a_read_only_folder_is_enough_where_it_is_complete_and_readable():
-    with fixture_data.public_folder() as top:
-        path = fill(top) / f"{LABELS}.gz"
-        with fixture_data.unwritable(path.parent):
-            assert data.load_set(toy(), top).source == "local folder"
-        path.chmod(0o000)
-        with fixture_data.unwritable(path.parent):
-            found = sources.status(toy(), path.parent)[1]
-        said = "cannot read (Permission denied): make it readable"
-        assert (found.state, found.detail) == ("damaged", said)
-        path.unlink()
-        said = (str(path.parent), "Permission denied", "REPRO_DATA")
-        with fixture_data.unwritable(path.parent), refused(MachineError, *said):
-            data.load_set(toy(), top)
+def test_a_read_only_folder_is_enough_where_it_is_complete_and_readable(tmp_path, monkeypatch):
+    path = fill(tmp_path) / f"{LABELS}.gz"
+    with forbidden(path.parent):
+        assert data.load_set(toy(), tmp_path).source == "local folder"
+    with monkeypatch.context() as patch:
+        unreadable(patch, path, ("open",))
+        found = sources.status(toy(), path.parent)[1]
+    said = "cannot read (Permission denied): make it readable"
+    assert (found.state, found.detail) == ("damaged", said)
+    path.unlink()
+    with forbidden(path.parent), refused(MachineError, str(path.parent), "REPRO_DATA"):
+        data.load_set(toy(), tmp_path)
 
 
 RIGHT = toy_contents()

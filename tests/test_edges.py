@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import partialmethod
 from pathlib import Path
 
 from repro.show.style import save
@@ -14,6 +13,7 @@ from repro.show.style import save
 import fixture_store
 import pytest
 from commands import LVAE, VAE, one_line, quick_run, refusal, told
+from fixture_disk import unreadable
 from rich.console import Console
 
 from repro.cli import list as listing
@@ -96,22 +96,10 @@ def test_a_store_is_compared_neither_with_itself_nor_where_no_run_is_in_both(
     assert "no Run to compare" in refusal(capsys, *command, "there")
 
 
-def forbid(monkeypatch, place: Path) -> None:
-    """Nothing but its name is known of a place."""
-
-    def checked(path, method, *arguments, **options):
-        if path == place:
-            raise PermissionError(13, "Permission denied", str(path))
-        return method(path, *arguments, **options)
-
-    for name in ("iterdir", "stat", "read_bytes"):
-        monkeypatch.setattr(Path, name, partialmethod(checked, getattr(Path, name)))
-
-
 @pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
 def test_a_place_that_may_not_be_read_is_not_empty(store, capsys, monkeypatch, place, command):
-    forbid(monkeypatch, store.root / place)
+    unreadable(monkeypatch, store.root / place)
     if command == ["show", LVAE] and place == "quick":  # it may be searched, though not listed
         assert run(reading(command, store)) == 0
         return
@@ -122,7 +110,7 @@ def test_a_place_that_may_not_be_read_is_not_empty(store, capsys, monkeypatch, p
 def test_own_records_that_may_not_be_read_are_not_passed_over(local, capsys, monkeypatch):
     """For published ones, where no store is named."""
     fixture_store.build(local.root, runs=[quick_run(LVAE)])
-    forbid(monkeypatch, local.folder("quick"))
+    unreadable(monkeypatch, local.folder("quick"))
     assert "quick: cannot read (Permission denied)" in refusal(capsys, "check")
 
 
