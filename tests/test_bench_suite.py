@@ -175,18 +175,12 @@ def test_another_machine_is_named_and_still_compared() -> None:
     assert len(found["changes"]) == 12
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": 7}}]}'],
-)
-def test_a_damaged_benchmark_is_a_record_error(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "bench.json"
-    path.write_text(content)
-    with pytest.raises(RecordError, match=r"bench\.json: not a benchmark"):
-        load(path)
-
-
-def test_a_benchmark_of_other_ratios_is_named_as_such() -> None:
+def test_a_damaged_benchmark_or_one_of_other_ratios_is_a_record_error(tmp_path: Path) -> None:
+    path, of_no_number = tmp_path / "bench.json", '{"arm": "a", "operations": {"step": 7}}'
+    for content in ("", "[]", "{}", '{"arms": [{}]}', f'{{"arms": [{of_no_number}]}}'):
+        path.write_text(content)
+        with pytest.raises(RecordError, match=r"bench\.json: not a benchmark"):
+            load(path)
     with pytest.raises(RecordError, match="holds neither ratio_to_single nor ratio_to_matmul"):
         load(ROOT / "results" / "bench" / "h100.json")
 

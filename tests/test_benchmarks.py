@@ -159,7 +159,7 @@ WHERE = {"device": "a CPU", "torch": "2", "commit": "0123456789abcdef", "rounded
 
 def saved(store: Store, content: str) -> None:
     """What stands where `benchmarks/precision.py` saves a comparison."""
-    (store.root / "bench").mkdir(parents=True)
+    (store.root / "bench").mkdir(parents=True, exist_ok=True)
     (store.root / "bench" / "precision.json").write_text(content)
 
 
@@ -181,8 +181,8 @@ def test_differences_stand_beside_the_spread_of_rounding(store: Store) -> None:
     assert rows[0].text.endswith("inside")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"differences": [{"variant": "x"}]}'])
-def test_what_is_no_comparison_is_refused(store: Store, content: str) -> None:
-    saved(store, content)
-    with pytest.raises(RecordError, match=r"precision\.json: no comparison of precisions"):
-        measured.comparisons(store)
+def test_what_is_no_comparison_is_refused(store: Store) -> None:
+    for content in ("", "[]", "{}", '{"differences": [{"variant": "x"}]}'):
+        saved(store, content)
+        with pytest.raises(RecordError, match=r"precision\.json: no comparison of precisions"):
+            measured.comparisons(store)
