@@ -153,12 +153,8 @@ def test_what_writes_there_says_place_and_remedy(results, local, capsys, monkeyp
     undrawn(monkeypatch)
     fixture_store.write(local, "quick", quick_run(), L1_test=-99.0)
     before = files(results.root)
-    for command in (
-        ["tables", "--store", "results"],
-        ["report", "--store", "results"],
-        ["publish"],
-    ):
-        said = refusal(capsys, *command, "--profile", "quick")
+    for command in ("tables --store results", "report --store results", "publish"):
+        said = refusal(capsys, *command.split(), "--profile", "quick")
         assert str(results.root) in said
         assert "make the folder writable, or move it" in said
         assert files(results.root) == before
