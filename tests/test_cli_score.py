@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import zipfile
 from collections import Counter
 
 import fixture_store
@@ -14,6 +13,7 @@ import small
 from commands import printed, quick_run, refusal, told
 from fixture_data import refused
 from fixture_disk import files, read_only
+from fixture_omniglot import packed
 from PIL import Image
 
 from repro.api import Annealed, Scores, TrainedHierarchy
@@ -43,13 +43,6 @@ def written(save, *given, **named) -> bytes:
 
 def text(array, separator=",", **options) -> bytes:
     return written(np.savetxt, array, delimiter=separator, **options)
-
-
-def archive(name, content) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as z:
-        z.writestr(name, content)
-    return buffer.getvalue()
 
 
 READ = {
@@ -97,8 +90,8 @@ NOT_READ = {
         written(np.savez, a=GREY, b=GREY),
         "several arrays (a, b): save the images alone",
     ),
-    "a table in a zip": ("x.zip", archive("x.csv", b"1,0\n"), "x.csv in it is none"),
-    "nonsense in npz": ("x.npz", archive("a.npy", b"nonsense"), "a in it is none"),
+    "a table in a zip": ("x.zip", packed([("x.csv", b"1,0\n")]), "x.csv in it is none"),
+    "nonsense in npz": ("x.npz", packed([("a.npy", b"nonsense")]), "a in it is none"),
     "no array": ("x.npz", written(np.savez), "(none): save the images alone"),
     "png": ("x.png", PNG, "PNG"),
     "png called csv": ("x.csv", PNG, "no plain array"),
