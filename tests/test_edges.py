@@ -28,11 +28,6 @@ from repro.store.places import ROOT
 READERS = (["list"], ["show", LVAE], ["status"], ["check"], ["tables"])
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return fixture_store.build(tmp_path / "store", "quick")
-
-
 def spelled(words: list[str], **places: Path) -> list[str]:
     """Words with paths in the place of their names."""
     for name, path in places.items():
@@ -79,10 +74,10 @@ def test_nothing_to_compare_draw_or_publish_is_an_error(local, tmp_path, capsys,
 
 
 @pytest.mark.parametrize("here", ["quick", f"quick/{LVAE}"])
-def test_a_place_inside_a_store_is_told_the_store(store, capsys, monkeypatch, here):
-    monkeypatch.chdir(store.root / here)
+def test_a_place_inside_a_store_is_told_the_store(full, capsys, monkeypatch, here):
+    monkeypatch.chdir(full.root / here)
     assert run(["check", "--store", ".", "--profile", "quick"]) == 3
-    assert f"holds it, {store.root}" in one_line(capsys)
+    assert f"holds it, {full.root}" in one_line(capsys)
 
 
 def test_a_store_is_compared_neither_with_itself_nor_where_no_run_is_in_both(
@@ -98,13 +93,13 @@ def test_a_store_is_compared_neither_with_itself_nor_where_no_run_is_in_both(
 
 @pytest.mark.parametrize("place", ["quick", f"quick/{LVAE}/final.json"])
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
-def test_a_place_that_may_not_be_read_is_not_empty(store, capsys, monkeypatch, place, command):
-    unreadable(monkeypatch, store.root / place)
+def test_a_place_that_may_not_be_read_is_not_empty(full, capsys, monkeypatch, place, command):
+    unreadable(monkeypatch, full.root / place)
     if command == ["show", LVAE] and place == "quick":  # it may be searched, though not listed
-        assert run(reading(command, store)) == 0
+        assert run(reading(command, full)) == 0
         return
-    line = refusal(capsys, *reading(command, store))
-    assert f"{store.root / place}: cannot read (Permission denied): make it readable" in line
+    line = refusal(capsys, *reading(command, full))
+    assert f"{full.root / place}: cannot read (Permission denied): make it readable" in line
 
 
 def test_own_records_that_may_not_be_read_are_not_passed_over(local, capsys, monkeypatch):
@@ -135,10 +130,10 @@ def test_own_records_that_may_not_be_read_are_not_passed_over(local, capsys, mon
         (["score", "x" * 300, "--run", LVAE, "--store", "STORE"], 3),
     ],
 )
-def test_an_impossible_path_is_one_line(store, local, tmp_path, capsys, command, code):
+def test_an_impossible_path_is_one_line(full, tmp_path, capsys, command, code):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    assert run(spelled(command, STORE=store.root, OUT=tmp_path / "out", FIFO=fifo)) == code
+    assert run(spelled(command, STORE=full.root, OUT=tmp_path / "out", FIFO=fifo)) == code
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -195,19 +190,19 @@ def test_any_encoding_of_the_terminal_will_do(tmp_path, monkeypatch, encoding, c
         assert json.loads(text)["run"] == LVAE
 
 
-def test_closed_output_is_no_error(store, monkeypatch):
+def test_closed_output_is_no_error(full, monkeypatch):
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    assert run(["status", "--store", str(store.root)]) == 0
-    assert run(["show", "nonsense", "--store", str(store.root)]) == 2
+    assert run(["status", "--store", str(full.root)]) == 0
+    assert run(["show", "nonsense", "--store", str(full.root)]) == 2
 
 
 @pytest.mark.parametrize("name", [f"{VAE} (copy)", "mnist-vae-L5-s7"])  # no Run's, another's
 @pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
-def test_a_stray_folder_is_named_once_and_left_out(store, capsys, command, name):
-    before = told(capsys, *reading(command, store))
-    shutil.copytree(store.folder("quick", VAE), store.folder("quick", name))
-    assert run(reading(command, store)) == 0
+def test_a_stray_folder_is_named_once_and_left_out(full, capsys, command, name):
+    before = told(capsys, *reading(command, full))
+    shutil.copytree(full.folder("quick", VAE), full.folder("quick", name))
+    assert run(reading(command, full)) == 0
     after = capsys.readouterr()
     assert after.out == before
     named = 0 if command[0] == "show" else 1
@@ -215,30 +210,30 @@ def test_a_stray_folder_is_named_once_and_left_out(store, capsys, command, name)
     if name != "mnist-vae-L5-s7":
         return
     with pytest.raises(RecordError, match=f"holds a record of {VAE}"):
-        store.record("quick", name)
+        full.record("quick", name)
 
 
-def test_a_stray_that_cannot_be_looked_into_is_left_out(store, capsys):
-    (store.folder("quick") / "lost+found").symlink_to("lost+found")
-    assert run(["check", "--store", str(store.root)]) == 0
+def test_a_stray_that_cannot_be_looked_into_is_left_out(full, capsys):
+    (full.folder("quick") / "lost+found").symlink_to("lost+found")
+    assert run(["check", "--store", str(full.root)]) == 0
     assert capsys.readouterr().err.count("left out: ") == 1
 
 
-def test_no_id_is_cut_on_a_narrow_terminal(store, capsys, monkeypatch):
+def test_no_id_is_cut_on_a_narrow_terminal(full, capsys, monkeypatch):
     monkeypatch.setattr(listing, "screen", lambda: Console(width=40))
-    out = told(capsys, "list", "--profile", "quick", "--store", str(store.root))
+    out = told(capsys, "list", "--profile", "quick", "--store", str(full.root))
     assert all(r.id in out for r in runs(profile("quick")))
 
 
-def test_a_script_runs_on_its_own_and_a_user_s_plotting_set_up_changes_no_figure(store, tmp_path):
+def test_a_script_runs_on_its_own_and_a_user_s_plotting_set_up_changes_no_figure(full, tmp_path):
     rc = b"axes.facecolor: red\nsavefig.dpi: 50\ntext.usetex: True\nbackend: no\nbad: \xff\n"
     own = {"MPLBACKEND": "module://matplotlib_inline", "PYTHONPATH": str(ROOT)}
     (tmp_path / "matplotlibrc").write_bytes(rc)
-    where = ["--store", str(store.root), "--profile", "quick", "--out", "drawn"]
+    where = ["--store", str(full.root), "--profile", "quick", "--out", "drawn"]
     subprocess.run(
         [sys.executable, str(ROOT / "figures" / "figure5.py"), *where],
         cwd=tmp_path, env={**os.environ, **own}, check=True,
     )  # fmt: skip
-    clean = save(scripts.load("figures", "figure5").draw(store, "quick"), tmp_path / "figure5")
+    clean = save(scripts.load("figures", "figure5").draw(full, "quick"), tmp_path / "figure5")
     drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()}
     assert drawn == {path.name: path.read_bytes() for path in clean}
