@@ -184,17 +184,12 @@ def test_an_engine_that_was_named_fails_with_one_line(engine, store, monkeypatch
     assert not list((store.folder(PROFILE) / ".failed").glob("*"))
 
 
-@pytest.mark.parametrize(
-    ("failing", "at", "reason"),
-    [
-        pytest.param(["compiled", "eager"], 1, "eager is out of order", id="in every engine"),
-        pytest.param(["compiled"], 2, "compiled is out of order", id="a later one"),
-    ],
-)
-def test_a_step_that_no_engine_mends_is_the_run_s_failure(failing, at, reason, store, monkeypatch):
+@pytest.mark.parametrize(("failing", "at"), [(["compiled", "eager"], 1), (["compiled"], 2)])
+def test_a_step_that_no_engine_mends_is_the_run_s_failure(failing, at, store, monkeypatch):
+    """One that fails in every engine, and a later one than the first."""
     Failing(monkeypatch, *failing, at=at)
-    outcome = train(APART, store, PROFILE, AUTO)
-    assert outcome.failed == {run.id: f"RuntimeError: {reason}" for run in APART}
+    reason = f"RuntimeError: {failing[-1]} is out of order"
+    assert train(APART, store, PROFILE, AUTO).failed == {run.id: reason for run in APART}
 
 
 def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
@@ -211,14 +206,9 @@ def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
 # A compiler without Python's headers, for real
 
 
-@pytest.mark.parametrize(
-    "seen",
-    [
-        pytest.param(True, id="seen before"),
-        pytest.param(False, id="seen by torch", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_without_headers_long_runs_train_eagerly(seen, store, eager, compiler, monkeypatch, capsys):
+    """They are missed beforehand, or by torch."""
     compiler(NO_HEADERS)
     monkeypatch.setattr(predict, "compiling_pays", lambda _: True)
     if not seen:

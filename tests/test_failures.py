@@ -60,8 +60,9 @@ def test_too_few_images_for_a_minibatch_are_refused(store):
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Writing a file whose name contains `name` stops halfway for want of space."""
+@pytest.mark.parametrize("name", [f"{RUNS[0].id}.safetensors", "final.json"])
+def test_a_full_disk_leaves_nothing_half_written(name, store, whole, monkeypatch):
+    """The weights do not fit, or the last file of a record."""
     write = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
@@ -70,14 +71,8 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         write(path, content[: len(content) // 2])
         raise FULL
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-
-
-@pytest.mark.parametrize("name", [f"{RUNS[0].id}.safetensors", "final.json"])
-def test_a_full_disk_leaves_nothing_half_written(name, store, whole, monkeypatch):
-    """The weights do not fit, or the last file of a record."""
     with monkeypatch.context() as patch:
-        fill_disk(patch, name)
+        patch.setattr(Path, "write_bytes", full)
         with refused(MachineError, "free some space"):
             train(RUNS, store, PROFILE, OPTIONS)
     assert strays(store) == []
@@ -107,18 +102,14 @@ def test_progress_that_nobody_reads_blames_no_run(fault, store, monkeypatch):
     assert steps == [(tiny.EPOCHS - 1) * tiny.STEPS]
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
-    def hook(stack: Stack, _: int) -> None:
-        if stack.model.family == family:
-            raise RuntimeError("something broke\nin two lines")
-
-    hooked(monkeypatch, hook)
-
-
 @pytest.mark.parametrize("broken", tiny.APART, ids=lambda run: run.model.family)
 def test_a_stack_that_fails_is_noted_and_the_others_train(broken, store, monkeypatch):
+    def fail(stack: Stack, _: int) -> None:
+        if stack.runs == (broken,):
+            raise RuntimeError("something broke\nin two lines")
+
     with monkeypatch.context() as patch:
-        failing(patch, broken.model.family)
+        hooked(patch, fail)
         outcome = train(tiny.APART, store, PROFILE, OPTIONS)
     reason = "RuntimeError: something broke"
     others = [run.id for run in tiny.APART if run != broken]
@@ -152,8 +143,7 @@ def test_a_diverged_run_is_recorded_with_its_epoch_and_the_others_train(store):
 
 
 def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(store, monkeypatch):
-    run = small.run(depth=1, epochs=4, scored=(1, 4))
-    make = training.step_function
+    run, make = small.run(depth=1, epochs=4, scored=(1, 4)), training.step_function
 
     def poisoned(stack: Stack, engine: str) -> Callable[..., None]:
         step = make(stack, engine)
