@@ -113,12 +113,8 @@ def test_a_parameter_begins_as_published(name: str, fields: Any, expected: Any) 
 @pytest.mark.parametrize("rows", [ROWS, 2 * LABELLED])  # equal halves are normalised in one go
 @pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS)
 def test_costs_of_three_lanes_are_the_reference_s_of_each_alone(model: Ladder, rows: int) -> None:
-    net, x, y, eps = (
-        small.net(model, K=3),
-        small.pixels(3, rows),
-        small.classes(3),
-        small.noise(3, rows),
-    )
+    net, x = small.net(model, K=3), small.pixels(3, rows)
+    y, eps = small.classes(3), small.noise(3, rows)
     ours = cost(net, x, y, eps)
     for k in range(3):
         alone, noise = LadderReference.of(net, k), [e[k].numpy() for e in eps]
@@ -130,20 +126,16 @@ def test_costs_of_three_lanes_are_the_reference_s_of_each_alone(model: Ladder, r
         assert float(ours.total(model)[k]) == pytest.approx(total, rel=1e-9)
 
 
-def test_extreme_logits_cost_much_and_not_nan() -> None:
-    ladder = small.net()
-    ladder.params["f3.gamma"].fill_(1e4)
-    supervised = small.costs(ladder).supervised
+def test_extreme_logits_cost_much_and_a_dead_unit_little_and_neither_nan() -> None:
+    extreme, dead = small.net(), small.net()
+    extreme.params["f3.gamma"].fill_(1e4)
+    supervised = small.costs(extreme).supervised
     assert supervised.isfinite().all()
     assert supervised > 100
-
-
-def test_a_dead_unit_keeps_the_cost_finite() -> None:
-    ladder = small.net()
-    ladder.params["f2.W"][:, :, 0] = 0
-    total = small.costs(ladder).total(ladder.model)
-    ladder.params["f2.W"][:, :, 0] = 1
-    assert total < 10 * small.costs(ladder).total(ladder.model)
+    dead.params["f2.W"][:, :, 0] = 0
+    total = small.costs(dead).total(dead.model)
+    dead.params["f2.W"][:, :, 0] = 1
+    assert total < 10 * small.costs(dead).total(dead.model)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

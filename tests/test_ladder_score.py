@@ -1,4 +1,4 @@
-"""What is measured of a trained Ladder network and recorded of it; what is refused before."""
+"""What is measured of a trained Ladder network and recorded of it."""
 
 import copy
 import math
@@ -10,13 +10,10 @@ import ladder_small as small
 import numpy as np
 import pytest
 import torch
-from fixture_data import refused
 from small_training import OPTIONS, PROFILE, assert_same, interrupted, trained
 from torch import Tensor
 
-from repro.errors import UsageError
 from repro.machine.local import train
-from repro.machine.rescoring import evaluate
 from repro.model import streams
 from repro.model.ladder_network import LadderNet, cost, predict, statistics
 from repro.plan.run import Ladder, Run
@@ -214,14 +211,6 @@ def test_a_diverged_run_is_recorded_with_its_epoch(store: Store) -> None:
     assert (final["state"], final["diverged_at"], final["error_percent"]) == ("diverged", 1, None)
 
 
-def test_evaluating_saved_weights_gives_the_same_numbers(store: Store) -> None:
-    before = recorded(store, small.run())
-    evaluate([before.run.id], store, PROFILE, OPTIONS)
-    after = store.record(PROFILE, before.run.id)
-    assert after.final == before.final
-    assert after.curve().equals(before.curve())
-
-
 def test_an_interrupted_training_continues_to_the_same_record(store, monkeypatch):
     runs = [small.run(seed, epochs=3) for seed in (1, 2)]
     whole = trained(store.root / "whole", runs, images=small.raw)
@@ -229,11 +218,6 @@ def test_an_interrupted_training_continues_to_the_same_record(store, monkeypatch
         interrupted(store, runs, monkeypatch, at)
     train(runs, store, PROFILE, OPTIONS)
     assert_same(store, whole, *runs)
-
-
-def test_more_labels_than_images_are_refused_before_training(store: Store) -> None:
-    with refused(UsageError, "510 labels, but mnist has 211 training images"):
-        train([small.run(labels=510)], store, PROFILE, OPTIONS)
 
 
 def test_progress_says_cost_and_error() -> None:

@@ -71,18 +71,6 @@ def test_generation_is_ancestral_sampling_from_the_top(family: str, fields: dict
     close(generate(net, eps), reference.mean(z))
 
 
-@pytest.mark.parametrize("family", MODELS)
-def test_a_pass_has_the_shapes_it_declares(family: str) -> None:
-    net = small.net(small.run(family, 3), small.run(family, 2))
-    out = small.infer(net, small.bits(2), small.eps(net, S))
-    B = small.BATCH
-    assert out.log_px.shape == (2, S, B)
-    for densities in (out.log_q, out.log_p):
-        assert [tuple(t.shape) for t in densities] == [(2, S, B, 5), (2, S, B, 3), (1, S, B, 2)]
-    assert [tuple(t.shape) for t in out.z] == [(2, S * B, 5), (2, S * B, 3), (1, S * B, 2)]
-    assert out.px.mean.shape == (2, S * B, small.PIXELS)
-
-
 def test_batch_norm_epsilon_stands_inside_the_root() -> None:
     net = small.net(small.run("lvae", batch_norm_eps=0.25))
     h = small.bits() @ net.params["d1.a.W"]
@@ -98,11 +86,6 @@ def test_a_real_valued_output_s_mean_and_variance_begin_as_layers_of_their_own(b
     params = Stack((run,)).initial(1024)
     assert float(params["x.out.W"].std()) == pytest.approx((2 / (512 + 1024)) ** 0.5, rel=0.01)
     assert params["x.out.beta"][0].tolist() == [0] * 1024 + [1] * 1024
-
-
-@pytest.mark.parametrize("fields", [{"nonlinearity": "tanh"}, {"observation": "gaussian"}])
-def test_a_model_field_counts_where_it_is_used(fields: dict[str, Any]) -> None:
-    assert small.run(**fields).hash != small.run().hash
 
 
 # The bound

@@ -119,18 +119,14 @@ def test_a_smoke_run_is_trained_and_says_which_data_it_saw(local, data_dir, monk
     monkeypatch.setattr("repro.data.load", noted)
     arguments = ["--profile", "smoke", "--engine", "eager", "--data-dir", str(data_dir)]
     assert run(["train", "figure10", *arguments]) == 0
-    is_whole_and_the_same_on_every_machine(loaded[0])
+    (images,) = loaded  # 15 training and 5 test drawings of each character, on every machine
+    assert (images.train.shape, images.test.shape) == ((24_345, 784), (8_115, 784))
+    assert len(np.unique(images.train_labels)) == len(np.unique(images.test_labels)) == 50
+    found = hashlib.sha256(images.train.tobytes() + images.test.tobytes()).hexdigest()
+    assert found == "39c999d442594ed628a0971acbfb087685d0e83add8c487b73af18e887ff5586"
     (record,) = local.records("smoke")
     assert record.run.id == "omniglot-lvae_bn_wu-L5-s1"
     assert (record.env["data"]["name"], record.env["data"]["version"]) == ("omniglot", "rebuilt")
     assert record.arrays("samples")["true"].shape == (100, 784)
     verdicts = {t.target.id: t.verdict for t in check(local, "smoke").targets}
     assert verdicts["table2/omniglot/64-32-16-8-4/lvae_bn_wu"] == "other data"
-
-
-def is_whole_and_the_same_on_every_machine(images):
-    """15 training and 5 test drawings of each character."""
-    assert (images.train.shape, images.test.shape) == ((24_345, 784), (8_115, 784))
-    assert len(np.unique(images.train_labels)) == len(np.unique(images.test_labels)) == 50
-    found = hashlib.sha256(images.train.tobytes() + images.test.tobytes()).hexdigest()
-    assert found == "39c999d442594ed628a0971acbfb087685d0e83add8c487b73af18e887ff5586"

@@ -1,6 +1,5 @@
 """Predicted work: the multiplications a Run really makes."""
 
-import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -50,12 +49,6 @@ def test_compiling_pays_for_a_run_of_hours_and_not_of_seconds(rate, epochs, pays
     assert predict.compiling_pays([small.run(epochs=epochs)]) == pays
 
 
-@pytest.mark.parametrize(("lanes", "even"), [(1, 16_590), (3, 12_811)])
-def test_a_graph_pays_from_where_its_steps_have_repaid_compiling(lanes: int, even: int) -> None:
-    few, many = ([small.run(steps=n, epochs=1)] * lanes for n in (even - 1, even + 1))
-    assert (predict.graph_pays(few), predict.graph_pays(many)) == (False, True)
-
-
 @pytest.mark.parametrize("fault", [None, toolchain.NO_COMPILER])
 def test_prediction_is_the_sum_of_its_runs(monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
     monkeypatch.setattr(predict, "flops_per_second", lambda: 1e11)
@@ -71,10 +64,3 @@ def test_products_in_bfloat16_shorten_training_and_no_scoring(monkeypatch: Any) 
     scoring = predict.scoring_flops(run) / (1e11 * predict.SCORING_SHARE)
     plain, rounded = (predict.seconds([run], precision=p) for p in ("float32", "bfloat16"))
     assert (rounded - scoring) / (plain - scoring) == pytest.approx(predict.BFLOAT16_TIME)
-
-
-def test_the_measured_rate_is_that_of_the_quickest_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.accumulate(itertools.cycle((0.3, 0.02, 0.3, 0.01)))
-    monkeypatch.setattr("repro.machine.cost.time.perf_counter", lambda: next(clock))
-    rate = predict.flops_per_second.__wrapped__()
-    assert rate == pytest.approx(2 * 1024 * 784 * 512 / 0.01)

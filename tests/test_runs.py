@@ -73,12 +73,9 @@ def test_json_and_name_of_a_run_lead_back_to_it_and_it_knows_its_cell(wanted: Ce
         ({"family": "ladder", "latents": [64]}, ["run.model.latents", "unknown field"]),
     ],
 )
-def test_an_unknown_family_or_a_field_of_another_is_a_damaged_record(
-    model: dict[str, Any], said: list[str]
-) -> None:
-    raw = to_dict(ladder())
+def test_an_unknown_family_or_a_field_of_another_is_a_damaged_record(model, said):
     with refused(RecordError, *said):
-        from_dict({**raw, "model": model})
+        from_dict({**to_dict(ladder()), "model": model})
 
 
 # What their sources say
@@ -184,63 +181,52 @@ def test_small_profiles_train_two_models_once_and_the_published_one_ten_seeds_of
 # What is refused
 
 
+LADDER, VAE = "ladder-full-100-s1", "mnist-vae-L3-s1"
+
+
 @pytest.mark.parametrize(
-    ("part", "fields", "said"),
+    ("run_id", "part", "fields", "said"),
     [
-        ("data", {"labels": 55}, "55 is not divisible by 10"),
-        ("data", {"labels": 0}, "say how many images are labelled"),
-        ("data", {"labels": 250}, "250 is no multiple of the minibatch's 100"),
-        ("optim", {"batch": 1}, "no variance to normalise by"),
-        ("data", {"label_order": "file"}, "not balanced"),
-        ("model", {"sizes": ()}, "model.sizes"),
-        ("model", {"noise": (0.3,)}, "one for each of the 7 layers"),
-        ("model", {"cost_weights": (1.0,)}, "one for each of the 7 layers"),
-        ("model", {"decoder": "top"}, "estimates layers [6] only"),
-        ("model", {"combinator": "mlp"}, "needs combinator_hidden"),
-        ("model", {"combinator_hidden": (4,)}, "needs combinator_hidden"),
-        ("model", {"combinator_init": "swapped"}, "no meaning for 'gauss'"),
-        ("model", {"combinator_init": "lateral"}, "of 'sig' only"),
-        ("model", {"estimate_scale": "noisy"}, "use it with joined"),
-        ("model", {"passed_down": "normalised", "estimate_norm": False}, "use 'raw'"),
-        ("schedule", {"decay_from": 1.5}, "a share between 0 and 1"),
+        (LADDER, "data", {"labels": 55}, "55 is not divisible by 10"),
+        (LADDER, "data", {"labels": 0}, "say how many images are labelled"),
+        (LADDER, "data", {"labels": 250}, "250 is no multiple of the minibatch's 100"),
+        (LADDER, "optim", {"batch": 1}, "no variance to normalise by"),
+        (LADDER, "data", {"label_order": "file"}, "not balanced"),
+        (LADDER, "model", {"sizes": ()}, "model.sizes"),
+        (LADDER, "model", {"noise": (0.3,)}, "one for each of the 7 layers"),
+        (LADDER, "model", {"cost_weights": (1.0,)}, "one for each of the 7 layers"),
+        (LADDER, "model", {"decoder": "top"}, "estimates layers [6] only"),
+        (LADDER, "model", {"combinator": "mlp"}, "needs combinator_hidden"),
+        (LADDER, "model", {"combinator_hidden": (4,)}, "needs combinator_hidden"),
+        (LADDER, "model", {"combinator_init": "swapped"}, "no meaning for 'gauss'"),
+        (LADDER, "model", {"combinator_init": "lateral"}, "of 'sig' only"),
+        (LADDER, "model", {"estimate_scale": "noisy"}, "use it with joined"),
+        (LADDER, "model", {"passed_down": "normalised", "estimate_norm": False}, "use 'raw'"),
+        (LADDER, "schedule", {"decay_from": 1.5}, "a share between 0 and 1"),
+        (VAE, "schedule", {"epochs": 0}, "train at least one"),
+        (VAE, "schedule", {"steps_per_epoch": 0}, "give at least 1, or none for all"),
+        (VAE, "schedule", {"warmup_epochs": -1}, "use 0 for none"),
+        (VAE, "evaluation", {"epochs": (1, 2)}, "end with the last epoch"),
+        (VAE, "optim", {"batch": 0}, "must be at least 1"),
+        (VAE, "evaluation", {"train_images": 0}, "give one image or more of each kind"),
+        (VAE, "evaluation", {"lk_images": 0}, "give one image or more of each kind"),
+        (VAE, "model", {"latents": (), "widths": ()}, "give at least one layer"),
+        (VAE, "model", {"widths": (4,)}, "1 widths for 3 layers"),
+        (VAE, "model", {"latents": (64, 0, 16)}, "must be positive"),
+        (VAE, "model", {"shared": False}, "choices of the LVAE"),
+        (VAE, "model", {"flows": 2}, "a VAE of one layer"),
     ],
 )
-def test_a_run_that_makes_no_sense_is_refused(part, fields, said):
-    run = ladder()
+def test_a_run_that_makes_no_sense_is_refused(run_id, part, fields, said):
+    run = find_run(run_id, PAPER)
     with refused(UsageError, said):
         replace(run, **{part: replace(getattr(run, part), **fields)})
 
 
 @pytest.mark.parametrize(
-    ("run_id", "data", "said"),
-    [
-        ("mnist-vae-L3-s1", LabelledData(labels=100), "data is LabelledData: its model needs Data"),
-        ("ladder-full-100-s1", Data(), "data is Data: its model needs LabelledData"),
-    ],
+    ("run_id", "data"), [(VAE, LabelledData(labels=100)), (LADDER, Data())], ids=str
 )
-def test_labels_are_of_ladder_networks_alone(run_id: str, data: Data, said: str) -> None:
-    with refused(UsageError, said):
+def test_labels_are_of_ladder_networks_alone(run_id: str, data: Data) -> None:
+    needed = {VAE: "Data", LADDER: "LabelledData"}[run_id]
+    with refused(UsageError, f"data is {type(data).__name__}: its model needs {needed}"):
         replace(find_run(run_id, PAPER), data=data)
-
-
-@pytest.mark.parametrize(
-    ("part", "fields", "said"),
-    [
-        ("schedule", {"epochs": 0}, "train at least one"),
-        ("schedule", {"steps_per_epoch": 0}, "give at least 1, or none for all"),
-        ("schedule", {"warmup_epochs": -1}, "use 0 for none"),
-        ("evaluation", {"epochs": (1, 2)}, "end with the last epoch"),
-        ("optim", {"batch": 0}, "must be at least 1"),
-        ("evaluation", {"train_images": 0}, "give one image or more of each kind"),
-        ("evaluation", {"lk_images": 0}, "give one image or more of each kind"),
-        ("model", {"latents": (), "widths": ()}, "give at least one layer"),
-        ("model", {"widths": (4,)}, "1 widths for 3 layers"),
-        ("model", {"latents": (64, 0, 16)}, "must be positive"),
-        ("model", {"shared": False}, "choices of the LVAE"),
-        ("model", {"flows": 2}, "a VAE of one layer"),
-    ],
-)
-def test_a_hierarchy_that_makes_no_sense_is_refused(part, fields, said):
-    run = find_run("mnist-vae-L3-s1", PAPER)
-    with refused(UsageError, said):
-        replace(run, **{part: replace(getattr(run, part), **fields)})

@@ -88,13 +88,10 @@ def test_initial_weights_have_the_code_s_deviation(name, gain, fan_in, fan_out):
     assert float(W.std()) == pytest.approx(std, rel=5 / math.sqrt(2 * n))
 
 
-def test_initial_weights_are_normal_by_default() -> None:
+def test_initial_weights_are_normal_and_uniform_heads_alone_fill_their_bounds() -> None:
     W = initial()["d1.head.W"].double()
     kurtosis = float((W**4).mean() / (W**2).mean() ** 2)
     assert kurtosis == pytest.approx(3, abs=5 * math.sqrt(24 / W.numel()))
-
-
-def test_uniform_heads_alone_fill_their_bounds_and_have_the_same_deviation() -> None:
     params, bound = initial(head_init="uniform"), math.sqrt(6 / (512 + 64))
     W, hidden = (params[f"d1.{name}.W"].double() for name in ("head", "a"))
     assert 0.999 * bound < W.abs().max() <= bound
@@ -102,19 +99,16 @@ def test_uniform_heads_alone_fill_their_bounds_and_have_the_same_deviation() -> 
     assert float(hidden.abs().max()) > 4 * float(hidden.std())
 
 
+@pytest.mark.parametrize("plain", [{}, {"batch_norm": False}, {"head_batch_norm": False}], ids=str)
 @pytest.mark.parametrize("family", ["vae", "lvae"])
-def test_normalised_layers_start_with_scale_one_and_shift_zero(family: str) -> None:
-    params = Stack((small.run(family),)).initial(small.PIXELS)
-    for name, p in params.items():
-        if not name.endswith(".W"):
+def test_scales_start_at_one_and_shifts_at_zero_or_one_of_a_variance_that_nothing_normalises(
+    family: Any, plain: dict[str, Any]
+) -> None:
+    for name, p in Stack((small.run(family, **plain),)).initial(small.PIXELS).items():
+        if name.endswith(".head.beta") and plain:
+            assert (p.unflatten(-1, (2, -1)) == torch.tensor([[0], [1]])).all(), name
+        elif not name.endswith(".W"):
             assert (p == (1 if name.endswith(".gamma") else 0)).all(), name
-
-
-@pytest.mark.parametrize("fields", [{"batch_norm": False}, {"head_batch_norm": False}], ids=str)
-def test_variance_head_starts_at_bias_one_where_nothing_normalises_it(fields):
-    params = Stack((small.run("lvae", **fields),)).initial(small.PIXELS)
-    shift = params["d1.head.beta"][0]
-    assert shift.tolist() == [0] * 5 + [1] * 5
 
 
 def test_equal_shaped_layers_start_differently() -> None:

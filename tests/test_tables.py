@@ -101,10 +101,9 @@ def test_the_golden_numbers_by_hand(tmp_path: Path) -> None:
         ("L1", slice(None), -100.0, ("-100.00", NOT_MEASURED)),  # no line through equal L_1
     ],
 )
-def test_values_that_give_no_number_say_so(tmp_path, name, images, value, words):
+def test_values_that_give_no_number_say_so(store, name, images, value, words):
     arrays, errors = easier_first(), {"L1_se": 0.8, "LK_se": 0.8}
     arrays[name][images] = value
-    store = Store(tmp_path)
     with np.errstate(invalid="ignore"):  # of the fixture's own means
         fixture_store.write(store, "quick", run_of("quick"), arrays, LK_test=-98.0, **errors)
     table = table1.build(store, "quick")
@@ -123,10 +122,9 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_names_what_does_not_count_and_a_reduced_protocol(tmp_path, name):
-    (title, cell), store = TABLES[name], Store(tmp_path)
+def test_a_table_names_what_does_not_count_and_a_reduced_protocol(store, name):
+    (title, cell), build = TABLES[name], scripts.load("tables", name).build
     lost, other = (run_of("paper", seed, cell) for seed in (1, 2))
-    build = scripts.load("tables", name).build
     fixture_store.diverge(store, "paper", lost, epoch=7)
     fixture_store.write(store, "paper", otherwise(other))
     table = build(store, "paper")
@@ -138,23 +136,19 @@ def test_a_table_names_what_does_not_count_and_a_reduced_protocol(tmp_path, name
         assert build(store, profile).title == f"{title} (reduced protocol, not a reproduction)"
 
 
-def test_a_record_without_its_bound_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    fixture_store.write(Store(tmp_path), "quick", run_of("quick"), LK_test="-82")
+def test_a_record_without_its_bound_is_an_error_that_names_the_file(store: Store) -> None:
+    fixture_store.write(store, "quick", run_of("quick"), LK_test="-82")
     with pytest.raises(RecordError, match=r"final\.json: LK_test is '-82'"):
-        table1.build(Store(tmp_path), "quick")
+        table1.build(store, "quick")
 
 
-def test_latex_escapes_what_is_reserved_and_sets_mathematics() -> None:
+def test_latex_escapes_what_is_reserved_and_sets_mathematics_of_rows_of_one_length() -> None:
     table = layout.Table("T", "50 % of a_row & more of L_500", ("A & B", "x"), (("#1", "-2.5"),))
     body = re.sub(r"\\[&%$#_{}]", "", table.latex())
     assert body.count("&") == 2  # one separator in each of the two rows
-    assert "%" not in body
-    assert "#" not in body
+    assert not {"%", "#"} & set(body)
     assert "of $L_{500}$" in body
     assert "& $-2.5$ \\\\\n" in body
-
-
-def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="1 cells for 2 columns"):
         layout.Table("T", "", ("a", "b"), (("1",),))
 
