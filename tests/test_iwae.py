@@ -21,7 +21,6 @@ from repro.plan.profiles import profile
 from repro.plan.run import Data, Run
 from repro.show import results
 from repro.show.scripts import load as script
-from repro.store import Store
 
 
 def run_of(variant: str = "iwae_k50", name: str = "paper") -> Run:
@@ -75,7 +74,9 @@ RATES = {  # in units of 1e-4
 }
 
 
-def test_stages_pixels_and_optimiser_are_the_paper_s() -> None:
+def test_stages_pixels_and_optimiser_are_the_paper_s_and_smaller_profiles_have_their_share() -> (
+    None
+):
     """Eight stages of three to the i epochs."""
     run, o = run_of(), run_of().optim
     assert [stage.epochs for stage in run.schedule.stages] == [1, 3, 9, 27, 81, 243, 729, 2187]
@@ -85,21 +86,16 @@ def test_stages_pixels_and_optimiser_are_the_paper_s() -> None:
     assert (o.batch, o.beta1, o.beta2, o.eps) == (20, 0.9, 0.999, 1e-4)
     assert (o.clip_norm, o.clip_value, o.mc_samples) == (None, None, 1)
     assert [run_of(v).optim.importance_samples for v in iwae.VARIANTS] == [1, 50]
+    for name, epochs in {"smoke": 3, "quick": 8, "reduced": 66}.items():
+        run = run_of(name=name)
+        assert run.schedule.epochs == run.evaluation.epochs[-1] == epochs
+        assert (run.lr(1), run.lr(epochs)) == pytest.approx((1e-3, 1e-4))
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("smoke", 3), ("quick", 8), ("reduced", 66)])
-def test_a_smaller_profile_has_its_share_of_the_epochs(name: str, epochs: int) -> None:
-    run = run_of(name=name)
-    assert run.schedule.epochs == run.evaluation.epochs[-1] == epochs
-    assert (run.lr(1), run.lr(epochs)) == pytest.approx((1e-3, 1e-4))
-
-
-def test_bounds_on_other_data_are_said_to_be_so(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        for table in (fixture_store.L1, fixture_store.KL):
-            patch.setitem(table, "iwae_k50", table["vae"])
-        fixture_store.write(store, "quick", run_of(name="quick"))
+def test_bounds_on_other_data_are_said_to_be_so(store, monkeypatch):
+    for numbers in (fixture_store.L1, fixture_store.KL):
+        monkeypatch.setitem(numbers, "iwae_k50", numbers["vae"])
+    fixture_store.write(store, "quick", run_of(name="quick"))
     caption = script("tables", "table1").build(store, "quick").caption
     assert "of their own rows alone: mnist-iwae_k50-L2-s1." in caption
     assert "not comparable: `mnist-iwae_k50-L2-s1`" in results.page(store, profile("quick"))

@@ -31,18 +31,11 @@ def test_an_unbalanced_draw_is_the_first_of_the_order_or_of_the_file():
         assert of_file.labelled.tolist() == list(range(20))
 
 
-def test_the_pool_is_every_image_labelled_ones_included():
+def test_the_pool_is_every_image_labelled_ones_included_or_kzky_s_rest_or_the_first():
     assert drawn(50).pool.tolist() == ORDER.tolist()
     assert drawn(N).labelled.tolist() == drawn(N).pool.tolist() == ORDER.tolist()
-
-
-def test_kzky_s_pool_is_the_rest():
-    rest = drawn(50, pool="rest")
+    rest, few = drawn(50, pool="rest"), drawn(20, first_images=50)
     assert sorted(rest.pool) == sorted(set(range(N)) - set(rest.labelled))
-
-
-def test_images_beyond_the_first_are_in_no_half():
-    few = drawn(20, first_images=50)
     assert few.pool.tolist() == [i for i in ORDER if i < 50]
     assert set(few.labelled) < set(range(50))
 

@@ -67,15 +67,15 @@ def test_the_falling_rate_is_the_one_that_adam_uses() -> None:
     torch.testing.assert_close(changes[1], changes[0] / 2)
 
 
+def numbers(row: Row) -> dict[str, float]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
 def test_training_lowers_cost_and_error() -> None:
     _, log = trained(small.run(epochs=12, optim={"lr": 0.02}))
     first, last = (numbers(log.lanes[0].rows[i]) for i in (0, -1))
     assert last["cost_running"] < 0.7 * first["cost_running"]
     assert last["error_percent"] < 10
-
-
-def numbers(row: Row) -> dict[str, float]:
-    return {name: value for name, value in row.items() if value is not None}
 
 
 @pytest.mark.slow

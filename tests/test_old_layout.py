@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import small
+from fixture_data import refused
 from fixture_disk import files
 from small_training import BLOCKS, EPOCHS, OPTIONS, PROFILE, checkpoints, hooked, interrupted
 from small_training import OLD_RUNS as RUNS
@@ -67,12 +68,12 @@ def own_fields(full: Any, written: Any) -> Any:
 )
 def test_a_choice_for_another_kind_of_data_is_no_field_of_this_one(which, field, value):
     raw = {**FULL[which], "data": {**FULL[which]["data"], field: value}}
-    with pytest.raises(RecordError, match=rf"run\.data\.{field}: unknown field"):
+    with refused(RecordError, f"run.data.{field}: unknown field"):
         from_dict(raw)
 
 
 def test_a_run_that_could_not_be_is_a_damaged_record():
-    with pytest.raises(RecordError, match=r"here/run\.json: .*train at least one"):
+    with refused(RecordError, "here/run.json: ", "train at least one"):
         from_dict({"variant": "vae", "schedule": {"epochs": 0}}, "here/run.json")
 
 

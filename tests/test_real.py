@@ -78,9 +78,6 @@ def test_values_are_divided_by_the_grey_scale_or_by_the_largest_training_value()
     usual, scaled = real(), real(divide_by="maximum")
     assert scaled.train.max() == 1
     np.testing.assert_allclose(scaled.test * usual.train.max(), usual.test, rtol=1e-6)
-
-
-def test_black_images_have_no_maximum_to_divide_by() -> None:
     run, black = run_of(dequantise=False, divide_by="maximum"), np.zeros((N, X), np.uint8)
     with refused(DataError, "tiny", "largest training pixel is 0"):
         task_of(run).images(run, replace(raw(), train=black))
@@ -95,6 +92,8 @@ def test_options_of_real_images_count_there_and_are_refused_elsewhere() -> None:
         replace(small.run(), data=RealData())
     with refused(UsageError, "data is Data", "its model needs RealData"):
         replace(run_of(), data=Data())
+    with refused(UsageError, "cannot train in one stack"):
+        Stack((run_of(), run_of(seed=2, grey_scale=255)))
 
 
 # Training and scoring
@@ -116,11 +115,6 @@ def test_minibatches_show_every_value_as_it_is_and_once_an_epoch() -> None:
     rows = [train.tolist().index(row) for row in shown.tolist()]
     assert len(set(rows)) == len(rows)
     assert rows != sorted(rows)
-
-
-def test_lanes_of_real_images_share_their_scale() -> None:
-    with refused(UsageError, "cannot train in one stack"):
-        Stack((run_of(), run_of(seed=2, grey_scale=255)))
 
 
 @pytest.mark.slow

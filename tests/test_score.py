@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,22 +153,13 @@ def test_fewer_images_are_the_first_ones_with_statistics_of_the_training_set(fam
     torch.testing.assert_close(few.L1_test, whole.L1_test[:7], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("where", ["L1_train", "L1_test"])
-def test_a_score_with_nan_is_not_finite(where: str) -> None:
+def test_a_score_with_nan_is_not_finite() -> None:
     s = scored(small.run())
-    assert s.finite
-    setattr(s, where, torch.full((3,), math.nan) if where == "L1_test" else math.nan)
-    assert not s.finite
+    bad = replace(s, L1_train=math.nan), replace(s, L1_test=torch.full((3,), math.nan))
+    assert [of.finite for of in (s, *bad)] == [True, False, False]
 
 
 # What a record keeps
-
-
-@FAMILIES
-def test_final_bound_of_many_samples_is_above_that_of_one(family: str) -> None:
-    run = small.run(family, evaluation={"importance_samples": 200})
-    final, _ = score_final(run, small.images(), scored(run))
-    assert final["LK_test"] > final["L1_test"] + final["LK_mc_error"]
 
 
 def test_a_record_s_metrics_and_arrays_are_of_the_images_and_samples_it_names() -> None:
@@ -223,16 +215,14 @@ def test_final_layers_sum_the_units_of_each() -> None:
     assert final["negative_units"] == [0, 1, 1]
 
 
-def test_images_of_a_heavy_tail_are_counted() -> None:
+def test_images_of_a_heavy_tail_are_counted_and_one_of_no_weight_leaves_what_json_can_hold() -> (
+    None
+):
     """Shapes of 0.5, 0.69, 0.71 and 2, and one that is not known."""
-    w = weigh(torch.zeros(1, 6, 5))
-    w = w._replace(shape=torch.tensor([[0.5, 2.0, math.nan, 0.71, 0.69]]))
+    log_w = torch.zeros(1, 6, 5)
+    w = weigh(log_w)._replace(shape=torch.tensor([[0.5, 2.0, math.nan, 0.71, 0.69]]))
     said = score.trust(w, 6)
     assert (said["LK_khat"], said["LK_untrusted"]) == (pytest.approx(0.69), 0.5)
-
-
-def test_a_weight_of_minus_infinity_leaves_what_json_can_hold() -> None:
-    log_w = torch.zeros(1, 6, 5)
     log_w[0, 2, 3] = -math.inf
     said = score.known(score.trust(weigh(log_w), 6))
     assert said["LK_curve"]["bound"][0] is None  # L_1 of that image
