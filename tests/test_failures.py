@@ -19,7 +19,6 @@ from fixture_data import refused
 from small_training import OPTIONS, PROFILE, RUNS, hooked, interrupted, strays
 
 from repro.errors import MachineError, RecordError, UsageError
-from repro.machine import training
 from repro.machine.local import train
 from repro.machine.saved import checkpoint, recording, stopping
 from repro.machine.saved.weights import weights_path
@@ -140,24 +139,6 @@ def test_a_diverged_run_is_recorded_with_its_epoch_and_the_others_train(store):
     assert outcome == Outcome(done=[plain.id], diverged=[wild.id])
     final = store.record(PROFILE, wild.id).final
     assert (final["state"], final["diverged_at"], final["L1_test"]) == ("diverged", 1, None)
-
-
-def test_a_run_that_diverges_after_a_score_is_recorded_as_diverged(store, monkeypatch):
-    run, make = small.run(depth=1, epochs=4, scored=(1, 4)), training.step_function
-
-    def poisoned(stack: Stack, engine: str) -> Callable[..., None]:
-        step = make(stack, engine)
-
-        def poisoned_step(state: Any, batch: Any) -> None:
-            if float(state.t) == 2 * tiny.BLOCKS * training.loop.BLOCK:
-                state.params["x.a.W"].fill_(torch.nan)
-            step(state, batch)
-
-        return poisoned_step
-
-    monkeypatch.setattr(training, "step_function", poisoned)
-    assert train([run], store, PROFILE, OPTIONS).diverged == [run.id]
-    assert store.record(PROFILE, run.id).final["diverged_at"] == 3
 
 
 # Interrupts and budgets amid scoring

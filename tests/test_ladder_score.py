@@ -118,7 +118,7 @@ def test_a_record_has_a_cost_for_each_estimated_layer(model: Ladder, estimated: 
 
 
 def test_a_score_with_nan_or_infinity_is_not_finite() -> None:
-    """The loop ends the lane of such a score, whatever its kind: `test_train.py`."""
+    """The loop ends the lane of such a score, whatever its kind: `test_stack.py`."""
     run = small.run()
     for name in ("f1.W", "g0.a"):
         net = net_of(run)
@@ -202,13 +202,6 @@ def test_a_record_has_error_and_rate_of_every_epoch_and_the_last_one_s_model(sto
     assert costs == pytest.approx({i: last[f"C_{i}"] for i in model.estimated}, rel=1e-5)
     assert {"labels.npz", "predictions.npz", "combinators.npz"} < record.files
     assert len(record.arrays("labels")["row"]) == small.LABELS
-
-
-def test_a_diverged_run_is_recorded_with_its_epoch(store: Store) -> None:
-    wild = small.run(optim={"lr": 1e30})
-    assert train([wild], store, PROFILE, OPTIONS).diverged == [wild.id]
-    final = store.record(PROFILE, wild.id).final
-    assert (final["state"], final["diverged_at"], final["error_percent"]) == ("diverged", 1, None)
 
 
 def test_an_interrupted_training_continues_to_the_same_record(store, monkeypatch):

@@ -7,15 +7,12 @@ import io
 import json
 import re
 
-from repro.show.style import DPI, save, webp
-
 import fixture_bench
 import fixture_store
 import PIL.Image
 import pytest
 from commands import LVAE, VAE, quick_run, refusal
 from fixture_report import fail, written
-from matplotlib.figure import Figure
 
 from repro.cli.report import FINER
 from repro.plan import run as config
@@ -100,17 +97,6 @@ def test_every_figure_is_a_picture_with_a_description_and_every_table_script_is_
         assert image.attrs["alt"]
     tables = {t.attrs["data-name"] for t in html.all("table", data_kind="table")}
     assert tables == {p.stem for p in (ROOT / "tables").glob("*.py")}
-
-
-def test_a_line_drawing_keeps_every_pixel(tmp_path):
-    def drawing() -> Figure:
-        fig = Figure(figsize=(1, 1), dpi=DPI)
-        fig.add_subplot().plot([0, 1])
-        return fig
-
-    png, _ = save(drawing(), tmp_path / "drawing")
-    saved, again = (PIL.Image.open(f).convert("RGB") for f in (png, io.BytesIO(webp(drawing()))))
-    assert again.tobytes() == saved.tobytes()
 
 
 def test_a_benchmark_shows_what_was_measured_and_a_dash_for_the_rest(local, html):

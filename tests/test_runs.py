@@ -93,9 +93,11 @@ ROWS = [(variant, labels) for variant, costs in PUBLISHED.items() for labels in 
 CODE: dict[str, Any] = {"batch": 100, "eps": 1e-8, "eps_form": "code", "clip_norm": None}
 
 
-def test_the_table_is_of_the_published_rows_and_the_ports() -> None:
+def test_the_table_is_of_the_published_rows_and_the_ports_and_every_combinator_differs() -> None:
     assert EXPERIMENTS["ladder"] == [*RASMUS, cell("full", 50), *PORTS]
     assert {(c.variant, c.labels) for c in RASMUS} == {*ROWS} - {("full", 50)}
+    models = {ladder(variant).ladder for variant in ("full", *COMBINATORS)}
+    assert len(models) == 1 + len(COMBINATORS)
 
 
 @pytest.mark.parametrize(("variant", "labels"), ROWS)
@@ -122,17 +124,8 @@ def test_ports_are_set_as_their_code_is() -> None:
     model = lasagne.ladder
     assert (model.sizes, model.gammas) == ((784, 500, 10), "none")
     assert (model.cost_weights, model.noise) == ((0.1,) * 3, (0.3,) * 3)
-
-
-def test_pixels_are_bytes_over_255() -> None:
-    """But for two ports, which read a file of byte / 256."""
-    scales = {c.variant: run_of(c, PAPER).data.grey_scale for c in CELLS}
-    assert {v for v, scale in scales.items() if scale == 256} == {"parmesan", "lasagne"}
-
-
-def test_every_variant_of_pezeshki_changes_something() -> None:
-    models = {ladder(variant).ladder for variant in ("full", *COMBINATORS)}
-    assert len(models) == 1 + len(COMBINATORS)
+    of_256 = {c.variant for c in CELLS if run_of(c, PAPER).data.grey_scale == 256}
+    assert of_256 == {"parmesan", "lasagne"}, "read a file of byte / 256, all others bytes / 255"
 
 
 # Learning rate and epochs
@@ -155,13 +148,10 @@ def test_the_rate_is_constant_then_falls_linearly(variant, epochs, rates):
     assert {e: run.lr(e) for e in rates} == pytest.approx(rates)
 
 
-def test_a_shorter_run_falls_over_the_same_share_of_its_epochs() -> None:
+def test_a_shorter_run_falls_over_the_same_share_of_its_epochs_and_none_is_longer() -> None:
     run = run_of(cell("full"), profile("reduced"))
     assert [run.lr(e) == 2e-3 for e in run.evaluation.epochs] == [True] * 21 + [False] * 9
     assert run.lr(30) == pytest.approx(2e-3 / 9.9)
-
-
-def test_no_smaller_budget_trains_longer_than_published() -> None:
     for c in CELLS:
         published = run_of(c, PAPER).schedule.epochs
         assert all(run_of(c, p).schedule.epochs <= published for p in PROFILES.values())

@@ -207,7 +207,9 @@ def test_bounds_of_other_images_and_a_damaged_record_are_refused(record, alter, 
 def test_a_diverged_run_has_nothing_to_verify(local, capsys, monkeypatch):
     wild = ladder_small.run(optim={"lr": 1e30})
     monkeypatch.setattr("repro.data.load", ladder_small.raw)
-    train([wild], local, PROFILE, OPTIONS)
+    assert train([wild], local, PROFILE, OPTIONS).diverged == [wild.id]
+    final = local.record(PROFILE, wild.id).final
+    assert (final["state"], final["diverged_at"], final["error_percent"]) == ("diverged", 1, None)
     assert "diverged" in refusal(capsys, "verify", wild.id, *HERE)
 
 
