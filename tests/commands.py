@@ -26,10 +26,10 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err
 
 
-def printed(capsys: pytest.CaptureFixture[str], *command: str) -> Any:
-    """The JSON of a command that ends well."""
+def printed(capsys: pytest.CaptureFixture[str], *command: str, code: int = 0) -> Any:
+    """The JSON of a command that ends well, or as it is told to."""
     capsys.readouterr()
-    assert run([*command, "--json"]) == 0
+    assert run([*command, "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
 

@@ -203,9 +203,6 @@ def test_a_continued_stack_remembers_that_it_stepped_down(store, monkeypatch):
     assert step["engine"] == "compiled"
 
 
-# A compiler without Python's headers, for real
-
-
 @pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_without_headers_long_runs_train_eagerly(seen, store, eager, compiler, monkeypatch, capsys):
     """They are missed beforehand, or by torch."""
@@ -223,9 +220,6 @@ def test_without_headers_long_runs_train_eagerly(seen, store, eager, compiler, m
         assert (env["engine"], step["engine"]) == ("eager", "compiled")
         assert "Python.h" in step["reason"]
         assert_same(store, eager, run)
-
-
-# What an abandoned recording held
 
 
 def test_what_an_abandoned_step_held_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:

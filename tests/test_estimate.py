@@ -112,9 +112,8 @@ def test_the_best_of_several_is_called_the_same_as_seldom_as_one() -> None:
     for _ in range(1_000):
         drawn = -0.5 + rng.normal(0, 0.12) + rng.normal(0, 0.2, (5, 3))
         best = max((of_seeds(list(seeds)).plus(0.12**2) for seeds in drawn), key=lambda d: d.mean)
-        same = [
-            n + (equivalence(best, 0.5, k) == "same") for n, k in zip(same, (1, 5), strict=True)
-        ]
+        for i, several in enumerate((1, 5)):
+            same[i] += equivalence(best, 0.5, several) == "same"
     assert same[1] / 1_000 < 0.06 < 0.12 < same[0] / 1_000
 
 

@@ -80,10 +80,8 @@ def test_auto_captures_on_cuda_alone(where, compiles, steps, engines, store, mon
 
 
 def test_a_checkpoint_of_another_device_is_refused(store, monkeypatch):
-    path = interrupted(store, RUNS, monkeypatch)
-    monkeypatch.setattr(
-        checkpoint, "load_header", lambda p: (RUNS, Pinned("graph", 1, "cuda", "tf32"))
-    )
+    path, begun = interrupted(store, RUNS, monkeypatch), Pinned("graph", 1, "cuda", "tf32")
+    monkeypatch.setattr(checkpoint, "load_header", lambda _: (RUNS, begun))
     with refused(MachineError, str(path), "was begun on cuda", "remove it"):
         train(RUNS, store, PROFILE, EAGER)
     assert path.exists()

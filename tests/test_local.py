@@ -42,9 +42,7 @@ from repro.train.minibatch import BLOCK
 
 AMID, LAST = STEPS + 8, EPOCHS * STEPS  # steps: in the second epoch, and at the end
 # RUNS in another configuration.
-OTHERS = [
-    small.run("lvae", depth, steps=STEPS, scored=(1, 2), optim={"lr": 0.01}) for depth in (2, 1)
-]
+OTHERS = [dataclasses.replace(run, optim=dataclasses.replace(run.optim, lr=0.01)) for run in RUNS]
 
 
 def test_training_records_every_run_once_and_leaves_nothing_else(store, monkeypatch):

@@ -41,26 +41,20 @@ def test_a_small_pixel_is_the_share_of_ink_under_it():
 
 def test_drawers_1_to_15_train_alphabets_are_labels_and_the_first_are_a_fair_sample(tmp_path):
     fill(tmp_path, archives())
-    images = data.load_set(toy(), tmp_path)
-    known = {}
+    images, known = data.load_set(toy(), tmp_path), {}
     for top in TOPS:
         drawings = originals.read(packed(drawn(top).items()), top)
         for image, name in zip(originals.scaled(drawings.pixels), drawings.names(), strict=True):
             known[image.tobytes()] = name
-    train, test = (
-        [known[image.tobytes()].split("/") for image in part]
-        for part in (images.train, images.test)
-    )
-    assert sorted(int(drawer) for *_, drawer in train) == [
-        d for d in range(1, 16) for _ in range(6)
-    ]
-    assert sorted(int(drawer) for *_, drawer in test) == [
-        d for d in range(16, 21) for _ in range(6)
-    ]
     alphabets = ("Armenian", "Bengali", "Greek")
-    assert [a for a, *_ in train] == [alphabets[label] for label in images.train_labels]
-    assert [a for a, *_ in test] == [alphabets[label] for label in images.test_labels]
-    names = ["/".join(key) for key in test]
+    for part, labels, drawers in (
+        (images.train, images.train_labels, range(1, 16)),
+        (images.test, images.test_labels, range(16, 21)),
+    ):
+        names = [known[image.tobytes()] for image in part]
+        found = [name.split("/") for name in names]
+        assert sorted(int(drawer) for *_, drawer in found) == sorted([*drawers] * 6)
+        assert [alphabet for alphabet, *_ in found] == [alphabets[label] for label in labels]
     assert names == sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     assert len(set(images.test_labels[:10])) == 3
 

@@ -101,9 +101,7 @@ RATES = {  # in units of 1e-4
 }
 
 
-def test_stages_pixels_and_optimiser_are_the_paper_s_and_smaller_profiles_have_their_share() -> (
-    None
-):
+def test_stages_pixels_and_optimiser_are_the_paper_s_and_smaller_profiles_have_a_share() -> None:
     """Eight stages of three to the i epochs."""
     run, o = run_of(IWAE), run_of(IWAE).optim
     assert [stage.epochs for stage in run.schedule.stages] == [1, 3, 9, 27, 81, 243, 729, 2187]

@@ -78,9 +78,7 @@ def framed(folder: Path, address: Path, height: int, *widths: int) -> Path:
     return frame
 
 
-def test_the_page_renders_without_a_message_with_its_figures_and_headers_are_buttons(
-    chromium, report, tmp_path
-):
+def test_figures_are_shown_without_a_message_and_headers_are_buttons(chromium, report, tmp_path):
     shown = {f.attrs["data-name"] for f in Html(report.read_text()).all("figure")}
     assert {"figure2", "figure4", "figure5", "figure6", "figure9"} <= shown
     assert "figure3" not in shown  # one depth is no curve

@@ -215,9 +215,7 @@ def test_final_layers_sum_the_units_of_each() -> None:
     assert final["negative_units"] == [0, 1, 1]
 
 
-def test_images_of_a_heavy_tail_are_counted_and_one_of_no_weight_leaves_what_json_can_hold() -> (
-    None
-):
+def test_heavy_tails_are_counted_and_a_weight_of_nothing_leaves_what_json_can_hold() -> None:
     """Shapes of 0.5, 0.69, 0.71 and 2, and one that is not known."""
     log_w = torch.zeros(1, 6, 5)
     w = weigh(log_w)._replace(shape=torch.tensor([[0.5, 2.0, math.nan, 0.71, 0.69]]))

@@ -50,6 +50,10 @@ def test_curves_are_steps_of_equal_lanes_products_alone_the_limit_the_single_mod
     caption = caption_of(figure)
     assert "Abacus 3000, 2 cores, 2 threads, torch 2.13.0, 2026-02-03" in caption
     assert "Not measured: cuda (no CUDA device)." in caption
+    del bench["repeats"]
+    bare = drawn({**bench, "matmul": {}, "threads": None, "method": "Means of 2.5 s."})
+    assert "limit" not in {line.get_gid() for line in bare.axes[0].lines}
+    assert "cores, torch 2.13.0, 2026-02-03. Means of 2.5 s." in caption_of(bare)
 
 
 def test_the_share_of_the_roofline_is_drawn_beside_where_it_is_known() -> None:

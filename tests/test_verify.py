@@ -1,6 +1,5 @@
 """`repro verify`: what a record says beside what its weights do; and `repro evaluate`."""
 
-import json
 from pathlib import Path
 
 import ladder_small
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from commands import refusal
+from commands import printed, refusal
 from fixture_disk import files, read_only
 from small_training import OPTIONS
 
@@ -30,13 +29,7 @@ OF_LADDER = pytest.mark.parametrize("trained", [LADDER], indirect=True)
 @pytest.fixture
 def verified(trained, capsys):
     """What is said of each metric."""
-
-    def rows(code=0):
-        capsys.readouterr()
-        assert run(["verify", trained.id, "--json", *HERE]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return rows
+    return lambda code=0: printed(capsys, "verify", trained.id, *HERE, code=code)
 
 
 @pytest.fixture
