@@ -70,13 +70,12 @@ def draw(cells: list[Evidence], profile: str) -> Figure:
 
 def heat_map(ax: Axes, units: Arrays, norm: LogNorm) -> None:
     """Units upward, from layer 1; in each layer the largest final value on top."""
-    layer, kl = units["layer"], units["test"]
+    layer, kl, at = units["layer"], units["test"], units["epochs"]
+    if len(at) == 1:  # one column has no neighbour that gives it a width
+        at, kl = at + np.array([-0.25, 0.25]), np.repeat(kl, 2, axis=0)
     order = np.lexsort((kl[-1], layer))
     shown = np.ma.masked_less_equal(kl[:, order].T, ACTIVE_NATS)
     look: dict[str, Any] = {"norm": norm, "cmap": MAP, "shading": "nearest", "rasterized": True}
-    at = units["epochs"]
-    if len(at) == 1:  # one column has no neighbour that gives it a width
-        at, shown = at + np.array([-0.25, 0.25]), np.ma.concatenate([shown, shown], axis=1)
     ax.pcolormesh(at, np.arange(len(layer)) + 0.5, shown, **look)
     ax.set_xlim(right=units["epochs"][-1] + 0.5)  # nothing was trained beyond
     sizes = np.bincount(layer)[1:]

@@ -9,8 +9,10 @@ import small
 import torch
 from small import assert_equal, epoch_of, flat
 from small_steps import STACKS, assert_near, blocks_of, copies, prepared, stepped
+from torch import Tensor
 
 from repro.machine.cuda.graph import WARM_UPS, Blocks, Body, Captured, again
+from repro.model import streams
 from repro.plan.run import Run
 from repro.train.flat import ALIGNMENT, flatten, gathered, update_flat
 from repro.train.log import LaneLog, Log
@@ -161,3 +163,23 @@ def test_an_epoch_reads_nothing_off_the_device_before_its_end(runs: tuple[Run, .
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
         small.finished(blocks, lambda: seen.append(log.step))
     assert seen == [*range(BLOCK, feed.steps, BLOCK), feed.steps]
+
+
+@pytest.mark.parametrize("runs", [STACKS[2], STACKS[3]])
+def test_the_next_epoch_s_order_is_drawn_before_this_one_s_end_is_waited_for(runs, monkeypatch):
+    (_, _, feed), (_, _, fresh_feed) = (prepared(*runs, dtype=torch.float32) for _ in range(2))
+    drawn: list[tuple[Any, ...]] = []
+    permutation = streams.permutation
+
+    def noting(n: int, seed: int, stream: str, *at: int) -> Tensor:
+        drawn.append((stream, *at))
+        return permutation(n, seed, stream, *at)
+
+    monkeypatch.setattr(streams, "permutation", noting)
+    epoch_of(feed)
+    assert set(drawn) == {("order", 1), ("order", 2)}
+    drawn.clear()
+    ours = epoch_of(feed, 2)
+    assert drawn == []  # nor of an epoch behind the last
+    for a, b in zip(ours, epoch_of(fresh_feed, 2), strict=True):
+        assert_equal(flat(a), flat(b))

@@ -10,6 +10,7 @@ import torch
 from small_steps import assert_near, prepared
 from torch import Tensor
 
+from repro.model.stack import Stack
 from repro.plan.run import Run
 from repro.train.flat import flatten
 from repro.train.minibatch import each
@@ -146,6 +147,17 @@ def test_an_objective_is_one_graph(case: str, monkeypatch: pytest.MonkeyPatch) -
     batch = next(iter(feed.block(1, 0)))
     explained = torch._dynamo.explain(objective_of(stack))(leaves_of(state), batch)
     assert (explained.graph_count, explained.break_reasons) == (1, [])
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_only_the_objective_on_cuda_has_whole_sums(kind, monkeypatch):
+    given: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
+    monkeypatch.setattr(torch, "compile", lambda f, **options: given.append(options) or f)
+    step_function(Stack((small.run(),)), "graph")
+    objective, *others = [options.get("options") for options in given]
+    assert objective == ({"split_reductions": False} if kind == "cuda" else None)
+    assert others == [None, None]  # the update and its rates
 
 
 @pytest.mark.slow

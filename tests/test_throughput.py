@@ -69,14 +69,6 @@ def test_the_share_of_the_roofline_is_drawn_beside_where_it_is_known() -> None:
     assert "roofline: bound = what was counted." in caption_of(figure)
 
 
-def test_where_products_alone_and_repeats_were_not_measured_neither_is_drawn_nor_named() -> None:
-    bench = {**saved_bench(), "matmul": {}, "threads": None, "method": "Means of 2.5 s."}
-    del bench["repeats"]
-    figure = drawn(bench)
-    assert "limit" not in {line.get_gid() for line in figure.axes[0].lines}
-    assert "cores, torch 2.13.0, 2026-02-03. Means of 2.5 s." in caption_of(figure)
-
-
 def test_a_benchmark_without_numbers_says_so_and_one_width_is_no_curve() -> None:
     bench = saved_bench()
     absent = [{"arm": "cuda", "absent": "no CUDA device"}]
