@@ -38,7 +38,7 @@ NO_SEEDS = [
     (["--seeds", "0"], "at least 1"),
     (["--seeds", "-1"], "at least 1"),
     (["--seeds", "0-3"], "write it like"),
-    (["--seeds", ""], "write it like"),
+    (["--seeds", ""], "empty: give it a value"),
     (["--seeds", "1.5"], "write it like"),
     (["--seeds", "\N{SUPERSCRIPT TWO}"], "write it like"),
     (["--seed", "0"], "--seed"),
