@@ -1,19 +1,37 @@
 """Small arms, and benchmarks made up for tests, as `repro bench --json` prints them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from repro.bench.arms import SINGLE, Arm, Workload
+from repro.bench.arms import SINGLE, Arm, known_arms
+from repro.plan import profiles
+from repro.plan.run import Ladder, Run
 
-TINY = Workload(
-    latents=(5, 3, 2), widths=(13, 11, 7), pixels=19, batch=17, images=131, samples=67,
-    all_images=73, all_samples=5, ladder=(19, 13, 7, 5), labelled=15,
-    warmup=1, repeats=2, scoring_repeats=2,
-)  # fmt: skip
-LVAES, RAGGED = Arm("lvae", "eager", (3, 3)), Arm("ragged", "eager", (3, 3, 2))
+LATENTS, WIDTHS, BATCH = (5, 3, 2, 2, 2), (13, 11, 7, 5, 3), 17
+SIZES, LABELLED = (784, 13, 7, 10), 20
+REPEATS = 2
+LVAES = Arm("lvae", "eager", (3, 3), images=131, samples=67)
+RAGGED = replace(LVAES, name="ragged", depths=(3, 3, 2))
 LADDERS = Arm("ladder", "eager", (3, 3), "ladder")
-GRID = Arm("grid", "eager", (*(3,) * 4, *(2,) * 4, *(1,) * 3), "mnist")
+GRID = next(replace(a, name="grid", engine="eager") for a in known_arms() if a.model == "mnist")
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published networks and minibatches, but for their sizes."""
+
+    def run_of(*of: Any) -> Run:
+        run, n = profiles.run_of(*of), len(SIZES)
+        if not isinstance(m := run.model, Ladder):
+            model = replace(m, latents=LATENTS[: m.depth], widths=WIDTHS[: m.depth])
+            return replace(run, model=model, optim=replace(run.optim, batch=BATCH))
+        net = replace(m, sizes=SIZES, noise=m.noise[:n], cost_weights=m.cost_weights[:n])
+        data, optim = replace(run.labelled, labels=LABELLED), replace(run.optim, batch=LABELLED)
+        return replace(run, model=net, data=data, optim=optim)
+
+    monkeypatch.setattr("repro.bench.arms.run_of", run_of)
 
 
 def named(argument: str, arms: list[Arm]) -> pytest.MarkDecorator:
@@ -48,6 +66,7 @@ def saved_bench() -> dict[str, Any]:
     return {
         **{"device": "Abacus 3000, 2 cores", "threads": 2, "torch": "2.13.0"},
         **{"date": "2026-02-03T04:05:06+00:00", "commit": None, "dirty": None},
+        "roofline": "roofline: bound = max(FLOPs / rate, bytes / bandwidth)",
         **{"reference": SINGLE, "batch": 256, "repeats": 15, "images": 256, "samples": 64},
         "matmul": {arm: {"step": numbers} for arm, numbers in alone.items()},
         "arms": [*measured, {"arm": "cuda", "absent": "no CUDA device"}],

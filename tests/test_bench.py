@@ -7,21 +7,24 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_bench import GRID, LADDERS, LVAES, RAGGED, TINY, named
+from fixture_bench import GRID, LADDERS, LVAES, RAGGED, named, tiny  # noqa: F401
 from small import CPU
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.bench import operations, plain, products, roofline
+from repro.bench import plain, products
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, stacks_of
 from repro.bench.operations import minibatch, of_arm
-from repro.bench.products import of_products
-from repro.bench.roofline import Counts, Limits, share
+from repro.bench.products import of_products, roofline
 from repro.model.layers import Params
 from repro.model.stack import Stack
 from repro.train.minibatch import LadderBatch, each
 from repro.train.state import fresh
 from repro.train.step import objective_of, step_function
+
+PIXELS = 784
+SCORED = Arm("L_5000", "eager", (3,), scoring=True, images=73, samples=5)
+pytestmark = pytest.mark.usefixtures("tiny")
 
 # The single models.
 
@@ -39,14 +42,14 @@ def ladder(own: Params, stack: Stack) -> Any:
         W.weight.copy_(own[f"f{i + 1}.W"].T)
         V.weight.copy_(own[f"g{i}.V"].T)
         model.beta[i].copy_(own[f"f{i + 1}.beta"])
-    for i, g in enumerate(model.g):
-        g.a.copy_(own[f"g{i}.a"])
+        model.a[i].copy_(own[f"g{i}.a"])
+    model.a[-1].copy_(own[f"g{len(model.W)}.a"])
     model.gamma.copy_(own[f"f{len(model.W)}.gamma"])
     return model
 
 
 def lvae(own: Params, stack: Stack) -> Any:
-    model: Any = plain.PlainLVAE(stack.hierarchy, TINY.pixels).double()
+    model: Any = plain.PlainLVAE(stack.hierarchy, PIXELS).double()
 
     def fill(name: str, linear: Any, norm: Any = None, head: int = 0) -> None:
         """head: which of two that lie side by side in a lane."""
@@ -56,41 +59,40 @@ def lvae(own: Params, stack: Stack) -> Any:
         if norm:
             norm.weight.copy_(own[f"{name}.gamma"][units])
 
-    stages = [("x", model.decoder, ())]
-    for letter, mlps, heads in ("d", model.up, model.up_heads), ("p", model.down, model.down_heads):
-        stages += [(f"{letter}{i}", *of) for i, of in enumerate(zip(mlps, heads, strict=True), 1)]
-    for name, mlp, heads in stages:
+    both = {"d": list(zip(model.up, model.hats, strict=True)), "p": model.priors}
+    stages = {f"{n}{i}": of for n, parts in both.items() for i, of in enumerate(parts, start=1)}
+    for name, (mlp, last) in {**stages, "x": model.x}.items():
         fill(f"{name}.a", *mlp[0:2])
         fill(f"{name}.b", *mlp[3:5])
-        for i, head in enumerate(heads):
+        for i, head in enumerate((last.mu, last.var) if name != "x" else ()):
             fill(f"{name}.head", *head, head=i)
-    fill("x.out", model.out)
+    fill("x.out", model.x[1])
     return model
 
 
-def inputs(batch: Any, k: int) -> tuple[Any, ...]:
+def loss_of(model: Any, batch: Any, k: int) -> Any:
     """Of the plain model, in place of lane k."""
     if isinstance(batch, LadderBatch):
-        return batch.x[k].double() / 255, batch.y[k], [e[k] for e in batch.eps]
-    return batch.x[k].double(), [e[k, 0] for e in batch.eps]
+        return model(batch.x[k].double() / 255, batch.y[k], [e[k] for e in batch.eps])
+    return -model(batch.x[k].double(), [e[k, 0] for e in batch.eps]).mean()
 
 
 @named("arm", [LVAES, LADDERS])
 def test_the_plain_model_has_the_loss_and_the_training_step_of_our_lane(arm: Arm) -> None:
     """In float64, parameters moved; Adam's epsilon stands where torch has it."""
-    (stack,) = stacks_of(arm, TINY)
+    (stack,) = stacks_of(arm)
     usual = (replace(run, optim=replace(run.optim, eps_form="usual")) for run in stack.runs)
     stack = Stack(tuple(usual))
-    state, g = fresh(stack, TINY.pixels, CPU, torch.float64), torch.Generator().manual_seed(1)
+    state, g = fresh(stack, PIXELS, CPU, torch.float64), torch.Generator().manual_seed(1)
     for p in state.params.values():
         p += 0.2 * torch.randn(p.shape, generator=g, dtype=torch.float64)
-    drawn = minibatch(stack, TINY, CPU)
+    drawn = minibatch(stack, CPU)
     batch = each(lambda t: t.double() if t.is_floating_point() else t, drawn)
     for k, objective in enumerate(objective_of(stack)(state.params, batch)):
-        loss = copied(state.params, k, stack).loss(*inputs(batch, k))
+        loss = loss_of(copied(state.params, k, stack), batch, k)
         torch.testing.assert_close(loss, -objective, rtol=1e-9, atol=0)
     model, ours = copied(state.params, 0, stack), step_function(stack, "eager")
-    theirs = plain.training(model, stack.runs[0].optim, *inputs(batch, 0))[STEP]
+    theirs = plain.training(model, stack.runs[0].optim, lambda: loss_of(model, batch, 0))[STEP]
     for _ in range(3):
         theirs()
         ours(state, batch)
@@ -101,9 +103,9 @@ def test_the_plain_model_has_the_loss_and_the_training_step_of_our_lane(arm: Arm
 
 
 def test_the_plain_bound_averages_importance_weights_of_fresh_draws() -> None:
-    (stack,) = stacks_of(Arm("", "plain", (3,)), TINY)
-    model = plain.PlainLVAE(stack.hierarchy, TINY.pixels)
-    x = operations.binary(1, 29, TINY.pixels, CPU)[0].float()
+    (stack,) = stacks_of(Arm("", "plain", (3,)))
+    model = plain.PlainLVAE(stack.hierarchy, PIXELS).double()
+    x = torch.randint(2, (29, PIXELS)).double()
     torch.manual_seed(1)
     bound = plain.importance_bound(model, x, 7)
     torch.manual_seed(1)
@@ -141,43 +143,39 @@ def seen(op: Callable[[], object]) -> tuple[Counter[tuple[int, ...]], int]:
 
 
 @pytest.mark.parametrize("operation", [FORWARD, BOTH, STEP, SCORE])
-@named("arm", [LVAES, RAGGED, LADDERS, GRID, Arm("L_5000", "eager", (3,), scoring=True)])
+@named("arm", [LVAES, RAGGED, LADDERS, GRID, SCORED])
 def test_products_alone_and_flops_are_those_of_the_operation(arm: Arm, operation: str) -> None:
-    work = TINY.of(arm)
-    wanted = (TINY.all_images, TINY.all_samples) if arm.scoring else (TINY.images, TINY.samples)
-    assert (work.images, work.samples) == wanted
-    ours, stacks = of_arm(arm, work, CPU), stacks_of(arm, work)
+    ours = of_arm(arm, CPU)
     assert (SCORE in ours) == (arm.model == "lvae")
     assert (STEP in ours) == (not arm.scoring)
     if operation in ours:
         multiplied, flops = seen(ours[operation])
-        assert seen(of_products(stacks, work, CPU)[operation])[0] == multiplied
-        assert products.flops(stacks, work)[operation] == flops
+        assert seen(of_products(arm, CPU)[operation])[0] == multiplied
+        assert products.flops(arm, CPU)[operation] == flops
         if operation == STEP:
-            assert roofline.counts(stacks, work).flops == flops
+            assert products.counts(arm, CPU)["flops"] == flops
 
 
-# d1: 19-13-13-2x5, d2: 13-11-11-2x3, p1: 3-11-11-2x5, x: 5-13-13-19.
-WEIGHTS = 19 * 13 + 13 * 13 + 13 * 10 + 13 * 11 + 11 * 11 + 11 * 6
-WEIGHTS += 3 * 11 + 11 * 11 + 11 * 10 + 5 * 13 + 13 * 13 + 13 * 19
-OUTPUTS = 13 + 13 + 10 + 11 + 11 + 6 + 11 + 11 + 10 + 13 + 13 + 19
-UP = 19 * 13 + 13 * 7 + 7 * 5  # of the Ladder network: 30 corrupted rows, 15 clean, 15 decoded
+# d1: 784-13-13-2x5, d2: 13-11-11-2x3, p1: 3-11-11-2x5, x: 5-13-13-784.
+WEIGHTS = 784 * 13 + 13 * 13 + 13 * 10 + 13 * 11 + 11 * 11 + 11 * 6
+WEIGHTS += 3 * 11 + 11 * 11 + 11 * 10 + 5 * 13 + 13 * 13 + 13 * 784
+OUTPUTS = 13 + 13 + 10 + 11 + 11 + 6 + 11 + 11 + 10 + 13 + 13 + 784
+UP = 784 * 13 + 13 * 7 + 7 * 10  # of the Ladder network: 40 corrupted rows, 20 clean, 20 decoded
 
 
 @pytest.mark.parametrize(("arm", "expected"), [
-    (Arm("lvae", "eager", (2, 2)), Counts(
-        flops=2 * 2 * 17 * (3 * WEIGHTS - 19 * 13),  # images need no gradient
-        parameters=2 * (WEIGHTS + OUTPUTS + OUTPUTS - 19),  # shifts, and scales but for the pixels
-        activations=2 * 17 * OUTPUTS)),
-    (Arm("ladder", "eager", (3,), "ladder"), Counts(
-        flops=2 * (3 * 60 * UP - 45 * 19 * 13),
-        parameters=2 * UP + (13 + 7 + 5) + 5 + 10 * (19 + 13 + 7 + 5),
-        activations=45 * (13 + 7 + 5) + 15 * (7 + 13 + 19))),
+    (Arm("lvae", "eager", (2, 2)), {
+        "flops": 2 * 2 * 17 * (3 * WEIGHTS - 784 * 13),  # images need no gradient
+        "parameters": 2 * (WEIGHTS + OUTPUTS + OUTPUTS - 784),  # shifts; scales but for the pixels
+        "activations": 2 * 17 * OUTPUTS}),
+    (Arm("ladder", "eager", (3,), "ladder"), {
+        "flops": 2 * (3 * 80 * UP - 60 * 784 * 13),
+        "parameters": 2 * UP + (13 + 7 + 10) + 10 + 10 * (784 + 13 + 7 + 10),
+        "activations": 60 * (13 + 7 + 10) + 20 * (7 + 13 + 784)}),
 ], ids=["lvae", "ladder"])  # fmt: skip
-def test_counts_are_those_made_by_hand(arm: Arm, expected: Counts) -> None:
-    found = roofline.counts(stacks_of(arm, TINY), TINY)
-    assert found == expected
-    assert found.bytes == 4 * (2 * 4 * found.parameters + 2 * found.activations)
+def test_counts_are_those_made_by_hand(arm: Arm, expected: dict[str, int]) -> None:
+    traffic = 4 * (2 * 4 * expected["parameters"] + 2 * expected["activations"])
+    assert products.counts(arm, CPU) == {**expected, "bytes": traffic}
 
 
 # The roofline.
@@ -185,13 +183,16 @@ def test_counts_are_those_made_by_hand(arm: Arm, expected: Counts) -> None:
 
 @pytest.mark.parametrize(("flops", "expected"), [(600, 6.0), (200, 5.0)], ids=["products", "bytes"])
 def test_the_bound_is_the_longer_of_products_and_traffic(flops: int, expected: float) -> None:
-    count = Counts(flops, 10, 45)
-    found = share(count, Limits(100.0, count.bytes / 5.0), 10.0)
+    found = roofline(
+        {"flops": flops, "bytes": 500}, {"flop_per_s": 100.0, "bytes_per_s": 100.0}, 10.0
+    )
     assert found["bound_seconds"] == 10 * found["fraction"] == pytest.approx(expected)
 
 
 def test_limits_are_flops_and_bytes_of_the_quickest_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(roofline.SIDE, "cpu", 10)
-    monkeypatch.setitem(roofline.COPIED, "cpu", 100)
+    monkeypatch.setitem(products.SIDE, "cpu", 10)
+    monkeypatch.setitem(products.COPIED, "cpu", 100)
     seconds = iter([9.0, 2.0, 9.0, 9.0, 9.0, 9.0, 9.0, 4.0, 9.0, 9.0])
-    assert roofline.limits(CPU, lambda op: next(seconds)) == Limits(2 * 10**3 / 2, 2 * 100 / 4)
+    monkeypatch.setattr(products, "seconds_of", lambda op: next(seconds))
+    found = products.limits(CPU)
+    assert found == {"flop_per_s": 2 * 10**3 / 2, "bytes_per_s": 2 * 100 / 4}

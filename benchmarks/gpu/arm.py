@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from repro.bench import measure, roofline
-from repro.bench.arms import Arm, Workload, stacks_of
+from repro.bench import products
+from repro.bench.arms import Arm
 from repro.machine.cuda.graph import Blocks, Captured, captured_on
 from repro.machine.precision import multiply_in
 from repro.machine.resident import Resident
@@ -71,7 +71,7 @@ def arm(name):
     if engine in CAPTURED:
         feed, step = Blocks(feed), Captured(step, captured_on(dev))
     places = ((e, s) for e in itertools.count(1) for s in range(0, feed.steps, 26))
-    wait = measure.waiter(dev)
+    wait = (lambda: None) if TINY else torch.cuda.synchronize
 
     def block():
         """Steps of the next block, its minibatches made as training makes them."""
@@ -97,11 +97,11 @@ def arm(name):
     block()
     wait()
     depths = (5 if model == "lvae" else 6,) * lanes
-    of = Arm(name, "eager", depths, model), Workload()
-    counts = None if model == "grid" else roofline.counts(stacks_of(*of), of[1])
+    of = Arm(name, "eager", depths, model)
+    counts = {} if model == "grid" else products.counts(of, dev)
     say(ready=True, first_block_seconds=round(compiled, 1), load_seconds=round(loaded - start, 1),
         finite=all(bool(p.isfinite().all()) for p in ends.values()),
-        flops=counts and counts.flops, bytes=counts and counts.bytes)  # fmt: skip
+        flops=counts.get("flops"), bytes=counts.get("bytes"))  # fmt: skip
 
     def errors():
         """Against eager steps: of the mean objective, and of the way that the parameters went."""
@@ -130,8 +130,7 @@ def arm(name):
                 chunks.append(1e3 * (time.perf_counter() - begun) / done)
             say(ms=round(statistics.fmean(chunks), 4), fastest_ms=round(min(chunks), 4), **errors())
         elif line.startswith("limits"):
-            limit = roofline.limits(dev, lambda op: measure.seconds_of(op, wait))
-            say(**{n: float(f"{x:.4g}") for n, x in limit._asdict().items()})
+            say(**{n: float(f"{x:.4g}") for n, x in products.limits(dev).items()})
         elif line.startswith("profile"):
             say(**profiled(block, wait, Path(line.split()[1])))
 

@@ -24,23 +24,23 @@ from torch._functorch.aot_autograd import aot_function
 from torch._inductor.decomposition import select_decomp_table
 from torch._inductor.fx_passes.joint_graph import joint_graph_passes
 
-from repro.bench.arms import Arm, Workload, stacks_of
+from repro.bench.arms import Arm, stacks_of
 from repro.bench.operations import minibatch
 from repro.train.flat import flatten
 from repro.train.state import State, fresh
 from repro.train.step import objective_of, rate_and_eps, update_of
 
-(kind, number), options, work = sys.argv[1].split(":"), sys.argv[2:], Workload()
+(kind, number), options = sys.argv[1].split(":"), sys.argv[2:]
 arms = {
     "lvae": lambda: Arm("", "eager", tuple(map(int, number.split(",")))),
     "grid": lambda: Arm("", "eager", (1, 2, 3, 4, 5), "mnist"),
     "ladder": lambda: Arm("", "eager", (6,) * int(number), "ladder"),
 }
-stacks, cpu = stacks_of(arms[kind](), work), torch.device("cpu")
+stacks, cpu = stacks_of(arms[kind]()), torch.device("cpu")
 stack = stacks[int(number) if kind == "grid" else 0]
 state = fresh(stack, 784, cpu, torch.float32)
 flatten(state)
-batch = minibatch(stack, work, cpu)
+batch = minibatch(stack, cpu)
 leaves = {n: p.detach().requires_grad_() for n, p in state.params.items()}
 objective, update, graphs = objective_of(stack), update_of(stack), {}
 

@@ -8,8 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from repro.bench.arms import Workload, known_arms
-from repro.bench.roofline import FORMULA
+from repro.bench.arms import known_arms
+from repro.bench.products import FORMULA
+from repro.plan.run import Optim
 
 METHOD = (
     "Means of all steps in 2.5 s or more, minibatches made as in training, one arm at a time;"
@@ -21,6 +22,7 @@ NAMES = {
     "captured": "captured K=3", "graph1": "graph K=1", "graph": "graph K=3",
     "ladder-captured": "ladder captured K=10", "ladder-graph": "ladder graph K=10",
 }  # fmt: skip
+LADDER_ROWS = 200  # of a minibatch, half of them labelled
 GRID, STACKS = "graph MNIST grid", ("grid0", "grid1", "grid2")
 ABSENT = "did not end in time"
 
@@ -43,7 +45,7 @@ def record(found, commit, dirty, date, note):
         **({"note": note} if note else {}),
         "method": METHOD,
         "reference": REFERENCE,
-        "batch": Workload().batch,
+        "batch": Optim().batch,
         "matmul": {},
         "arms": [
             *(arm(NAMES[name], e, single, limits) for name, e in known.items()),
@@ -57,7 +59,7 @@ def arm(name, e, single, limits):
         late = f"{ABSENT}: {e['late']}" if "late" in e else ABSENT
         return {"arm": name, "absent": "failed" if "failed" in e else late}
     ladder, seconds = e["model"] == "ladder", 1e-3 * e["ms"]
-    rows = 2 * Workload().labelled if ladder else Workload().batch
+    rows = LADDER_ROWS if ladder else Optim().batch
     step = numbers(seconds, e["lanes"], rows) | {"fastest_seconds": 1e-3 * e["fastest_ms"]}
     step["flop_per_s"] = round(e["flops"] / seconds)
     if single and not ladder:
@@ -81,7 +83,7 @@ def grid(stacks):
     if not all("ms" in e for e in stacks):
         return {"arm": GRID, "absent": ABSENT}
     whole = next(a for a in known_arms() if a.name == GRID)
-    step = numbers(1e-3 * sum(e["ms"] for e in stacks), whole.lanes, Workload().batch)
+    step = numbers(1e-3 * sum(e["ms"] for e in stacks), whole.lanes, Optim().batch)
     return {
         "arm": GRID, "engine": "graph", "model": "mnist", "depths": list(whole.depths),
         "lanes": whole.lanes, "first_block_seconds": [e["first_block_seconds"] for e in stacks],

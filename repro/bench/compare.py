@@ -1,44 +1,42 @@
 """Two saved benchmarks, ratio by ratio: absolute times say more of the machine than of the code."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from repro.errors import RecordError
+from repro.errors import NothingError, RecordError
 
 TOLERANCE = 0.15
 RATIOS = ("ratio_to_single", "ratio_to_matmul")  # of times: lower is better
 CONDITIONS = ("device", "threads", "torch", "batch")
-SAVE = "save one with `repro bench --json > FILE`"
-Key = tuple[str, str, str]  # arm, operation, ratio
+SAVE = "`repro bench --json > FILE` saves one"
 
 
-def load(path: Path) -> dict[str, Any]:
-    """What `repro bench --json` printed into a file. Raises RecordError."""
+def load(path: Path, chosen: list[str]) -> dict[str, Any]:
+    """What `repro bench --json` printed into a file, of some of the chosen arms at least.
+
+    Raises RecordError; NothingError where the file holds none of them.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        ratios = dict(_ratios(found))
-        for (arm, *_), value in ratios.items():
-            if not value > 0:
-                raise ValueError(f"a ratio of {arm} is not positive")
+        ratios = ratios_of(found)
+        if wrong := [arm for (arm, *_), value in ratios.items() if not value > 0]:
+            raise ValueError(f"a ratio of {wrong[0]} is not positive")
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): name a saved benchmark") from e
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        problem = f"{type(e).__name__}: {e}"
-        raise RecordError(f"{path}: not a benchmark ({problem}): {SAVE}") from e
+        raise RecordError(f"{path}: not a benchmark ({type(e).__name__}: {e}): {SAVE}") from e
     if not ratios:
-        raise RecordError(
-            f"{path}: a benchmark that holds neither {' nor '.join(RATIOS)}, which are compared:"
-            " name one that `repro bench --json > FILE` saved"
-        )
+        raise RecordError(f"{path}: a benchmark that holds neither {' nor '.join(RATIOS)}: {SAVE}")
+    if {arm for arm, *_ in ratios}.isdisjoint(chosen):
+        raise NothingError(f"no ratio to compare: {path} has no arm chosen here: choose its --arms")
     return found
 
 
 def compare(ours: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
     """Every ratio of `ours` beside the same one of `saved`, what only one has ("arm, operation"),
     and conditions that differ: what `--json --compare` adds."""
-    here, there = dict(_ratios(ours)), dict(_ratios(saved))
+    here, there = ratios_of(ours), ratios_of(saved)
     changes = [
         {"arm": arm, "operation": operation, "ratio": ratio, "ours": new, "saved": old,
          "worse": new > old * (1 + TOLERANCE)}
@@ -54,10 +52,13 @@ def compare(ours: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ratios(bench: dict[str, Any]) -> Iterator[tuple[Key, float]]:
-    """Whole grids have no single model to be held against."""
-    for entry in bench["arms"]:
-        arm = str(entry["arm"])
-        for operation, numbers in entry.get("operations", {}).items():
-            for ratio in (ratio for ratio in RATIOS if ratio in numbers):
-                yield (arm, operation, ratio), float(numbers[ratio])
+def ratios_of(bench: dict[str, Any]) -> dict[tuple[str, str, str], float]:
+    """By arm, operation and ratio; whole grids have no single model to be held against."""
+    operations = {entry["arm"]: entry.get("operations", {}) for entry in bench["arms"]}
+    return {
+        (arm, operation, ratio): float(numbers[ratio])
+        for arm, measured in operations.items()
+        for operation, numbers in measured.items()
+        for ratio in RATIOS
+        if ratio in numbers
+    }

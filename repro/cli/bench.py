@@ -1,5 +1,6 @@
 """`repro bench`: how quickly lanes train here, and whether that got worse."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +28,7 @@ def bench(
     ] = False,
     compare: Annotated[
         Path | None,
-        given(
-            "Hold ratios against a saved --json; exit 1 where one is over 15% worse.",
-            "FILE",
-            readable=False,
-        ),
+        given("Exit 1 where a ratio got over 15% worse than in a --json.", "FILE", readable=False),
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -46,89 +43,63 @@ def bench(
     from repro.bench import suite
     from repro.machine.device import here
 
-    saved, on_cuda = comparing.load(compare) if compare else None, here().type == "cuda"
-    chosen = known.quick_arms(on_cuda) if quick else known.cuda_arms() if on_cuda else known.arms()
-    if arms is not None:
-        chosen = known.select(known.known_arms(), [p.strip() for p in arms.split(",")])
-    work = known.QUICK if quick else known.ON_CUDA if on_cuda else known.Workload()
-
-    def starting(arm: known.Arm) -> None:
-        """A line an arm, away from the JSON."""
-        place = f"{chosen.index(arm) + 1} of {len(chosen)}"
-        print(f"measuring {arm.name} ({place})", file=sys.stderr, flush=True)
-
-    result = suite.bench(chosen, work, threads, starting)
-    against = {"against": comparing.compare(result, saved)} if saved else {}
+    on_cuda = here().type == "cuda"
+    chosen = known.chosen(arms, quick, on_cuda)
+    saved = comparing.load(compare, [arm.name for arm in chosen]) if compare else None
+    repeats = known.QUICK if quick else known.ON_CUDA if on_cuda else known.REPEATS
+    notice = functools.partial(print, file=sys.stderr, flush=True)  # away from the JSON
+    result = suite.bench(chosen, repeats, threads, notice)
+    against = comparing.compare(result, saved) if saved else {}
     if as_json:
-        print_json({**result, **against})
+        print_json({**result, "against": against} if saved else result)
     else:
-        _print(result, **against)
-    _conclude(result, **against)
+        _print(result, against)
+    if codes := [complain(*problem) for problem in _problems(result, against)]:
+        raise typer.Exit(max(codes))
 
 
-def _print(result: dict[str, Any], against: dict[str, Any] | None = None) -> None:
-    screen().print(as_table(result))
-    for entry in result["arms"]:
-        if "absent" in entry:
-            say(f"{entry['arm']}: absent: {entry['absent']}")
-    counted = {entry["arm"]: entry["roofline"] for entry in result["arms"] if "roofline" in entry}
-    if counted:
-        say(result["roofline"])
-    for arm, r in counted.items():
-        say(
-            f"  {arm}: {r['flops']:.4g} FLOP at {r['flop_per_s']:.3g}/s;"
-            f" {r['parameters']:,} parameters and {r['activations']:,} activations,"
-            f" {r['bytes']:.4g} bytes at {r['bytes_per_s']:.3g}/s;"
-            f" bound {1e3 * r['bound_seconds']:.3g} ms, reached {100 * r['fraction']:.0f}%"
-        )
-    for condition in against["conditions"] if against else ():
-        say(f"measured under other conditions: {condition}")
-    for where, key in (("here", "only_ours"), ("in the file", "only_saved")):
-        if against and against[key]:
-            say(f"only {where}: {'; '.join(against[key])}")
-
-
-def as_table(result: dict[str, Any]) -> Table:
-    """As the report has it: one row an operation."""
+def _print(result: dict[str, Any], against: dict[str, Any]) -> None:
+    """The report's table, one row an operation, and what it leaves out."""
     from repro.show.report.measured import bench_of
 
     shown = bench_of(result, "").table
     table = Table(
         title=f"{result['device']}, {result['threads']} threads, torch {result['torch']},"
         f" {result['date']}",
-        caption="medians; spread: quartile distance over median. × single: against as many single"
-        " models written as usual; × products: against the matrix products alone, in turn;"
-        " roofline: share reached of the bound below",
+        caption="medians; spread: quartile distance over median; × single: against as many single"
+        " models written as usual; × products: against the matrix products alone, in turn",
     )
     for i, name in enumerate(shown.columns):
-        if shown.numeric(i):
-            table.add_column(name, justify="right")
-        else:
-            table.add_column(name, min_width=max((len(row[i]) for row in shown.rows), default=0))
+        numeric = shown.numeric(i)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=not numeric)
     for row in shown.rows:
         table.add_row(*row)
-    return table
+    screen().print(table)
+    say(result["roofline"])
+    for entry in result["arms"]:
+        if "roofline" in entry:
+            numbers = (f"{name} {value:.4g}" for name, value in entry["roofline"].items())
+            say(f"  {entry['arm']}: {', '.join(numbers)}")
+        if "absent" in entry:
+            say(f"{entry['arm']}: absent: {entry['absent']}")
+    for key in ("conditions", "only_ours", "only_saved"):
+        if against.get(key):
+            say(f"{key.replace('_', ' ')}: {'; '.join(against[key])}")
 
 
-def _conclude(result: dict[str, Any], against: dict[str, Any] | None = None) -> None:
-    """Raises Exit: 3 where an arm broke, or none was measured or is in the file; 1 where a ratio
-    got worse.
-    """
-    failed = [entry for entry in result["arms"] if "failed" in entry]
-    for entry in failed:
-        complain(f"{entry['arm']} failed: {entry['failed']}", MachineError.code)
-    if not failed and not any("operations" in entry for entry in result["arms"]):
-        why = "nothing measured: every arm is absent: choose other --arms"
-        raise typer.Exit(complain(why, NothingError.code))
-    if not failed and against and not against["changes"]:
+def _problems(result: dict[str, Any], against: dict[str, Any]) -> list[tuple[str, int]]:
+    """Why this is no success, each with its exit code: 3 where an arm broke, or none was measured
+    or is in the file; 1 where a ratio got worse."""
+    arms = result["arms"]
+    found = [
+        (f"{e['arm']} failed: {e['failed']}", MachineError.code) for e in arms if "failed" in e
+    ]
+    if not found and not any("operations" in entry for entry in arms):
+        return [("nothing measured: every arm is absent: choose other --arms", NothingError.code)]
+    if not found and against and not against["changes"]:
         why = "no ratio to compare: no arm measured here is in the file: choose its --arms"
-        raise typer.Exit(complain(why, NothingError.code))
-    worse = [change for change in against["changes"] if change["worse"]] if against else []
-    for c in worse:
-        ours, saved = c["ours"], c["saved"]
-        change = f"{saved:.3g} -> {ours:.3g} ({100 * (ours / saved - 1):+.0f}%)"
-        complain(f"worse: {c['arm']}, {c['operation']}: {c['ratio']} {change}", FAILED)
-    if failed:
-        raise typer.Exit(MachineError.code)
-    if worse:
-        raise typer.Exit(FAILED)
+        return [(why, NothingError.code)]
+    for c in (change for change in against.get("changes", ()) if change["worse"]):
+        by = f"{c['saved']:.3g} -> {c['ours']:.3g} ({100 * (c['ours'] / c['saved'] - 1):+.0f}%)"
+        found.append((f"worse: {c['arm']}, {c['operation']}: {c['ratio']} {by}", FAILED))
+    return found

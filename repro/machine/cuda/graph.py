@@ -14,7 +14,7 @@ from repro.train.flat import flatten
 from repro.train.minibatch import BLOCK, Batches, each
 from repro.train.state import State
 
-Body = Callable[[], None]
+Body = Callable[[], object]
 Capture = Callable[[Body], Body]
 WARM_UPS = 3  # calls before a recording: kernels are compiled and loaded, workspaces allocated
 
