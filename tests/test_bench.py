@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.bench import plain, products
-from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, stacks_of
+from repro.bench.arms import BOTH, FORWARD, PIXELS, SCORE, STEP, Arm, stacks_of
 from repro.bench.operations import minibatch, of_arm
 from repro.bench.products import of_products, roofline
 from repro.model.layers import Params
@@ -22,7 +22,6 @@ from repro.train.minibatch import LadderBatch, each
 from repro.train.state import fresh
 from repro.train.step import objective_of, step_function
 
-PIXELS = 784
 SCORED = Arm("L_5000", "eager", (3,), scoring=True, images=73, samples=5)
 pytestmark = pytest.mark.usefixtures("tiny")
 

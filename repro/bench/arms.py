@@ -12,6 +12,7 @@ from repro.model.stack import Stack, pack
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import MAX_DEPTH, Cell, grid
 from repro.plan.profiles import profile, run_of
+from repro.plan.run import LADDER_SIZES
 
 Engine = Literal["plain", "eager", "compiled", "captured", "graph"]
 Operations = dict[str, Callable[[], object]]  # what is timed of an arm, by name:
@@ -19,6 +20,7 @@ FORWARD, BOTH, STEP, SCORE = "forward", "forward+backward", "step", "L_K"
 FULL, RAGGED = (MAX_DEPTH,), tuple(range(MAX_DEPTH, 1, -1))  # an LVAE needs two layers
 MIXED = "-".join(map(str, RAGGED))
 SINGLE = "eager single"
+PIXELS = LADDER_SIZES[0]  # of MNIST, whose models all arms are
 ENGINES: tuple[Engine, ...] = ("eager", "compiled", "captured")
 GRAPHS = (1, 4, 32, 256)  # lanes on CUDA, unless others are asked for: each takes a compilation
 ALL_GRAPHS = tuple(2**i for i in range(10))

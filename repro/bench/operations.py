@@ -12,13 +12,11 @@ from torch import Tensor
 from torch.utils.benchmark import timer
 
 from repro.bench import plain
-from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Operations, stacks_of
-from repro.machine.cost import pixels_of
+from repro.bench.arms import BOTH, FORWARD, PIXELS, SCORE, STEP, Arm, Operations, stacks_of
 from repro.machine.cuda.graph import Body, Captured, captured_on
 from repro.machine.device import scoring_rows, turns
 from repro.model import layers, streams
 from repro.model.stack import Stack
-from repro.plan.run import Run
 from repro.train import evaluate, flat
 from repro.train import step as steps
 from repro.train.minibatch import BLOCK, LadderBatch, Minibatch
@@ -35,16 +33,15 @@ def seconds_of(op: Callable[[], object]) -> float:
     return timer() - start
 
 
-def images(n: int, run: Run, device: torch.device, values: int = 2) -> Tensor:
+def images(n: int, device: torch.device, values: int = 2) -> Tensor:
     """Random ones, [n, X] uint8, binary by default: measuring needs no data set."""
-    shape = (n, pixels_of(run))
-    return streams.below(values, 0, "bench", shape=shape, device=device).to(torch.uint8)
+    return streams.below(values, 0, "bench", shape=(n, PIXELS), device=device).to(torch.uint8)
 
 
 def minibatch(stack: Stack, device: torch.device) -> Minibatch | LadderBatch:
     """One minibatch of random images as training makes it once warmed up, with beta = 1."""
     run = stack.runs[0]
-    grey = images(run.optim.batch, run, device, values=256)
+    grey = images(run.optim.batch, device, values=256)
     classes = np.arange(len(grey), dtype=np.uint8) % 10
     feed = task_of(run).feed(stack, Images(grey, grey, classes, classes))
     found: Minibatch | LadderBatch = next(iter(feed.block(run.schedule.warmup_epochs + 1, 0)))
@@ -72,7 +69,7 @@ def of_stack(arm: Arm, stack: Stack, device: torch.device) -> Operations:
 
     A captured one is done as often as a block has steps.
     """
-    state, batch = fresh(stack, pixels_of(stack.runs[0]), device, DTYPE), minibatch(stack, device)
+    state, batch = fresh(stack, PIXELS, device, DTYPE), minibatch(stack, device)
     if arm.scoring:
         return {SCORE: scoring(arm, stack, state, device)}
     objective, update, rates = steps.parts_of(stack, arm.engine)
@@ -118,7 +115,7 @@ def scoring(arm: Arm, stack: Stack, state: State, device: torch.device) -> Body:
     @functools.cache  # built when first called: no part of what a training step holds
     def inputs() -> tuple[layers.Net, Tensor]:
         net = stack.net(state.params)
-        x = images(arm.images, run, device).to(DTYPE).repeat(len(stack.runs), 1, 1)
+        x = images(arm.images, device).to(DTYPE).repeat(len(stack.runs), 1, 1)
         return layers.fold(net, evaluate.statistics_pass(net, x, noise)[0]), x
 
     @torch.no_grad()
@@ -137,7 +134,7 @@ def of_plain(arm: Arm, stack: Stack, device: torch.device) -> Operations:
         ladder, y = plain.PlainLadder(run.ladder).to(device), batch.y[0]
         x /= run.data.grey_scale
         return plain.training(ladder, run.optim, lambda: ladder(x, y, noise))
-    model = plain.PlainLVAE(run.hierarchy, x.shape[1]).to(device)
-    test = images(arm.images, run, device).to(DTYPE)
+    model = plain.PlainLVAE(run.hierarchy, PIXELS).to(device)
+    test = images(arm.images, device).to(DTYPE)
     ops = plain.training(model, run.optim, lambda: -model(x, noise).mean())
     return {**ops, SCORE: lambda: plain.importance_bound(model, test, arm.samples)}

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, Operations, stacks_of
+from repro.bench.arms import BOTH, FORWARD, PIXELS, SCORE, STEP, Arm, Operations, stacks_of
 from repro.bench.operations import DTYPE, seconds_of
-from repro.machine.cost import pixels_of
 from repro.machine.device import scoring_rows
 from repro.model import ladder_network
 from repro.plan import layers
@@ -32,7 +31,7 @@ TRIES = 5
 
 def of_training(arm: Arm) -> list[Product]:
     """The products of one forward pass of a step."""
-    return [p for s in stacks_of(arm) for p in layers.of_step(s.runs, pixels_of(s.runs[0]))]
+    return [p for s in stacks_of(arm) for p in layers.of_step(s.runs, PIXELS)]
 
 
 def of_scoring(arm: Arm, device: torch.device) -> list[tuple[Product, ...]]:
@@ -40,11 +39,11 @@ def of_scoring(arm: Arm, device: torch.device) -> list[tuple[Product, ...]]:
     if arm.model != "lvae":
         return []
     (stack,), rows = stacks_of(arm), scoring_rows(device)
-    lanes, pixels = [run.hierarchy for run in stack.runs], pixels_of(stack.runs[0])
+    lanes = [run.hierarchy for run in stack.runs]
     S = min(arm.samples, max(1, rows // 64))
     at_once = max(1, rows // S)
     return [
-        tuple(layers.of_pass(lanes, pixels, min(at_once, arm.images - i), min(S, left)))
+        tuple(layers.of_pass(lanes, PIXELS, min(at_once, arm.images - i), min(S, left)))
         for i in range(0, arm.images, at_once)
         for left in range(arm.samples, 0, -S)
     ]
@@ -106,7 +105,7 @@ def _trained(run: Run) -> int:
     """How many numbers a Run trains."""
     if isinstance(run.model, Ladder):
         return sum(math.prod(p.shape) for p in ladder_network.parameters(run.model))
-    return layers.parameters(run.model, pixels_of(run))
+    return layers.parameters(run.model, PIXELS)
 
 
 def limits(device: torch.device) -> dict[str, float]:
