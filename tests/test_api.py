@@ -265,6 +265,8 @@ def test_weights_that_are_not_whole_or_of_this_run_name_file_and_remedy(trained,
 
     save_weights(path, trained, dict(list(params.items())[1:]), seen=seen)  # one is lacking
     refuse("train it again")
+    save_weights(path, trained, params, seen=dict(list(seen.items())[1:]))
+    refuse("holds no statistics of layer")
     save_weights(path, trained, params)  # as an older version did
     refuse(f"`repro evaluate {trained.id}`")
     save_weights(path, replace(trained, optim=replace(trained.optim, lr=0.5)), params)

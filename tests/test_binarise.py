@@ -99,12 +99,14 @@ def test_a_seed_is_a_whole_number_and_a_grey_scale_one_of_two() -> None:
 
 def test_every_seed_is_scored_on_the_one_binarisation_of_its_data() -> None:
     raw, other = small.raw(), replace(small.run(), data=Data(grey_scale=255, test_seed=3))
+    raw = replace(raw, train=raw.train.astype(">u2"))  # any integer type
     for run in (small.run(), small.run(seed=2), other):
         ready, data = task_of(run).images(run, raw), run.data
         np.testing.assert_array_equal(
             ready.test, binarise(raw.test, data.grey_scale, data.test_seed)
         )
         np.testing.assert_array_equal(ready.train, raw.train)
+        assert ready.train.dtype == np.uint8
 
 
 @pytest.mark.parametrize(

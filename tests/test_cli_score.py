@@ -45,6 +45,7 @@ def text(array, separator=",", **options) -> bytes:
     return written(np.savetxt, array, delimiter=separator, **options)
 
 
+MIXED = np.array([[0, 0.5], [1, 0.25]])
 READ = {
     "npy": ("x.npy", written(np.save, GREY), GREY),
     "npy of another name": ("x.dat", written(np.save, GREY), GREY),
@@ -57,6 +58,7 @@ READ = {
     "csv of pandas": ("x.csv", PANDAS, BITS),
     "csv with numbered columns": ("x.csv", text(BLACK, header=NUMBERED, **HEADED), BLACK),
     "csv of booleans": ("x.csv", text(BITS.astype(bool), fmt="%s"), BITS),
+    "csv of booleans and real values": ("x.csv", b"False,0.5\nTrue,0.25\n", MIXED),
     "csv with a mark": ("x.csv", b"\xef\xbb\xbf" + text(BITS, fmt="%d"), BITS),
     "csv in quotes": ("x.csv", b'"1","0"\n"0","1"\n', np.eye(2)),
     "amat": ("x.amat", text(BITS, " "), BITS),
@@ -69,7 +71,8 @@ def test_images_are_read(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     found = read_images(tmp_path / name)
     np.testing.assert_array_equal(found, expected)
-    assert found.dtype.kind == ("f" if expected is SHARES else "iu"[found.dtype == np.uint8])
+    real = expected is SHARES or expected is MIXED
+    assert found.dtype.kind == ("f" if real else "iu"[found.dtype == np.uint8])
 
 
 PNG = written(Image.fromarray(GREY).save, "PNG")
@@ -80,6 +83,7 @@ NOT_READ = {
     "none": ("x.npy", None, "cannot read (No such file or directory): name a file of images"),
     "nonsense": ("x.npy", b"nonsense", "no plain array"),
     "empty": ("x.npy", b"", "empty"),
+    "damaged header": ("x.npy", written(np.save, GREY).replace(b"), }", b" , }"), "no plain array"),
     "cut off": ("x.npy", b"\x93NUMPY\x01\x00", "no plain array"),
     "cut off zip": ("x.npz", ZIP[:-40], "no plain array"),
     "damaged zip": ("x.npz", ZIP.replace(GREY.tobytes(), bytes(GREY.size)), "CRC"),

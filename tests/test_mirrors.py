@@ -37,7 +37,16 @@ def test_missing_files_come_from_the_first_mirror_and_stay(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")  # no bar off a terminal
 
 
-@pytest.mark.parametrize("fault", [fixture_data.absent, fixture_data.wrong, fixture_data.truncated])
+def astray(handler: fixture_data.Handler) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "http://[x")
+    handler.end_headers()
+
+
+FAULTS = [fixture_data.absent, fixture_data.wrong, fixture_data.truncated, astray]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_after_a_mirror_that_fails_the_next_is_asked_first_and_nothing_is_left(fault, tmp_path):
     with serving(fault) as bad, serving(whole) as good:
         with pytest.raises(DataError):
@@ -106,7 +115,7 @@ def test_two_processes_fetch_each_file_once_between_them(data_dir, tmp_path):
 
 def test_a_folder_that_cannot_be_made_or_written_to_is_a_machine_error(tmp_path):
     (tmp_path / "file").touch()
-    with refused(MachineError, str(tmp_path / "file"), "--data-dir"):
+    with refused(MachineError, str(tmp_path / "file"), "--data-dir", "a file is in the place of"):
         data.load_set(toy(), tmp_path / "file")
     with serving(whole) as good, limited(tmp_path / "disk") as disk:
         small = toy(mirrors=(good.url,))

@@ -76,6 +76,7 @@ WRONG = {
     "too small": ({FIRST: png(paper(0)[:100])}, [FIRST, "105x100 pixels of mode 1"]),
     "grey": ({FIRST: png(paper(0), "L")}, [FIRST, "105x105 pixels of mode L"]),
     "cut": ({FIRST: ONE[:200]}, [FIRST, "no readable PNG"]),
+    "huge": ({FIRST: ONE[:16] + b"\xff" * 8 + ONE[24:]}, [FIRST, "no readable PNG"]),
     "no image": ({FIRST: b"no image"}, [FIRST, "no readable PNG"]),
 }
 

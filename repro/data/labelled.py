@@ -41,7 +41,7 @@ def split(data: LabelledData, classes: Bytes, order: Rows) -> Split:
     if data.label_order == "file":
         order = np.sort(order)
     if n > N:
-        raise UsageError(f"{n} labels, but {data.name} has {N} training images: ask for fewer")
+        raise UsageError(f"{n} labels, but of {data.name} {N} images are used: ask for fewer")
     labelled = order[:n]
     if data.balanced and n < N:
         labelled = _balanced(data, classes, order)
@@ -58,7 +58,8 @@ def _balanced(data: LabelledData, classes: Bytes, order: Rows) -> Rows:
     scarce = min(range(count), key=lambda c: len(members[c]))
     if len(members[scarce]) < share:
         raise UsageError(
-            f"{data.labels} balanced labels need {share} images of each class, but {data.name} has"
-            f" {len(members[scarce])} of class {scarce}: ask for fewer, or for all {len(order)}"
+            f"{data.labels} balanced labels need {share} images of each class, but of {data.name}"
+            f" {len(members[scarce])} of class {scarce} are used: ask for fewer, or for all"
+            f" {len(order)}"
         )
     return np.concatenate([m[:share] for m in members])

@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 from repro.data import sources
 from repro.data.sources import FOLDER_VARIABLE, MARGIN, DataSet, File, check
 from repro.errors import DataError, MachineError
+from repro.store.files import REMEDIES
 
 MIRRORS_VARIABLE = "REPRO_MIRRORS"
 ELSEWHERE = f"point --data-dir or {FOLDER_VARIABLE} at"
 TEMPORARY = ".fetch-"
 LOCK_SECONDS = 900.0
-TIMEOUTS = (10.0, 30.0)  # seconds to connect, and between two chunks
+WRITABLE = "give it room and write permission"
+TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte
 CHUNK = 1 << 16
 
 
@@ -58,8 +60,8 @@ def _alone(folder: Path) -> Iterator[None]:
         raise MachineError(f"{folder}: another process has been fetching: end it first") from e
     except OSError as e:
         raise MachineError(
-            f"{folder}: cannot write ({e.strerror or e}): give it room and write permission,"
-            f" or {ELSEWHERE} another folder"
+            f"{folder}: cannot write ({e.strerror or e}):"
+            f" {REMEDIES.get(e.errno or 0, WRITABLE)}, or {ELSEWHERE} another folder"
         ) from e
 
 
@@ -88,7 +90,7 @@ def _fetch(file: File, bases: Sequence[str], folder: Path) -> str:
             try:
                 _retrieve(file, f"{base.rstrip('/')}/{file.published}", path)
                 check(file, path)  # of the content, as mirrors may repack
-            except (requests.RequestException, sources.DamageError) as e:
+            except (requests.RequestException, ValueError, sources.DamageError) as e:
                 faults.append(f"{_host(base)}: {_reason(e)}")
                 continue
             # Some servers send a .gz as an *encoding*, which the client has then undone.

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import re
-import struct
 import zipfile
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -28,11 +27,6 @@ NAME = re.compile(r"([^/\\]+)/character(\d\d)/\d{4}_(\d\d)\.png")
 LITTER = ("__MACOSX/", ".DS_Store")  # what packers leave in an archive
 BATCH = 2000  # drawings scaled at once
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-UNREADABLE = (  # what a damaged archive makes the standard library raise
-    *DAMAGED_NPZ,
-    struct.error,
-    OverflowError,
-)
 
 
 class Drawings(NamedTuple):
@@ -71,7 +65,7 @@ def read(content: bytes, top: str) -> Drawings:
         place = {name: i for i, name in enumerate(alphabets)}
         columns = [[place[a] for a, _, _ in keys], [c for _, c, _ in keys], [d for *_, d in keys]]
         alphabet, character, drawer = (np.array(c, np.uint8) for c in columns)
-    except UNREADABLE as e:
+    except DAMAGED_NPZ as e:
         raise DamageError(f"truncated or damaged archive ({e})") from e
     return Drawings(alphabets, alphabet, character, drawer, np.stack(rows))
 
@@ -158,7 +152,7 @@ def _refuse_gaps(keys: list[Key]) -> None:
 
 def pixels(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
     """The bits of one drawing, [105, 14]. Raises DamageError."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     with archive.open(info) as member:
         png = member.read(MEMBER_BYTES + 1)  # the size in the archive's index may be a lie
@@ -170,6 +164,6 @@ def pixels(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Bytes:
             shape = f"{image.size[0]}x{image.size[1]} pixels of mode {image.mode}"
             raise DamageError(f"member {info.filename!r}: {shape}, expected 105x105 of mode 1")
         bits = np.frombuffer(image.tobytes(), np.uint8)  # raw: each row padded to whole bytes
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
+    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as e:
         raise DamageError(f"member {info.filename!r}: no readable PNG ({e})") from e
     return bits.reshape(SIDE, -1)

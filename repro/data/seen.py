@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,11 +37,11 @@ def _near(folder: Path) -> Iterator[Path]:
     top = folder.parent
     named = [p for p in (top, *_within(top)) if p.name.lower() == folder.name.lower()]
     for place in (top, *named):
-        yield from (p for p in _within(place) if p.is_file())
+        yield from filter(os.path.isfile, _within(place))
     for place in named:
-        inner = [p for sub in _within(place) if sub.is_dir() for p in _within(sub)]
-        deeper = [p for sub in inner if sub.is_dir() for p in _within(sub)]
-        yield from (p for p in (*inner, *deeper) if p.is_file())
+        inner = [p for sub in filter(os.path.isdir, _within(place)) for p in _within(sub)]
+        deeper = [p for sub in filter(os.path.isdir, inner) for p in _within(sub)]
+        yield from filter(os.path.isfile, (*inner, *deeper))  # what may not be looked at is none
 
 
 def _within(folder: Path) -> list[Path]:

@@ -216,7 +216,7 @@ def status(data_set: DataSet, folder: Path) -> list[FileStatus]:
     found = [_status(v, file, folder) for v in data_set.versions for file in v.files]
     if all(version.missing(folder) for version in data_set.versions):
         return found
-    detail = f"another version is there; `{data_set.fetch_into(folder)}` looks for this"
+    detail = f"another version is there; `{data_set.fetch_into(folder)}` looks for the better one"
     return [
         replace(s, state="not needed", detail=detail) if s.state == "missing" else s for s in found
     ]

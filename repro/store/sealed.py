@@ -3,7 +3,10 @@
 import hashlib
 import io
 import json
+import lzma
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,15 +19,21 @@ from repro.store.files import is_file, unreadable
 
 SUMS, FINAL = "SHA256SUMS", "final.json"
 PARTS = "run.json", "env.json", FINAL  # what every record has
-DAMAGED_NPZ = (
+DAMAGED_NPZ = (  # what a damaged archive or array makes the libraries raise
     ValueError,
     OSError,
     KeyError,
     EOFError,
     MemoryError,
     RuntimeError,
+    TypeError,
+    SyntaxError,
+    OverflowError,
+    tokenize.TokenError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")  # as `sha256sum` writes and checks it
 AGAIN, OVER = re.compile(r"rescored([0-9]*)\.json"), re.compile(r"rescored[0-9]*_")

@@ -75,7 +75,7 @@ def _table(path: Path, separator: str) -> np.ndarray:
     for place, kind in enumerate(table.dtypes, start=1):
         if kind.kind not in "biuf":
             raise ValueError(f"column {place} holds what is no number")
-    numbers = table.to_numpy()
+    numbers = table.to_numpy(float)
     if (short := table.isna().any(axis=1)).any():
         raise ParserError(f"image {short.argmax() + 1} lacks numbers")
     with np.errstate(invalid="ignore"):

@@ -21,7 +21,8 @@ def grey(run: Run, raw: Images) -> Images:
     """
     for part in (raw.train, raw.test):
         refuse_other_than_bytes(part, raw.name)
-    return raw
+    train, test = (part.astype(np.uint8, copy=False) for part in (raw.train, raw.test))
+    return replace(raw, train=train, test=test)
 
 
 def observed(run: Run, raw: Images) -> Images:
