@@ -25,7 +25,6 @@ from repro.model import streams
 from repro.model.ladder_network import LadderNet, predict
 from repro.model.layers import Moments, Net, Params, fold
 from repro.model.stack import Stack
-from repro.plan.layers import layers
 from repro.plan.run import Ladder, RealData, Run
 from repro.store import Record, open_store
 from repro.train import evaluate
@@ -255,13 +254,9 @@ def _device(name: str) -> torch.device:
 def _refuse_incomplete(path: Path, run: Run, params: Params, seen: Statistics) -> None:
     """Raises RecordError. Of a hierarchy, only what is normalised has a gamma."""
     needed = Stack((run,)).names
-    if isinstance(run.model, Ladder):
-        normed = [str(i) for i in range(1, run.model.depth + 1)]
-    else:
-        normed = [d.name for d in layers(run.model, 1) if d.norm and run.model.batch_norm]
-        needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in normed]
-    lacking = [f"statistics of layer {n}" for n in normed if n not in seen]
-    if lacking := [n for n in needed if n not in params] + lacking:
+    if not isinstance(run.model, Ladder):
+        needed = [n for n in needed if not n.endswith(".gamma")] + [f"{n}.gamma" for n in seen]
+    if lacking := [name for name in needed if name not in params]:
         raise RecordError(f"{path}: holds no {lacking[0]}: move its record away to train it again")
 
 
@@ -273,7 +268,7 @@ def _readable(run_id: str, profile: str) -> Iterator[None]:
             raise UsageError(f"Run {run_id!r} of profile {profile!r}: give both names as text")
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError) as e:
+    except (OSError, ValueError, TypeError) as e:
         where = getattr(e, "filename", None) or f"{run_id}, {profile}"
         why = getattr(e, "strerror", None) or _first_line(e)
         raise RecordError(f"{where}: cannot read ({why}): name a readable store and Run") from e

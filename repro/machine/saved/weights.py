@@ -11,6 +11,7 @@ from pathlib import Path
 from repro.errors import RecordError, UsageError
 from repro.machine.saved.tensors import REMEDY, metadata, read, write
 from repro.model.layers import Moments, Params
+from repro.plan.layers import layers
 from repro.plan.run import Ladder, Run, from_dict, saved
 from repro.store import Record, Store
 
@@ -132,13 +133,19 @@ def load_statistics(path: Path, run: Run) -> Statistics:
 
     Fields [1, 1, Z], or [1, 1, M_i] of a Ladder network's layers "1".."L". Raises RecordError.
     """
-    parts = _below(SEEN, path)
-    names = list(dict.fromkeys(n.rpartition("/")[0] for n in parts))
-    if not names and (isinstance(run.model, Ladder) or run.model.batch_norm):
+    parts, model = _below(SEEN, path), run.model
+    if isinstance(model, Ladder):
+        names = [str(i) for i in range(1, model.depth + 1)]
+    else:
+        names = [d.name for d in layers(model, 1) if d.norm and model.batch_norm]
+    if names and not parts:
         raise RecordError(
             f"{path}: holds no batch-norm statistics, which older versions did not save:"
             f" `repro evaluate {run.id}` with its --profile adds them"
         )
+    if lacking := [n for n in names if not {f"{n}/mean", f"{n}/var"} <= parts.keys()]:
+        again = "move its record away to train it again"
+        raise RecordError(f"{path}: holds no statistics of layer {lacking[0]}: {again}")
     return {n: Moments(parts[f"{n}/mean"], parts[f"{n}/var"]) for n in names}
 
 
