@@ -34,6 +34,7 @@ from repro.data.sources import DamageError
 from repro.machine.saved import checkpoint, tensors, weights
 from repro.model.layers import Moments
 from repro.model.stack import Stack
+from repro.plan.layers import layers
 from repro.plan.profiles import profile, runs
 from repro.plan.run import to_dict
 from repro.store import Record, Store
@@ -182,7 +183,8 @@ def test_a_drawing_of_omniglot(content: bytes) -> None:
 
 def saved_weights(path: Path) -> None:
     params = {n: value.float() for n, value in small.params(Stack((SMALL,))).items()}
-    seen = {"d1.a": Moments(torch.zeros(1, 1, 13), torch.ones(1, 1, 13))}
+    names = [d.name for d in layers(SMALL.model, 1) if d.norm]
+    seen = {name: Moments(torch.zeros(1, 1, 13), torch.ones(1, 1, 13)) for name in names}
     weights.save_weights(path, SMALL, params, {"t": torch.zeros(())}, seen)
 
 
