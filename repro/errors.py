@@ -18,13 +18,9 @@ class DataError(ReproError):
 
 
 class RecordError(ReproError):
-    """A record in a store is missing, damaged or belongs to another configuration."""
+    """A record in a store is missing, damaged or belongs to another configuration.
 
-
-class NothingError(RecordError):
-    """There is no record to compare, draw, verify, score or publish: what was looked for, where.
-
-    Zero of them is never a success. With `--json` it is said on stdout as well.
+    Also where there is none to compare, draw, verify, score or publish, which is no success.
     """
 
 

@@ -238,6 +238,7 @@ NO_NAMES = ("", ".", "../..", f"{LVAE.id}/", f"../{PROFILE}/{LVAE.id}")
             ("mnist-none-L1-s1", PROFILE),
             "unknown Run 'mnist-none-L1-s1': the nearest are mnist-vae",
         ),
+        (("mnist-vae-L5-s2", PROFILE), "no record of mnist-vae-L5-s2"),
         ((LVAE.id, "quik"), "unknown profile 'quik': choose from smoke, "),
         (("mnist-vae-L5-s²", PROFILE), "unknown Run 'mnist-vae-L5-s²'"),
         (("a\0b", PROFILE), "unknown Run"),

@@ -19,7 +19,7 @@ from repro.bench import products, suite
 from repro.bench.arms import BOTH, FORWARD, SCORE, STEP, Arm, arms, known_arms, stacks_of
 from repro.bench.compare import compare, load
 from repro.cli import run
-from repro.errors import NothingError, RecordError
+from repro.errors import RecordError
 from repro.machine import toolchain
 from repro.store.places import ROOT
 
@@ -221,9 +221,16 @@ def test_another_machine_is_named_and_still_compared() -> None:
     assert len(found["changes"]) == 12
 
 
+HUGE = f'{{"ratio_to_single": 1{"0" * 400}}}'
+
+
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"arms": [{}]}', '{"arms": [{"arm": "a", "operations": {"step": 7}}]}'],
+    [
+        *("", "[" * 100_000, "[]", "{}", '{"arms": [{}]}'),
+        '{"arms": [{"arm": "a", "operations": {"step": 7}}]}',
+        '{"arms": [{"arm": "a", "operations": {"step": ' + HUGE + "}}]}",
+    ],
 )
 def test_a_damaged_benchmark_is_a_record_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bench.json"
@@ -256,7 +263,7 @@ def test_a_missing_benchmark_exits_3_before_anything_is_measured(monkeypatch, ca
 def test_a_file_of_none_of_the_arms_is_refused_before_anything_is_measured(saved, monkeypatch):
     monkeypatch.setattr(suite, "bench", lambda *_: pytest.fail("measured"))
     with pytest.raises(
-        NothingError, match=r"no ratio to compare: .*bench\.json has no arm chosen here"
+        RecordError, match=r"no ratio to compare: .*bench\.json has no arm chosen here"
     ):
         load(saved, ["eager K=2"])
     assert run(["bench", "--arms", "ladder*", "--compare", str(saved)]) == 3

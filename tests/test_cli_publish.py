@@ -10,7 +10,7 @@ from commands import LVAE, QUICK, VAE, quick_run, refusal, told
 from repro import store as stores
 from repro.cli import publish as publishing
 from repro.cli import run
-from repro.errors import NothingError
+from repro.errors import RecordError
 from repro.plan.profiles import chosen, profile, runs
 from repro.show import gallery, layout, results
 from repro.show.card import card
@@ -194,5 +194,5 @@ def test_each_published_model_has_a_card_and_none_without_a_record(full, target,
     gone = place.rename(place.with_name("mnist-vae-L4-s9.safetensors"))
     assert f"{gone}: weights without a record" in refusal(capsys, *HERE)
     assert [r.run.id for r in target.records("quick")] == [LVAE], "nothing is copied"
-    with pytest.raises(NothingError, match="no record of mnist-vae-L4-s9"):
+    with pytest.raises(RecordError, match="no record of mnist-vae-L4-s9"):
         publishing.pages(target)

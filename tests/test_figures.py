@@ -1,5 +1,6 @@
 """All figures, from synthetic records: which are drawn, gaps are named, nothing is cut off."""
 
+import io
 import sys
 from dataclasses import replace
 
@@ -12,11 +13,13 @@ from fixture_figures import NAMES, captions, draw, draw_of, run_of
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.patches import Patch
+from PIL import Image
 
 from repro.plan import profiles
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import VARIANTS, Cell
 from repro.show import gallery, layout, scripts
+from repro.show.panels import ladder as panels
 from repro.store import Store
 from repro.store.places import ROOT
 
@@ -107,13 +110,20 @@ def test_a_variant_has_one_colour_in_all_figures(name):
     assert {label: shown[label] for label in expected} == expected
 
 
-def test_saved_files_have_200_dots_an_inch_and_no_date(tmp_path):
+def test_saved_files_have_200_dots_an_inch_and_no_date_and_the_page_s_lose_nothing(tmp_path):
     figure = draw("figure5")
     png, pdf = style.save(figure, tmp_path / "figure5")
     height, width = imread(png).shape[:2]
     np.testing.assert_allclose((width, height), 200 * figure.get_size_inches(), atol=1)
     assert pdf.read_bytes().startswith(b"%PDF")
     assert b"CreationDate" not in pdf.read_bytes()
+    page, plain = Image.open(io.BytesIO(style.webp(figure))), Image.open(png)
+    assert page.convert("RGB").tobytes() == plain.convert("RGB").tobytes()
+
+
+def test_labels_of_costs_that_end_alike_do_not_cover_each_other():
+    heights = panels.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
+    assert heights == pytest.approx({0: 1.0, 1: 100**panels.GAP, 2: 5.0})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Predicted work and time: the multiplications a Run makes, and what is left of a training."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_products_in_bfloat16_shorten_training_and_no_scoring(monkeypatch: Any) 
     scoring = predict.scoring_flops(run) / (1e11 * predict.SCORING_SHARE)
     plain, rounded = (predict.seconds([run], precision=p) for p in ("float32", "bfloat16"))
     assert (rounded - scoring) / (plain - scoring) == pytest.approx(predict.BFLOAT16_TIME)
+
+
+def test_the_measured_rate_is_that_of_the_quickest_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.accumulate(itertools.cycle((0.3, 0.02, 0.3, 0.01)))
+    monkeypatch.setattr("repro.machine.cost.time.perf_counter", lambda: next(clock))
+    rate = predict.flops_per_second.__wrapped__()
+    assert rate == pytest.approx(2 * 1024 * 784 * 512 / 0.01)
 
 
 def pace_of(epochs: int, scored: tuple[int, ...] = ()) -> Pace:

@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from repro.errors import NothingError, RecordError
+from repro.errors import RecordError
 
 TOLERANCE = 0.15
 RATIOS = ("ratio_to_single", "ratio_to_matmul")  # of times: lower is better
 CONDITIONS = ("device", "threads", "torch", "batch")
+BEYOND = ArithmeticError, RecursionError  # what numbers and brackets without end raise
 SAVE = "`repro bench --json > FILE` saves one"
 
 
 def load(path: Path, chosen: list[str]) -> dict[str, Any]:
     """What `repro bench --json` printed into a file, of some of the chosen arms at least.
 
-    Raises RecordError; NothingError where the file holds none of them.
+    Raises RecordError, also where the file holds none of them.
     """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -24,12 +25,12 @@ def load(path: Path, chosen: list[str]) -> dict[str, Any]:
             raise ValueError(f"a ratio of {wrong[0]} is not positive")
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): name a saved benchmark") from e
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, LookupError, TypeError, AttributeError, *BEYOND) as e:
         raise RecordError(f"{path}: not a benchmark ({type(e).__name__}: {e}): {SAVE}") from e
     if not ratios:
         raise RecordError(f"{path}: a benchmark that holds neither {' nor '.join(RATIOS)}: {SAVE}")
     if {arm for arm, *_ in ratios}.isdisjoint(chosen):
-        raise NothingError(f"no ratio to compare: {path} has no arm chosen here: choose its --arms")
+        raise RecordError(f"no ratio to compare: {path} has no arm chosen here: choose its --arms")
     return found
 
 

@@ -40,11 +40,11 @@ def images(n: int, device: torch.device, values: int = 2) -> Tensor:
 
 def minibatch(stack: Stack, device: torch.device) -> Minibatch | LadderBatch:
     """One minibatch of random images as training makes it once warmed up, with beta = 1."""
-    run = stack.runs[0]
+    run, warmed = stack.runs[0], max(run.schedule.warmup_epochs for run in stack.runs)
     grey = images(run.optim.batch, device, values=256)
     classes = np.arange(len(grey), dtype=np.uint8) % 10
     feed = task_of(run).feed(stack, Images(grey, grey, classes, classes))
-    found: Minibatch | LadderBatch = next(iter(feed.block(run.schedule.warmup_epochs + 1, 0)))
+    found: Minibatch | LadderBatch = next(iter(feed.block(warmed + 1, 0)))
     return found
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -108,11 +109,16 @@ def absent(arm: Arm, device: torch.device) -> str | None:
     return None
 
 
+def _deaf() -> None:
+    """To the terminal's Ctrl-C, which ends who started it; other signals reach both."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def _process(argument: str, alone: bool) -> Iterator[subprocess.Popen[str]]:
-    """Makes itself ready from now on, and waits there for a line; deaf to the terminal's Ctrl-C."""
+    """Makes itself ready from now on, and waits there for a line."""
     threads = {} if alone else {"TORCHINDUCTOR_COMPILE_THREADS": str(CORES)}
-    how: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True}
+    how: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "preexec_fn": _deaf}
     environ = {**threads, **os.environ}
     with subprocess.Popen([*COMMAND, argument], text=True, env=environ, **how) as process:
         try:
@@ -132,7 +138,8 @@ def main(task: str) -> None:
 
     def ready() -> None:
         print(READY, flush=True)
-        sys.stdin.readline()
+        if not sys.stdin.readline():  # who started it is gone
+            sys.exit()
 
     try:
         entry = measure(arm, repeats, device, ready)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from repro.cli.shared.options import AsJson, Threads, command, flag, given
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
-from repro.errors import MachineError, NothingError
+from repro.errors import MachineError
 
 
 @command(
@@ -95,10 +95,10 @@ def _problems(result: dict[str, Any], against: dict[str, Any]) -> list[tuple[str
         (f"{e['arm']} failed: {e['failed']}", MachineError.code) for e in arms if "failed" in e
     ]
     if not found and not any("operations" in entry for entry in arms):
-        return [("nothing measured: every arm is absent: choose other --arms", NothingError.code)]
+        return [("nothing measured: every arm is absent: choose other --arms", MachineError.code)]
     if not found and against and not against["changes"]:
         why = "no ratio to compare: no arm measured here is in the file: choose its --arms"
-        return [(why, NothingError.code)]
+        return [(why, MachineError.code)]
     for c in (change for change in against.get("changes", ()) if change["worse"]):
         by = f"{c['saved']:.3g} -> {c['ours']:.3g} ({100 * (c['ours'] / c['saved'] - 1):+.0f}%)"
         found.append((f"worse: {c['arm']}, {c['operation']}: {c['ratio']} {by}", FAILED))

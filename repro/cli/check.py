@@ -10,7 +10,7 @@ from rich.text import Text
 from repro.cli.shared import options
 from repro.cli.shared.options import AsJson, ProfileToRead, command, flag, given, to_read
 from repro.cli.shared.terminal import FAILED, complain, print_json, say, screen
-from repro.errors import NothingError
+from repro.errors import RecordError
 from repro.judge import check as checks
 from repro.judge.compare import Comparison, compare
 from repro.judge.verdicts import SILENT
@@ -44,7 +44,7 @@ def check(
     report = checks.check(opened, p.name)
     verdicts = {t.verdict for t in report.targets} | {c.verdict for c in report.claims}
     if against is None and not verdicts - SILENT:
-        raise NothingError(
+        raise RecordError(
             f"nothing to hold against: looked in {opened.folder(p.name)} for the Runs of"
             f" {len(report.targets)} targets and {len(report.claims)} claims:"
             f" `repro list --profile {p.name}` names them"
@@ -55,14 +55,14 @@ def check(
     if against is not None:
         other = open_store(against, p.name)
         if other.root.resolve() == opened.root.resolve():
-            raise NothingError(
+            raise RecordError(
                 f"no Run to compare: --against {against} is the very store that is checked: name"
                 " another --store"
             )
         comparison = compare(opened, other, p.name)
         if not comparison.differences:
             why = "; ".join((*comparison.skipped, *_missing(comparison)))
-            raise NothingError(
+            raise RecordError(
                 f"no Run to compare: looked in {opened.folder(p.name)} for those of"
                 f" {other.folder(p.name)}: {why}: choose other stores"
             )

@@ -6,7 +6,7 @@ import typer
 
 from repro.cli.shared import options
 from repro.cli.shared.terminal import say
-from repro.errors import NothingError
+from repro.errors import RecordError
 from repro.store import Store
 from repro.store.places import NAMED
 
@@ -43,7 +43,7 @@ def evaluate(
         store.record(p.name, run_id)
     ids = asked or [r.run.id for r in store.some_records(p.name) if not r.diverged]
     if not ids:
-        raise NothingError(
+        raise RecordError(
             f"{store.folder(p.name)}: every Run diverged, so none has weights to score:"
             " train others"
         )

@@ -2,7 +2,7 @@
 
 from repro.cli.shared.options import OutDir, ProfileToRead, StoreToRead, command, to_read
 from repro.cli.shared.terminal import say, say_written
-from repro.errors import NothingError
+from repro.errors import RecordError
 
 
 @command("repro figures", "repro figures --store runs --profile quick --out /tmp/f")
@@ -16,7 +16,7 @@ def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDi
     files = gallery.render_all(found, p.name, place)
     without = gallery.in_words(gallery.left_out(found, p.name))
     if not files:
-        raise NothingError(
+        raise RecordError(
             f"nothing to draw: {found.folder(p.name)} holds too little for any figure: {without}:"
             f" `repro train --profile {p.name}` first"
         )

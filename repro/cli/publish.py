@@ -5,7 +5,7 @@ from typing import Annotated
 
 from repro.cli.shared.options import ProfileToRead, command, flag, given, to_read
 from repro.cli.shared.terminal import say
-from repro.errors import MachineError, NothingError, RecordError, UsageError
+from repro.errors import MachineError, RecordError, UsageError
 from repro.plan.profiles import BEST_FIRST, Profile, known_run, runs
 from repro.plan.profiles import profile as find_profile
 from repro.store import Record, Snapshot, Store
@@ -75,7 +75,7 @@ def copy_finished(
     """
     records = source.records(p.name)
     if not records:
-        raise NothingError(
+        raise RecordError(
             f"nothing to publish: no record in {source.folder(p.name)}:"
             f" `repro train --profile {p.name}` first"
         )

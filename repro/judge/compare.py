@@ -74,7 +74,7 @@ class Comparison:
 def compare(store: Store, against: Store, profile: str) -> Comparison:
     """Every Run that both stores hold, metric by metric; L_K only with equal K and images.
 
-    Raises NothingError where a store is empty, RecordError for a damaged record.
+    Raises RecordError where a store is empty or a record damaged.
     """
     here = {r.run.id: r for r in store.some_records(profile)}
     reference = against.some_records(profile)

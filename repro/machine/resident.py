@@ -26,8 +26,11 @@ class Resident:
 
     @property
     def named(self) -> str:
-        """The folder that was named, from wherever it is asked; nothing where none was."""
-        return str(directory(self.data_dir).absolute()) if self.data_dir else ""
+        """The folder that was named, from wherever it is asked; nothing where none was, or its
+        name cannot be printed.
+        """
+        where = str(directory(self.data_dir).absolute()) if self.data_dir else ""
+        return where if where.isprintable() else ""
 
     def images(self, run: Run) -> tuple[Images, dict[str, Any]]:
         """The data of a Run on the device, and its provenance. Raises DataError."""

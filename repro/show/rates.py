@@ -72,8 +72,9 @@ def _draw(bench: dict[str, Any]) -> Figure:
 
 def has_curve(bench: dict[str, Any]) -> bool:
     """Whether stacks of several widths were measured, so that there is something to draw."""
-    widths = {e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}
-    return "matmul" in bench and len(widths) > 1
+    if "matmul" not in bench:
+        return False
+    return len({e["lanes"] for e in with_steps(bench) if is_uniform_stack(e)}) > 1
 
 
 def with_steps(bench: dict[str, Any]) -> list[dict[str, Any]]:

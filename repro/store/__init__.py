@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro.errors import NothingError, RecordError, StrayWarning
+from repro.errors import RecordError, StrayWarning
 from repro.plan.profiles import find_run
 from repro.plan.profiles import profile as find_profile
 from repro.plan.run import Run, from_dict, saved
@@ -111,13 +111,13 @@ class Store:
         return bool(PLAIN.fullmatch(run_id)) and is_file(self.folder(profile, run_id) / FINAL)
 
     def record(self, profile: str, run_id: str) -> Record:
-        """Raises NothingError when it is missing, UsageError where there is no such Run or profile,
+        """Raises RecordError when it is missing, UsageError where there is no such Run or profile,
         RecordError when it is damaged.
         """
         folder = self.folder(profile, run_id)
         if not self.has(profile, run_id):
             find_run(run_id, find_profile(profile))
-            raise NothingError(
+            raise RecordError(
                 f"no record of {run_id} in {folder.parent}: `repro train {run_id} --profile"
                 f" {profile}` makes it in runs/; or choose another store or profile"
             )
@@ -154,10 +154,10 @@ class Store:
         return found
 
     def some_records(self, profile: str) -> list[Record]:
-        """At least one record of a profile. Raises NothingError, RecordError."""
+        """At least one record of a profile. Raises RecordError."""
         if records := self.records(profile):
             return records
-        raise NothingError(
+        raise RecordError(
             f"no record of profile {profile or '(any)'} in {self.root}: looked for"
             f" {self.folder(profile or '*', '*') / FINAL}: {self._elsewhere(profile)}"
         )
@@ -259,7 +259,7 @@ def open_store(name: str | Path | None, profile: str) -> Store:
     if str(name) in NAMED:
         return Snapshot(NAMED[str(name)])
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for a name that is too long
-        raise NothingError(
+        raise RecordError(
             f"store {str(name)!r}: no such folder: use runs, results or an existing path"
         )
     root = Path(name).resolve()

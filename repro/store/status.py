@@ -75,11 +75,8 @@ class Status:
         lengths, counts = (self.epochs, self.steps), (self.epoch, self.step, self.process.pid)
         counted = min(lengths) >= 1 and min(counts) >= 0 and max(*lengths, *counts) < MOST
         # What is not printable might be the terminal's own language.
-        words = all(
-            w.isprintable()
-            for w in (*self.runs, *self.diverged, self.engine, self.note, self.data_dir)
-        )
-        return bool(self.runs) and counted and finite and words
+        words = "".join((*self.runs, *self.diverged, self.engine, self.note, self.data_dir))
+        return bool(self.runs) and counted and finite and words.isprintable()
 
     def state(self, now: float) -> str:
         """What it does, unless its process is gone ("stopped") or not heard of ("silent")."""

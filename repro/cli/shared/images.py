@@ -16,7 +16,7 @@ from repro.store.sealed import DAMAGED_NPZ
 MAGIC = (b"\x93NUMPY", b"PK")  # of .npy and .npz, whatever their names
 SEPARATORS = {".csv": ",", ".amat": r"\s+"}
 FORMATS = "give .npy (np.save), .npz (np.savez), .csv or .amat"
-EQUAL = "give all rows as many numbers"
+EQUAL = "give all rows as many numbers, none empty or NaN, and quotes in pairs"
 
 
 def read_images(path: Path) -> np.ndarray:

@@ -43,6 +43,9 @@ DIFFERENCES = (
     "pairs",
     "says",
 )
+DAMAGED = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 METRICS = {"L1_train": "L_1 of training images", "L1_test": "L_1", "LK_test": "L_K"}
 
 
@@ -64,7 +67,7 @@ def read(path: Path, what: str = "benchmark", by: str = BY_BENCH) -> Iterator[An
     """What a file holds, while it is made use of. Raises RecordError where that is no `what`."""
     try:
         yield json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as e:
+    except DAMAGED as e:
         raise RecordError(f"{path}: no {what} ({e!r}): {by}") from e
 
 
