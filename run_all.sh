@@ -154,10 +154,10 @@ set_up_extras() {
 repro() { # in the background: bash hears of no signal before what is in the foreground ends
   local status=0
   (trap - INT && exec "$python" -m repro.cli "$@") &
-  trap "kill -TERM $!; wait $! || exit \$?" TERM
+  trap "kill -TERM $!; wait $! || exit \$?" TERM HUP
   trap "wait $! || exit \$?" INT # which the command hears as well
   wait $! || status=$?
-  trap - INT TERM
+  trap - INT TERM HUP
   return "$status"
 }
 

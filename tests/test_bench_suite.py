@@ -229,6 +229,7 @@ HUGE = f'{{"ratio_to_single": 1{"0" * 400}}}'
     [
         *("", "[" * 100_000, "[]", "{}", '{"arms": [{}]}'),
         '{"arms": [{"arm": "a", "operations": {"step": 7}}]}',
+        '{"arms": [{"arm": "a", "operations": {"step": {"ratio_to_single": Infinity}}}]}',
         '{"arms": [{"arm": "a", "operations": {"step": ' + HUGE + "}}]}",
     ],
 )

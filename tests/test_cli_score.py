@@ -96,7 +96,7 @@ NOT_READ = {
     ),
     "a table in a zip": ("x.zip", packed([("x.csv", b"1,0\n")]), "x.csv in it is none"),
     "nonsense in npz": ("x.npz", packed([("a.npy", b"nonsense")]), "a in it is none"),
-    "no array": ("x.npz", written(np.savez), "(none): save the images alone"),
+    "no array": ("x.npz", written(np.savez), "no array: save the images alone"),
     "png": ("x.png", PNG, "PNG"),
     "png called csv": ("x.csv", PNG, "no plain array"),
     "empty csv": ("x.csv", b"", "no plain array"),
@@ -142,6 +142,8 @@ def test_grey_images_are_scored_once_binarised(trained, images, capsys):
     asked = ("score", str(images), "--run", trained.id, "--binarise", "--out", str(out))
     assert "L_500" in told(capsys, *asked)
     assert pd.read_csv(out).columns.tolist() == ["image", "L1", "LK"]
+    for place, said in ((images, "the images themselves"), (images.parent, "a folder")):
+        assert said in refusal(capsys, *asked[:-1], str(place), code=2)
 
 
 @pytest.mark.parametrize("trained", [LADDER], indirect=True)

@@ -158,9 +158,10 @@ def test_pipes_and_links_are_written_and_stay(tmp_path):
     os.mkfifo(pipe)
     link.symlink_to(linked)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    for place in (pipe, link):
+    end, unnamed = os.pipe()  # as of `--out /dev/stdout | cat`
+    for place in (pipe, link, Path(f"/dev/fd/{unnamed}")):
         write_file(place, b"content")
-    assert os.read(reader, 100) == linked.read_bytes() == b"content"
+    assert os.read(reader, 100) == linked.read_bytes() == os.read(end, 100) == b"content"
     assert pipe.is_fifo()
     assert link.is_symlink()
 

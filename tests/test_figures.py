@@ -18,7 +18,7 @@ from PIL import Image
 from repro.plan import profiles
 from repro.plan.experiments import ladder
 from repro.plan.experiments.grid import VARIANTS, Cell
-from repro.show import gallery, layout, scripts
+from repro.show import gallery, layout, output, scripts
 from repro.show.panels import ladder as panels
 from repro.store import Store
 from repro.store.places import ROOT
@@ -121,6 +121,26 @@ def test_saved_files_have_200_dots_an_inch_and_no_date_and_the_page_s_lose_nothi
     assert page.convert("RGB").tobytes() == plain.convert("RGB").tobytes()
 
 
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "repro: interrupted"),
+        (OSError(28, "No space left"), 3, "repro: output: cannot write (No space left)"),
+        (BrokenPipeError(), 141, ""),
+    ],
+)
+def test_a_script_that_is_cut_off_ends_with_one_line_or_none(
+    fault, code, said, monkeypatch, capsys
+):
+    def script() -> None:
+        raise fault
+
+    monkeypatch.setattr(sys, "argv", ["script"])
+    monkeypatch.setattr(output, "drop", lambda _: None)
+    assert output.ended(script) == code
+    assert capsys.readouterr().err.strip() == said
+
+
 def test_labels_of_costs_that_end_alike_do_not_cover_each_other():
     heights = panels.apart({0: 1.0, 1: 1.01, 2: 5.0}, (0.1, 10.0))
     assert heights == pytest.approx({0: 1.0, 1: 100**panels.GAP, 2: 5.0})
@@ -195,6 +215,8 @@ def test_figures_left_out_are_named_and_what_lay_there_of_them_is_removed(tmp_pa
     out.mkdir()
     for name in ("figure8.png", "figure8.pdf", "mine.png"):
         (out / name).touch()
+    told(capsys, *command, "--out", str(out / ".." / "figures"))  # a folder of the user's own
+    assert (out / "figure8.png").exists()
     (line,) = [n for n in told(capsys, *command).splitlines() if n.startswith("not drawn: ")]
     assert {p.name for p in out.iterdir()} == {"figure10.png", "figure10.pdf", "mine.png"}
     assert "figure8 (depths of a variant: 1, needed: 2)" in line

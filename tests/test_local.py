@@ -30,7 +30,7 @@ from repro.machine import work as working
 from repro.machine.local import train
 from repro.machine.provenance import continued
 from repro.machine.rescoring import evaluate
-from repro.machine.saved import checkpoint, keeper, weights
+from repro.machine.saved import checkpoint, keeper, recording, weights
 from repro.machine.saved.checkpoint import Pinned, load_checkpoint, load_header, path_of
 from repro.machine.saved.stopping import Stopper
 from repro.machine.saved.weights import weights_path
@@ -82,6 +82,21 @@ def test_what_a_run_leaves_is_on_the_disk_before_its_checkpoint_goes(store, monk
     monkeypatch.setattr(Path, "unlink", unlink)
     train(RUNS[:1], store, PROFILE, OPTIONS)
     assert synced[-1] == "checkpoint gone"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whoever_stops_a_training_that_is_scored_at_last_need_not_wait(
+    number, store, whole, monkeypatch
+):
+    """All that there is lies in the checkpoint."""
+    env = recording.environment
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "environment", lambda *a: os.kill(os.getpid(), number) or env(*a))
+        with pytest.raises(KeyboardInterrupt):
+            train(RUNS, store, PROFILE, OPTIONS)
+    assert (len(checkpoints(store)), store.records(PROFILE)) == (1, [])
+    assert train(RUNS, store, PROFILE, OPTIONS).unfinished == []
+    assert_same(store, whole, *RUNS)
 
 
 def test_units_sum_to_the_layers_of_the_curve(whole):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -135,14 +136,15 @@ TRAINING = """case "$*" in *--dry-run*) ;; *"cli train"*)
 esac"""
 
 
-def test_who_ends_the_script_ends_what_it_runs_which_saves_first(checkout, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_the_script_ends_what_it_runs_which_saves_first(checkout, tmp_path, number):
     fake(tmp_path / "venv" / "bin", "python", TRAINING)
     env = {**os.environ, "REPRO_VENV": str(tmp_path / "venv")}
     process = subprocess.Popen(["./run_all.sh", "--profile", "smoke"], cwd=checkout, env=env)
     while not (checkout / "started").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    process.terminate()
+    process.send_signal(number)
     assert (process.wait(SECONDS), (checkout / "saved").exists()) == (130, True)
 
 

@@ -1,6 +1,7 @@
 """Two saved benchmarks, ratio by ratio: absolute times say more of the machine than of the code."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ def load(path: Path, chosen: list[str]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         ratios = ratios_of(found)
-        if wrong := [arm for (arm, *_), value in ratios.items() if not value > 0]:
-            raise ValueError(f"a ratio of {wrong[0]} is not positive")
+        if wrong := [arm for (arm, *_), value in ratios.items() if not 0 < value < math.inf]:
+            raise ValueError(f"a ratio of {wrong[0]} is not a positive number")
     except OSError as e:
         raise RecordError(f"{path}: cannot read ({e.strerror}): name a saved benchmark") from e
     except (ValueError, LookupError, TypeError, AttributeError, *BEYOND) as e:

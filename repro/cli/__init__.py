@@ -5,20 +5,18 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from repro.cli.shared.first import INTERRUPTED, USUAL
+from repro.cli.shared.first import USUAL
 
 # isort: split
 
 import typer
 
 from repro.cli.shared.options import app
-from repro.cli.shared.terminal import complain, drop, naming_strays
+from repro.cli.shared.terminal import complain, naming_strays
 from repro.errors import ReproError
 from repro.needed import lacking
-from repro.show.output import refuse_empty, take_streams
+from repro.show.output import BROKEN_PIPE, INTERRUPTED, drop, refuse_empty, take_streams
 from repro.store.files import READING, REMEDIES
-
-BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program cut off this way
 
 COMMANDS = (
     "list",

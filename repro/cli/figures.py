@@ -22,4 +22,4 @@ def figures(profile: ProfileToRead = None, store: StoreToRead = None, out: OutDi
         )
     say_written(files, p, found)
     if without:
-        say(f"not drawn: {without}")
+        say(f"not drawn: {without}{'' if out else '; what the store held of them is removed'}")

@@ -67,7 +67,11 @@ def score(
     """
     if not ais and (chains, temperatures) != (CHAINS, TEMPERATURES):
         raise UsageError("--chains and --temperatures are of --ais: add it, or leave them out")
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out}: a folder: name a file")
     images, (opened, p) = read_images(file), holding(run, profile, store)
+    if out is not None and out.exists() and out.samefile(file):
+        raise UsageError(f"--out {out}: the images themselves: name another file")
     from repro.api import TrainedLadder, load_model
 
     model = load_model(run, p.name, opened.root)

@@ -60,7 +60,7 @@ def _alone(folder: Path) -> Iterator[None]:
         raise MachineError(f"{folder}: another process has been fetching: end it first") from e
     except OSError as e:
         raise MachineError(
-            f"{folder}: cannot write ({e.strerror or e}):"
+            f"{e.filename2 or folder}: cannot write ({e.strerror or e}):"
             f" {REMEDIES.get(e.errno or 0, WRITABLE)}, or {ELSEWHERE} another folder"
         ) from e
 

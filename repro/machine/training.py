@@ -60,7 +60,8 @@ def train_stack(
         last = yield from keeper.after_each(blocks)
         keeper.save()
         progress.scoring()
-        recording.record_stack(work, keeper, last, source)
+        with work.stopper.saved():
+            recording.record_stack(work, keeper, last, source)
     path.unlink(missing_ok=True)
 
 

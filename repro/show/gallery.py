@@ -42,11 +42,12 @@ def drawn(store: Store, profile: str) -> Iterator[tuple[str, Figure]]:
 
 
 def render_all(store: Store, profile: str, out_dir: Path) -> list[Path]:
-    """Save every figure that holds enough, and remove what is there of the others.
+    """Save every figure that holds enough; in the store, remove what is there of the others.
 
     Raises UsageError, RecordError, MachineError.
     """
-    for name in left_out(store, profile):
+    own = out_dir == store.folder(profile, "figures")
+    for name in left_out(store, profile) if own else ():
         for path in (out_dir / f"{name}{suffix}" for suffix in SUFFIXES):
             with disk_errors(path, "remove"):
                 path.unlink(missing_ok=True)

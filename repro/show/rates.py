@@ -17,9 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from repro.errors import ReproError
 from repro.show.captions import CAPTION_SIZE, MARGIN, wrapped
-from repro.show.output import refuse_empty, take_streams
+from repro.show.output import ended
 from repro.show.report.measured import STEP, read
 
 LOOKS = {  # colour and marker of this variant
@@ -174,17 +173,14 @@ def main() -> int:
     parser.add_argument("bench", type=Path, help="what `repro bench --json` printed")
     parser.add_argument("--out", type=Path, default=Path(), help="folder (default: this one)")
     args = parser.parse_args()
-    take_streams()
-    try:
-        refuse_empty(sys.argv[1:])
+
+    def make() -> None:
         with read(args.bench) as bench:
             figure = draw(bench)
         for path in save(figure, args.out / "throughput"):
             print(path)
-    except ReproError as e:
-        print(f"repro: {e}", file=sys.stderr)
-        return e.code
-    return 0
+
+    return ended(make)
 
 
 if __name__ == "__main__":

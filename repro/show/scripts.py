@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from repro.errors import MachineError, ReproError
-from repro.show.output import refuse_empty, take_streams
+from repro.errors import MachineError
+from repro.show.output import ended
 from repro.store import Store
 from repro.store.places import SCRIPTS
 from repro.store.reading import named_or_held
@@ -70,13 +70,12 @@ def main(script: str, write: Callable[[Store, str, Path], str]) -> None:
     parser.add_argument("--profile", help="default: the fullest with the 5-layer LVAE")
     parser.add_argument("--out", type=Path, help=f"folder (default: <store>/<profile>/{folder})")
     args = parser.parse_args()
-    take_streams()
-    try:
-        refuse_empty(sys.argv[1:])
+
+    def make() -> None:
         store, p = named_or_held(args.store, args.profile)
         profile = p.name if p else "quick"
         store.some_records(profile)
         print(write(store, profile, (args.out or store.folder(profile, folder)) / name))
-    except ReproError as e:
-        print(f"repro: {e}", file=sys.stderr)
-        sys.exit(e.code)
+
+    if code := ended(make):
+        sys.exit(code)

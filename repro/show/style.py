@@ -122,8 +122,8 @@ class Needs:
         if not done:
             return "no finished Run"
         if self.metric and not any(s.done[0].final.get(self.metric) for s in done):
-            measure = f"`repro evaluate --profile {profile}` measures it"
-            return f"no {self.metric} in any record: {measure}"
+            measures = f"`repro evaluate --profile {profile}` measures it"
+            return f"no {self.metric} in any record: of Runs in runs/ {measures}"
         if (most := max(Counter(s.cell.variant for s in done).values())) < self.depths:
             return f"depths of a variant: {most}, needed: {self.depths}"
         if (most := max(len(r.run.evaluation.epochs) for s in done for r in s.done)) < self.epochs:

@@ -42,10 +42,10 @@ def write_file(path: Path, content: bytes) -> None:
     A link stays, and what it points to is written. Raises MachineError.
     """
     with disk_errors(path):
-        place = Path(os.path.realpath(path))
-        if place.exists() and not (place.is_file() or place.is_dir()):  # /dev/stdout, say
+        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout, say
             path.write_bytes(content)
             return
+        place = Path(os.path.realpath(path))
         tmp = _beside(place)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -6,8 +6,8 @@ import os
 import signal
 
 from repro.needed import COMMAND_LINE, require
+from repro.show.output import INTERRUPTED
 
-INTERRUPTED = 130
 USUAL = signal.getsignal(signal.SIGINT)
 if USUAL is signal.default_int_handler:  # else it is ignored, as in a shell's background
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))

@@ -58,8 +58,8 @@ def _arrays(path: Path, begin: bytes) -> np.ndarray:
         return loaded
     with loaded:
         if len(loaded.files) != 1:
-            names = ", ".join(loaded.files) or "none"
-            raise DataError(f"{path}: several arrays ({names}): save the images alone")
+            names = f"several arrays ({', '.join(loaded.files)})" if loaded.files else "no array"
+            raise DataError(f"{path}: {names}: save the images alone")
         array = loaded[loaded.files[0]]
         if not isinstance(array, np.ndarray):  # bytes of a file that is no .npy
             raise ValueError(f"{loaded.files[0]} in it is none")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import sys
 import warnings
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from repro.errors import StrayWarning, UsageError
 from repro.plan.profiles import Profile
+from repro.show.output import drop
 from repro.store import Store
 
 PIPE_WIDTH = 140  # rich would cut tables at 80 columns where there is no terminal to ask
@@ -47,11 +47,6 @@ def complain(text: str, code: int, as_json: bool = False) -> int:
     except (OSError, SystemExit):  # as rich says that nobody reads it: the code is left
         drop(sys.stderr.fileno())
     return code
-
-
-def drop(stream: int) -> None:
-    """What is still to be flushed would fail again at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 @contextlib.contextmanager

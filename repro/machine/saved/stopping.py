@@ -18,27 +18,44 @@ class Stopper:
     def __init__(self, budget_seconds: float | None) -> None:
         self.budget_seconds, self.started = budget_seconds, time.monotonic()
         self.interrupted = threading.Event()
+        self.nothing_to_save = False  # the first Ctrl-C stops at once, too
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C asks for a checkpoint, the second stops at once; SIGTERM only asks, as
-        who ends a group of processes sends it to `run_all.sh` too, which passes it on.
+        """The first Ctrl-C asks for a checkpoint, the second stops at once; SIGTERM, and SIGHUP of
+        a terminal that closes, only ask, as who ends a group of processes sends them to
+        `run_all.sh` too, which passes them on.
         """
 
         def ask(number: int, frame: Any) -> None:
-            if self.interrupted.is_set() and number == signal.SIGINT:
-                raise KeyboardInterrupt
+            again = self.interrupted.is_set()
             self.interrupted.set()
+            if (again and number == signal.SIGINT) or (self.nothing_to_save and not again):
+                raise KeyboardInterrupt
 
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
+            heard.append(signal.SIGHUP)
+        before = {s: signal.signal(s, ask) for s in heard}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def saved(self) -> Iterator[None]:
+        """While all that there is lies in a checkpoint: who asks is obeyed at once."""
+        self.nothing_to_save = True
+        try:
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.nothing_to_save = False
 
     def stop_if_asked(self, save: Callable[[], None]) -> None:
         """Raises KeyboardInterrupt or BudgetSpent after saving."""

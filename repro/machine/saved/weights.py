@@ -79,9 +79,9 @@ def find_weights(store: Store, record: Record) -> Path:
     path = own if own.is_file() else published_path(store, profile, run.id)
     if not path.is_file():
         raise RecordError(
-            f"{own}: no weights of {run.id}, nor in {store.root / 'weights'}; they stay where a Run"
-            f" was trained: `repro train {run.id} --profile {profile}` makes them where it has no"
-            " record, so move its record out of runs/ first"
+            f"{own}: no weights of {run.id}, nor in {store.root / 'weights'}; they stay in the"
+            " runs/ where a Run was trained: name that store; or move its record out of runs/, and"
+            f" `repro train {run.id} --profile {profile}` makes them there"
         )
     if _run(path, metadata(path)).hash != run.hash:
         raise RecordError(f"{path}: weights of another configuration of {run.id}: {REMEDY}")
